@@ -1,0 +1,136 @@
+//! What can go wrong in `vbd-core`.
+
+use std::path::PathBuf;
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of `vbd-core`. Messages are lower case and name the file and the field.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A TOML text could not be read as what it should be.
+    #[error("{origin}: {message}")]
+    Toml {
+        /// The file or name that the text came from.
+        origin: String,
+        /// Line, column and reason.
+        message: String,
+        /// The known key nearest to an unknown one.
+        nearest: Option<String>,
+    },
+    /// A value has no TOML form.
+    #[error("cannot be written as TOML: {0}")]
+    TomlWrite(#[from] toml::ser::Error),
+    /// A network's layers do not fit together.
+    #[error("network `{net}`: `{layer}`: {problem}")]
+    Spec {
+        /// Name of the network.
+        net: String,
+        /// Name of the layer or field.
+        layer: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A recipe's value is out of range.
+    #[error("recipe: `{field}` is {found}: expected {expected}")]
+    Recipe {
+        /// Dotted name of the field.
+        field: &'static str,
+        /// The value.
+        found: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// Images and labels, or a data set and a network, do not fit together.
+    #[error("data set `{name}`: {field} is {found}: expected {expected}")]
+    Data {
+        /// Name of the data set.
+        name: String,
+        /// What is wrong.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// Two tensors that belong together have different shapes.
+    #[error("`{name}` has shape {found:?}: expected {expected:?}")]
+    Shape {
+        /// Name of the tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape it must have.
+        expected: Vec<usize>,
+    },
+    /// A checkpoint is damaged, or is no checkpoint.
+    #[error("{}: `{field}`: {problem}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Tensor or metadata field.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A run's folder holds no checkpoint that can be read.
+    #[error("{}: no readable checkpoint", path.display())]
+    NoCheckpoint {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder already holds a run.
+    #[error("{}: holds a run already", path.display())]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The loss or a parameter is no longer a finite number.
+    #[error("epoch {epoch}, step {step}: {what} is no longer finite")]
+    Diverged {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Step of the epoch, from 1.
+        step: usize,
+        /// `loss`, or the name of a parameter.
+        what: String,
+    },
+    /// A network asks for what an engine cannot do.
+    #[error("layer `{layer}`: {engine} cannot train a {kind} layer")]
+    Unsupported {
+        /// Name of the layer.
+        layer: String,
+        /// Kind of the layer.
+        kind: &'static str,
+        /// The engine.
+        engine: &'static str,
+    },
+    /// A thread pool could not be started.
+    #[error("{threads} threads cannot be started: {source}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// Why not.
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// Candle could not compute something.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// Adds the path to an error of the file system.
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}

@@ -1,0 +1,118 @@
+//! Local reparameterisation: the output of a layer is sampled, not its weights.
+//!
+//! `y = mean + sqrt(var + 1e-8) eps`, one draw an output value. Forward keeps
+//! `spread = eps / (2 sqrt(var + 1e-8))`, for backward is `g_mean = g`, `g_var = g spread`.
+//! Source: Kingma et al. 2015 (arXiv:1506.02557), section 2.2; Molchanov et al. 2017, eq. 17.
+
+use pulp::Arch;
+
+use crate::noise::NoiseKey;
+use crate::posterior::VARIANCE_FLOOR;
+
+/// Turns means into samples, row by row; a row is one unit over the batch.
+///
+/// # Shapes
+/// - `mean`, `var`: `[units, batch]`; on return the outputs, and `spread`
+/// - `bias`: `[units]`; `first_unit` is the layer's number of the first row
+pub(crate) fn sample_rows(
+    (mean, var): (&mut [f32], &mut [f32]),
+    bias: &[f32],
+    relu: bool,
+    (key, first_unit): (NoiseKey, usize),
+    noise: &mut Vec<f32>,
+) {
+    let batch = mean.len() / bias.len();
+    noise.resize(batch, 0.0);
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let rows = mean.chunks_exact_mut(batch).zip(var.chunks_exact_mut(batch));
+            for ((unit, (mean, var)), &bias) in (first_unit..).zip(rows).zip(bias) {
+                let unit = u32::try_from(unit).expect("a layer has at most 2^24 units");
+                key.fill_normal_inline(unit, noise);
+                for ((mean, var), &eps) in mean.iter_mut().zip(var).zip(&*noise) {
+                    let deviation = (*var + VARIANCE_FLOOR).sqrt();
+                    let y = deviation.mul_add(eps, *mean + bias);
+                    *mean = if relu && y <= 0.0 { 0.0 } else { y };
+                    *var = 0.5 * eps / deviation;
+                }
+            }
+        },
+    );
+}
+
+/// Adds the bias to the means, and applies ReLU; a row is one unit over the batch.
+///
+/// # Shapes
+/// - `mean`: `[units, batch]`; `bias`: `[units]`
+pub(crate) fn mean_rows(mean: &mut [f32], bias: &[f32], relu: bool) {
+    let batch = mean.len() / bias.len();
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (mean, &bias) in mean.chunks_exact_mut(batch).zip(bias) {
+                for y in mean {
+                    let sum = *y + bias;
+                    *y = if relu && sum <= 0.0 { 0.0 } else { sum };
+                }
+            }
+        },
+    );
+}
+
+/// Backward: takes the gradient through ReLU and splits it into those of mean and variance.
+///
+/// # Shapes
+/// - `g`: `[units, batch]`, the gradient of `y`, on return of the mean
+/// - `spread`: `[units, batch]`, on return the gradient of the variance
+/// - `y`: `[units, batch]`; `bias_gradient`: `[units]`
+pub(crate) fn backward_rows(
+    g: &mut [f32],
+    spread: Option<&mut [f32]>,
+    y: &[f32],
+    relu: bool,
+    bias_gradient: &mut [f32],
+) {
+    let batch = g.len() / bias_gradient.len();
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            if relu {
+                // NaN goes on as NaN: the loss has to tell of it.
+                for (g, &y) in g.iter_mut().zip(y) {
+                    *g = if y <= 0.0 { 0.0 } else { *g };
+                }
+            }
+            for (sum, g) in bias_gradient.iter_mut().zip(g.chunks_exact(batch)) {
+                *sum = super::sum(g);
+            }
+            for (spread, &g) in spread.into_iter().flatten().zip(&*g) {
+                *spread *= g;
+            }
+        },
+    );
+}
+
+/// `out = x^2`.
+pub(crate) fn square(out: &mut [f32], x: &[f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (out, &x) in out.iter_mut().zip(x) {
+                *out = x * x;
+            }
+        },
+    );
+}
+
+/// `g += 2 x g_square`: the part of an input's gradient that comes through the variance.
+pub(crate) fn add_square_gradient(g: &mut [f32], x: &[f32], g_square: &[f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for ((g, &x), &g_square) in g.iter_mut().zip(x).zip(g_square) {
+                *g = (2.0 * x).mul_add(g_square, *g);
+            }
+        },
+    );
+}

@@ -1,0 +1,17 @@
+//! Variational Bayesian dropout (VBD) on Candle.
+
+pub mod data;
+pub mod error;
+pub mod file;
+mod kernels;
+pub mod noise;
+pub mod posterior;
+pub mod prior;
+pub mod recipe;
+pub mod spec;
+pub mod tensor_file;
+pub mod toml_file;
+pub mod train;
+pub mod weight;
+
+pub use error::{Error, Result};

@@ -1,0 +1,109 @@
+//! The posterior of a weight, `q(w) = N(theta, sigma2)` with `sigma2 = alpha theta^2`, and the rule
+//! of which weights are kept. Every report, file, mask and forward pass calls this file.
+
+use candle_core::{DType, Tensor};
+
+use crate::kernels::math;
+
+/// Least value of a `log_sigma2` parameter.
+pub const LOG_SIGMA2_MIN: f32 = -40.0;
+/// Largest value of a `log_sigma2` parameter.
+pub const LOG_SIGMA2_MAX: f32 = 20.0;
+/// `log_sigma2` of a weight that is dead for good. With theta = 0 it is the limit in which the KL,
+/// its gradients and the output's mean are all zero.
+pub const LOG_SIGMA2_DEAD: f32 = f32::INFINITY;
+/// Largest absolute `log_alpha` that is displayed.
+pub const LOG_ALPHA_DISPLAYED: f64 = 20.0;
+/// Added to the variance of an output before its root is taken, whose gradient is infinite at 0.
+pub const VARIANCE_FLOOR: f32 = 1e-8;
+
+/// `log_alpha = log_sigma2 - 2 ln|theta|`, exact: +inf at theta = 0.
+///
+/// ```
+/// assert_eq!(vbd_core::posterior::log_alpha(0.5, -10.0), -10.0 + 4.0_f64.ln());
+/// assert_eq!(vbd_core::posterior::log_alpha(0.0, -10.0), f64::INFINITY);
+/// ```
+pub fn log_alpha(theta: f32, log_sigma2: f32) -> f64 {
+    if theta == 0.0 {
+        return f64::INFINITY;
+    }
+    f64::from(log_sigma2) - 2.0 * f64::from(theta).abs().ln()
+}
+
+/// Whether a weight is kept: `log_alpha < threshold`, computed as
+/// `log_sigma2 < threshold + 2 ln|theta|`.
+#[inline(always)]
+pub fn is_kept(theta: f32, log_sigma2: f32, log_alpha_threshold: f32) -> bool {
+    log_sigma2 < math::ln(theta.abs()).mul_add(2.0, log_alpha_threshold)
+}
+
+/// Whether a weight is dead for good.
+#[inline(always)]
+pub fn is_dead(log_sigma2: f32) -> bool {
+    log_sigma2 == LOG_SIGMA2_DEAD
+}
+
+/// `log_sigma2` after an update: clamped, dead weights left dead.
+#[inline(always)]
+pub fn clamp_log_sigma2(log_sigma2: f32) -> f32 {
+    if is_dead(log_sigma2) { log_sigma2 } else { log_sigma2.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX) }
+}
+
+/// The keep rule on tensors: 1 where a weight is kept, as u8.
+///
+/// # Shapes
+/// - `theta`, `log_sigma2` and the result: any, the same
+///
+/// # Errors
+/// If the shapes, types or devices differ.
+pub fn keep_mask(
+    theta: &Tensor,
+    log_sigma2: &Tensor,
+    log_alpha_threshold: f64,
+) -> candle_core::Result<Tensor> {
+    let bound = ((theta.abs()?.log()? * 2.0)? + log_alpha_threshold)?;
+    log_sigma2.lt(&bound)
+}
+
+/// `values` where `mask` is 1, else 0: a select, so that an infinity outside the mask stays outside.
+///
+/// # Errors
+/// If the shapes or devices differ.
+pub fn masked(mask: &Tensor, values: &Tensor) -> candle_core::Result<Tensor> {
+    debug_assert_eq!(mask.dtype(), DType::U8);
+    mask.where_cond(values, &values.zeros_like()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn the_rule_agrees_with_log_alpha_and_with_its_tensor_twin() {
+        let theta: Vec<f32> = (0..4000).map(|i| (i as f32 - 2000.0) * 1e-4).collect();
+        let log_sigma2: Vec<f32> = (0..4000).map(|i| (i % 60) as f32 * 0.5 - 20.0).collect();
+        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
+        let mask = keep_mask(&tensor(&theta), &tensor(&log_sigma2), 3.0).unwrap();
+        let mask = mask.to_vec1::<u8>().unwrap();
+        for ((&theta, &log_sigma2), mask) in theta.iter().zip(&log_sigma2).zip(mask) {
+            let margin = log_alpha(theta, log_sigma2) - 3.0;
+            if margin.abs() > 1e-5 {
+                assert_eq!(is_kept(theta, log_sigma2, 3.0), margin < 0.0, "{theta} {log_sigma2}");
+                assert_eq!(mask == 1, margin < 0.0, "{theta} {log_sigma2}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_zero_theta_and_a_dead_weight_are_never_kept() {
+        for threshold in [-1e30, 0.0, 1e30] {
+            assert!(!is_kept(0.0, LOG_SIGMA2_MIN, threshold));
+            assert!(!is_kept(0.0, LOG_SIGMA2_DEAD, threshold));
+        }
+        assert_eq!(clamp_log_sigma2(-41.0), LOG_SIGMA2_MIN);
+        assert_eq!(clamp_log_sigma2(21.0), LOG_SIGMA2_MAX);
+        assert!(is_dead(clamp_log_sigma2(LOG_SIGMA2_DEAD)));
+    }
+}

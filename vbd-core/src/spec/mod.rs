@@ -1,0 +1,101 @@
+//! A network as data: what its layers are, not how they are computed.
+//!
+//! A [`NetSpec`] is read from TOML (`vbd-models/nets`, or a user's own file), travels as JSON in the
+//! metadata of every file this project writes, and is all that an engine needs to build a network.
+//! Sizes that follow from others are worked out by [`NetSpec::shapes`], never written.
+//!
+//! ```
+//! use vbd_core::spec::NetSpec;
+//!
+//! let spec = NetSpec::from_toml(
+//!     r#"
+//!     name = "small"
+//!     input = [1, 8, 8]
+//!     classes = 10
+//!     normalize = { scale = 0.00390625, mean = "image" }
+//!     [[layer]]
+//!     kind = "flatten"
+//!     [[layer]]
+//!     kind = "linear"
+//!     name = "fc1"
+//!     out_features = 10
+//!     "#,
+//!     "small.toml",
+//! )?;
+//! assert_eq!(spec.weights()?[0].shape, [10, 64]);
+//! # Ok::<(), vbd_core::Error>(())
+//! ```
+
+mod layer;
+mod normalize;
+mod shape;
+
+use serde::{Deserialize, Serialize};
+
+pub use layer::{LayerKind, LayerSpec};
+pub use normalize::{Normalize, Normalizer, Statistic};
+pub use shape::{MAX_ACTIVATION, MAX_TENSOR, Shape, WeightSpec};
+
+use crate::error::{Error, Result};
+use crate::toml_file;
+
+/// A network: the shape that goes in, the layers in order, and how many classes come out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetSpec {
+    /// Name of the network, as reports show it.
+    pub name: String,
+    /// `[channels, height, width]`, or `[features]`.
+    pub input: Vec<usize>,
+    /// Width of the last layer.
+    pub classes: usize,
+    /// How pixels become inputs.
+    #[serde(default)]
+    pub normalize: Normalize,
+    /// The layers, from input to output.
+    #[serde(rename = "layer")]
+    pub layers: Vec<LayerSpec>,
+}
+
+impl NetSpec {
+    /// Reads a network from TOML; `origin` names the text in errors.
+    ///
+    /// # Errors
+    /// [`Error::Toml`] if the text is no TOML, has an unknown key, or lacks one;
+    /// [`Error::Spec`] if the layers do not fit together.
+    pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
+        let spec: Self = toml_file::parse(text, origin)?;
+        spec.shapes()?;
+        Ok(spec)
+    }
+
+    /// The network as TOML.
+    ///
+    /// # Errors
+    /// [`Error::TomlWrite`] if a value has no TOML form.
+    pub fn to_toml(&self) -> Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+
+    /// Number of values in one input sample.
+    pub fn input_len(&self) -> usize {
+        self.input.iter().product()
+    }
+
+    /// Whether the first layer with parameters is linear and nothing but a flattening lies before
+    /// it. Then a shift of the input is a shift of that layer's bias, and zero pixels can be skipped.
+    pub fn starts_linear(&self) -> bool {
+        self.layers
+            .iter()
+            .find(|layer| !matches!(layer, LayerSpec::Flatten))
+            .is_some_and(|layer| matches!(layer, LayerSpec::Linear { .. }))
+    }
+
+    pub(crate) fn problem(&self, layer: &str, problem: impl Into<String>) -> Error {
+        Error::Spec {
+            net: self.name.clone(),
+            layer: layer.to_owned(),
+            problem: problem.into(),
+        }
+    }
+}

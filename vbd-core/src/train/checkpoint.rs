@@ -1,0 +1,269 @@
+//! A run's whole state in one file, so that going on from it is as if the run had never stopped.
+//!
+//! Tensors of a layer `fc1`: `fc1.weight` (theta), `fc1.log_sigma2` and `fc1.bias`, each with its
+//! moments under the suffixes `.m` and `.v`. A compact weight keeps only its live entries, and their
+//! flat row-major places in `fc1.weight.live`. The JSON carries a CRC-32 of itself (with this field
+//! 0) and of all tensors, so that damage is seen and never trained on.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::file;
+use crate::recipe::Recipe;
+use crate::spec::{NetSpec, Normalizer};
+use crate::tensor_file::{self, RawTensor, TensorFileError, Tensors};
+use crate::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
+
+/// The newest version of the format that this code reads and writes.
+pub const VERSION: u32 = 1;
+/// What `kind` says in a checkpoint's JSON.
+pub const KIND: &str = "checkpoint";
+
+/// A run between two steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// The network.
+    pub spec: NetSpec,
+    /// How it is trained.
+    pub recipe: Recipe,
+    /// How far the run has come.
+    pub progress: Progress,
+    /// The data that it has seen.
+    pub data: DataInfo,
+    /// How pixels become inputs.
+    pub normalizer: Normalizer,
+    /// The parameters with their moments.
+    pub parameters: Parameters,
+}
+
+/// How far a run has come, with the sums of the epoch under way.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Whole epochs done.
+    pub epoch: usize,
+    /// Steps done of the epoch under way.
+    pub step_in_epoch: usize,
+    /// Sum of the cross-entropies of the epoch under way, nats.
+    pub nll_sum: f64,
+    /// Seconds of the epoch under way spent in steps.
+    pub train_seconds: f64,
+    /// Seconds of the epoch under way in all.
+    pub seconds: f64,
+    /// Seconds of all whole epochs.
+    pub seconds_before: f64,
+    /// Test error after the last whole epoch.
+    pub test_error: Option<f64>,
+    /// The best epoch so far, where there is a validation split.
+    pub best: Option<Best>,
+}
+
+/// The epoch with the lowest validation error among those pruned enough.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// Its error on the samples held out.
+    pub validation_error: f64,
+}
+
+/// What a checkpoint says of the data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataInfo {
+    /// Name of the data set.
+    pub name: String,
+    /// Samples trained on: the divisor of the KL.
+    pub n_train: usize,
+    /// CRC-32 of all images and labels, to notice other data on `--resume`.
+    pub crc32: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    kind: String,
+    spec: NetSpec,
+    recipe: Recipe,
+    progress: Progress,
+    data: DataInfo,
+    crc32: u32,
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint; the file is whole or absent.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Checkpoint`] if the parameters do not fit the network.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let problem = |field: &str, problem: String| checkpoint_error(path, field, problem);
+        let mut tensors = Tensors::new();
+        for layer in &self.parameters.layers {
+            insert_layer(&mut tensors, layer);
+        }
+        let statistics = [
+            ("normalize.mean", &self.spec.normalize.mean, &self.normalizer.mean),
+            ("normalize.std", &self.spec.normalize.std, &self.normalizer.std),
+        ];
+        for (name, rule, values) in statistics {
+            if rule.is_image() {
+                tensors.insert(name.to_owned(), RawTensor::f32(&self.spec.input, values));
+            }
+        }
+        let mut header = Header {
+            version: VERSION,
+            kind: KIND.to_owned(),
+            spec: self.spec.clone(),
+            recipe: self.recipe.clone(),
+            progress: self.progress.clone(),
+            data: self.data.clone(),
+            crc32: 0,
+        };
+        header.crc32 = checksum(&header, &tensors).map_err(|e| problem("vbd", e.to_string()))?;
+        let json = serde_json::to_string(&header).map_err(|e| problem("vbd", e.to_string()))?;
+        let bytes = tensor_file::to_bytes(&tensors, json).map_err(|e| problem("tensors", e.to_string()))?;
+        file::write_atomic(path, &bytes)
+    }
+
+    /// Reads a checkpoint back.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read; [`Error::Checkpoint`] naming the field if it is
+    /// damaged, of an unknown version, or no checkpoint.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::from_bytes(&file::read(path)?, path)
+    }
+
+    /// Reads a checkpoint from its bytes; `path` names it in errors.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`], but for [`Error::Io`].
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+        let problem = |field: &str, problem: String| checkpoint_error(path, field, problem);
+        let (mut tensors, json) = tensor_file::from_bytes(bytes).map_err(|error| match error {
+            TensorFileError::NoMetadata => problem("metadata", error.to_string()),
+            TensorFileError::Safetensors(_) => problem("file", error.to_string()),
+        })?;
+        check_version(&json).map_err(|(field, text)| problem(field, text))?;
+        let mut header: Header =
+            serde_json::from_str(&json).map_err(|error| problem("vbd", error.to_string()))?;
+        let stated = std::mem::take(&mut header.crc32);
+        let found = checksum(&header, &tensors).map_err(|e| problem("vbd", e.to_string()))?;
+        if found != stated {
+            let text = format!("is {stated:08x}, but the content has {found:08x}: the file is damaged");
+            return Err(problem("crc32", text));
+        }
+        header.recipe.check()?;
+        let layers = header.spec.weights()?.into_iter().map(|weight| {
+            take_layer(&mut tensors, &weight.layer, &weight.shape)
+                .map_err(|(field, text)| problem(&field, text))
+        });
+        let parameters = Parameters { layers: layers.collect::<Result<_>>()? };
+        let mut image = |name: &str| tensors.remove(name).and_then(|raw| raw.to_f32());
+        let (mean, std) = (image("normalize.mean"), image("normalize.std"));
+        let normalizer = Normalizer::with_images(&header.spec, mean, std).ok_or_else(|| {
+            problem("normalize", "the measured images are absent or of the wrong size".to_owned())
+        })?;
+        Ok(Self {
+            spec: header.spec,
+            recipe: header.recipe,
+            progress: header.progress,
+            data: header.data,
+            normalizer,
+            parameters,
+        })
+    }
+}
+
+fn checkpoint_error(path: &Path, field: &str, problem: String) -> Error {
+    Error::Checkpoint { path: path.to_path_buf(), field: field.to_owned(), problem }
+}
+
+/// Looks at version and kind alone, so that a newer file is told as such.
+fn check_version(json: &str) -> Result<(), (&'static str, String)> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+        kind: String,
+    }
+    let found: Version = serde_json::from_str(json).map_err(|error| ("vbd", error.to_string()))?;
+    if found.kind != KIND {
+        return Err(("kind", format!("is `{}`: expected `{KIND}`", found.kind)));
+    }
+    if found.version != VERSION {
+        return Err(("version", format!("is {}: this program reads {VERSION}", found.version)));
+    }
+    Ok(())
+}
+
+fn checksum(header: &Header, tensors: &Tensors) -> serde_json::Result<u32> {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&serde_json::to_vec(header)?);
+    for (name, raw) in tensors {
+        hasher.update(name.as_bytes());
+        hasher.update(&raw.bytes);
+    }
+    Ok(hasher.finalize())
+}
+
+const MOMENTS: [&str; 3] = ["", ".m", ".v"];
+
+fn insert_layer(tensors: &mut Tensors, layer: &LayerParameters) {
+    let weight = layer.weight.to_smallest();
+    let name = format!("{}.weight", layer.name);
+    let stored = weight.live().map(|live| vec![live.len()]);
+    let shape = stored.as_deref().unwrap_or(weight.shape());
+    if let Some(live) = weight.live() {
+        tensors.insert(format!("{name}.live"), RawTensor::u32(live));
+    }
+    let mut insert = |name: &str, shape: &[usize], parameter: &Parameter| {
+        for (suffix, values) in MOMENTS.iter().zip(parameter.arrays()) {
+            tensors.insert(format!("{name}{suffix}"), RawTensor::f32(shape, values));
+        }
+    };
+    insert(&name, shape, weight.theta());
+    if let Some(log_sigma2) = weight.log_sigma2() {
+        insert(&format!("{}.log_sigma2", layer.name), shape, log_sigma2);
+    }
+    insert(&format!("{}.bias", layer.name), &weight.shape()[..1], &layer.bias);
+}
+
+type FieldResult<T> = Result<T, (String, String)>;
+
+fn take_layer(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldResult<LayerParameters> {
+    let weight_name = format!("{name}.weight");
+    let live = match tensors.remove(&format!("{weight_name}.live")) {
+        Some(raw) => {
+            let places = raw.to_u32();
+            Some(places.ok_or_else(|| (format!("{weight_name}.live"), "is not of U32".to_owned()))?)
+        }
+        None => None,
+    };
+    let stored = live.as_ref().map_or_else(|| shape.to_vec(), |live| vec![live.len()]);
+    let theta = take_parameter(tensors, &weight_name, &stored)?;
+    let log_sigma2_name = format!("{name}.log_sigma2");
+    let log_sigma2 = tensors
+        .contains_key(&log_sigma2_name)
+        .then(|| take_parameter(tensors, &log_sigma2_name, &stored))
+        .transpose()?;
+    let bias = take_parameter(tensors, &format!("{name}.bias"), &shape[..1])?;
+    let weight = match live {
+        Some(live) => VariationalWeight::compact(shape, live, theta, log_sigma2),
+        None => VariationalWeight::dense(shape, theta, log_sigma2),
+    };
+    let weight = weight.map_err(|error| (weight_name, error.to_string()))?;
+    Ok(LayerParameters { name: name.to_owned(), weight, bias })
+}
+
+fn take_parameter(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldResult<Parameter> {
+    let mut take = |suffix: &str| {
+        let name = format!("{name}{suffix}");
+        let problem = |text: String| (name.clone(), text);
+        let raw = tensors.remove(&name).ok_or_else(|| problem("is absent".to_owned()))?;
+        if raw.shape != shape {
+            return Err(problem(format!("has shape {:?}: expected {shape:?}", raw.shape)));
+        }
+        raw.to_f32().ok_or_else(|| problem(format!("is {:?}: expected F32", raw.dtype)))
+    };
+    Ok(Parameter { value: take(MOMENTS[0])?, m: take(MOMENTS[1])?, v: take(MOMENTS[2])? })
+}

@@ -1,0 +1,165 @@
+//! `digits`: a built-in set of handwriting-like digits that needs no file and no network.
+//!
+//! Each digit is drawn from a skeleton of pen strokes (`skeletons`), bent by a hand of its own
+//! (`pen`: trembling points, a smooth cubic displacement, slant, rotation, proportions), fitted to a
+//! 20 x 20 box and centred by its mass as MNIST's are, and inked with a pen of its own (`ink`:
+//! thickness, blur, pressure, darkness). Most hands are neat, some are not.
+//!
+//! A sample is a function of the seed, its split and its index: a smaller set is the beginning of a
+//! larger one, and neither the number of threads nor the machine changes a bit of it.
+
+mod draws;
+mod ink;
+mod pen;
+mod skeletons;
+
+use rayon::prelude::*;
+use vbd_core::data::{Dataset, Samples};
+use vbd_core::noise::{NoiseKey, Stream};
+
+use self::draws::Draws;
+use self::skeletons::{SHAPES, Shape};
+use crate::error::{Error, Result};
+
+/// Name of the set.
+pub(super) const NAME: &str = "digits";
+/// Seed of the set called `digits`.
+pub const DEFAULT_SEED: u64 = 0;
+/// Training samples of the set called `digits`.
+pub const DEFAULT_TRAIN: usize = 60_000;
+/// Test samples of the set called `digits`.
+pub const DEFAULT_TEST: usize = 10_000;
+
+/// Most samples of a split: 3.3 GB.
+pub const MAX_SAMPLES: usize = 1 << 22;
+
+/// Rows, and columns, of a picture.
+const SIDE: usize = 28;
+/// Pixels of a picture.
+const PIXELS: usize = SIDE * SIDE;
+const CLASSES: usize = SHAPES.len();
+/// Orders the ten digits of each ten samples.
+const ORDER: Stream = Stream::Other(0xD160);
+
+/// Makes a set of digits: white on black, `[1, 28, 28]`, every class in every ten samples.
+///
+/// ```
+/// let digits = vbd_models::data::digits(0, 100, 20)?;
+/// assert_eq!(digits.shape, [1, 28, 28]);
+/// assert_eq!(digits.train.len(), 100);
+/// // a smaller set is the beginning of a larger one
+/// let larger = vbd_models::data::digits(0, 200, 20)?;
+/// assert_eq!(digits.train.image(99), larger.train.image(99));
+/// # Ok::<(), vbd_models::Error>(())
+/// ```
+///
+/// # Errors
+/// [`vbd_core::Error::Data`] if a split has over [`MAX_SAMPLES`].
+pub fn digits(seed: u64, train: usize, test: usize) -> Result<Dataset> {
+    let (train, test) = (samples(seed, 0, train)?, samples(seed, 1, test)?);
+    Ok(Dataset::new(NAME, [1, SIDE, SIDE], CLASSES, train, test)?)
+}
+
+/// The first `len` samples of a split.
+fn samples(seed: u64, split: u32, len: usize) -> Result<Samples> {
+    if len > MAX_SAMPLES {
+        return Err(Error::Core(vbd_core::Error::Data {
+            name: NAME.to_owned(),
+            field: "the number of samples",
+            found: len.to_string(),
+            expected: format!("at most {MAX_SAMPLES}"),
+        }));
+    }
+    let mut images = vec![0; len * PIXELS];
+    let mut labels = vec![0; len];
+    let tens = images.par_chunks_mut(CLASSES * PIXELS).zip(labels.par_chunks_mut(CLASSES));
+    tens.enumerate().for_each(|(ten, (images, labels))| {
+        #[expect(clippy::cast_possible_truncation, reason = "at most MAX_SAMPLES / 10")]
+        let ten = ten as u32;
+        let order = NoiseKey { seed, step: 2 * ten + split, stream: ORDER }.permutation(CLASSES);
+        let pictures = images.chunks_mut(PIXELS).zip(labels).zip(order);
+        for (index, ((image, label), class)) in (10 * ten..).zip(pictures) {
+            #[expect(clippy::cast_possible_truncation, reason = "under 10")]
+            let class = class as u8;
+            draw(usize::from(class), &mut Draws::new(seed, split, index), image);
+            *label = class;
+        }
+    });
+    Ok(Samples::new(images, labels, PIXELS)?)
+}
+
+/// Draws one digit into black pixels.
+fn draw(class: usize, draws: &mut Draws, image: &mut [u8]) {
+    let lines = pen::write(choose(SHAPES[class], draws.uniform()), draws);
+    ink::draw(&lines, draws, image);
+}
+
+/// The shape at `part` of the way through the weights, for `part` in (0, 1].
+fn choose(shapes: &'static [Shape], part: f32) -> &'static Shape {
+    let total: u16 = shapes.iter().map(|shape| u16::from(shape.weight)).sum();
+    let mut rest = part * f32::from(total);
+    let (last, others) = shapes.split_last().expect("every digit has a shape");
+    for shape in others {
+        rest -= f32::from(shape.weight);
+        if rest <= 0.0 {
+            return shape;
+        }
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ten_samples_have_every_class_in_an_order_of_their_own() {
+        let set = digits(1, 1000, 1000).unwrap();
+        let mut orders = std::collections::HashSet::new();
+        for split in [&set.train, &set.test] {
+            for labels in split.labels().chunks(10) {
+                let mut sorted = labels.to_vec();
+                sorted.sort_unstable();
+                assert_eq!(sorted, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+                orders.insert(labels);
+            }
+        }
+        assert!(orders.len() > 190, "{}", orders.len());
+    }
+
+    #[test]
+    fn a_sample_depends_on_nothing_but_seed_split_and_index() {
+        let (small, large) = (digits(5, 37, 11).unwrap(), digits(5, 400, 300).unwrap());
+        assert_eq!(small.train.images(), &large.train.images()[..37 * PIXELS]);
+        assert_eq!(small.test.labels(), &large.test.labels()[..11]);
+        assert_ne!(small.train.image(0), large.test.image(0));
+        assert_ne!(small.train.images(), digits(6, 37, 0).unwrap().train.images());
+        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(one.install(|| digits(5, 400, 300)).unwrap(), large);
+    }
+
+    #[test]
+    fn pixels_are_as_many_and_as_bright_as_mnists() {
+        let set = digits(DEFAULT_SEED, 2000, 0).unwrap();
+        let pixels = set.train.images();
+        let part = |count: usize| count as f64 / pixels.len() as f64;
+        let zeros = part(pixels.iter().filter(|&&pixel| pixel == 0).count());
+        let mean = part(pixels.iter().map(|&pixel| usize::from(pixel)).sum()) / 255.0;
+        // MNIST: 0.809 and 0.1307
+        assert!((0.78..0.83).contains(&zeros), "{zeros}");
+        assert!((0.12..0.15).contains(&mean), "{mean}");
+        assert!(set.train.images().chunks(PIXELS).all(|image| image.iter().any(|&p| p > 150)));
+    }
+
+    #[test]
+    fn the_set_is_the_same_on_every_machine() {
+        let set = digits(DEFAULT_SEED, 1000, 0).unwrap();
+        assert_eq!(crate::data::checksum::sha256_hex([set.train.images()]), "");
+    }
+
+    #[test]
+    fn too_many_samples_are_an_error() {
+        assert!(digits(0, MAX_SAMPLES + 1, 0).is_err());
+        assert_eq!(digits(0, 0, 0).unwrap().train.len(), 0);
+    }
+}

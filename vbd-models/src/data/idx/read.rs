@@ -1,0 +1,133 @@
+//! Reading one IDX file, gzipped or not.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::error::{Error, Result};
+
+/// Most bytes of one file's images.
+pub const MAX_PIXELS: u64 = 1 << 32;
+
+const LABELS: u32 = 0x0801;
+const GREY_IMAGES: u32 = 0x0803;
+const IMAGES: u32 = 0x0804;
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
+/// What one file holds: the sizes of its dimensions, and as many bytes as they ask for.
+pub(super) struct Idx<const DIMENSIONS: usize> {
+    pub(super) sizes: [usize; DIMENSIONS],
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Reads a file of labels: `[count]`.
+pub(super) fn read_labels(path: &Path) -> Result<Idx<1>> {
+    let mut file = IdxReader::open(path)?;
+    let magic = file.word("the magic number")?;
+    if magic != LABELS {
+        return Err(file.wrong_magic(magic, "0x00000801, labels"));
+    }
+    let sizes = [file.word("the number of labels")?];
+    file.rest(sizes, "the number of labels")
+}
+
+/// Reads a file of images: `[count, channels, rows, columns]`.
+pub(super) fn read_images(path: &Path) -> Result<Idx<4>> {
+    let mut file = IdxReader::open(path)?;
+    let channels = match file.word("the magic number")? {
+        GREY_IMAGES => false,
+        IMAGES => true,
+        magic => {
+            return Err(file.wrong_magic(magic, "0x00000803 or 0x00000804, images"));
+        }
+    };
+    let count = file.word("the number of images")?;
+    let channels = if channels { file.word("the number of channels")? } else { 1 };
+    let rows = file.word("the number of rows")?;
+    let columns = file.word("the number of columns")?;
+    file.rest([count, channels, rows, columns], "the product of the sizes")
+}
+
+/// A file, unpacked as it is read.
+struct IdxReader<'a> {
+    path: &'a Path,
+    gzipped: bool,
+    source: Box<dyn Read>,
+}
+
+impl<'a> IdxReader<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
+        // The buffer is filled at once with all that a file of two bytes or more has to show.
+        let gzipped = file.fill_buf().map_err(Error::io(path))?.starts_with(GZIP);
+        let source: Box<dyn Read> =
+            if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        Ok(Self { path, gzipped, source })
+    }
+
+    /// The next number of the header.
+    fn word(&mut self, field: &'static str) -> Result<u32> {
+        let mut word = Vec::with_capacity(4);
+        self.read(&mut word, 4)?;
+        match <[u8; 4]>::try_from(&word[..]) {
+            Ok(word) => Ok(u32::from_be_bytes(word)),
+            Err(_) => Err(self.problem(field, "cut off", "4 bytes")),
+        }
+    }
+
+    /// What follows the header: exactly the bytes that it tells of.
+    fn rest<const N: usize>(mut self, sizes: [u32; N], product: &'static str) -> Result<Idx<N>> {
+        if sizes.contains(&0) {
+            let found = sizes.map(|size| size.to_string()).join(" x ");
+            return Err(self.problem("the size", found, "no dimension of 0"));
+        }
+        let len = sizes.iter().try_fold(1_u64, |len, &size| len.checked_mul(u64::from(size)));
+        let Some(len) = len.filter(|&len| len <= MAX_PIXELS) else {
+            let found = sizes.map(|size| size.to_string()).join(" x ");
+            return Err(self.problem(product, found, &format!("at most {MAX_PIXELS}")));
+        };
+        let mut bytes = Vec::new();
+        // One byte more shows whether the file goes on; memory grows with what really arrives.
+        self.read(&mut bytes, len + 1)?;
+        let found = bytes.len() as u64;
+        if found != len {
+            let found = match found.cmp(&len) {
+                std::cmp::Ordering::Less => format!("cut off after {found} bytes"),
+                _ => format!("followed by more than its {len} bytes"),
+            };
+            return Err(self.problem("the data", found, &format!("{len} bytes")));
+        }
+        let too_large = |_| self.problem("the size", len, "what this machine can address");
+        let mut sizes_read = [0; N];
+        for (read, &size) in sizes_read.iter_mut().zip(&sizes) {
+            *read = usize::try_from(size).map_err(too_large)?;
+        }
+        Ok(Idx { sizes: sizes_read, bytes })
+    }
+
+    fn read(&mut self, into: &mut Vec<u8>, most: u64) -> Result<()> {
+        let source = &mut self.source;
+        match source.take(most).read_to_end(into) {
+            Ok(_) => Ok(()),
+            Err(source) if self.gzipped => {
+                Err(Error::Gzip { path: self.path.to_owned(), source })
+            }
+            Err(source) => Err(Error::io(self.path)(source)),
+        }
+    }
+
+    fn wrong_magic(&self, found: u32, expected: &str) -> Error {
+        self.problem("the magic number", format!("{found:#010x}"), expected)
+    }
+
+    fn problem(&self, field: &'static str, found: impl ToString, expected: &str) -> Error {
+        Error::Idx {
+            path: self.path.to_owned(),
+            field,
+            found: found.to_string(),
+            expected: expected.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Data sets: built in, named, or a user's own.
+//!
+//! ```
+//! use vbd_models::data;
+//!
+//! let digits = data::digits(data::DEFAULT_SEED, 100, 20)?; // `load("digits", None)` has 60,000
+//! assert_eq!((digits.train.len(), digits.classes), (100, 10));
+//! assert!(data::list().iter().any(|set| set.name == "mnist"));
+//! # Ok::<(), vbd_models::Error>(())
+//! ```
+
+#[cfg(feature = "hub")]
+mod candle;
+pub(crate) mod checksum;
+mod digits;
+pub mod idx;
+mod source;
+mod summary;
+
+#[cfg(feature = "hub")]
+pub use candle::to_candle;
+pub use digits::{DEFAULT_SEED, DEFAULT_TEST, DEFAULT_TRAIN, MAX_SAMPLES, digits};
+pub use source::{DataSource, NamedSet, list, load};
+pub use summary::{Summary, summary};

@@ -1,0 +1,50 @@
+//! What a data set is, in a few numbers.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use vbd_core::data::Dataset;
+
+use super::idx;
+use crate::error::Result;
+
+/// Counts, classes and checksums of a data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Name of the data set.
+    pub name: String,
+    /// Training samples.
+    pub train: usize,
+    /// Test samples.
+    pub test: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// `[channels, rows, columns]` of an image.
+    pub shape: [usize; 3],
+    /// SHA-256, in hexadecimal, of each file that [`idx::write_folder`] writes.
+    pub sha256: BTreeMap<&'static str, String>,
+}
+
+/// Sums a data set up.
+///
+/// ```
+/// use vbd_models::data::{digits, summary};
+///
+/// let summary = summary(&digits(0, 30, 10)?)?;
+/// assert_eq!((summary.train, summary.test, summary.classes), (30, 10, 10));
+/// assert_eq!(summary.sha256["t10k-labels-idx1-ubyte"].len(), 64);
+/// # Ok::<(), vbd_models::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`idx::files`].
+pub fn summary(set: &Dataset) -> Result<Summary> {
+    Ok(Summary {
+        name: set.name.clone(),
+        train: set.train.len(),
+        test: set.test.len(),
+        classes: set.classes,
+        shape: set.shape,
+        sha256: idx::files(set)?.iter().map(|file| (file.name, file.sha256())).collect(),
+    })
+}
