@@ -29,6 +29,11 @@ impl Parameter {
         [&self.value, &self.m, &self.v]
     }
 
+    /// Sets one entry to a value, and drops its moments.
+    pub(crate) fn clear(&mut self, index: usize, value: f32) {
+        (self.value[index], self.m[index], self.v[index]) = (value, 0.0, 0.0);
+    }
+
     /// Applies `f` to each of the three arrays; `absent` is the value's entry for what is not there.
     fn map(&self, absent: f32, f: impl Fn(&[f32], f32) -> Vec<f32>) -> Self {
         Self { value: f(&self.value, absent), m: f(&self.m, 0.0), v: f(&self.v, 0.0) }
@@ -216,10 +221,8 @@ impl VariationalWeight {
             }
         } else {
             for (index, _) in kept.iter().enumerate().filter(|&(_, &kept)| !kept) {
-                for array in [&mut self.theta, log_sigma2].into_iter().flat_map(arrays_mut) {
-                    array[index] = 0.0;
-                }
-                log_sigma2.value[index] = LOG_SIGMA2_DEAD;
+                self.theta.clear(index, 0.0);
+                log_sigma2.clear(index, LOG_SIGMA2_DEAD);
             }
         }
     }

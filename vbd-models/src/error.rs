@@ -56,7 +56,10 @@ pub enum Error {
         looked_in: Vec<PathBuf>,
     },
     /// There is no data set, network or recipe of this name.
-    #[error("unknown {kind} `{name}`: the nearest is `{nearest}`, known are {}", quoted(known, ", "))]
+    #[error(
+        "unknown {kind} `{name}`: the nearest is `{nearest}`, known are {}",
+        quoted(known, ", ")
+    )]
     Unknown {
         /// `data set`, `network` or `recipe`.
         kind: &'static str,
@@ -78,14 +81,21 @@ impl Error {
     ) -> Self {
         let known: Vec<_> = known.into_iter().collect();
         let likeness = |known: &&&str| strsim::jaro_winkler(name, known);
-        let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let nearest = known
+            .iter()
+            .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         let nearest = nearest.copied().unwrap_or_default();
-        Self::Unknown { kind, name: name.to_owned(), nearest, known }
+        Self::Unknown {
+            kind,
+            name: name.to_owned(),
+            nearest,
+            known,
+        }
     }
 
     /// Adds the path to an error of the file system.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        |source| Self::Core(vbd_core::Error::io(path)(source))
+        move |source| Self::Core(vbd_core::Error::io(path)(source))
     }
 }
 

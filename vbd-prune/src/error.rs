@@ -27,6 +27,9 @@ pub enum Error {
         /// What is wrong with it.
         source: TensorFileError,
     },
+    /// A net that no safetensors file can hold.
+    #[error("cannot be written as a safetensors file: {0}")]
+    Unwritable(#[source] TensorFileError),
     /// The metadata are not the JSON that they should be.
     #[error("{}: metadata `vbd`: {source}", path.display())]
     Metadata {

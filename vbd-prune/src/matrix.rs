@@ -30,13 +30,14 @@ impl SparseMatrix {
         self.row_ptr.push(u32::try_from(self.values.len()).expect("a weight has at most 2^28 entries"));
     }
 
-    /// The entries `(place, value)`, places flat row-major and rising; zeros are left out.
+    /// The entries `(place, value)`, places flat row-major and rising; zeros are left out. `nnz` is
+    /// how many entries to make room for.
     pub(crate) fn from_places(
-        rows: usize,
-        cols: usize,
+        [rows, cols]: [usize; 2],
+        nnz: usize,
         entries: impl Iterator<Item = (usize, f32)>,
     ) -> Self {
-        let mut matrix = Self::with_capacity(rows, cols, entries.size_hint().0);
+        let mut matrix = Self::with_capacity(rows, cols, nnz);
         for (place, value) in entries.filter(|&(_, value)| value != 0.0) {
             let row = place / cols;
             while matrix.rows() < row {
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn places_become_rows_and_dense_again() {
         let entries = [(1, 2.0), (2, 0.0), (3, -1.0), (11, 4.0)];
-        let matrix = SparseMatrix::from_places(4, 3, entries.into_iter());
+        let matrix = SparseMatrix::from_places([4, 3], 3, entries.into_iter());
         assert_eq!(matrix.row_ptr(), [0, 1, 2, 2, 3]);
         assert_eq!(matrix.col_idx(), [1, 0, 2]);
         assert_eq!(matrix.nnz(), 3);
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn entries_that_become_zero_are_left_out() {
-        let matrix = SparseMatrix::from_places(2, 2, [(0, 1.0), (1, 3.0), (3, 5.0)].into_iter());
+        let matrix = SparseMatrix::from_places([2, 2], 3, [(0, 1.0), (1, 3.0), (3, 5.0)].into_iter());
         let halved = matrix.try_map(|x| Ok::<_, ()>(if x == 3.0 { 0.0 } else { x / 2.0 })).unwrap();
         assert_eq!(halved.to_dense(), [0.5, 0.0, 0.0, 2.5]);
         assert_eq!(halved.nnz(), 2);

@@ -55,18 +55,6 @@ pub(crate) fn ln(x: f32) -> f32 {
     if x == 0.0 { f32::NEG_INFINITY } else { y }
 }
 
-/// `ln(1 + x)` for `x >= 0` and not NaN, within 3 units in the last place.
-#[inline(always)]
-pub(crate) fn ln_1p(x: f32) -> f32 {
-    // Kahan: what 1 + x loses by rounding is put back as a factor.
-    let u = 1.0 + x;
-    let lost = u - 1.0;
-    let y = ln(u) * (x / lost);
-    let y = if lost == 0.0 { x } else { y };
-    // x / lost is inf / inf where 1 + x overflows.
-    if u.is_finite() { y } else { f32::INFINITY }
-}
-
 /// `(cos(pi t), sin(pi t))` for `t` in [-1, 1].
 #[inline(always)]
 pub(crate) fn cos_sin_pi(t: f32) -> (f32, f32) {
@@ -108,14 +96,9 @@ mod tests {
             if reference.abs() > 1e-2 {
                 assert_close(ln(y), reference, y);
             }
-            assert_close(ln_1p(y), f64::from(y).ln_1p(), y);
         }
         assert_eq!(ln(0.0), f32::NEG_INFINITY);
         assert_eq!(ln(1.0), 0.0);
-        assert_eq!(ln_1p(0.0), 0.0);
-        assert_eq!(ln_1p(1e-12), 1e-12);
-        assert_eq!(ln_1p(f32::INFINITY), f32::INFINITY);
-        assert!((ln_1p(f32::MAX) - 88.72284).abs() < 1e-4);
     }
 
     #[test]

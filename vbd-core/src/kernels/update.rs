@@ -183,7 +183,7 @@ fn log_uniform(theta: f32, log_sigma2: f32, sigma2: f32) -> (f32, f32) {
     let log_alpha = math::ln(theta.abs()).mul_add(-2.0, log_sigma2);
     // S(z) S(-z) = e^-z / (1 + e^-z)^2, even in z, and 0 at both ends
     let z = (K3 as f32).mul_add(log_alpha, K2 as f32);
-    let e = math::exp(-z.abs());
+    let e = if z.abs() < 80.0 { math::exp(-z.abs()) } else { 0.0 };
     let slope = (K1 * K3) as f32 * e / ((1.0 + e) * (1.0 + e));
     let by_theta = if theta == 0.0 { by_theta } else { by_theta + 2.0 * slope / theta };
     (by_theta, by_log_sigma2 - slope)

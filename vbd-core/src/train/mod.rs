@@ -1,5 +1,12 @@
 //! Training: the loop over epochs, what it reports, and what it leaves on disk.
 
 mod checkpoint;
+mod init;
+mod metrics;
+mod run_folder;
+mod trainer;
 
 pub use checkpoint::{Best, Checkpoint, DataInfo, KIND, Progress, VERSION};
+pub use metrics::{EpochReport, LayerCount, compression_ratio};
+pub use run_folder::{LastCheckpoint, RunFolder};
+pub use trainer::{Compute, Event, KEEP_EVERY, Outcome, Trainer};

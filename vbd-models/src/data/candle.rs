@@ -28,7 +28,13 @@ pub fn to_candle(set: &Dataset) -> Result<vision::Dataset> {
     let (train_images, train_labels) = tensors(set.shape, &set.train)?;
     let (test_images, test_labels) = tensors(set.shape, &set.test)?;
     let labels = set.classes;
-    Ok(vision::Dataset { train_images, train_labels, test_images, test_labels, labels })
+    Ok(vision::Dataset {
+        train_images,
+        train_labels,
+        test_images,
+        test_labels,
+        labels,
+    })
 }
 
 fn tensors(shape: [usize; 3], samples: &Samples) -> Result<(Tensor, Tensor)> {
@@ -39,7 +45,10 @@ fn tensors(shape: [usize; 3], samples: &Samples) -> Result<(Tensor, Tensor)> {
         };
         let images = Tensor::from_slice(samples.images(), dims, &Device::Cpu)?;
         let images = (images.to_dtype(DType::F32)? / 255.0)?;
-        Ok((images, Tensor::from_slice(samples.labels(), samples.len(), &Device::Cpu)?))
+        Ok((
+            images,
+            Tensor::from_slice(samples.labels(), samples.len(), &Device::Cpu)?,
+        ))
     };
     make().map_err(|error| vbd_core::Error::Candle(error).into())
 }
@@ -60,13 +69,19 @@ mod tests {
             (&ours.train_images, &theirs.train_images),
             (&ours.test_images, &theirs.test_images),
         ] {
-            assert_eq!(ours.to_vec2::<f32>().unwrap(), theirs.to_vec2::<f32>().unwrap());
+            assert_eq!(
+                ours.to_vec2::<f32>().unwrap(),
+                theirs.to_vec2::<f32>().unwrap()
+            );
         }
         for (ours, theirs) in [
             (&ours.train_labels, &theirs.train_labels),
             (&ours.test_labels, &theirs.test_labels),
         ] {
-            assert_eq!(ours.to_vec1::<u8>().unwrap(), theirs.to_vec1::<u8>().unwrap());
+            assert_eq!(
+                ours.to_vec1::<u8>().unwrap(),
+                theirs.to_vec1::<u8>().unwrap()
+            );
         }
         assert_eq!(ours.labels, theirs.labels);
     }
@@ -77,7 +92,12 @@ mod tests {
         let set = Dataset::new("rgb", [3, 2, 2], 2, samples(), samples()).unwrap();
         let set = to_candle(&set).unwrap();
         assert_eq!(set.test_images.dims(), [2, 3, 2, 2]);
-        let pixel = set.test_images.flatten_all().unwrap().to_vec1::<f32>().unwrap()[13];
+        let pixel = set
+            .test_images
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap()[13];
         assert_eq!(pixel, 13.0 / 255.0);
     }
 }

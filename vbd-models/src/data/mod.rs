@@ -14,11 +14,13 @@ mod candle;
 pub(crate) mod checksum;
 mod digits;
 pub mod idx;
+mod named;
 mod source;
 mod summary;
 
 #[cfg(feature = "hub")]
 pub use candle::to_candle;
 pub use digits::{DEFAULT_SEED, DEFAULT_TEST, DEFAULT_TRAIN, MAX_SAMPLES, digits};
-pub use source::{DataSource, NamedSet, list, load};
+pub use named::NamedSet;
+pub use source::{DataSource, list, load};
 pub use summary::{Summary, summary};

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use vbd_core::data::Dataset;
 
-use super::{digits, idx};
+use super::digits::{self, digits};
+use super::idx;
+use super::named::NamedSet;
 use crate::error::{Error, Result};
 use crate::listed::Listed;
 
@@ -19,28 +21,31 @@ pub enum DataSource {
     Idx(PathBuf),
 }
 
-/// The sets that are known by name and read from files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NamedSet {
-    /// Handwritten digits.
-    Mnist,
-    /// Pictures of clothing.
-    FashionMnist,
-}
-
-/// Classes of every named set.
-const NAMED_CLASSES: usize = 10;
 const IDX_PREFIX: &str = "idx:";
-const LIST: [Listed; 4] = [
-    Listed { name: digits::NAME, summary: "drawn digits, 60,000 + 10,000, built in" },
-    Listed { name: "mnist", summary: "handwritten digits, 60,000 + 10,000, from IDX files" },
-    Listed { name: "fashion-mnist", summary: "clothing, 60,000 + 10,000, from IDX files" },
-    Listed { name: "idx:FOLDER", summary: "your own set: four IDX files with MNIST's names" },
+const KNOWN: [(&str, &str); 4] = [
+    (digits::NAME, "drawn digits, 60,000 and 10,000, built in"),
+    (
+        "mnist",
+        "handwritten digits, 60,000 and 10,000, from IDX files",
+    ),
+    (
+        "fashion-mnist",
+        "pieces of clothing, 60,000 and 10,000, from IDX files",
+    ),
+    (
+        "idx:FOLDER",
+        "a set of your own: four IDX files with MNIST's names",
+    ),
 ];
 
 /// The data sets that [`load`] knows.
-pub fn list() -> &'static [Listed] {
-    &LIST
+pub fn list() -> Vec<Listed> {
+    KNOWN
+        .map(|(name, summary)| Listed {
+            name,
+            summary: summary.to_owned(),
+        })
+        .into()
 }
 
 /// Loads a data set by its name; `data_dir` is where the files of named sets are.
@@ -70,7 +75,11 @@ impl DataSource {
             "fashion-mnist" => Ok(Self::Named(NamedSet::FashionMnist)),
             _ => match name.strip_prefix(IDX_PREFIX) {
                 Some(folder) if !folder.is_empty() => Ok(Self::Idx(folder.into())),
-                _ => Err(Error::unknown("data set", name, LIST.map(|listed| listed.name))),
+                _ => Err(Error::unknown(
+                    "data set",
+                    name,
+                    KNOWN.map(|(name, _)| name),
+                )),
             },
         }
     }
@@ -83,9 +92,11 @@ impl DataSource {
     /// those of [`idx::read_folder`].
     pub fn load(&self, data_dir: Option<&Path>) -> Result<Dataset> {
         match self {
-            Self::Digits => {
-                digits::digits(digits::DEFAULT_SEED, digits::DEFAULT_TRAIN, digits::DEFAULT_TEST)
-            }
+            Self::Digits => digits(
+                digits::DEFAULT_SEED,
+                digits::DEFAULT_TRAIN,
+                digits::DEFAULT_TEST,
+            ),
             Self::Named(set) => set.load(data_dir),
             Self::Idx(folder) => {
                 idx::read_folder(&format!("{IDX_PREFIX}{}", folder.display()), folder, None)
@@ -94,47 +105,40 @@ impl DataSource {
     }
 }
 
-impl NamedSet {
-    /// The set's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mnist => "mnist",
-            Self::FashionMnist => "fashion-mnist",
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_written() {
+        assert_eq!(DataSource::parse("digits").unwrap(), DataSource::Digits);
+        let mnist = DataSource::parse("fashion-mnist").unwrap();
+        assert_eq!(mnist, DataSource::Named(NamedSet::FashionMnist));
+        assert_eq!(
+            DataSource::parse("idx:/a b").unwrap(),
+            DataSource::Idx("/a b".into())
+        );
+        for named in [NamedSet::Mnist, NamedSet::FashionMnist] {
+            assert_eq!(
+                DataSource::parse(named.name()).unwrap(),
+                DataSource::Named(named)
+            );
         }
     }
 
-    fn load(self, data_dir: Option<&Path>) -> Result<Dataset> {
-        let name = self.name();
-        let looked_in: Vec<PathBuf> =
-            data_dir.into_iter().flat_map(|dir| [dir.join(name), dir.to_owned()]).collect();
-        let Some(folder) = looked_in.iter().find(|folder| idx::has_any(folder)) else {
-            return Err(Error::DataNotFound { name, looked_in });
-        };
-        let set = idx::read_folder(name, folder, Some(NAMED_CLASSES))?;
-        self.refuse_another(&set, folder)?;
-        Ok(set)
-    }
-
-    /// All named sets have files of the same names: `DIR/` may hold another one's.
-    fn refuse_another(self, set: &Dataset, folder: &Path) -> Result<()> {
-        let [.., test_labels] = idx::files(set)?;
-        let sum = test_labels.sha256();
-        match [Self::Mnist, Self::FashionMnist].into_iter().find(|set| set.test_labels() == sum) {
-            Some(found) if found != self => Err(Error::Idx {
-                path: folder.join(test_labels.name),
-                field: "the data set",
-                found: found.name().to_owned(),
-                expected: self.name().to_owned(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// SHA-256 of the published test labels, unzipped.
-    fn test_labels(self) -> &'static str {
-        match self {
-            Self::Mnist => "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            Self::FashionMnist => "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones_and_the_nearest() {
+        for (name, nearest) in [
+            ("mnits", "mnist"),
+            ("digit", "digits"),
+            ("idx:", "idx:FOLDER"),
+        ] {
+            let message = load(name, None).unwrap_err().to_string();
+            assert!(
+                message.contains(&format!("the nearest is `{nearest}`")),
+                "{message}"
+            );
+            assert!(message.contains("`fashion-mnist`"), "{message}");
         }
     }
 }

@@ -45,6 +45,9 @@ pub fn summary(set: &Dataset) -> Result<Summary> {
         test: set.test.len(),
         classes: set.classes,
         shape: set.shape,
-        sha256: idx::files(set)?.iter().map(|file| (file.name, file.sha256())).collect(),
+        sha256: idx::files(set)?
+            .iter()
+            .map(|file| (file.name, file.sha256()))
+            .collect(),
     })
 }

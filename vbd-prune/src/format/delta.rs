@@ -72,5 +72,5 @@ pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseM
         })
     });
     let entries = places.zip(taker.values.values(&values.bytes));
-    Ok(SparseMatrix::from_places(found.rows, found.cols, entries))
+    Ok(SparseMatrix::from_places([found.rows, found.cols], nnz, entries))
 }

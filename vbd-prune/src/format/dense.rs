@@ -26,6 +26,7 @@ pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseM
     let tensor = format!("{}{WEIGHT}", found.weight);
     let raw = taker.take(&tensor, &[taker.values.dtype()], Some(found.shape))?;
     taker.check_finite(&tensor, &raw)?;
-    let entries = taker.values.values(&raw.bytes).enumerate();
-    Ok(SparseMatrix::from_places(found.rows, found.cols, entries))
+    let values = || taker.values.values(&raw.bytes);
+    let nnz = values().filter(|&value| value != 0.0).count();
+    Ok(SparseMatrix::from_places([found.rows, found.cols], nnz, values().enumerate()))
 }

@@ -21,11 +21,23 @@ pub(super) struct Draws {
 impl Draws {
     /// The draws of sample `index` of a split.
     pub(super) fn new(seed: u64, split: u32, index: u32) -> Self {
-        let mut draws =
-            Self { uniform: [0.0; UNIFORMS], normal: [0.0; NORMALS], next_uniform: 0, next_normal: 0 };
-        let key = NoiseKey { seed, step: split, stream: UNIFORM };
+        let mut draws = Self {
+            uniform: [0.0; UNIFORMS],
+            normal: [0.0; NORMALS],
+            next_uniform: 0,
+            next_normal: 0,
+        };
+        let key = NoiseKey {
+            seed,
+            step: split,
+            stream: UNIFORM,
+        };
         key.fill_uniform(index, &mut draws.uniform);
-        NoiseKey { stream: NORMAL, ..key }.fill_normal(index, &mut draws.normal);
+        NoiseKey {
+            stream: NORMAL,
+            ..key
+        }
+        .fill_normal(index, &mut draws.normal);
         draws
     }
 

@@ -40,7 +40,11 @@ pub(super) fn draw(lines: &[Line], draws: &mut Draws, pixels: &mut [u8]) {
         }
     }
     for (pixel, &ink) in pixels.iter_mut().zip(&paper) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 255"
+        )]
         let grey = (ink * pen.darkness * 255.0).min(255.0) as u8;
         *pixel = grey;
     }
@@ -58,7 +62,10 @@ fn stamp(paper: &mut [f32; PIXELS], [from, to]: [Point; 2], radius: f32, blur: f
     let scale = 1.0 / (dx * dx + dy * dy).max(1e-6);
     for row in rows {
         let y = row as f32 + 0.5 - from[1];
-        for (column, ink) in columns.clone().zip(&mut paper[row * SIDE..][columns.clone()]) {
+        for (column, ink) in columns
+            .clone()
+            .zip(&mut paper[row * SIDE..][columns.clone()])
+        {
             let x = column as f32 + 0.5 - from[0];
             let t = ((x * dx + y * dy) * scale).clamp(0.0, 1.0);
             let (x, y) = (x - t * dx, y - t * dy);
@@ -69,7 +76,11 @@ fn stamp(paper: &mut [f32; PIXELS], [from, to]: [Point; 2], radius: f32, blur: f
 }
 
 /// The pixel that a coordinate lies in, kept in the picture.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 28")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "0 to 28"
+)]
 fn pixel(at: f32) -> usize {
     at.clamp(0.0, SIDE as f32) as usize
 }

@@ -81,7 +81,9 @@ pub fn read_folder(name: &str, folder: &Path, classes: Option<usize>) -> Result<
 
 /// Whether a folder has any of the four files.
 pub(super) fn has_any(folder: &Path) -> bool {
-    FILE_NAMES.iter().any(|name| find_file(folder, name).is_some())
+    FILE_NAMES
+        .iter()
+        .any(|name| find_file(folder, name).is_some())
 }
 
 /// The paths of the four files.
@@ -92,15 +94,29 @@ fn find(folder: &Path) -> Result<[PathBuf; 4]> {
         return Ok([a, b, c, d]);
     }
     let names = FILE_NAMES.iter().zip(found);
-    let missing = names.filter(|(_, path)| path.is_none()).map(|(&name, _)| name).collect();
-    Err(Error::NoIdxFiles { folder: folder.to_owned(), missing })
+    let missing = names
+        .filter(|(_, path)| path.is_none())
+        .map(|(&name, _)| name)
+        .collect();
+    Err(Error::NoIdxFiles {
+        folder: folder.to_owned(),
+        missing,
+    })
 }
 
 /// The file by one of its names.
 fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
     let dotted = name.replace("-idx", ".idx");
-    let names = [name.to_owned(), format!("{name}.gz"), format!("{dotted}.gz"), dotted];
-    names.into_iter().map(|name| folder.join(name)).find(|path| path.is_file())
+    let names = [
+        name.to_owned(),
+        format!("{name}.gz"),
+        format!("{dotted}.gz"),
+        dotted,
+    ];
+    names
+        .into_iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.is_file())
 }
 
 /// Images and labels of one split: their shape, themselves, and one more than the largest label.
@@ -110,7 +126,10 @@ fn read_split(
     classes: Option<usize>,
 ) -> Result<([usize; 3], Samples, usize)> {
     // The small file first: what is wrong with it is told at once.
-    let Idx { sizes: [labels_len], bytes: labels } = read_labels(labels_path)?;
+    let Idx {
+        sizes: [labels_len],
+        bytes: labels,
+    } = read_labels(labels_path)?;
     let largest = labels.iter().copied().max().map_or(0, usize::from);
     let classes = classes.unwrap_or(MAX_CLASSES);
     if largest >= classes {
@@ -121,13 +140,19 @@ fn read_split(
             expected: format!("0 to {}", classes.saturating_sub(1)),
         });
     }
-    let Idx { sizes: [images_len, shape @ ..], bytes: images } = read_images(images_path)?;
+    let Idx {
+        sizes: [images_len, shape @ ..],
+        bytes: images,
+    } = read_images(images_path)?;
     if images_len != labels_len {
         return Err(Error::Idx {
             path: labels_path.to_owned(),
             field: "the number of labels",
             found: labels_len.to_string(),
-            expected: format!("{images_len}, the number of images in {}", images_path.display()),
+            expected: format!(
+                "{images_len}, the number of images in {}",
+                images_path.display()
+            ),
         });
     }
     let samples = Samples::new(images, labels, shape.iter().product())?;

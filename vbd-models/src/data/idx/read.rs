@@ -44,7 +44,11 @@ pub(super) fn read_images(path: &Path) -> Result<Idx<4>> {
         }
     };
     let count = file.word("the number of images")?;
-    let channels = if channels { file.word("the number of channels")? } else { 1 };
+    let channels = if channels {
+        file.word("the number of channels")?
+    } else {
+        1
+    };
     let rows = file.word("the number of rows")?;
     let columns = file.word("the number of columns")?;
     file.rest([count, channels, rows, columns], "the product of the sizes")
@@ -62,9 +66,16 @@ impl<'a> IdxReader<'a> {
         let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
         // The buffer is filled at once with all that a file of two bytes or more has to show.
         let gzipped = file.fill_buf().map_err(Error::io(path))?.starts_with(GZIP);
-        let source: Box<dyn Read> =
-            if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-        Ok(Self { path, gzipped, source })
+        let source: Box<dyn Read> = if gzipped {
+            Box::new(MultiGzDecoder::new(file))
+        } else {
+            Box::new(file)
+        };
+        Ok(Self {
+            path,
+            gzipped,
+            source,
+        })
     }
 
     /// The next number of the header.
@@ -83,7 +94,9 @@ impl<'a> IdxReader<'a> {
             let found = sizes.map(|size| size.to_string()).join(" x ");
             return Err(self.problem("the size", found, "no dimension of 0"));
         }
-        let len = sizes.iter().try_fold(1_u64, |len, &size| len.checked_mul(u64::from(size)));
+        let len = sizes
+            .iter()
+            .try_fold(1_u64, |len, &size| len.checked_mul(u64::from(size)));
         let Some(len) = len.filter(|&len| len <= MAX_PIXELS) else {
             let found = sizes.map(|size| size.to_string()).join(" x ");
             return Err(self.problem(product, found, &format!("at most {MAX_PIXELS}")));
@@ -99,21 +112,26 @@ impl<'a> IdxReader<'a> {
             };
             return Err(self.problem("the data", found, &format!("{len} bytes")));
         }
-        let too_large = |_| self.problem("the size", len, "what this machine can address");
+        let too_large =
+            |_| self.problem("the size", len.to_string(), "what this machine can address");
         let mut sizes_read = [0; N];
         for (read, &size) in sizes_read.iter_mut().zip(&sizes) {
             *read = usize::try_from(size).map_err(too_large)?;
         }
-        Ok(Idx { sizes: sizes_read, bytes })
+        Ok(Idx {
+            sizes: sizes_read,
+            bytes,
+        })
     }
 
     fn read(&mut self, into: &mut Vec<u8>, most: u64) -> Result<()> {
         let source = &mut self.source;
         match source.take(most).read_to_end(into) {
             Ok(_) => Ok(()),
-            Err(source) if self.gzipped => {
-                Err(Error::Gzip { path: self.path.to_owned(), source })
-            }
+            Err(source) if self.gzipped => Err(Error::Gzip {
+                path: self.path.to_owned(),
+                source,
+            }),
             Err(source) => Err(Error::io(self.path)(source)),
         }
     }
@@ -122,11 +140,11 @@ impl<'a> IdxReader<'a> {
         self.problem("the magic number", format!("{found:#010x}"), expected)
     }
 
-    fn problem(&self, field: &'static str, found: impl ToString, expected: &str) -> Error {
+    fn problem(&self, field: &'static str, found: impl Into<String>, expected: &str) -> Error {
         Error::Idx {
             path: self.path.to_owned(),
             field,
-            found: found.to_string(),
+            found: found.into(),
             expected: expected.to_owned(),
         }
     }

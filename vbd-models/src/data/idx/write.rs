@@ -59,24 +59,24 @@ pub fn write_folder(set: &Dataset, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn images_file<'a>(
-    name: &'static str,
-    set: &Dataset,
-    samples: &'a Samples,
-) -> Result<IdxFile<'a>> {
+fn images_file<'a>(name: &'static str, set: &Dataset, samples: &'a Samples) -> Result<IdxFile<'a>> {
     let header = match set.shape {
         [1, rows, columns] => header(set, 0x0803, &[samples.len(), rows, columns]),
         [channels, rows, columns] => header(set, 0x0804, &[samples.len(), channels, rows, columns]),
     };
-    Ok(IdxFile { name, header: header?, body: samples.images() })
+    Ok(IdxFile {
+        name,
+        header: header?,
+        body: samples.images(),
+    })
 }
 
-fn labels_file<'a>(
-    name: &'static str,
-    set: &Dataset,
-    samples: &'a Samples,
-) -> Result<IdxFile<'a>> {
-    Ok(IdxFile { name, header: header(set, 0x0801, &[samples.len()])?, body: samples.labels() })
+fn labels_file<'a>(name: &'static str, set: &Dataset, samples: &'a Samples) -> Result<IdxFile<'a>> {
+    Ok(IdxFile {
+        name,
+        header: header(set, 0x0801, &[samples.len()])?,
+        body: samples.labels(),
+    })
 }
 
 fn header(set: &Dataset, magic: u32, sizes: &[usize]) -> Result<Vec<u8>> {

@@ -1,0 +1,61 @@
+"""Reads a pruned file: `python3 read_vbd.py FILE OUT.npz` writes every tensor dense. See format.md."""
+import json, math, sys
+import numpy as np
+from safetensors import deserialize, safe_open
+
+TYPES = {"U8": "u1", "U16": "<u2", "I32": "<i4", "I64": "<i8", "F16": "<f2", "F32": "<f4"}
+
+def to_array(info):
+    data = bytes(info["data"])
+    if info["dtype"] == "BF16":  # the upper half of an f32
+        values = (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+    else:
+        values = np.frombuffer(data, TYPES[info["dtype"]])
+    return values.reshape(info["shape"])
+
+def weight_shapes(spec):
+    shape = spec["input"]
+    for layer in spec["layer"]:
+        if layer["kind"] == "linear":
+            yield layer["name"], (layer["out_features"], math.prod(shape))
+            shape = [layer["out_features"]]
+        elif layer["kind"] == "conv2d":
+            kernel, stride = layer["kernel"], layer.get("stride", 1)
+            yield layer["name"], (layer["out_channels"], shape[0], kernel, kernel)
+            room = [side + 2 * layer.get("padding", 0) - kernel for side in shape[1:]]
+            shape = [layer["out_channels"]] + [side // stride + 1 for side in room]
+        elif layer["kind"] == "max_pool2d":
+            shape = shape[:1] + [side // layer["kernel"] for side in shape[1:]]
+
+def kept_places(t, name, rows, cols):
+    """Flat places of the kept entries, and the suffix of the tensor of their values."""
+    if name + ".gaps" in t:
+        gaps = t[name + ".gaps"].astype(np.int64)
+        return (np.cumsum(gaps + (gaps < 255)) - 1)[gaps < 255], ".values"
+    if name + ".crow_indices" in t:
+        row = np.repeat(np.arange(rows), np.diff(t[name + ".crow_indices"].astype(np.int64)))
+        return row * cols + t[name + ".col_indices"], ".values"
+    bits = np.unpackbits(t[name + ".bitmask"], axis=1, count=cols, bitorder="little")
+    return np.flatnonzero(bits), ".compressed"
+
+def read_vbd(path):
+    """The metadata, and every weight, bias and image by name, as f32."""
+    with safe_open(path, "numpy") as file:
+        meta = json.loads(file.metadata()["vbd"])
+    assert (meta["version"], meta["kind"]) == (1, "pruned")
+    with open(path, "rb") as file:
+        t = {name: to_array(info) for name, info in deserialize(file.read())}
+    out = {name: t[name] for name in t if name.endswith(".bias") or name.startswith("normalize.")}
+    for layer, shape in weight_shapes(meta["spec"]):
+        name, rows = layer + ".weight", shape[0]
+        if name in t:
+            out[name] = t[name]
+        else:
+            places, suffix = kept_places(t, name, rows, math.prod(shape[1:]))
+            out[name] = np.zeros(math.prod(shape), np.float32)
+            out[name][places] = t[name + suffix]
+            out[name] = out[name].reshape(shape)
+    return meta, {name: values.astype(np.float32) for name, values in out.items()}
+
+if __name__ == "__main__":
+    np.savez(sys.argv[2], **read_vbd(sys.argv[1])[1])

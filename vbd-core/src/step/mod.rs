@@ -1,0 +1,134 @@
+//! One training step, by two engines of one contract.
+//!
+//! [`CpuStep`] runs hand-written kernels and no autograd; [`CandleStep`] runs the Candle modules of
+//! [`crate::layers`] and Candle's autograd on any device, and is the reference that the other is
+//! tested against. With the same [`At`] both draw the same noise.
+//!
+//! Which weights take part: while `kl_scale` is 0 all do. While it is positive, a weight over the
+//! threshold at this step has its mean, its variance and all its data gradients zero; the KL still
+//! moves it, and it may come back. [`Step::kill`], called at the end of an epoch whose last step had
+//! `kl_scale` 1, makes the weights over the threshold dead for good.
+
+mod candle;
+mod cpu;
+
+use serde::{Deserialize, Serialize};
+
+pub use candle::CandleStep;
+pub use cpu::CpuStep;
+
+use crate::data::Samples;
+use crate::error::Result;
+use crate::prior::Prior;
+use crate::recipe::Recipe;
+use crate::weight::Parameters;
+
+/// What is minimised, apart from what changes from step to step:
+/// `(1/M) sum of cross-entropy + (kl_scale * kl_weight / N) sum of KL` (Liu et al. 2019, eq. 7, 12).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Objective {
+    /// The prior; `None` for plain training without noise.
+    pub prior: Option<Prior>,
+    /// Factor on the KL; other than 1 it makes a tempered posterior.
+    pub kl_weight: f64,
+    /// Samples trained on, N.
+    pub n_train: usize,
+    /// Weights at this `log_alpha` or over it are pruned.
+    pub log_alpha_threshold: f32,
+}
+
+impl Objective {
+    /// The objective of a recipe on `n_train` samples.
+    pub fn of(recipe: &Recipe, n_train: usize) -> Self {
+        Self {
+            prior: recipe.method.kind.prior(),
+            kl_weight: recipe.method.kl_weight,
+            n_train,
+            log_alpha_threshold: recipe.method.log_alpha_threshold,
+        }
+    }
+
+    /// The factor on the sum of the KL.
+    pub fn kl_factor(&self, kl_scale: f64) -> f64 {
+        kl_scale * self.kl_weight / self.n_train as f64
+    }
+}
+
+/// Where a run is at one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct At {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Step of the run, from 0.
+    pub step: u32,
+    /// Adam's step size.
+    pub lr: f64,
+    /// Factor on the KL, 0 to 1.
+    pub kl_scale: f64,
+}
+
+/// The samples of one step.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// Where they come from.
+    pub samples: &'a Samples,
+    /// Which they are.
+    pub indices: &'a [u32],
+}
+
+/// Errors on a set of samples, with the pruned means.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// How many samples.
+    pub samples: usize,
+    /// How many of them got another class than their label's.
+    pub wrong: usize,
+    /// Mean cross-entropy, nats.
+    pub nll: f64,
+}
+
+impl Evaluation {
+    /// `wrong / samples`.
+    pub fn test_error(&self) -> f64 {
+        self.wrong as f64 / self.samples.max(1) as f64
+    }
+}
+
+/// An engine that trains one network.
+pub trait Step: Send {
+    /// One step of gradient descent; returns the sum of the batch's cross-entropies, nats.
+    ///
+    /// # Errors
+    /// If the device fails, or a batch is larger than the engine was made for.
+    fn step(&mut self, batch: Batch<'_>, at: &At) -> Result<f64>;
+
+    /// Makes the weights over the threshold dead for good.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn kill(&mut self) -> Result<()>;
+
+    /// The sum of the KL over all live weights, nats.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn kl(&self) -> Result<f64>;
+
+    /// Errors of the pruned network, without noise.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation>;
+
+    /// The parameters with their moments, in host memory.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn parameters(&self) -> Result<Parameters>;
+
+    /// Takes parameters over.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] if they are not the network's.
+    fn load(&mut self, parameters: &Parameters) -> Result<()>;
+}

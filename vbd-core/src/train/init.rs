@@ -1,0 +1,78 @@
+//! The parameters that a run starts from.
+
+use crate::error::{Error, Result};
+use crate::layers::draw_theta;
+use crate::recipe::Recipe;
+use crate::spec::{NetSpec, WeightSpec};
+use crate::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
+
+impl Parameters {
+    /// New parameters of a network: theta drawn by the recipe's seed, biases 0.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] if the network's sizes do not fit together.
+    pub fn init(spec: &NetSpec, recipe: &Recipe) -> Result<Self> {
+        let layers = (0..).zip(spec.weights()?).map(|(index, weight)| {
+            let deviation = recipe.method.theta_init.deviation(weight.cols());
+            let key = (recipe.train.seed, index);
+            let theta = draw_theta(key, (weight.rows(), weight.cols()), deviation);
+            let bias = vec![0.0; weight.rows()];
+            fresh(&weight, recipe, theta, bias)
+        });
+        Ok(Self { layers: layers.collect::<Result<_>>()? })
+    }
+
+    /// The values of a trained network as a new start: moments 0, nothing dead, and `log_sigma2` at
+    /// the recipe's first value where `trained` has none.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `trained` is of another network.
+    pub fn start_from(spec: &NetSpec, recipe: &Recipe, trained: &Self) -> Result<Self> {
+        let weights = spec.weights()?;
+        if weights.len() != trained.layers.len() {
+            return Err(Error::Shape {
+                name: "layers of the network to start from".to_owned(),
+                found: vec![trained.layers.len()],
+                expected: vec![weights.len()],
+            });
+        }
+        let layers = weights.iter().zip(&trained.layers).map(|(weight, layer)| {
+            if layer.weight.shape() != weight.shape {
+                return Err(Error::Shape {
+                    name: format!("{}.weight to start from", layer.name),
+                    found: layer.weight.shape().to_vec(),
+                    expected: weight.shape.clone(),
+                });
+            }
+            let dense = layer.weight.to_dense();
+            let theta = dense.theta().value.clone();
+            let started = fresh(weight, recipe, theta, layer.bias.value.clone())?;
+            let (Some(old), Some(new)) = (dense.log_sigma2(), started.weight.log_sigma2()) else {
+                return Ok(started);
+            };
+            let alive = old.value.iter().zip(&new.value);
+            let log_sigma2 = alive.map(|(&old, &new)| if old.is_finite() { old } else { new });
+            let log_sigma2 = Some(Parameter::new(log_sigma2.collect()));
+            let theta = started.weight.theta().clone();
+            let weight = VariationalWeight::dense(&weight.shape, theta, log_sigma2)?;
+            Ok(LayerParameters { weight, ..started })
+        });
+        Ok(Self { layers: layers.collect::<Result<_>>()? })
+    }
+}
+
+fn fresh(
+    weight: &WeightSpec,
+    recipe: &Recipe,
+    theta: Vec<f32>,
+    bias: Vec<f32>,
+) -> Result<LayerParameters> {
+    let method = &recipe.method;
+    let log_sigma2 =
+        method.kind.prior().map(|_| Parameter::new(vec![method.log_sigma2_init; theta.len()]));
+    Ok(LayerParameters {
+        name: weight.layer.clone(),
+        weight: VariationalWeight::dense(&weight.shape, Parameter::new(theta), log_sigma2)?,
+        bias: Parameter::new(bias),
+    })
+}

@@ -1,0 +1,243 @@
+//! A run's folder: `recipe.toml`, `net.toml`, `metrics.jsonl`, `checkpoints/`, `best.safetensors`.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::checkpoint::{Checkpoint, Progress};
+use super::metrics::EpochReport;
+use crate::error::{Error, Result};
+use crate::file;
+
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINTS: &str = "checkpoints";
+/// Newest checkpoints that are always kept: the last, and the one before it should it be damaged.
+const NEWEST_KEPT: usize = 2;
+
+/// The folder of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes a new run's folder.
+    ///
+    /// # Errors
+    /// [`Error::RunExists`] if a run is there already; [`Error::Io`].
+    pub fn create(path: &Path) -> Result<Self> {
+        let folder = Self { path: path.to_path_buf() };
+        if folder.metrics_path().exists() || folder.checkpoints_path().exists() {
+            return Err(Error::RunExists { path: path.to_path_buf() });
+        }
+        let checkpoints = folder.checkpoints_path();
+        fs::create_dir_all(&checkpoints).map_err(Error::io(checkpoints))?;
+        Ok(folder)
+    }
+
+    /// A folder that holds a run.
+    ///
+    /// # Errors
+    /// [`Error::NoCheckpoint`] if there is no run.
+    pub fn open(path: &Path) -> Result<Self> {
+        let folder = Self { path: path.to_path_buf() };
+        if !folder.checkpoints_path().is_dir() {
+            return Err(Error::NoCheckpoint { path: path.to_path_buf() });
+        }
+        Ok(folder)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// One JSON object a line, an epoch each.
+    pub fn metrics_path(&self) -> PathBuf {
+        self.path.join(METRICS)
+    }
+
+    /// The checkpoint of the best epoch, where there is a validation split.
+    pub fn best_path(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    fn checkpoints_path(&self) -> PathBuf {
+        self.path.join(CHECKPOINTS)
+    }
+
+    /// Writes the recipe and the network for people to read; a checkpoint has its own.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn describe(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let recipe = checkpoint.recipe.to_toml()?;
+        file::write_atomic(&self.path.join("recipe.toml"), recipe.as_bytes())?;
+        let net = checkpoint.spec.to_toml()?;
+        file::write_atomic(&self.path.join("net.toml"), net.as_bytes())
+    }
+
+    /// Writes a checkpoint, then removes those that are neither among the newest nor of an epoch
+    /// that `keep_every` divides.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_checkpoint(&self, checkpoint: &Checkpoint, keep_every: usize) -> Result<PathBuf> {
+        let path = self.checkpoints_path().join(file_name(&checkpoint.progress));
+        checkpoint.write(&path)?;
+        let mut all = self.checkpoints()?;
+        all.truncate(all.len().saturating_sub(NEWEST_KEPT));
+        for (place, path) in all {
+            let kept = place.1 == 0 && keep_every > 0 && place.0.is_multiple_of(keep_every);
+            if !kept {
+                fs::remove_file(&path).map_err(Error::io(path))?;
+            }
+        }
+        Ok(path)
+    }
+
+    /// The checkpoints from oldest to newest, each with its whole epochs and further steps.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn checkpoints(&self) -> Result<Vec<((usize, usize), PathBuf)>> {
+        let folder = self.checkpoints_path();
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(Error::io(&folder))? {
+            let path = entry.map_err(Error::io(&folder))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if let Some(place) = name.and_then(place_of) {
+                found.push((place, path));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The newest checkpoint that can be read, and what was wrong with those after it.
+    ///
+    /// # Errors
+    /// [`Error::NoCheckpoint`] if none can be read; [`Error::Io`] if the folder cannot.
+    pub fn last_checkpoint(&self) -> Result<LastCheckpoint> {
+        let mut damaged = Vec::new();
+        for (_, path) in self.checkpoints()?.into_iter().rev() {
+            match Checkpoint::read(&path) {
+                Ok(checkpoint) => return Ok(LastCheckpoint { path, checkpoint, damaged }),
+                Err(error) => {
+                    tracing::warn!("{error}: going on with the checkpoint before it");
+                    damaged.push((path, error));
+                }
+            }
+        }
+        Err(Error::NoCheckpoint { path: self.path.clone() })
+    }
+
+    /// Adds an epoch's line to the metrics.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn append_metrics(&self, report: &EpochReport) -> Result<()> {
+        let path = self.metrics_path();
+        let append = || -> std::io::Result<()> {
+            let mut line = serde_json::to_string(report)?;
+            line.push('\n');
+            let mut file = fs::OpenOptions::new().create(true).append(true).open(&path)?;
+            file.write_all(line.as_bytes())?;
+            file.sync_data()
+        };
+        append().map_err(Error::io(&path))
+    }
+
+    /// Cuts the metrics back to whole lines of the first `epochs` epochs.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn cut_metrics(&self, epochs: usize) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Line {
+            epoch: usize,
+        }
+        let path = self.metrics_path();
+        if !path.exists() {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&file::read(&path)?).into_owned();
+        let kept = text.split_inclusive('\n').take_while(|line| {
+            let epoch = serde_json::from_str::<Line>(line).map(|line| line.epoch);
+            line.ends_with('\n') && epoch.is_ok_and(|epoch| epoch <= epochs)
+        });
+        let kept: String = kept.collect();
+        if kept.len() == text.len() {
+            return Ok(());
+        }
+        file::write_atomic(&path, kept.as_bytes())
+    }
+
+    /// Removes the checkpoints after this place: a run that goes on from it writes them anew.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove_after(&self, progress: &Progress) -> Result<()> {
+        for (place, path) in self.checkpoints()? {
+            if place > (progress.epoch, progress.step_in_epoch) {
+                fs::remove_file(&path).map_err(Error::io(path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What [`RunFolder::last_checkpoint`] found.
+#[derive(Debug)]
+pub struct LastCheckpoint {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its content.
+    pub checkpoint: Checkpoint,
+    /// Newer files that could not be read, and why.
+    pub damaged: Vec<(PathBuf, Error)>,
+}
+
+fn file_name(progress: &Progress) -> String {
+    let Progress { epoch, step_in_epoch, .. } = progress;
+    match step_in_epoch {
+        0 => format!("epoch-{epoch:04}.safetensors"),
+        step => format!("epoch-{epoch:04}-step-{step:06}.safetensors"),
+    }
+}
+
+/// Whole epochs and further steps, from a checkpoint's file name.
+fn place_of(name: &str) -> Option<(usize, usize)> {
+    let place = name.strip_prefix("epoch-")?.strip_suffix(".safetensors")?;
+    match place.split_once("-step-") {
+        Some((epoch, step)) => Some((epoch.parse().ok()?, step.parse().ok()?)),
+        None => Some((place.parse().ok()?, 0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_place_and_sort_by_it() {
+        for (epoch, step_in_epoch) in [(0, 12), (7, 0), (12345, 600)] {
+            let progress = Progress { epoch, step_in_epoch, ..Progress::default() };
+            assert_eq!(place_of(&file_name(&progress)), Some((epoch, step_in_epoch)));
+        }
+        assert_eq!(place_of(".vbd-x.tmp"), None);
+    }
+
+    #[test]
+    fn metrics_are_cut_back_to_whole_lines_of_early_epochs() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(&folder.path().join("run")).unwrap();
+        let text = "{\"epoch\":1}\n{\"epoch\":2}\n{\"epoch\":3}\n{\"epo";
+        file::write_atomic(&run.metrics_path(), text.as_bytes()).unwrap();
+        run.cut_metrics(2).unwrap();
+        assert_eq!(file::read(&run.metrics_path()).unwrap(), b"{\"epoch\":1}\n{\"epoch\":2}\n");
+        assert!(matches!(RunFolder::create(run.path()), Err(Error::RunExists { .. })));
+    }
+}

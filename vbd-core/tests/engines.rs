@@ -1,0 +1,266 @@
+//! The CPU engine against the Candle engine, and both against the rule of which weights live.
+
+mod support;
+
+use candle_core::Device;
+use support::{dataset, mlp, recipe, uniform};
+use vbd_core::data::Dataset;
+use vbd_core::recipe::Recipe;
+use vbd_core::spec::{NetSpec, Normalizer};
+use vbd_core::step::{At, Batch, CandleStep, CpuStep, Objective, Step};
+use vbd_core::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
+
+const BATCH: usize = 23;
+
+/// One step's gradients agree to this, as a share of the largest: f32 sums in another order.
+const GRADIENT_TOLERANCE: f32 = 1e-5;
+/// Theta after twenty steps.
+const THETA_TOLERANCE: f32 = 1e-4;
+
+struct Pair {
+    cpu: CpuStep,
+    candle: CandleStep,
+    data: Dataset,
+}
+
+fn pair(spec: &NetSpec, recipe: &Recipe, parameters: &Parameters, threads: usize) -> Pair {
+    let data = dataset([1, 6, 5], 4, 60, 17);
+    let objective = Objective::of(recipe, data.train.len());
+    let normalizer = Normalizer::measure(spec, &data.train);
+    let candle = CandleStep::new(spec, objective, &normalizer, parameters, &Device::Cpu).unwrap();
+    let cpu = CpuStep::new(spec, objective, normalizer, parameters, (BATCH, threads)).unwrap();
+    Pair { cpu, candle, data }
+}
+
+fn spec() -> NetSpec {
+    mlp(&[1, 6, 5], &[37, 13, 4])
+}
+
+/// Parameters with log_alpha on both sides of the threshold.
+fn mixed(spec: &NetSpec, recipe: &Recipe) -> Parameters {
+    let initial = Parameters::init(spec, recipe).unwrap();
+    let layers = initial.layers.iter().map(|layer| {
+        let theta = layer.weight.theta().value.clone();
+        let draws = uniform(5, theta.len());
+        let log_sigma2 = layer.weight.log_sigma2().map(|_| {
+            let spread = draws.iter().zip(&theta);
+            Parameter::new(spread.map(|(u, theta)| 2.0 * theta.abs().ln() + 12.0 * u - 6.0).collect())
+        });
+        let shape = layer.weight.shape();
+        let weight = VariationalWeight::dense(shape, Parameter::new(theta), log_sigma2).unwrap();
+        LayerParameters { weight, ..layer.clone() }
+    });
+    Parameters { layers: layers.collect() }
+}
+
+fn at(step: u32, kl_scale: f64) -> At {
+    At { seed: 11, step, lr: 1e-3, kl_scale }
+}
+
+fn indices(step: u32) -> Vec<u32> {
+    (0..BATCH as u32).map(|i| (i * 7 + step * 13) % 60).collect()
+}
+
+fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+    let scale = expected.iter().fold(0.0_f32, |most, x| if x.is_finite() { most.max(x.abs()) } else { most });
+    for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        let close = found == expected || (found - expected).abs() <= tolerance * scale;
+        assert!(close, "{what}[{index}]: {found} {expected} (largest {scale})");
+    }
+}
+
+/// After the first step from zero moments, m is a tenth of the gradient.
+fn assert_same_gradients(cpu: &Parameters, candle: &Parameters) {
+    for (cpu, candle) in cpu.layers.iter().zip(&candle.layers) {
+        let name = &cpu.name;
+        assert_close(&cpu.bias.m, &candle.bias.m, GRADIENT_TOLERANCE, &format!("{name}.bias"));
+        let (a, b) = (&cpu.weight, &candle.weight);
+        assert_close(&a.theta().m, &b.theta().m, GRADIENT_TOLERANCE, &format!("{name}.theta"));
+        if let (Some(a), Some(b)) = (a.log_sigma2(), b.log_sigma2()) {
+            assert_close(&a.m, &b.m, GRADIENT_TOLERANCE, &format!("{name}.log_sigma2"));
+        }
+    }
+}
+
+#[test]
+fn both_engines_give_equal_gradients() {
+    for kind in ["vbd", "vd", "dense"] {
+        for kl_scale in [0.0, 0.3, 1.0] {
+            let recipe = recipe(kind, "");
+            let spec = spec();
+            let mut pair = pair(&spec, &recipe, &mixed(&spec, &recipe), 2);
+            let indices = indices(0);
+            let batch = Batch { samples: &pair.data.train, indices: &indices };
+            let cpu = pair.cpu.step(batch, &at(0, kl_scale)).unwrap();
+            let candle = pair.candle.step(batch, &at(0, kl_scale)).unwrap();
+            assert!((cpu - candle).abs() < 1e-4 * candle.abs(), "{kind}: {cpu} {candle}");
+            assert_same_gradients(&pair.cpu.parameters().unwrap(), &pair.candle.parameters().unwrap());
+        }
+    }
+}
+
+#[test]
+fn both_engines_have_equal_theta_after_20_steps_with_a_kill_between() {
+    for kind in ["vbd", "vd", "dense"] {
+        let recipe = recipe(kind, "");
+        let spec = spec();
+        let mut pair = pair(&spec, &recipe, &mixed(&spec, &recipe), 2);
+        for step in 0..20 {
+            let indices = indices(step);
+            let indices = if step % 5 == 4 { &indices[..9] } else { &indices };
+            let batch = Batch { samples: &pair.data.train, indices };
+            let kl_scale = f64::from(step.min(5)) / 5.0;
+            pair.cpu.step(batch, &at(step, kl_scale)).unwrap();
+            pair.candle.step(batch, &at(step, kl_scale)).unwrap();
+            if step == 10 {
+                pair.cpu.kill().unwrap();
+                pair.candle.kill().unwrap();
+            }
+        }
+        let (cpu, candle) = (pair.cpu.parameters().unwrap(), pair.candle.parameters().unwrap());
+        for (cpu, candle) in cpu.layers.iter().zip(&candle.layers) {
+            let (a, b) = (&cpu.weight.theta().value, &candle.weight.theta().value);
+            assert_close(a, b, THETA_TOLERANCE, &format!("{kind} {}", cpu.name));
+            assert_close(&cpu.bias.value, &candle.bias.value, THETA_TOLERANCE, &cpu.name);
+        }
+        let (a, b) = (pair.cpu.kl().unwrap(), pair.candle.kl().unwrap());
+        assert!((a - b).abs() <= 1e-3 * b.abs(), "{kind}: {a} {b}");
+        let a = pair.cpu.evaluate(&pair.data.test).unwrap();
+        let b = pair.candle.evaluate(&pair.data.test).unwrap();
+        assert_eq!(a.wrong, b.wrong);
+        assert!((a.nll - b.nll).abs() < 1e-3 * b.nll, "{a:?} {b:?}");
+    }
+}
+
+#[test]
+fn steps_give_the_same_bits_on_any_number_of_threads() {
+    let recipe = recipe("vbd", "");
+    // large enough that every layer is cut into several blocks
+    let spec = mlp(&[1, 6, 5], &[700, 90, 4]);
+    let run = |threads| {
+        let mut pair = pair(&spec, &recipe, &Parameters::init(&spec, &recipe).unwrap(), threads);
+        for step in 0..6 {
+            let indices = indices(step);
+            let batch = Batch { samples: &pair.data.train, indices: &indices };
+            pair.cpu.step(batch, &at(step, 0.5)).unwrap();
+        }
+        pair.cpu.parameters().unwrap()
+    };
+    let one = run(1);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(3));
+}
+
+/// Steps both engines once and gives their parameters before and after.
+fn step_once(parameters: &Parameters, kl_scale: f64) -> Vec<Parameters> {
+    let recipe = recipe("vbd", "");
+    let mut pair = pair(&spec(), &recipe, parameters, 1);
+    let indices = indices(0);
+    let batch = Batch { samples: &pair.data.train, indices: &indices };
+    pair.cpu.step(batch, &at(0, kl_scale)).unwrap();
+    pair.candle.step(batch, &at(0, kl_scale)).unwrap();
+    vec![pair.cpu.parameters().unwrap(), pair.candle.parameters().unwrap()]
+}
+
+/// The first layer with every weight over the threshold: log_alpha = 4.
+fn masked_first_layer() -> Parameters {
+    let recipe = recipe("vbd", "");
+    let mut parameters = Parameters::init(&spec(), &recipe).unwrap();
+    let layer = &mut parameters.layers[0];
+    let theta = layer.weight.theta().value.clone();
+    let log_sigma2 = theta.iter().map(|theta| 2.0 * theta.abs().ln() + 4.0).collect();
+    let shape = layer.weight.shape().to_vec();
+    layer.weight =
+        VariationalWeight::dense(&shape, Parameter::new(theta), Some(Parameter::new(log_sigma2))).unwrap();
+    parameters
+}
+
+#[test]
+fn rule_1_nothing_is_masked_while_kl_scale_is_0() {
+    for after in step_once(&masked_first_layer(), 0.0) {
+        let moved = after.layers[0].weight.theta().m.iter().filter(|m| **m != 0.0).count();
+        assert!(moved > 900, "{moved}");
+    }
+}
+
+#[test]
+fn rule_2_a_masked_weight_moves_by_its_kl_alone() {
+    let before = masked_first_layer();
+    let kl_factor = 0.5 / 60.0;
+    for after in step_once(&before, 0.5) {
+        let (old, new) = (&before.layers[0].weight, &after.layers[0].weight);
+        let sigma2 = old.log_sigma2().unwrap().value.iter().map(|l| l.exp());
+        for ((theta, sigma2), m) in old.theta().value.iter().zip(sigma2).zip(&new.theta().m) {
+            let gradient = kl_factor * theta / (theta * theta + sigma2);
+            assert!((10.0 * m - gradient).abs() <= 1e-4 * gradient.abs(), "{m} {gradient}");
+        }
+        assert_ne!(old.theta().value, new.theta().value);
+        // its outputs are the bias alone, so nothing of the data comes through it
+        assert!(new.log_sigma2().unwrap().m.iter().all(|m| *m < 0.0));
+    }
+}
+
+#[test]
+fn rule_3_a_killed_weight_is_never_updated_again() {
+    let recipe = recipe("vbd", "");
+    let spec = spec();
+    let mut pair = pair(&spec, &recipe, &mixed(&spec, &recipe), 2);
+    let steps: [&mut dyn Step; 2] = [&mut pair.cpu, &mut pair.candle];
+    for engine in steps {
+        engine.kill().unwrap();
+        let before = engine.parameters().unwrap();
+        for step in 0..3 {
+            let indices = indices(step);
+            let batch = Batch { samples: &pair.data.train, indices: &indices };
+            // unmasked steps too: dead is dead
+            engine.step(batch, &at(step, f64::from(step) * 0.5)).unwrap();
+        }
+        let after = engine.parameters().unwrap();
+        for (before, after) in before.layers.iter().zip(&after.layers) {
+            let dead = |weight: &VariationalWeight| -> Vec<usize> {
+                let log_sigma2 = &weight.log_sigma2().unwrap().value;
+                (0..log_sigma2.len()).filter(|&i| log_sigma2[i] == f32::INFINITY).collect()
+            };
+            let places = dead(&before.weight);
+            assert!(!places.is_empty());
+            assert_eq!(places, dead(&after.weight));
+            let theta = after.weight.theta();
+            assert!(places.iter().all(|&i| theta.value[i] == 0.0 && theta.m[i] == 0.0 && theta.v[i] == 0.0));
+        }
+    }
+}
+
+#[test]
+fn nothing_turns_nan_at_the_edges() {
+    let recipe = recipe("vbd", "");
+    let spec = spec();
+    let initial = Parameters::init(&spec, &recipe).unwrap();
+    let with = |theta: Option<f32>, log_sigma2: f32| {
+        let layers = initial.layers.iter().map(|layer| {
+            let values = layer.weight.theta().value.iter().map(|&x| theta.unwrap_or(x)).collect();
+            let log_sigma2 = Parameter::new(vec![log_sigma2; layer.weight.numel()]);
+            let weight = VariationalWeight::dense(
+                layer.weight.shape(),
+                Parameter::new(values),
+                Some(log_sigma2),
+            );
+            LayerParameters { weight: weight.unwrap(), ..layer.clone() }
+        });
+        Parameters { layers: layers.collect() }
+    };
+    let cases = [
+        with(Some(0.0), -10.0),
+        with(None, -40.0),
+        with(None, 20.0),
+        with(Some(0.0), -40.0),
+        with(Some(0.0), 20.0),
+        with(Some(0.0), f32::INFINITY),
+    ];
+    for (case, parameters) in cases.iter().enumerate() {
+        for kl_scale in [0.0, 1.0] {
+            for after in step_once(parameters, kl_scale) {
+                assert_eq!(after.not_finite(), None, "case {case}, kl_scale {kl_scale}");
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Small networks and data for the tests of the engines.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use vbd_core::data::{Dataset, Samples};
+use vbd_core::noise::{NoiseKey, Stream};
+use vbd_core::recipe::Recipe;
+use vbd_core::spec::NetSpec;
+
+/// Draws from (0, 1].
+pub(crate) fn uniform(seed: u64, len: usize) -> Vec<f32> {
+    let mut values = vec![0.0; len];
+    NoiseKey { seed, step: 0, stream: Stream::Other(9) }.fill_uniform(0, &mut values);
+    values
+}
+
+/// Noisy images of a few classes that a small network can tell apart.
+pub(crate) fn dataset(shape: [usize; 3], classes: usize, train: usize, test: usize) -> Dataset {
+    let len = shape.iter().product::<usize>();
+    let prototypes: Vec<Vec<f32>> = (0..classes as u64).map(|class| uniform(class, len)).collect();
+    let samples = |first: usize, count: usize| {
+        let mut images = Vec::with_capacity(count * len);
+        let mut labels = Vec::with_capacity(count);
+        for index in first..first + count {
+            let class = (index * 7 + index / 3) % classes;
+            let noise = uniform(1000 + index as u64, len);
+            let pixels = prototypes[class].iter().zip(&noise).map(|(&p, &n)| {
+                let value = if p > 0.6 { 200.0 * (0.4 * p + 0.6 * n) } else { 90.0 * (n - 0.5) };
+                value.max(0.0) as u8
+            });
+            images.extend(pixels);
+            labels.push(class as u8);
+        }
+        Samples::new(images, labels, len).unwrap()
+    };
+    Dataset::new("small", shape, classes, samples(0, train), samples(train, test)).unwrap()
+}
+
+/// A network of linear layers with these widths, ReLU between them.
+pub(crate) fn mlp(input: &[usize], widths: &[usize]) -> NetSpec {
+    let classes = widths.last().unwrap();
+    let mut text = format!(
+        "name = 'mlp'\ninput = {input:?}\nclasses = {classes}\n\
+         normalize = {{ scale = 0.00390625, mean = 'image' }}\n"
+    );
+    for (index, width) in widths.iter().enumerate() {
+        if index > 0 {
+            text += "[[layer]]\nkind = 'relu'\n";
+        }
+        text += &format!("[[layer]]\nkind = 'linear'\nname = 'fc{}'\nout_features = {width}\n", index + 1);
+    }
+    NetSpec::from_toml(&text, "mlp").unwrap()
+}
+
+/// A recipe of this kind with further TOML lines for `[train]`.
+pub(crate) fn recipe(kind: &str, train: &str) -> Recipe {
+    let text = format!("summary = 'test'\n[method]\nkind = '{kind}'\n[train]\n{train}\n");
+    Recipe::from_toml(&text, "test").unwrap()
+}

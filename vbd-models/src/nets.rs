@@ -1,0 +1,109 @@
+//! Networks by name, each a TOML file of `nets/`, and from files of a user's own.
+//!
+//! ```
+//! let lenet = vbd_models::nets::net("lenet-300-100")?;
+//! let widths: Vec<usize> = lenet.weights()?.iter().map(|weight| weight.rows()).collect();
+//! assert_eq!(widths, [300, 100, 10]);
+//! # Ok::<(), vbd_models::Error>(())
+//! ```
+
+use vbd_core::spec::NetSpec;
+
+use crate::error::Result;
+use crate::listed::{BuiltIn, Listed};
+
+/// The first line of each is a comment that sums it up.
+const NETS: BuiltIn = BuiltIn {
+    kind: "network",
+    texts: &[("lenet-300-100", include_str!("../nets/lenet-300-100.toml"))],
+};
+
+/// The networks that are built in.
+pub fn list() -> Vec<Listed> {
+    NETS.texts
+        .iter()
+        .map(|&(name, text)| Listed {
+            name,
+            summary: summary(text),
+        })
+        .collect()
+}
+
+/// The TOML of a network that is built in.
+///
+/// # Errors
+/// [`crate::Error::Unknown`] with the known names and the nearest.
+pub fn toml(name: &str) -> Result<&'static str> {
+    NETS.text(name)
+}
+
+/// A network by its name, or from a TOML file: whatever ends in `.toml` or has a path separator.
+///
+/// # Errors
+/// [`crate::Error::Unknown`] for an unknown name; [`vbd_core::Error`] for a file that cannot be
+/// read, is no TOML, or has layers that do not fit together.
+pub fn net(name_or_path: &str) -> Result<NetSpec> {
+    NETS.read(name_or_path, NetSpec::from_toml)
+}
+
+fn summary(text: &str) -> String {
+    let first = text.lines().next().unwrap_or_default();
+    first.trim_start_matches('#').trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use vbd_core::spec::WeightSpec;
+
+    use super::*;
+
+    #[test]
+    fn every_network_parses_under_its_name_and_has_a_summary() {
+        for Listed { name, summary } in list() {
+            assert!(toml(name).unwrap().starts_with("# "));
+            assert!(!summary.is_empty());
+            assert_eq!(net(name).unwrap().name, name);
+        }
+    }
+
+    #[test]
+    fn lenet_300_100_has_the_papers_266200_weights() {
+        let lenet = net("lenet-300-100").unwrap();
+        let weights = lenet.weights().unwrap();
+        assert_eq!(
+            weights.iter().map(WeightSpec::numel).sum::<usize>(),
+            266_200
+        );
+        assert!((lenet.normalize.scale * 256.0 - 1.0).abs() < 1e-15);
+        assert!(lenet.normalize.mean.is_image());
+    }
+
+    #[test]
+    fn a_path_is_read_from_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.toml");
+        let text = toml("lenet-300-100")
+            .unwrap()
+            .replace("lenet-300-100", "mine");
+        vbd_core::file::write_atomic(&path, text.as_bytes()).unwrap();
+        assert_eq!(net(path.to_str().unwrap()).unwrap().name, "mine");
+        let missing = folder.path().join("missing").display().to_string();
+        assert!(net(&missing).unwrap_err().to_string().starts_with(&missing));
+        assert!(
+            net("missing.toml")
+                .unwrap_err()
+                .to_string()
+                .starts_with("missing.toml")
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest() {
+        let message = net("lenet300").unwrap_err().to_string();
+        assert!(message.contains("unknown network `lenet300`"), "{message}");
+        assert!(
+            message.contains("the nearest is `lenet-300-100`"),
+            "{message}"
+        );
+    }
+}

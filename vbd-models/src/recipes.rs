@@ -1,0 +1,130 @@
+//! Recipes by name, each a TOML file of `recipes/`, and from files of a user's own.
+//!
+//! ```
+//! let recipe = vbd_models::recipes::recipe("lenet-300-100-vbd")?;
+//! assert_eq!(recipe.model.as_deref(), Some("lenet-300-100"));
+//! assert_eq!(recipe.train.epochs, 200);
+//! # Ok::<(), vbd_models::Error>(())
+//! ```
+
+use vbd_core::recipe::Recipe;
+
+use crate::error::Result;
+use crate::listed::{BuiltIn, Listed};
+
+const RECIPES: BuiltIn = BuiltIn {
+    kind: "recipe",
+    texts: &[
+        (
+            "lenet-300-100-vbd",
+            include_str!("../recipes/lenet-300-100-vbd.toml"),
+        ),
+        (
+            "lenet-300-100-vd",
+            include_str!("../recipes/lenet-300-100-vd.toml"),
+        ),
+        ("vbd", include_str!("../recipes/vbd.toml")),
+        ("vd", include_str!("../recipes/vd.toml")),
+        ("quickstart", include_str!("../recipes/quickstart.toml")),
+    ],
+};
+
+/// The recipes that are built in.
+pub fn list() -> Vec<Listed> {
+    RECIPES
+        .texts
+        .iter()
+        .map(|&(name, text)| Listed {
+            name,
+            summary: summary(name, text),
+        })
+        .collect()
+}
+
+/// The TOML of a recipe that is built in.
+///
+/// # Errors
+/// [`crate::Error::Unknown`] with the known names and the nearest.
+pub fn toml(name: &str) -> Result<&'static str> {
+    RECIPES.text(name)
+}
+
+/// A recipe by its name, or from a TOML file: whatever ends in `.toml` or has a path separator.
+///
+/// # Errors
+/// [`crate::Error::Unknown`] for an unknown name; [`vbd_core::Error`] for a file that cannot be
+/// read, is no TOML, or has a value out of range.
+pub fn recipe(name_or_path: &str) -> Result<Recipe> {
+    RECIPES.read(name_or_path, Recipe::from_toml)
+}
+
+fn summary(name: &str, text: &str) -> String {
+    Recipe::from_toml(text, name)
+        .expect("what is built in parses: a test reads all")
+        .summary
+}
+
+#[cfg(test)]
+mod tests {
+    use vbd_core::recipe::{MethodKind, ThetaInit};
+
+    use super::*;
+
+    #[test]
+    fn every_recipe_parses_and_names_a_model_and_data_that_are_known() {
+        for Listed { name, summary } in list() {
+            let recipe = recipe(name).unwrap();
+            assert_eq!(recipe.summary, summary);
+            assert!(!summary.is_empty() && !summary.contains('\n'));
+            if let Some(model) = &recipe.model {
+                crate::nets::net(model).unwrap();
+            }
+            if let Some(data) = &recipe.data {
+                crate::data::DataSource::parse(data).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn the_published_recipes_differ_in_the_prior_alone() {
+        let vbd = recipe("lenet-300-100-vbd").unwrap();
+        let vd = recipe("lenet-300-100-vd").unwrap();
+        assert_eq!(
+            (vbd.method.kind, vd.method.kind),
+            (MethodKind::Vbd, MethodKind::Vd)
+        );
+        assert_eq!(vbd.method.theta_init, ThetaInit::Normal(0.01));
+        assert_eq!(
+            (&vbd.train, &vbd.model, &vbd.data),
+            (&vd.train, &vd.model, &vd.data)
+        );
+        let method = vbd_core::recipe::Method {
+            kind: MethodKind::Vbd,
+            ..vd.method
+        };
+        assert_eq!(vbd.method, method);
+    }
+
+    #[test]
+    fn the_general_recipes_leave_the_model_and_the_data_open() {
+        for name in ["vbd", "vd"] {
+            let recipe = recipe(name).unwrap();
+            assert_eq!((recipe.model, recipe.data), (None, None));
+        }
+    }
+
+    #[test]
+    fn errors_name_the_recipe_or_the_file() {
+        let message = recipe("lenet-300-100").unwrap_err().to_string();
+        assert!(
+            message.contains("the nearest is `lenet-300-100-v"),
+            "{message}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.toml");
+        let text = toml("vbd").unwrap().replace("epochs", "epoch");
+        vbd_core::file::write_atomic(&path, text.as_bytes()).unwrap();
+        let path = path.to_str().unwrap();
+        assert!(recipe(path).unwrap_err().to_string().starts_with(path));
+    }
+}

@@ -1,0 +1,94 @@
+//! How the `log_alpha` of weights are spread.
+
+use serde::Serialize;
+use vbd_core::posterior::{self, LOG_ALPHA_DISPLAYED};
+use vbd_core::weight::VariationalWeight;
+
+/// Bins of a histogram, each 1 wide.
+const BINS: usize = 40;
+
+/// A histogram of `log_alpha` from -20 to 20 in bins 1 wide; what lies outside is in the outer bins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Histogram {
+    /// Where the first bin starts.
+    pub low: i32,
+    /// Where the last bin ends.
+    pub high: i32,
+    /// Weights in each bin.
+    pub counts: Vec<u64>,
+    /// Weights that died for good, in no bin.
+    pub dead: u64,
+}
+
+impl Histogram {
+    #[expect(clippy::cast_possible_truncation, reason = "the range is -20 to 20")]
+    fn empty() -> Self {
+        let high = LOG_ALPHA_DISPLAYED as i32;
+        Self { low: -high, high, counts: vec![0; BINS], dead: 0 }
+    }
+
+    /// The histogram of a weight; `None` where it has no `log_sigma2`.
+    pub fn of(weight: &VariationalWeight) -> Option<Self> {
+        let log_sigma2 = &weight.log_sigma2()?.value;
+        let theta = &weight.theta().value;
+        let mut histogram = Self::empty();
+        histogram.dead = (weight.numel() - theta.len()) as u64;
+        for (&theta, &log_sigma2) in theta.iter().zip(log_sigma2) {
+            if posterior::is_dead(log_sigma2) {
+                histogram.dead += 1;
+            } else {
+                histogram.counts[bin(posterior::log_alpha(theta, log_sigma2))] += 1;
+            }
+        }
+        Some(histogram)
+    }
+
+    /// The histogram of several weights together; `None` where there is none.
+    pub fn sum<'a>(histograms: impl Iterator<Item = &'a Self>) -> Option<Self> {
+        histograms.fold(None, |sum, histogram| {
+            let mut sum = sum.unwrap_or_else(Self::empty);
+            sum.dead += histogram.dead;
+            for (sum, count) in sum.counts.iter_mut().zip(&histogram.counts) {
+                *sum += count;
+            }
+            Some(sum)
+        })
+    }
+}
+
+/// The bin of a `log_alpha`, clamped as it is displayed.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast of f64 saturates, and what it gives is cut to the last bin"
+)]
+fn bin(log_alpha: f64) -> usize {
+    let width = 2.0 * LOG_ALPHA_DISPLAYED / BINS as f64;
+    (((log_alpha + LOG_ALPHA_DISPLAYED) / width) as usize).min(BINS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use vbd_core::weight::Parameter;
+
+    use super::*;
+
+    #[test]
+    fn every_weight_is_in_one_bin_or_dead() {
+        let theta = Parameter::new(vec![1.0, 1.0, 1.0, 0.0, 1e-30, 1.0]);
+        let log_sigma2 = Parameter::new(vec![-40.0, 2.5, -0.5, 1.0, 20.0, 5.0]);
+        let mut weight = VariationalWeight::dense(&[2, 3], theta, Some(log_sigma2)).unwrap();
+        let histogram = Histogram::of(&weight).unwrap();
+        let filled = |histogram: &Histogram| -> Vec<(usize, u64)> {
+            histogram.counts.iter().copied().enumerate().filter(|&(_, n)| n > 0).collect()
+        };
+        assert_eq!(filled(&histogram), [(0, 1), (19, 1), (22, 1), (25, 1), (39, 2)]);
+        weight.kill(3.0);
+        let dense = Histogram::of(&weight).unwrap();
+        assert_eq!((filled(&dense), dense.dead), (vec![(0, 1), (19, 1), (22, 1)], 3));
+        assert_eq!(Histogram::of(&weight.to_compact()), Some(dense.clone()));
+        let sum = Histogram::sum([&histogram, &dense].into_iter()).unwrap();
+        assert_eq!(sum.counts.iter().sum::<u64>() + sum.dead, 12);
+        assert_eq!(Histogram::sum(std::iter::empty()), None);
+    }
+}

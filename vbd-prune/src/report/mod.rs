@@ -1,0 +1,185 @@
+//! What `vbd inspect` tells of a file: sizes and sparsity, layer by layer.
+
+mod histogram;
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use vbd_core::spec::LayerKind;
+use vbd_core::train::{self, Checkpoint};
+use vbd_core::weight::VariationalWeight;
+
+pub use histogram::Histogram;
+
+use crate::error::Result;
+use crate::format::{self, PrunedFile, Provenance, ValueType};
+use crate::net::{PrunedLayer, PrunedNet};
+use crate::open::Opened;
+
+/// A file's sizes and sparsity. As JSON it has the fields of `vbd inspect --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// `checkpoint` or `pruned`.
+    pub format: &'static str,
+    /// Version of the format.
+    pub version: u32,
+    /// Name of the network.
+    pub model: String,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Size of the same net as a dense file with f32 values.
+    pub dense_bytes: u64,
+    /// `dense_bytes / bytes`.
+    pub size_ratio: f64,
+    /// Entries of all weights, biases excluded.
+    pub numel: usize,
+    /// Those that are kept.
+    pub nnz: usize,
+    /// `1 - nnz / numel`.
+    pub sparsity: f64,
+    /// `numel / nnz`; `None` where nothing is left.
+    pub compression_ratio: Option<f64>,
+    /// Type of weights and biases, of a pruned file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub values: Option<ValueType>,
+    /// Threshold of `log_alpha` that decides what is kept; `None` where the zeros do.
+    pub threshold: Option<f32>,
+    /// Layer by layer.
+    pub layers: Vec<LayerReport>,
+    /// The `log_alpha` of all weights, where the file has `log_sigma2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_alpha: Option<Histogram>,
+    /// Where the net comes from.
+    pub provenance: Provenance,
+}
+
+/// One layer of a [`Report`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerReport {
+    /// Name of the layer.
+    pub name: String,
+    /// Its kind.
+    pub kind: LayerKind,
+    /// Shape of its weight.
+    pub shape: Vec<usize>,
+    /// Entries of its weight.
+    pub numel: usize,
+    /// Those that are kept.
+    pub nnz: usize,
+    /// `1 - nnz / numel`.
+    pub sparsity: f64,
+    /// How the weight is stored: a [`Layout`](crate::Layout)'s word, or of a checkpoint `dense` or
+    /// `compact`.
+    pub layout: &'static str,
+    /// Bytes of the weight's tensors, header entries and bias aside; of a checkpoint with
+    /// `log_sigma2` and moments.
+    pub bytes: u64,
+    /// Inputs with at least one kept weight; of a convolution, input channels.
+    pub live_inputs: usize,
+    /// Outputs with at least one kept weight; of a convolution, output channels.
+    pub live_outputs: usize,
+    /// The weights' `log_alpha`, where the file has `log_sigma2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_alpha: Option<Histogram>,
+}
+
+impl Report {
+    /// The report of an opened file.
+    ///
+    /// # Errors
+    /// Of a checkpoint, as [`PrunedNet::from_checkpoint`].
+    pub fn new(opened: &Opened) -> Result<Self> {
+        match opened {
+            Opened::Checkpoint { checkpoint, bytes, .. } => Self::of_checkpoint(checkpoint, *bytes),
+            Opened::Pruned { file, .. } => Ok(Self::of_file(file)),
+        }
+    }
+
+    /// The report of a pruned file.
+    pub fn of_file(file: &PrunedFile) -> Self {
+        let net = file.net();
+        let layers = net.layers().iter().zip(file.storage()).map(|(layer, storage)| {
+            layer_report(layer, storage.layout.as_str(), storage.bytes)
+        });
+        let label = (format::KIND, format::VERSION, file.bytes());
+        Self { values: Some(file.values()), ..Self::assemble(label, net, layers.collect()) }
+    }
+
+    /// The report of a checkpoint that takes `bytes` on disk, at the training's threshold.
+    ///
+    /// # Errors
+    /// As [`PrunedNet::from_checkpoint`].
+    pub fn of_checkpoint(checkpoint: &Checkpoint, bytes: u64) -> Result<Self> {
+        let net = PrunedNet::from_checkpoint(checkpoint, None)?;
+        let parameters = &checkpoint.parameters.layers;
+        let layers = net.layers().iter().zip(parameters).map(|(layer, parameters)| {
+            let weight = &parameters.weight;
+            let layout = if weight.live().is_some() { "compact" } else { "dense" };
+            let report = layer_report(layer, layout, checkpoint_bytes(weight));
+            LayerReport { log_alpha: Histogram::of(weight), ..report }
+        });
+        let layers: Vec<LayerReport> = layers.collect();
+        let histograms = layers.iter().filter_map(|layer| layer.log_alpha.as_ref());
+        let log_alpha = Histogram::sum(histograms);
+        let report = Self::assemble((train::KIND, train::VERSION, bytes), &net, layers);
+        Ok(Self { log_alpha, ..report })
+    }
+
+    fn assemble(
+        (format, version, bytes): (&'static str, u32, u64),
+        net: &PrunedNet,
+        layers: Vec<LayerReport>,
+    ) -> Self {
+        let numel = layers.iter().map(|layer| layer.numel).sum();
+        let nnz = layers.iter().map(|layer| layer.nnz).sum();
+        let dense_bytes = format::dense_bytes(net);
+        Self {
+            format,
+            version,
+            model: net.spec().name.clone(),
+            bytes,
+            dense_bytes,
+            size_ratio: dense_bytes as f64 / bytes as f64,
+            numel,
+            nnz,
+            sparsity: sparsity(nnz, numel),
+            compression_ratio: (nnz > 0).then(|| numel as f64 / nnz as f64),
+            values: None,
+            threshold: net.threshold(),
+            layers,
+            log_alpha: None,
+            provenance: net.provenance().clone(),
+        }
+    }
+}
+
+fn sparsity(nnz: usize, numel: usize) -> f64 {
+    1.0 - nnz as f64 / numel as f64
+}
+
+fn layer_report(layer: &PrunedLayer, layout: &'static str, bytes: u64) -> LayerReport {
+    let weight = &layer.weight;
+    // Entries of one input in a row: 1, or a convolution's kernel.
+    let area: usize = layer.shape[2..].iter().product();
+    let inputs: BTreeSet<usize> = weight.col_idx().iter().map(|&col| col as usize / area).collect();
+    LayerReport {
+        name: layer.name.clone(),
+        kind: layer.kind,
+        shape: layer.shape.clone(),
+        numel: weight.numel(),
+        nnz: weight.nnz(),
+        sparsity: sparsity(weight.nnz(), weight.numel()),
+        layout,
+        bytes,
+        live_inputs: inputs.len(),
+        live_outputs: weight.row_ptr().windows(2).filter(|row| row[0] < row[1]).count(),
+        log_alpha: None,
+    }
+}
+
+/// Bytes of a weight's tensors in a checkpoint: values and two moments each, and the places.
+fn checkpoint_bytes(weight: &VariationalWeight) -> u64 {
+    let arrays = if weight.log_sigma2().is_some() { 6 } else { 3 };
+    let places = weight.live().map_or(0, <[u32]>::len);
+    ((weight.theta().value.len() * arrays + places) * size_of::<f32>()) as u64
+}

@@ -1,0 +1,143 @@
+//! The dense net with Candle's operations, for devices that are no CPU.
+
+use candle_core::{DType, Device, Module, Result, Tensor};
+use vbd_core::spec::{LayerSpec, Statistic};
+
+use crate::net::{PrunedLayer, PrunedNet};
+
+/// The net with dense weights on one device.
+#[derive(Debug)]
+pub(super) struct DenseNet {
+    input: Vec<usize>,
+    scale: f64,
+    mean: Tensor,
+    std: Tensor,
+    layers: Vec<Layer>,
+}
+
+#[derive(Debug)]
+enum Layer {
+    Linear { weight: Tensor, bias: Tensor },
+    Conv2d { weight: Tensor, bias: Tensor, stride: usize, padding: usize },
+    Relu,
+    MaxPool2d { kernel: usize },
+    Flatten,
+}
+
+impl DenseNet {
+    pub(super) fn new(net: &PrunedNet, device: &Device) -> Result<Self> {
+        let mut weights = net.layers.iter();
+        let mut next = || weights.next().expect("a net has the weights of its network");
+        let layers = net.spec.layers.iter().map(|layer| {
+            Ok(match *layer {
+                LayerSpec::Linear { .. } => {
+                    let layer = next();
+                    let bias = Tensor::new(&layer.bias[..], device)?;
+                    Layer::Linear { weight: dense_weight(layer, device)?.t()?, bias }
+                }
+                LayerSpec::Conv2d { stride, padding, .. } => {
+                    let layer = next();
+                    let bias = Tensor::new(&layer.bias[..], device)?.reshape((1, (), 1, 1))?;
+                    let weight = dense_weight(layer, device)?;
+                    Layer::Conv2d { weight, bias, stride, padding }
+                }
+                LayerSpec::Relu => Layer::Relu,
+                LayerSpec::MaxPool2d { kernel } => Layer::MaxPool2d { kernel },
+                LayerSpec::Flatten => Layer::Flatten,
+            })
+        });
+        let rule = &net.spec.normalize;
+        Ok(Self {
+            input: net.spec.input.clone(),
+            scale: rule.scale,
+            mean: statistic(&rule.mean, net.mean.as_ref(), &net.spec.input, device)?,
+            std: statistic(&rule.std, net.std.as_ref(), &net.spec.input, device)?,
+            layers: layers.collect::<Result<_>>()?,
+        })
+    }
+}
+
+impl Module for DenseNet {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let batch = x.dim(0)?;
+        let shape: Vec<usize> = std::iter::once(batch).chain(self.input.iter().copied()).collect();
+        let pixels = x.to_dtype(DType::F32)?.reshape(shape)?;
+        let mut x = (pixels * self.scale)?.broadcast_sub(&self.mean)?.broadcast_div(&self.std)?;
+        for layer in &self.layers {
+            x = match layer {
+                Layer::Linear { weight, bias } => {
+                    x.flatten_from(1)?.contiguous()?.matmul(weight)?.broadcast_add(bias)?
+                }
+                Layer::Conv2d { weight, bias, stride, padding } => {
+                    x.conv2d(weight, *padding, *stride, 1, 1)?.broadcast_add(bias)?
+                }
+                Layer::Relu => x.relu()?,
+                Layer::MaxPool2d { kernel } => x.max_pool2d(*kernel)?,
+                Layer::Flatten => x.flatten_from(1)?,
+            };
+        }
+        Ok(x)
+    }
+}
+
+fn dense_weight(layer: &PrunedLayer, device: &Device) -> Result<Tensor> {
+    Tensor::from_vec(layer.weight.to_dense(), &layer.shape[..], device)
+}
+
+/// A tensor that broadcasts over `[batch, ..input]`.
+#[expect(clippy::cast_possible_truncation, reason = "inputs are f32")]
+fn statistic(
+    rule: &Statistic,
+    image: Option<&Vec<f32>>,
+    input: &[usize],
+    device: &Device,
+) -> Result<Tensor> {
+    match (rule, image) {
+        (_, Some(image)) => Tensor::new(&image[..], device)?.reshape(input),
+        (Statistic::Channels(values), None) => {
+            let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+            let mut shape = vec![1; input.len()];
+            shape[0] = values.len();
+            Tensor::from_vec(values, shape, device)
+        }
+        (Statistic::Number(value), None) => Tensor::new(*value as f32, device),
+        (Statistic::Measured(_), None) => candle_core::bail!("a measured image is absent"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SparseNet;
+    use super::*;
+    use crate::testing::random_checkpoint;
+
+    /// Sums of a few hundred products in another order.
+    const TOLERANCE: f32 = 1e-4;
+
+    #[test]
+    fn sparse_and_dense_candle_agree() {
+        for seed in 0..40 {
+            let net = PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap();
+            let len = net.spec.input_len();
+            for n in [1, 3, 8, 33] {
+                let pixels: Vec<u8> = (0..n * len).map(|i| (i * 37 % 251) as u8).collect();
+                let sparse = SparseNet::new(&net).unwrap();
+                let x = Tensor::from_vec(pixels.clone(), (n, len), &Device::Cpu).unwrap();
+                let dense = DenseNet::new(&net, &Device::Cpu).unwrap().forward(&x).unwrap();
+                let dense = dense.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                let scale = dense.iter().fold(1e-3_f32, |most, x| most.max(x.abs()));
+                let logits = sparse.logits(&pixels, n).unwrap();
+                for (sparse, dense) in logits.iter().zip(&dense) {
+                    assert!((sparse - dense).abs() < TOLERANCE * scale, "{seed}: {sparse} {dense}");
+                }
+                for dtype in [DType::U8, DType::F32, DType::F64] {
+                    let out = sparse.forward(&x.to_dtype(dtype).unwrap()).unwrap();
+                    assert_eq!(out.flatten_all().unwrap().to_vec1::<f32>().unwrap(), logits);
+                }
+                // A sample's logits do not depend on the batch that it is in.
+                let first = sparse.logits(&pixels[..len], 1).unwrap();
+                assert_eq!(first[..], logits[..first.len()]);
+            }
+        }
+    }
+}

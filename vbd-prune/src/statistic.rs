@@ -1,0 +1,40 @@
+//! One number for each input value, without more memory than there are different ones.
+
+use vbd_core::spec::{NetSpec, Statistic};
+
+/// A mean or standard deviation of the inputs.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum PerInput {
+    /// The same for all.
+    All(f32),
+    /// One a channel of `area` values.
+    Channels { values: Vec<f32>, area: usize },
+    /// One a value.
+    Each(Vec<f32>),
+}
+
+impl PerInput {
+    /// The numbers of a rule; `image` where it is measured.
+    #[expect(clippy::cast_possible_truncation, reason = "inputs are f32")]
+    pub(crate) fn new(rule: &Statistic, image: Option<&Vec<f32>>, spec: &NetSpec) -> Self {
+        match (rule, image) {
+            (Statistic::Measured(_), Some(image)) => Self::Each(image.clone()),
+            (Statistic::Channels(values), _) => Self::Channels {
+                values: values.iter().map(|&value| value as f32).collect(),
+                area: spec.input_len() / values.len(),
+            },
+            (Statistic::Number(value), _) => Self::All(*value as f32),
+            (Statistic::Measured(_), None) => unreachable!("a net holds the images of its rule"),
+        }
+    }
+
+    /// The number of one input value.
+    #[inline]
+    pub(crate) fn at(&self, index: usize) -> f32 {
+        match self {
+            Self::All(value) => *value,
+            Self::Channels { values, area } => values[index / area],
+            Self::Each(values) => values[index],
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Random checkpoints for tests: several architectures, rules of normalisation, methods and forms.
+#![allow(dead_code, reason = "each test uses a part")]
+
+use vbd_core::data::Samples;
+use vbd_core::recipe::Recipe;
+use vbd_core::spec::{NetSpec, Normalizer};
+use vbd_core::train::{Checkpoint, DataInfo, Progress};
+use vbd_core::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
+
+/// splitmix64: small, and good enough to pick test cases.
+pub(crate) struct Draws(pub(crate) u64);
+
+impl Draws {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        (self.next() % end.max(1) as u64) as usize
+    }
+
+    /// Uniform in -1 to 1.
+    pub(crate) fn real(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+}
+
+/// The network of a case.
+pub(crate) fn random_spec(seed: u64) -> NetSpec {
+    let draws = &mut Draws(seed);
+    let (channels, side) = (1 + draws.below(3), 6 + draws.below(5));
+    let rule = match draws.below(5) {
+        0 => r#"{ scale = 0.00390625, mean = "image" }"#.to_owned(),
+        1 => r#"{ scale = 0.0078125, mean = "image", std = "image" }"#.to_owned(),
+        2 => "{ scale = 0.00390625 }".to_owned(),
+        3 => format!("{{ scale = 0.01, mean = {:?}, std = 0.5 }}", vec![0.25; channels]),
+        _ => r#"{ scale = 0.01, mean = 0.3, std = "image" }"#.to_owned(),
+    };
+    let layer = |text: &str| format!("[[layer]]\n{}\n", text.replace(", ", "\n"));
+    let out = |draws: &mut Draws| 1 + draws.below(12);
+    let mut text = format!(
+        "name = 'net-{seed}'\ninput = [{channels}, {side}, {side}]\nclasses = 4\nnormalize = {rule}\n"
+    );
+    if seed.is_multiple_of(2) {
+        text += &layer("kind = 'flatten'");
+        text += &layer(&format!("kind = 'linear', name = 'fc1', out_features = {}", out(draws)));
+        text += &layer("kind = 'relu'");
+    } else {
+        let (stride, padding) = (1 + draws.below(2), draws.below(2));
+        text += &layer(&format!(
+            "kind = 'conv2d', name = 'conv1', out_channels = {}, kernel = 3, stride = {stride}, padding = {padding}",
+            out(draws)
+        ));
+        text += &layer("kind = 'relu'");
+        text += &layer("kind = 'max_pool2d', kernel = 2");
+        text += &layer(&format!("kind = 'conv2d', name = 'conv2', out_channels = {}, kernel = 1", out(draws)));
+        text += &layer("kind = 'flatten'");
+        text += &layer("kind = 'relu'");
+    }
+    text += &layer("kind = 'linear', name = 'out', out_features = 4");
+    NetSpec::from_toml(&text, "random").unwrap()
+}
+
+/// Images for a network.
+pub(crate) fn random_samples(spec: &NetSpec, n: usize, seed: u64) -> Samples {
+    let draws = &mut Draws(seed);
+    let len = spec.input_len();
+    let images = (0..n * len).map(|_| draws.next() as u8).collect();
+    let labels = (0..n).map(|_| draws.below(spec.classes) as u8).collect();
+    Samples::new(images, labels, len).unwrap()
+}
+
+/// A checkpoint of [`random_spec`]: `vbd`, or every fourth time `dense`; compact in every second.
+pub(crate) fn random_checkpoint(seed: u64) -> Checkpoint {
+    checkpoint_of(random_spec(seed), seed)
+}
+
+/// A checkpoint with random parameters.
+pub(crate) fn checkpoint_of(spec: NetSpec, seed: u64) -> Checkpoint {
+    let draws = &mut Draws(seed ^ 0xABCD);
+    let dense = seed % 4 == 3;
+    let keep = [1, 2, 10, 60, 1_000_000][draws.below(5)];
+    let layers = spec.weights().unwrap().into_iter().map(|weight| {
+        let numel = weight.numel();
+        let kept: Vec<bool> = (0..numel).map(|_| draws.below(keep) == 0).collect();
+        let theta: Vec<f32> = kept
+            .iter()
+            .map(|&kept| if dense && !kept { 0.0 } else { draws.real() + 1.5e-3 })
+            .collect();
+        let log_sigma2 = kept.iter().map(|&kept| if kept { -20.0 } else { 15.0 }).collect();
+        let log_sigma2 = (!dense).then(|| Parameter::new(log_sigma2));
+        let theta = Parameter::new(theta);
+        let mut variational = VariationalWeight::dense(&weight.shape, theta, log_sigma2).unwrap();
+        if seed % 3 == 1 {
+            variational.kill(3.0);
+            variational = variational.to_compact();
+        }
+        let bias = Parameter::new((0..weight.rows()).map(|_| draws.real()).collect());
+        LayerParameters { name: weight.layer, weight: variational, bias }
+    });
+    let parameters = Parameters { layers: layers.collect() };
+    let kind = if dense { "dense" } else { "vbd" };
+    let recipe = format!("summary = 'a random net'\n[method]\nkind = '{kind}'\n[train]\nseed = {seed}");
+    let normalizer = Normalizer::measure(&spec, &random_samples(&spec, 10, seed));
+    Checkpoint {
+        recipe: Recipe::from_toml(&recipe, "random").unwrap(),
+        progress: Progress { epoch: 7, test_error: Some(0.0175), ..Progress::default() },
+        data: DataInfo { name: "digits".to_owned(), n_train: 60_000, crc32: 7 },
+        normalizer,
+        parameters,
+        spec,
+    }
+}

@@ -1,0 +1,122 @@
+//! docs/format.md stays true: its worked bytes, its reader, and what the reader reads.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::random_checkpoint;
+use vbd_core::tensor_file::{self, RawTensor, Tensors};
+use vbd_prune::{Layout, PrunedFile, PrunedNet, ValueType};
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
+}
+
+/// What stands in format.md between two marks, in a block of `language`. With `VBD_BLESS=1` it is
+/// put there.
+fn block_is(mark: &str, language: &str, expected: &str) {
+    let path = docs().join("format.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let start = format!("<!-- {mark} -->\n```{language}\n");
+    let end = format!("```\n<!-- end of {mark} -->");
+    let from = text.find(&start).unwrap() + start.len();
+    let to = from + text[from..].find(&end).unwrap();
+    if std::env::var_os("VBD_BLESS").is_some() {
+        let text = format!("{}{expected}{}", &text[..from], &text[to..]);
+        vbd_core::file::write_atomic(&path, text.as_bytes()).unwrap();
+    } else {
+        assert_eq!(&text[from..to], expected, "run with VBD_BLESS=1 to accept");
+    }
+}
+
+fn example() -> PrunedFile {
+    let json = r#"{"version":1,"kind":"pruned","spec":{"name":"tiny","input":[3],"classes":2,"layer":[{"kind":"linear","name":"fc1","out_features":2}]},"values":"f32","threshold":3.0,"provenance":{"data":"digits","seed":0}}"#;
+    let mut tensors = Tensors::new();
+    let weight = RawTensor::f32(&[2, 3], &[0.0, 1.5, 0.0, 0.0, 0.0, -0.25]);
+    tensors.insert("fc1.weight".to_owned(), weight);
+    tensors.insert("fc1.bias".to_owned(), RawTensor::f32(&[2], &[0.5, -1.0]));
+    let bytes = tensor_file::to_bytes(&tensors, json.to_owned()).unwrap();
+    let dense = PrunedFile::from_bytes(&bytes, Path::new("tiny")).unwrap();
+    PrunedFile::new(dense.net(), Some(Layout::Delta), ValueType::F16).unwrap()
+}
+
+/// As `hexdump -C` writes it.
+fn hexdump(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for (line, row) in bytes.chunks(16).enumerate() {
+        let hex: Vec<String> = row.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (left, right) = hex.split_at(hex.len().min(8));
+        let shown = |byte: &u8| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' };
+        let ascii: String = row.iter().map(shown).collect();
+        let columns = format!("{}  {}", left.join(" "), right.join(" "));
+        text += &format!("{:08x}  {columns:<48}  |{ascii}|\n", line * 16);
+    }
+    text
+}
+
+#[test]
+fn the_worked_bytes_and_the_reader_stand_in_the_page() {
+    // One test, for both write to the page when blessed.
+    block_is("worked bytes", "text", &hexdump(&example().to_bytes().unwrap()));
+    let reader = std::fs::read_to_string(docs().join("read_vbd.py")).unwrap();
+    block_is("read_vbd.py", "python", &reader);
+}
+
+/// Writes every tensor that `read_vbd` gives of every file as raw f32.
+const DUMP: &str = r"
+import sys, pathlib
+sys.path.insert(0, sys.argv[1])
+from read_vbd import read_vbd
+for path in sorted(pathlib.Path(sys.argv[2]).glob('*.safetensors')):
+    meta, tensors = read_vbd(path)
+    for name, values in tensors.items():
+        assert values.dtype == 'float32'
+        shape = 'x'.join(map(str, values.shape))
+        (path.parent / f'{path.stem}.{name}.{shape}').write_bytes(values.tobytes())
+";
+
+#[test]
+fn the_numpy_reader_reads_every_tensor_bit_for_bit() {
+    let python = std::env::var_os("VBD_PYTHON").unwrap_or_else(|| "python3".into());
+    let importable = Command::new(&python).args(["-c", "import numpy, safetensors"]).output();
+    if !importable.is_ok_and(|output| output.status.success()) {
+        let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+        assert!(!ci, "{} cannot import numpy and safetensors", python.display());
+        eprintln!("skipped: {} cannot import numpy and safetensors", python.display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut expected: Vec<(String, Vec<f32>)> = Vec::new();
+    for seed in 0..16 {
+        let net = PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap();
+        for (layout, values) in Layout::ALL.iter().flat_map(|l| ValueType::ALL.map(|v| (*l, v))) {
+            let file = PrunedFile::new(&net, Some(layout), values).unwrap();
+            let stem = format!("{seed}-{layout}-{values}");
+            let path = folder.path().join(format!("{stem}.safetensors"));
+            file.write(&path).unwrap();
+            let mut add = |name: &str, shape: &[usize], values: Vec<f32>| {
+                let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
+                expected.push((format!("{stem}.{name}.{}", shape.join("x")), values));
+            };
+            for layer in file.net().layers() {
+                add(&layer.weight_name(), &layer.shape, layer.weight.to_dense());
+                add(&layer.bias_name(), &[layer.bias.len()], layer.bias.clone());
+            }
+            let (tensors, _) = tensor_file::from_bytes(&std::fs::read(&path).unwrap()).unwrap();
+            for (name, raw) in tensors.iter().filter(|(name, _)| name.starts_with("normalize.")) {
+                add(name, &raw.shape, raw.to_f32().unwrap());
+            }
+        }
+    }
+    let output =
+        Command::new(&python).args(["-c", DUMP]).arg(docs()).arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for (name, values) in &expected {
+        let bytes = std::fs::read(folder.path().join(name)).unwrap();
+        let bits: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        assert!(bytes == bits, "{name}");
+    }
+    let dumped = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(dumped, expected.len() + 16 * 12);
+}
