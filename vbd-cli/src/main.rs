@@ -1,2 +1,47 @@
-//! vbd
-fn main() {}
+//! The `vbd` command: train, prune, evaluate and inspect sparse networks.
+//!
+//! Arguments are read ([`args`]), a verb runs ([`verbs`]), and what it found is shown ([`render`]).
+//! There is no mathematics here: that is `vbd-core`'s and `vbd-prune`'s.
+
+mod args;
+mod assignment;
+mod device;
+mod error;
+mod files;
+mod interrupt;
+mod logging;
+mod recipe;
+mod render;
+mod threads;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::Cli;
+use self::render::Output;
+use self::verbs::Context;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to a pipe that may be closed: that is no error.
+            let _ = error.print();
+            return if error.use_stderr() { error::USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    // Before anything that starts a thread.
+    let threads = threads::set(cli.global.threads);
+    let out = Output::new(&cli.global);
+    let run = || {
+        logging::init(cli.global.verbose, &out);
+        interrupt::install()?;
+        verbs::run(&cli.command, &Context { out: out.clone(), threads })
+    };
+    match run() {
+        Ok(finished) => finished.exit_code(),
+        Err(error) => error::report(&error, &out),
+    }
+}

@@ -5,7 +5,7 @@
 //! for ([`Stream`]), at which step, for which sample and unit. So a draw does not move when other
 //! units are removed, when the batch is cut over threads, or when a run is resumed.
 
-use crate::kernels::math;
+use crate::kernels::{math, simd};
 
 /// Samples that share the counters of one group: 16 counters, 4 words each.
 const GROUP: usize = 64;
@@ -60,18 +60,24 @@ pub struct NoiseKey {
 impl NoiseKey {
     /// Fills `out` with standard normal draws: those of one unit for samples `0..out.len()`.
     pub fn fill_normal(self, unit: u32, out: &mut [f32]) {
-        pulp::Arch::new().dispatch(|| self.fill_normal_inline(unit, out));
+        simd(
+            #[inline(always)]
+            || self.fill_normal_inline(unit, out),
+        );
     }
 
     /// [`NoiseKey::fill_normal`] for callers that have dispatched already.
     #[inline(always)]
     pub(crate) fn fill_normal_inline(self, unit: u32, out: &mut [f32]) {
-        self.fill(unit, out, normals);
+        self.fill::<true>(unit, out);
     }
 
     /// Fills `out` with draws from the uniform distribution on (0, 1].
     pub fn fill_uniform(self, unit: u32, out: &mut [f32]) {
-        pulp::Arch::new().dispatch(|| self.fill(unit, out, uniforms));
+        simd(
+            #[inline(always)]
+            || self.fill::<false>(unit, out),
+        );
     }
 
     /// One word: word `index` of `unit`, evenly distributed over all of `u32`.
@@ -102,7 +108,14 @@ impl NoiseKey {
 
     /// Sample `64 g + 16 j + l` gets word `j` of counter `16 g + l`, so that SIMD lanes are samples.
     #[inline(always)]
-    fn fill(self, unit: u32, out: &mut [f32], make: impl Fn([[u32; LANES]; 4], &mut [f32; GROUP])) {
+    fn fill<const NORMAL: bool>(self, unit: u32, out: &mut [f32]) {
+        // A function passed as a value would not be inlined, and so not be compiled for the dispatched
+        // instruction set.
+        macro_rules! make {
+            ($words:expr, $out:expr) => {
+                if NORMAL { normals($words, $out) } else { uniforms($words, $out) }
+            };
+        }
         let mut values = [0.0; GROUP];
         for (group, out) in out.chunks_mut(GROUP).enumerate() {
             #[expect(clippy::cast_possible_truncation, reason = "a batch has at most 2^20 samples")]
@@ -113,9 +126,9 @@ impl NoiseKey {
             }
             let words = philox4x32_lanes(counter, self.words());
             if let Ok(out) = <&mut [f32; GROUP]>::try_from(&mut *out) {
-                make(words, out);
+                make!(words, out);
             } else {
-                make(words, &mut values);
+                make!(words, &mut values);
                 out.copy_from_slice(&values[..out.len()]);
             }
         }

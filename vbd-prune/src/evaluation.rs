@@ -1,37 +1,36 @@
-//! How well a net does on labelled samples.
+//! How well a net does on labelled samples: error and cross-entropy, summed in their order.
 
-use serde::Serialize;
+use vbd_core::step::Evaluation;
 
-/// Errors and cross-entropy over a set of samples.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub struct Evaluation {
-    /// Number of samples.
-    pub samples: usize,
-    /// How many got the wrong class.
-    pub wrong: usize,
-    /// Sum of the samples' cross-entropies, nats.
+/// An evaluation under way.
+#[derive(Debug, Default)]
+pub(crate) struct Score {
+    samples: usize,
+    wrong: usize,
     nll_sum: f64,
 }
 
-impl Evaluation {
-    /// Fraction of samples that got the wrong class, 0..1; 0 without samples.
-    pub fn test_error(&self) -> f64 {
-        self.wrong as f64 / self.samples.max(1) as f64
-    }
-
-    /// Mean cross-entropy, nats.
-    pub fn nll(&self) -> f64 {
-        self.nll_sum / self.samples.max(1) as f64
-    }
-
+impl Score {
     /// Adds a sample; of equal logits the first is the class.
     pub(crate) fn add(&mut self, logits: &[f32], label: usize) {
-        let class = (0..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best });
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let class = logits.iter().position(|&logit| logit == largest);
         self.samples += 1;
-        self.wrong += usize::from(class != label);
-        let largest = f64::from(logits[class]);
-        let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
-        self.nll_sum += largest + sum.ln() - f64::from(logits[label]);
+        self.wrong += usize::from(class != Some(label));
+        let sum: f64 = logits
+            .iter()
+            .map(|&logit| f64::from(logit - largest).exp())
+            .sum();
+        self.nll_sum += sum.ln() - f64::from(logits[label] - largest);
+    }
+
+    pub(crate) fn finish(self) -> Evaluation {
+        let nll = self.nll_sum / self.samples.max(1) as f64;
+        Evaluation {
+            samples: self.samples,
+            wrong: self.wrong,
+            nll,
+        }
     }
 }
 
@@ -41,5 +40,26 @@ pub(crate) fn softmax(logits: &[f32]) -> Vec<f32> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exp = |&logit: &f32| f64::from(logit - largest).exp();
     let sum: f64 = logits.iter().map(exp).sum();
-    logits.iter().map(|logit| (exp(logit) / sum) as f32).collect()
+    logits
+        .iter()
+        .map(|logit| (exp(logit) / sum) as f32)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_counts_errors_and_nats() {
+        let mut score = Score::default();
+        score.add(&[0.0, 0.0], 0);
+        score.add(&[1000.0, -1000.0], 0);
+        score.add(&[0.0, 0.0, 0.0, 0.0], 3);
+        let evaluation = score.finish();
+        assert_eq!((evaluation.samples, evaluation.wrong), (3, 1));
+        assert!((evaluation.nll - 8.0_f64.ln() / 3.0).abs() < 1e-12);
+        assert_eq!(Score::default().finish().nll, 0.0);
+        assert_eq!(softmax(&[1000.0, 1000.0]), [0.5, 0.5]);
+    }
 }

@@ -1,8 +1,76 @@
-//! Pruning, the compressed file and sparse inference.
+//! Pruning, the compressed file and sparse inference for variational Bayesian dropout on Candle.
+//!
+//! A checkpoint of a run becomes a file of the weights that are kept:
+//!
+//! ```
+//! # use vbd_core::{recipe::Recipe, spec::{NetSpec, Normalizer}, train::*, weight::*};
+//! # let folder = std::env::temp_dir().join(format!("vbd-prune-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! # let spec = NetSpec::from_toml("name = 'tiny'\ninput = [1, 2, 2]\nclasses = 2\n[[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 2", "")?;
+//! # let theta = Parameter::new(vec![0.1, 0.2, 1.0, 0.1, 0.1, 2.0, 0.3, 0.1]);
+//! # let log_sigma2 = Parameter::new(theta.value.iter().map(|t| if *t < 1.0 { 3.0 } else { -9.0 }).collect());
+//! # let layer = LayerParameters {
+//! #     name: "fc1".into(),
+//! #     weight: VariationalWeight::dense(&[2, 4], theta, Some(log_sigma2))?,
+//! #     bias: Parameter::new(vec![0.5, 0.0]),
+//! # };
+//! # let checkpoint = Checkpoint {
+//! #     recipe: Recipe::from_toml("summary = ''\nmethod = { kind = 'vbd' }", "")?,
+//! #     progress: Progress::default(),
+//! #     data: DataInfo { name: "none".into(), n_train: 0, crc32: 0 },
+//! #     normalizer: Normalizer::with_images(&spec, None, None).unwrap(),
+//! #     parameters: Parameters { layers: vec![layer] },
+//! #     spec,
+//! # };
+//! # checkpoint.write(&folder.join("last.safetensors"))?;
+//! use vbd_prune::{PruneOptions, Report, open, prune};
+//!
+//! let file = prune(&open(folder.join("last.safetensors"))?, &PruneOptions::default())?;
+//! file.write(&folder.join("pruned.safetensors"))?;
+//! let report = Report::of_file(&file);
+//! assert_eq!((report.nnz, report.compression_ratio), (2, Some(4.0)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! and that file runs, on Candle tensors of raw pixels:
+//!
+//! ```
+//! # use vbd_core::{recipe::Recipe, spec::{NetSpec, Normalizer}, train::*, weight::*};
+//! # let folder = std::env::temp_dir().join(format!("vbd-prune-run-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! # let spec = NetSpec::from_toml("name = 'tiny'\ninput = [1, 2, 2]\nclasses = 2\n[[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 2", "")?;
+//! # let layer = LayerParameters {
+//! #     name: "fc1".into(),
+//! #     weight: VariationalWeight::dense(&[2, 4], Parameter::new(vec![0., 0., 1., 0., 0., 2., 0., 0.]), None)?,
+//! #     bias: Parameter::new(vec![0.5, 0.0]),
+//! # };
+//! # let checkpoint = Checkpoint {
+//! #     recipe: Recipe::from_toml("summary = ''\nmethod = { kind = 'dense' }", "")?,
+//! #     progress: Progress::default(),
+//! #     data: DataInfo { name: "none".into(), n_train: 0, crc32: 0 },
+//! #     normalizer: Normalizer::with_images(&spec, None, None).unwrap(),
+//! #     parameters: Parameters { layers: vec![layer] },
+//! #     spec,
+//! # };
+//! # let net = vbd_prune::PrunedNet::from_checkpoint(&checkpoint, None)?;
+//! # vbd_prune::PrunedFile::new(&net, None, vbd_prune::ValueType::F32)?.write(&folder.join("pruned.safetensors"))?;
+//! use candle_core::{Device, Module, Tensor};
+//!
+//! let net = vbd_prune::SparseNet::load(folder.join("pruned.safetensors"))?;
+//! let pixels = Tensor::new(&[[[[0_u8, 10], [20, 30]]]], &Device::Cpu)?;
+//! let logits = net.forward(&pixels)?;
+//! assert_eq!(logits.to_vec2::<f32>()?, [[20.5, 20.0]]);
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - [`open`] reads whatever this program writes; [`prune`] makes a [`PrunedFile`] of it.
+//! - [`PrunedNet`] is what is left of a net; [`SparseNet`] runs it; [`Report`] tells of it.
+//! - [`mod@format`] has the layouts, the writer, and a reader that takes every file as hostile.
 
 pub mod error;
-pub mod format;
 mod evaluation;
+pub mod format;
 mod matrix;
 mod net;
 mod open;
@@ -15,7 +83,6 @@ mod testing;
 mod weights;
 
 pub use error::{Error, Problem, Result};
-pub use evaluation::Evaluation;
 pub use format::{Layout, PrunedFile, ValueType};
 pub use matrix::SparseMatrix;
 pub use net::{PrunedLayer, PrunedNet};

@@ -15,7 +15,12 @@ impl SparseMatrix {
     pub(crate) fn with_capacity(rows: usize, cols: usize, nnz: usize) -> Self {
         let mut row_ptr = Vec::with_capacity(rows + 1);
         row_ptr.push(0);
-        Self { cols, row_ptr, col_idx: Vec::with_capacity(nnz), values: Vec::with_capacity(nnz) }
+        Self {
+            cols,
+            row_ptr,
+            col_idx: Vec::with_capacity(nnz),
+            values: Vec::with_capacity(nnz),
+        }
     }
 
     /// Adds an entry to the row under way.
@@ -27,7 +32,8 @@ impl SparseMatrix {
 
     /// Ends the row under way.
     pub(crate) fn end_row(&mut self) {
-        self.row_ptr.push(u32::try_from(self.values.len()).expect("a weight has at most 2^28 entries"));
+        self.row_ptr
+            .push(u32::try_from(self.values.len()).expect("a weight has at most 2^28 entries"));
     }
 
     /// The entries `(place, value)`, places flat row-major and rising; zeros are left out. `nnz` is
@@ -102,7 +108,10 @@ impl SparseMatrix {
         (0..self.rows()).flat_map(|row| {
             let (columns, values) = self.row(row);
             let start = row * self.cols;
-            columns.iter().zip(values).map(move |(&col, &value)| (start + col as usize, value))
+            columns
+                .iter()
+                .zip(values)
+                .map(move |(&col, &value)| (start + col as usize, value))
         })
     }
 
@@ -149,13 +158,19 @@ mod tests {
         let mut dense = vec![0.0; 12];
         (dense[1], dense[3], dense[11]) = (2.0, -1.0, 4.0);
         assert_eq!(matrix.to_dense(), dense);
-        assert_eq!(matrix.entries().collect::<Vec<_>>(), [(1, 2.0), (3, -1.0), (11, 4.0)]);
+        assert_eq!(
+            matrix.entries().collect::<Vec<_>>(),
+            [(1, 2.0), (3, -1.0), (11, 4.0)]
+        );
     }
 
     #[test]
     fn entries_that_become_zero_are_left_out() {
-        let matrix = SparseMatrix::from_places([2, 2], 3, [(0, 1.0), (1, 3.0), (3, 5.0)].into_iter());
-        let halved = matrix.try_map(|x| Ok::<_, ()>(if x == 3.0 { 0.0 } else { x / 2.0 })).unwrap();
+        let matrix =
+            SparseMatrix::from_places([2, 2], 3, [(0, 1.0), (1, 3.0), (3, 5.0)].into_iter());
+        let halved = matrix
+            .try_map(|x| Ok::<_, ()>(if x == 3.0 { 0.0 } else { x / 2.0 }))
+            .unwrap();
         assert_eq!(halved.to_dense(), [0.5, 0.0, 0.0, 2.5]);
         assert_eq!(halved.nnz(), 2);
         assert!(matrix.try_map(|_| Err::<f32, _>(())).is_err());

@@ -85,7 +85,9 @@ impl PrunedNet {
     /// The measured images with their tensors' names.
     pub(crate) fn images(&self) -> impl Iterator<Item = (&'static str, &[f32])> {
         let images = [("normalize.mean", &self.mean), ("normalize.std", &self.std)];
-        images.into_iter().filter_map(|(name, image)| Some((name, image.as_deref()?)))
+        images
+            .into_iter()
+            .filter_map(|(name, image)| Some((name, image.as_deref()?)))
     }
 
     /// The same net with values of type `values` and, if it starts with a linear layer, the mean
@@ -115,7 +117,9 @@ impl PrunedNet {
             return;
         }
         let (mean, std) = (self.mean_values(), self.std_values());
-        let Some(first) = self.layers.first_mut() else { return };
+        let Some(first) = self.layers.first_mut() else {
+            return;
+        };
         for (row, bias) in first.bias.iter_mut().enumerate() {
             let (columns, values) = first.weight.row(row);
             let shift: f64 = columns

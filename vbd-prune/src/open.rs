@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use vbd_core::spec::NetSpec;
-use vbd_core::train::{self, Checkpoint};
+use vbd_core::train::{self, Checkpoint, RunFolder};
 use vbd_core::{file, tensor_file};
 
 use crate::error::{Error, Result};
@@ -32,30 +32,58 @@ pub enum Opened {
     },
 }
 
-/// Opens a checkpoint, a pruned file, or a run's folder, which stands for its last checkpoint.
+/// Opens a checkpoint, a pruned file, or a run's folder, which stands for its newest checkpoint that
+/// can be read.
 ///
 /// # Errors
-/// [`Error::Core`] if there is no such file or the checkpoint is damaged; [`Error::Kind`] if the
+/// [`Error::Core`] if there is no such file, or the checkpoint is damaged; [`Error::Kind`] if the
 /// file is of a kind that this program does not know; else as [`PrunedFile::read`].
 pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
     let path = path.as_ref();
+    if path.is_dir() {
+        return open_run(path);
+    }
     let bytes = file::read(path)?;
-    let (_, json) = tensor_file::from_bytes(&bytes)
-        .map_err(|source| Error::TensorFile { path: path.to_path_buf(), source })?;
-    let label: Label = serde_json::from_str(&json)
-        .map_err(|source| Error::Metadata { path: path.to_path_buf(), source })?;
+    let (_, json) = tensor_file::from_bytes(&bytes).map_err(|source| Error::TensorFile {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let label: Label = serde_json::from_str(&json).map_err(|source| Error::Metadata {
+        path: path.to_path_buf(),
+        source,
+    })?;
     let path = path.to_path_buf();
     match label.kind.as_str() {
         train::KIND => {
             let checkpoint = Box::new(Checkpoint::from_bytes(&bytes, &path)?);
-            Ok(Opened::Checkpoint { path, checkpoint, bytes: bytes.len() as u64 })
+            Ok(Opened::Checkpoint {
+                path,
+                checkpoint,
+                bytes: bytes.len() as u64,
+            })
         }
         format::KIND => {
             let file = Box::new(PrunedFile::from_bytes(&bytes, &path)?);
             Ok(Opened::Pruned { path, file })
         }
-        _ => Err(Error::Kind { path, found: label.kind, expected: "`checkpoint` or `pruned`" }),
+        _ => Err(Error::Kind {
+            path,
+            found: label.kind,
+            expected: "`checkpoint` or `pruned`",
+        }),
     }
+}
+
+fn open_run(folder: &Path) -> Result<Opened> {
+    let last = RunFolder::open(folder)?.last_checkpoint()?;
+    let bytes = std::fs::metadata(&last.path)
+        .map_err(vbd_core::Error::io(&last.path))?
+        .len();
+    Ok(Opened::Checkpoint {
+        path: last.path,
+        checkpoint: Box::new(last.checkpoint),
+        bytes,
+    })
 }
 
 impl Opened {

@@ -63,7 +63,10 @@ impl PrunedNet {
     pub fn from_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<Self> {
         let threshold = applied_threshold(checkpoint, threshold)?;
         if let Some(tensor) = checkpoint.parameters.not_finite() {
-            return Err(Error::NotFinite { tensor, value: f32::NAN });
+            return Err(Error::NotFinite {
+                tensor,
+                value: f32::NAN,
+            });
         }
         let specs = checkpoint.spec.weights()?;
         check_shapes(checkpoint, &specs)?;
@@ -75,7 +78,9 @@ impl PrunedNet {
             method: Some(Method::of(checkpoint)),
             threshold,
             provenance: Provenance::of(checkpoint, threshold),
-            layers: layers.map(|(spec, layer)| kept_layer(spec, layer, threshold)).collect(),
+            layers: layers
+                .map(|(spec, layer)| kept_layer(spec, layer, threshold))
+                .collect(),
             mean: image(rule.mean.is_image(), &measured.mean),
             std: image(rule.std.is_image(), &measured.std),
         })
@@ -86,11 +91,18 @@ impl PrunedNet {
 fn check_shapes(checkpoint: &Checkpoint, specs: &[WeightSpec]) -> Result<()> {
     let layers = &checkpoint.parameters.layers;
     for (index, spec) in specs.iter().enumerate() {
-        let found = layers.get(index).map_or(&[][..], |layer| layer.weight.shape());
+        let found = layers
+            .get(index)
+            .map_or(&[][..], |layer| layer.weight.shape());
         let bias = layers.get(index).map_or(0, |layer| layer.bias.value.len());
         if found != spec.shape || bias != spec.rows() {
             let (found, expected) = (found.to_vec(), spec.shape.clone());
-            return Err(vbd_core::Error::Shape { name: spec.layer.clone(), found, expected }.into());
+            return Err(vbd_core::Error::Shape {
+                name: spec.layer.clone(),
+                found,
+                expected,
+            }
+            .into());
         }
     }
     Ok(())
@@ -98,14 +110,19 @@ fn check_shapes(checkpoint: &Checkpoint, specs: &[WeightSpec]) -> Result<()> {
 
 /// The threshold that applies; `None` where no weight has a posterior.
 fn applied_threshold(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<Option<f32>> {
-    let mut weights = checkpoint.parameters.layers.iter().map(|layer| &layer.weight);
+    let mut weights = checkpoint
+        .parameters
+        .layers
+        .iter()
+        .map(|layer| &layer.weight);
     let trained = checkpoint.recipe.method.log_alpha_threshold;
     let variational = weights.any(|weight| weight.log_sigma2().is_some());
     match threshold {
         None => Ok(variational.then_some(trained)),
-        Some(threshold) if !variational => {
-            Err(Error::ThresholdWithoutPosterior { threshold, what: "a dense checkpoint" })
-        }
+        Some(threshold) if !variational => Err(Error::ThresholdWithoutPosterior {
+            threshold,
+            what: "a dense checkpoint",
+        }),
         Some(threshold) if !threshold.is_finite() => Err(Error::ThresholdNotFinite { threshold }),
         Some(threshold) if threshold > trained => {
             Err(Error::ThresholdAboveTraining { threshold, trained })
@@ -118,7 +135,13 @@ fn kept_layer(spec: WeightSpec, layer: &LayerParameters, threshold: Option<f32>)
     // A plain weight looks at no threshold.
     let weight = kept_entries(&layer.weight, threshold.unwrap_or_default(), &spec);
     let bias = layer.bias.value.clone();
-    PrunedLayer { name: spec.layer, kind: spec.kind, shape: spec.shape, weight, bias }
+    PrunedLayer {
+        name: spec.layer,
+        kind: spec.kind,
+        shape: spec.shape,
+        weight,
+        bias,
+    }
 }
 
 fn kept_entries(weight: &VariationalWeight, threshold: f32, spec: &WeightSpec) -> SparseMatrix {

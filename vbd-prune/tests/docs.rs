@@ -47,7 +47,13 @@ fn hexdump(bytes: &[u8]) -> String {
     for (line, row) in bytes.chunks(16).enumerate() {
         let hex: Vec<String> = row.iter().map(|byte| format!("{byte:02x}")).collect();
         let (left, right) = hex.split_at(hex.len().min(8));
-        let shown = |byte: &u8| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' };
+        let shown = |byte: &u8| {
+            if (0x20..0x7f).contains(byte) {
+                char::from(*byte)
+            } else {
+                '.'
+            }
+        };
         let ascii: String = row.iter().map(shown).collect();
         let columns = format!("{}  {}", left.join(" "), right.join(" "));
         text += &format!("{:08x}  {columns:<48}  |{ascii}|\n", line * 16);
@@ -58,7 +64,11 @@ fn hexdump(bytes: &[u8]) -> String {
 #[test]
 fn the_worked_bytes_and_the_reader_stand_in_the_page() {
     // One test, for both write to the page when blessed.
-    block_is("worked bytes", "text", &hexdump(&example().to_bytes().unwrap()));
+    block_is(
+        "worked bytes",
+        "text",
+        &hexdump(&example().to_bytes().unwrap()),
+    );
     let reader = std::fs::read_to_string(docs().join("read_vbd.py")).unwrap();
     block_is("read_vbd.py", "python", &reader);
 }
@@ -79,18 +89,30 @@ for path in sorted(pathlib.Path(sys.argv[2]).glob('*.safetensors')):
 #[test]
 fn the_numpy_reader_reads_every_tensor_bit_for_bit() {
     let python = std::env::var_os("VBD_PYTHON").unwrap_or_else(|| "python3".into());
-    let importable = Command::new(&python).args(["-c", "import numpy, safetensors"]).output();
+    let importable = Command::new(&python)
+        .args(["-c", "import numpy, safetensors"])
+        .output();
     if !importable.is_ok_and(|output| output.status.success()) {
         let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-        assert!(!ci, "{} cannot import numpy and safetensors", python.display());
-        eprintln!("skipped: {} cannot import numpy and safetensors", python.display());
+        assert!(
+            !ci,
+            "{} cannot import numpy and safetensors",
+            python.display()
+        );
+        eprintln!(
+            "skipped: {} cannot import numpy and safetensors",
+            python.display()
+        );
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let mut expected: Vec<(String, Vec<f32>)> = Vec::new();
     for seed in 0..16 {
         let net = PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap();
-        for (layout, values) in Layout::ALL.iter().flat_map(|l| ValueType::ALL.map(|v| (*l, v))) {
+        for (layout, values) in Layout::ALL
+            .iter()
+            .flat_map(|l| ValueType::ALL.map(|v| (*l, v)))
+        {
             let file = PrunedFile::new(&net, Some(layout), values).unwrap();
             let stem = format!("{seed}-{layout}-{values}");
             let path = folder.path().join(format!("{stem}.safetensors"));
@@ -104,17 +126,31 @@ fn the_numpy_reader_reads_every_tensor_bit_for_bit() {
                 add(&layer.bias_name(), &[layer.bias.len()], layer.bias.clone());
             }
             let (tensors, _) = tensor_file::from_bytes(&std::fs::read(&path).unwrap()).unwrap();
-            for (name, raw) in tensors.iter().filter(|(name, _)| name.starts_with("normalize.")) {
+            for (name, raw) in tensors
+                .iter()
+                .filter(|(name, _)| name.starts_with("normalize."))
+            {
                 add(name, &raw.shape, raw.to_f32().unwrap());
             }
         }
     }
-    let output =
-        Command::new(&python).args(["-c", DUMP]).arg(docs()).arg(folder.path()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(&python)
+        .args(["-c", DUMP])
+        .arg(docs())
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     for (name, values) in &expected {
         let bytes = std::fs::read(folder.path().join(name)).unwrap();
-        let bits: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bits: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         assert!(bytes == bits, "{name}");
     }
     let dumped = std::fs::read_dir(folder.path()).unwrap().count();

@@ -80,22 +80,32 @@ fn a_value_that_rounds_to_zero_is_dropped_and_one_that_overflows_is_named() {
     theta.value.fill(1.0);
     theta.value[0] = 1e-9;
     layer.weight =
-        vbd_core::weight::VariationalWeight::dense(layer.weight.shape(), theta.clone(), None).unwrap();
+        vbd_core::weight::VariationalWeight::dense(layer.weight.shape(), theta.clone(), None)
+            .unwrap();
     let name = format!("{}.weight", layer.name);
     let nnz = |checkpoint: &_, values| {
         let net = PrunedNet::from_checkpoint(checkpoint, None).unwrap();
         PrunedFile::new(&net, None, values).map(|file| file.net().layers()[0].weight.nnz())
     };
     assert_eq!(nnz(&checkpoint, ValueType::F32).unwrap(), theta.value.len());
-    assert_eq!(nnz(&checkpoint, ValueType::F16).unwrap(), theta.value.len() - 1);
-    assert_eq!(nnz(&checkpoint, ValueType::Bf16).unwrap(), theta.value.len());
+    assert_eq!(
+        nnz(&checkpoint, ValueType::F16).unwrap(),
+        theta.value.len() - 1
+    );
+    assert_eq!(
+        nnz(&checkpoint, ValueType::Bf16).unwrap(),
+        theta.value.len()
+    );
 
     theta.value[0] = 1e6;
     let layer = &mut checkpoint.parameters.layers[0];
     layer.weight =
         vbd_core::weight::VariationalWeight::dense(layer.weight.shape(), theta, None).unwrap();
     let error = nnz(&checkpoint, ValueType::F16).unwrap_err();
-    assert!(matches!(&error, Error::Overflow { tensor, .. } if *tensor == name), "{error}");
+    assert!(
+        matches!(&error, Error::Overflow { tensor, .. } if *tensor == name),
+        "{error}"
+    );
     assert!(error.hint().unwrap().contains("bf16"));
     assert!(nnz(&checkpoint, ValueType::Bf16).is_ok());
 }
@@ -126,9 +136,18 @@ fn lenet_300_100_at_90x_takes_at_most_20_kb() {
     checkpoint.recipe.summary =
         "LeNet-300-100 by variational Bayesian dropout (Table 4)".to_owned();
     checkpoint.recipe.model = Some("lenet-300-100".to_owned());
-    checkpoint.progress = Progress { epoch: 200, test_error: Some(0.0179), ..Progress::default() };
+    checkpoint.progress = Progress {
+        epoch: 200,
+        test_error: Some(0.0179),
+        ..Progress::default()
+    };
     let mut draws = common::Draws(1);
-    for (layer, nnz) in checkpoint.parameters.layers.iter_mut().zip([1960, 690, 310]) {
+    for (layer, nnz) in checkpoint
+        .parameters
+        .layers
+        .iter_mut()
+        .zip([1960, 690, 310])
+    {
         let numel = layer.weight.numel();
         let mut live: Vec<u32> = Vec::new();
         while live.len() < nnz {
@@ -162,7 +181,12 @@ fn lenet_300_100_at_90x_takes_at_most_20_kb() {
 #[test]
 fn two_runs_write_identical_bytes() {
     for seed in 0..10 {
-        let bytes = || PrunedFile::new(&net(seed), None, ValueType::F16).unwrap().to_bytes().unwrap();
+        let bytes = || {
+            PrunedFile::new(&net(seed), None, ValueType::F16)
+                .unwrap()
+                .to_bytes()
+                .unwrap()
+        };
         assert_eq!(bytes(), bytes());
     }
 }

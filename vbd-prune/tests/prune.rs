@@ -10,40 +10,80 @@ use vbd_prune::{
 };
 
 fn opened(checkpoint: Checkpoint) -> Opened {
-    Opened::Checkpoint { path: "c".into(), checkpoint: Box::new(checkpoint), bytes: 1 }
+    Opened::Checkpoint {
+        path: "c".into(),
+        checkpoint: Box::new(checkpoint),
+        bytes: 1,
+    }
 }
 
 #[test]
 fn thresholds_that_cannot_be_applied_are_errors() {
     let threshold = |from: &Opened, threshold| {
-        prune(from, &PruneOptions { threshold: Some(threshold), ..PruneOptions::default() })
+        prune(
+            from,
+            &PruneOptions {
+                threshold: Some(threshold),
+                ..PruneOptions::default()
+            },
+        )
     };
     let variational = opened(random_checkpoint(0));
     assert!(threshold(&variational, 3.0).is_ok());
     assert!(threshold(&variational, -1.0).is_ok());
-    assert!(matches!(threshold(&variational, 3.1), Err(Error::ThresholdAboveTraining { .. })));
+    assert!(matches!(
+        threshold(&variational, 3.1),
+        Err(Error::ThresholdAboveTraining { .. })
+    ));
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        assert!(matches!(threshold(&variational, bad), Err(Error::ThresholdNotFinite { .. })));
+        assert!(matches!(
+            threshold(&variational, bad),
+            Err(Error::ThresholdNotFinite { .. })
+        ));
     }
     let dense = opened(random_checkpoint(3));
-    assert!(matches!(threshold(&dense, 1.0), Err(Error::ThresholdWithoutPosterior { .. })));
+    assert!(matches!(
+        threshold(&dense, 1.0),
+        Err(Error::ThresholdWithoutPosterior { .. })
+    ));
     let file = prune(&dense, &PruneOptions::default()).unwrap();
     assert_eq!(file.net().threshold(), None);
-    let pruned = Opened::Pruned { path: "p".into(), file: Box::new(file) };
-    assert!(matches!(threshold(&pruned, 1.0), Err(Error::ThresholdWithoutPosterior { .. })));
+    let pruned = Opened::Pruned {
+        path: "p".into(),
+        file: Box::new(file),
+    };
+    assert!(matches!(
+        threshold(&pruned, 1.0),
+        Err(Error::ThresholdWithoutPosterior { .. })
+    ));
 }
 
 #[test]
 fn a_lower_threshold_keeps_fewer_and_drops_the_measured_error() {
-    let checkpoint = random_checkpoint(0);
+    // Its weights are dense: all kept, at log_alpha -20 - 2 ln|theta|.
+    let checkpoint = (0..).step_by(4).map(random_checkpoint).find(|checkpoint| {
+        checkpoint
+            .parameters
+            .layers
+            .iter()
+            .all(|layer| layer.weight.nnz(3.0) == layer.weight.numel())
+    });
+    let checkpoint = checkpoint.unwrap();
     let kept = |threshold| {
-        let options = PruneOptions { threshold, ..PruneOptions::default() };
+        let options = PruneOptions {
+            threshold,
+            ..PruneOptions::default()
+        };
         prune(&opened(checkpoint.clone()), &options).unwrap()
     };
     let nnz = |file: &PrunedFile| Report::of_file(file).nnz;
     for threshold in [3.0, -15.0, -19.0, -25.0] {
-        let expected: usize =
-            checkpoint.parameters.layers.iter().map(|layer| layer.weight.nnz(threshold)).sum();
+        let expected: usize = checkpoint
+            .parameters
+            .layers
+            .iter()
+            .map(|layer| layer.weight.nnz(threshold))
+            .sum();
         let file = kept(Some(threshold));
         assert_eq!(nnz(&file), expected);
         assert_eq!(file.net().threshold(), Some(threshold));
@@ -58,14 +98,28 @@ fn a_lower_threshold_keeps_fewer_and_drops_the_measured_error() {
 fn a_pruned_file_takes_another_layout_and_type() {
     for seed in 0..20 {
         let file = prune(&opened(random_checkpoint(seed)), &PruneOptions::default()).unwrap();
-        let pruned = Opened::Pruned { path: "p".into(), file: Box::new(file.clone()) };
+        let pruned = Opened::Pruned {
+            path: "p".into(),
+            file: Box::new(file.clone()),
+        };
         let again = |layout, values| {
-            prune(&pruned, &PruneOptions { threshold: None, layout, values }).unwrap()
+            prune(
+                &pruned,
+                &PruneOptions {
+                    threshold: None,
+                    layout,
+                    values,
+                },
+            )
+            .unwrap()
         };
         assert_eq!(again(None, None), file);
         for layout in Layout::ALL {
             assert_eq!(again(Some(layout), None).net(), file.net());
-            assert_eq!(again(Some(layout), Some(ValueType::Bf16)).values(), ValueType::Bf16);
+            assert_eq!(
+                again(Some(layout), Some(ValueType::Bf16)).values(),
+                ValueType::Bf16
+            );
         }
     }
 }
@@ -92,9 +146,12 @@ fn the_mean_is_folded_where_the_net_starts_linear_and_logits_stay() {
         for (a, b) in a.iter().zip(&b) {
             assert!((a - b).abs() < TOLERANCE * scale, "{seed}: {a} {b}");
         }
-        let (a, b) = (unfolded.evaluate(&samples).unwrap(), folded.evaluate(&samples).unwrap());
+        let (a, b) = (
+            unfolded.evaluate(&samples).unwrap(),
+            folded.evaluate(&samples).unwrap(),
+        );
         assert_eq!((a.samples, b.samples), (20, 20));
-        assert!((a.nll() - b.nll()).abs() < 1e-4 * (1.0 + a.nll()), "{a:?} {b:?}");
+        assert!((a.nll - b.nll).abs() < 1e-4 * (1.0 + a.nll), "{a:?} {b:?}");
     }
 }
 
@@ -105,7 +162,10 @@ fn reports_count_what_is_there() {
         let file = prune(&opened(checkpoint.clone()), &PruneOptions::default()).unwrap();
         let report = Report::of_file(&file);
         let of_checkpoint = Report::of_checkpoint(&checkpoint, 99).unwrap();
-        assert_eq!((report.nnz, report.numel), (of_checkpoint.nnz, of_checkpoint.numel));
+        assert_eq!(
+            (report.nnz, report.numel),
+            (of_checkpoint.nnz, of_checkpoint.numel)
+        );
         assert_eq!(report.bytes, file.to_bytes().unwrap().len() as u64);
         let dense = PrunedFile::new(file.net(), Some(Layout::Dense), ValueType::F32).unwrap();
         assert_eq!(report.dense_bytes, dense.bytes());
@@ -116,11 +176,20 @@ fn reports_count_what_is_there() {
             let (outputs, inputs) = (shape[0], shape[1]);
             let area = theta.len() / outputs / inputs;
             let kept = |out: usize, input: usize| {
-                theta[(out * inputs + input) * area..][..area].iter().any(|&x| x != 0.0)
+                theta[(out * inputs + input) * area..][..area]
+                    .iter()
+                    .any(|&x| x != 0.0)
             };
-            let live_inputs = (0..inputs).filter(|&i| (0..outputs).any(|o| kept(o, i))).count();
-            let live_outputs = (0..outputs).filter(|&o| (0..inputs).any(|i| kept(o, i))).count();
-            assert_eq!((layer.live_inputs, layer.live_outputs), (live_inputs, live_outputs));
+            let live_inputs = (0..inputs)
+                .filter(|&i| (0..outputs).any(|o| kept(o, i)))
+                .count();
+            let live_outputs = (0..outputs)
+                .filter(|&o| (0..inputs).any(|i| kept(o, i)))
+                .count();
+            assert_eq!(
+                (layer.live_inputs, layer.live_outputs),
+                (live_inputs, live_outputs)
+            );
             assert_eq!(layer.nnz, theta.iter().filter(|&&x| x != 0.0).count());
             assert!((layer.sparsity - (1.0 - layer.nnz as f64 / layer.numel as f64)).abs() < 1e-12);
         }
@@ -138,14 +207,32 @@ fn a_report_has_the_fields_that_scripts_rely_on() {
     let file = prune(&opened(random_checkpoint(0)), &PruneOptions::default()).unwrap();
     let json = serde_json::to_value(Report::of_file(&file)).unwrap();
     for field in [
-        "format", "version", "model", "bytes", "dense_bytes", "size_ratio", "numel", "nnz",
-        "sparsity", "compression_ratio", "layers", "provenance",
+        "format",
+        "version",
+        "model",
+        "bytes",
+        "dense_bytes",
+        "size_ratio",
+        "numel",
+        "nnz",
+        "sparsity",
+        "compression_ratio",
+        "layers",
+        "provenance",
     ] {
         assert!(json.get(field).is_some(), "{field}");
     }
     assert_eq!(json["format"], "pruned");
     for field in [
-        "name", "kind", "shape", "numel", "nnz", "sparsity", "layout", "bytes", "live_inputs",
+        "name",
+        "kind",
+        "shape",
+        "numel",
+        "nnz",
+        "sparsity",
+        "layout",
+        "bytes",
+        "live_inputs",
         "live_outputs",
     ] {
         assert!(json["layers"][0].get(field).is_some(), "{field}");
@@ -173,27 +260,69 @@ fn checkpoints_and_pruned_files_are_opened_by_what_they_hold() {
         let file = prune(&opened, &PruneOptions::default()).unwrap();
         file.write(&pruned_path).unwrap();
         let report = Report::new(&opened).unwrap();
-        assert_eq!(report.bytes, std::fs::metadata(&checkpoint_path).unwrap().len());
+        assert_eq!(
+            report.bytes,
+            std::fs::metadata(&checkpoint_path).unwrap().len()
+        );
         assert_eq!(report.format, "checkpoint");
-        let Opened::Pruned { file: back, path } = open(&pruned_path).unwrap() else { panic!() };
+        let Opened::Pruned { file: back, path } = open(&pruned_path).unwrap() else {
+            panic!()
+        };
         assert_eq!((*back, path), (file, pruned_path.clone()));
 
         let samples = random_samples(&checkpoint.spec, 50, seed);
         let net = SparseNet::load(&pruned_path).unwrap();
         let evaluation = net.evaluate(&samples).unwrap();
-        let expected = SparseNet::load(&checkpoint_path).unwrap().evaluate(&samples).unwrap();
+        let expected = SparseNet::load(&checkpoint_path)
+            .unwrap()
+            .evaluate(&samples)
+            .unwrap();
         assert_eq!(evaluation.samples, 50);
         assert_eq!(evaluation.wrong, expected.wrong);
         let probabilities = net.predict(samples.image(0)).unwrap();
         assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
         assert!(matches!(net.predict(&[0]), Err(Error::Input { .. })));
     }
-    assert!(matches!(open(folder.path().join("absent")), Err(Error::Core(_))));
-    std::fs::copy(&checkpoint_path, folder.path().join("d")).unwrap();
+    assert!(matches!(
+        open(folder.path().join("absent")),
+        Err(Error::Core(_))
+    ));
+    assert!(matches!(
+        open(folder.path()),
+        Err(Error::Core(vbd_core::Error::NoCheckpoint { .. }))
+    ));
     let mut bytes = std::fs::read(&pruned_path).unwrap();
     bytes.pop();
     vbd_core::file::write_atomic(&pruned_path, &bytes).unwrap();
     assert!(matches!(open(&pruned_path), Err(Error::TensorFile { .. })));
+}
+
+#[test]
+fn a_runs_folder_stands_for_its_last_readable_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = vbd_core::train::RunFolder::create(&folder.path().join("run")).unwrap();
+    let mut checkpoint = random_checkpoint(1);
+    for epoch in [1, 2] {
+        checkpoint.progress.epoch = epoch;
+        run.write_checkpoint(&checkpoint, 1).unwrap();
+    }
+    let opened = |epoch: usize| {
+        let Opened::Checkpoint {
+            checkpoint,
+            path,
+            bytes,
+        } = open(run.path()).unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!(checkpoint.progress.epoch, epoch);
+        assert_eq!(bytes, std::fs::metadata(&path).unwrap().len());
+        path
+    };
+    let last = opened(2);
+    vbd_core::file::write_atomic(&last, b"half").unwrap();
+    opened(1);
+    SparseNet::load(run.path()).unwrap();
 }
 
 #[test]

@@ -10,6 +10,26 @@ pub(crate) mod math;
 pub(crate) mod reparameterise;
 pub(crate) mod update;
 
+/// Runs `body` compiled for the best instruction set of this machine; mark it `#[inline(always)]`.
+///
+/// `Arch::dispatch` takes closures too, but by `FnOnce`, whose shim for a closure that only borrows
+/// is a function of its own, compiled without the instruction set.
+#[inline(always)]
+pub(crate) fn simd(body: impl FnMut()) {
+    struct Body<F>(F);
+
+    impl<F: FnMut()> pulp::WithSimd for Body<F> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(mut self, _simd: S) {
+            (self.0)();
+        }
+    }
+
+    pulp::Arch::new().dispatch(Body(body));
+}
+
 /// The sum of a slice, in 16 partial sums of fixed order.
 #[inline(always)]
 pub(crate) fn sum(values: &[f32]) -> f32 {

@@ -4,8 +4,7 @@
 //! `spread = eps / (2 sqrt(var + 1e-8))`, for backward is `g_mean = g`, `g_var = g spread`.
 //! Source: Kingma et al. 2015 (arXiv:1506.02557), section 2.2; Molchanov et al. 2017, eq. 17.
 
-use pulp::Arch;
-
+use super::{simd, sum};
 use crate::noise::NoiseKey;
 use crate::posterior::VARIANCE_FLOOR;
 
@@ -23,7 +22,7 @@ pub(crate) fn sample_rows(
 ) {
     let batch = mean.len() / bias.len();
     noise.resize(batch, 0.0);
-    Arch::new().dispatch(
+    simd(
         #[inline(always)]
         || {
             let rows = mean.chunks_exact_mut(batch).zip(var.chunks_exact_mut(batch));
@@ -47,7 +46,7 @@ pub(crate) fn sample_rows(
 /// - `mean`: `[units, batch]`; `bias`: `[units]`
 pub(crate) fn mean_rows(mean: &mut [f32], bias: &[f32], relu: bool) {
     let batch = mean.len() / bias.len();
-    Arch::new().dispatch(
+    simd(
         #[inline(always)]
         || {
             for (mean, &bias) in mean.chunks_exact_mut(batch).zip(bias) {
@@ -68,13 +67,13 @@ pub(crate) fn mean_rows(mean: &mut [f32], bias: &[f32], relu: bool) {
 /// - `y`: `[units, batch]`; `bias_gradient`: `[units]`
 pub(crate) fn backward_rows(
     g: &mut [f32],
-    spread: Option<&mut [f32]>,
+    mut spread: Option<&mut [f32]>,
     y: &[f32],
     relu: bool,
     bias_gradient: &mut [f32],
 ) {
     let batch = g.len() / bias_gradient.len();
-    Arch::new().dispatch(
+    simd(
         #[inline(always)]
         || {
             if relu {
@@ -83,10 +82,10 @@ pub(crate) fn backward_rows(
                     *g = if y <= 0.0 { 0.0 } else { *g };
                 }
             }
-            for (sum, g) in bias_gradient.iter_mut().zip(g.chunks_exact(batch)) {
-                *sum = super::sum(g);
+            for (bias, g) in bias_gradient.iter_mut().zip(g.chunks_exact(batch)) {
+                *bias = sum(g);
             }
-            for (spread, &g) in spread.into_iter().flatten().zip(&*g) {
+            for (spread, &g) in spread.iter_mut().flat_map(|spread| spread.iter_mut()).zip(&*g) {
                 *spread *= g;
             }
         },
@@ -95,7 +94,7 @@ pub(crate) fn backward_rows(
 
 /// `out = x^2`.
 pub(crate) fn square(out: &mut [f32], x: &[f32]) {
-    Arch::new().dispatch(
+    simd(
         #[inline(always)]
         || {
             for (out, &x) in out.iter_mut().zip(x) {
@@ -107,7 +106,7 @@ pub(crate) fn square(out: &mut [f32], x: &[f32]) {
 
 /// `g += 2 x g_square`: the part of an input's gradient that comes through the variance.
 pub(crate) fn add_square_gradient(g: &mut [f32], x: &[f32], g_square: &[f32]) {
-    Arch::new().dispatch(
+    simd(
         #[inline(always)]
         || {
             for ((g, &x), &g_square) in g.iter_mut().zip(x).zip(g_square) {

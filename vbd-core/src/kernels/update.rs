@@ -1,9 +1,7 @@
 //! What happens to a weight after backward, in one pass: the KL's gradient, Adam for theta and
 //! log_sigma2, the clamp, and the masked mean and variance of the next step.
 
-use pulp::Arch;
-
-use super::math;
+use super::{math, simd};
 use crate::posterior;
 use crate::prior::{K1, K2, K3, Prior};
 use crate::weight::Parameter;
@@ -47,10 +45,10 @@ impl Adam {
 
 /// Updates plain values.
 pub(crate) fn update_plain(parameter: &mut Parameter, gradient: &[f32], adam: Adam) {
-    Arch::new().dispatch(
+    simd(
         #[inline(always)]
         || {
-            let Parameter { value, m, v } = parameter;
+            let Parameter { value, m, v } = &mut *parameter;
             let moments = m.iter_mut().zip(v);
             for ((value, &gradient), moments) in value.iter_mut().zip(gradient).zip(moments) {
                 *value = adam.update(*value, gradient, moments);
@@ -86,10 +84,10 @@ pub(crate) fn mask(
     log_sigma2: &[f32],
     masking: Masking,
 ) {
-    Arch::new().dispatch(
+    simd(
         #[inline(always)]
         || {
-            let out = mean.iter_mut().zip(variance);
+            let out = mean.iter_mut().zip(&mut *variance);
             for ((out, &theta), &log_sigma2) in out.zip(theta).zip(log_sigma2) {
                 let kept = masking.keeps(theta, log_sigma2);
                 *out.0 = if kept { theta } else { 0.0 };
@@ -120,14 +118,14 @@ pub(crate) fn update_variational(
     // Each prior gets its own inlined loop.
     macro_rules! run {
         ($gradient:expr) => {
-            Arch::new().dispatch(
+            simd(
                 #[inline(always)]
                 || {
                     let theta_moments = theta.m.iter_mut().zip(&mut theta.v);
                     let log_sigma2_moments = log_sigma2.m.iter_mut().zip(&mut log_sigma2.v);
                     let moments = theta_moments.zip(log_sigma2_moments);
                     let values = theta.value.iter_mut().zip(&mut log_sigma2.value);
-                    let masked = mean.iter_mut().zip(variance);
+                    let masked = mean.iter_mut().zip(&mut *variance);
                     let data = data.theta.iter().zip(data.sigma2);
                     for (((values, moments), masked), data) in
                         values.zip(moments).zip(masked).zip(data)

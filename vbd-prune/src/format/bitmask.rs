@@ -35,11 +35,20 @@ pub(crate) fn encode(matrix: &SparseMatrix, values: ValueType) -> Vec<(&'static 
         }
     }
     let shape = [rows as u64, matrix.cols() as u64];
-    let offsets = matrix.row_ptr()[..rows].iter().map(|&start| u64::from(start));
+    let offsets = matrix.row_ptr()[..rows]
+        .iter()
+        .map(|&start| u64::from(start));
     vec![
         (SHAPE, i64_tensor(shape.into_iter())),
         (VALUES, values.tensor(&[matrix.nnz()], matrix.values())),
-        (BITS, RawTensor { dtype: Dtype::U8, shape: vec![rows, row_bytes], bytes: bits }),
+        (
+            BITS,
+            RawTensor {
+                dtype: Dtype::U8,
+                shape: vec![rows, row_bytes],
+                bytes: bits,
+            },
+        ),
         (ROWS, i64_tensor(offsets)),
     ]
 }
@@ -47,7 +56,11 @@ pub(crate) fn encode(matrix: &SparseMatrix, values: ValueType) -> Vec<(&'static 
 /// Numbers below 2^63 are the same bytes with a sign and without.
 fn i64_tensor(numbers: impl Iterator<Item = u64>) -> RawTensor {
     let bytes: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
-    RawTensor { dtype: Dtype::I64, shape: vec![bytes.len() / 8], bytes }
+    RawTensor {
+        dtype: Dtype::I64,
+        shape: vec![bytes.len() / 8],
+        bytes,
+    }
 }
 
 fn i64_values(raw: &RawTensor) -> impl Iterator<Item = i64> {
@@ -65,20 +78,42 @@ pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseM
     let values = taker.take_entries(&name(VALUES))?;
 
     let stated: Vec<i64> = i64_values(&shape).collect();
-    if !stated.iter().zip([rows, cols]).all(|(&stated, size)| usize::try_from(stated) == Ok(size)) {
+    if !stated
+        .iter()
+        .zip([rows, cols])
+        .all(|(&stated, size)| usize::try_from(stated) == Ok(size))
+    {
         let expected = vec![rows, cols];
-        return Err(taker.problem(&name(SHAPE), Problem::StatedShape { found: stated, expected }));
+        return Err(taker.problem(
+            &name(SHAPE),
+            Problem::StatedShape {
+                found: stated,
+                expected,
+            },
+        ));
     }
-    let nnz = bits.bytes.iter().map(|byte| byte.count_ones() as usize).sum();
+    let nnz = bits
+        .bytes
+        .iter()
+        .map(|byte| byte.count_ones() as usize)
+        .sum();
     taker.check_count(&name(VALUES), nnz, &values)?;
 
     let mut matrix = SparseMatrix::with_capacity(rows, cols, nnz);
     let mut entries = taker.values.values(&values.bytes);
-    for ((row, bits), start) in bits.bytes.chunks_exact(row_bytes).enumerate().zip(i64_values(&offsets))
+    for ((row, bits), start) in bits
+        .bytes
+        .chunks_exact(row_bytes)
+        .enumerate()
+        .zip(i64_values(&offsets))
     {
         let expected = matrix.nnz();
         if usize::try_from(start) != Ok(expected) {
-            let problem = Problem::RowStart { row, found: start, expected };
+            let problem = Problem::RowStart {
+                row,
+                found: start,
+                expected,
+            };
             return Err(taker.problem(&name(ROWS), problem));
         }
         for (col, value) in set_bits(bits).zip(entries.by_ref()) {
@@ -95,6 +130,8 @@ pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseM
 /// Places of the bits that are set, rising.
 fn set_bits(bytes: &[u8]) -> impl Iterator<Item = u32> {
     (0..).step_by(8).zip(bytes).flat_map(|(start, &byte)| {
-        (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| start + bit)
+        (0..8)
+            .filter(move |bit| byte >> bit & 1 == 1)
+            .map(move |bit| start + bit)
     })
 }

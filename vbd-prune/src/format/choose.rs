@@ -18,14 +18,24 @@ pub(crate) fn layouts(content: &Content<'_>, uniform: Option<Layout>) -> Vec<Lay
     let own = (0..layers.len()).map(|index| {
         let cost = |layout: &Layout| -> usize {
             let parts = content.weight(index, *layout);
-            parts.iter().map(|part| part.bytes + part.entry_len(part.bytes)).sum()
+            parts
+                .iter()
+                .map(|part| part.bytes + part.entry_len(part.bytes))
+                .sum()
         };
-        Layout::ALL.into_iter().min_by_key(cost).unwrap_or(Layout::Dense)
+        Layout::ALL
+            .into_iter()
+            .min_by_key(cost)
+            .unwrap_or(Layout::Dense)
     });
     let own: Vec<Layout> = own.collect();
     let size = |layouts: &Vec<Layout>| file_size(&content.declared(layouts), json_len);
-    let uniform = Layout::ALL.into_iter().map(|layout| vec![layout; layers.len()]);
-    let least = uniform.min_by_key(size).filter(|uniform| size(uniform) < size(&own));
+    let uniform = Layout::ALL
+        .into_iter()
+        .map(|layout| vec![layout; layers.len()]);
+    let least = uniform
+        .min_by_key(size)
+        .filter(|uniform| size(uniform) < size(&own));
     least.unwrap_or(own)
 }
 

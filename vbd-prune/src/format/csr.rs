@@ -17,7 +17,11 @@ pub(crate) const VALUES: &str = ".values";
 
 fn index_type(matrix: &SparseMatrix) -> Dtype {
     let largest = matrix.nnz().max(matrix.cols() - 1);
-    if u16::try_from(largest).is_ok() { Dtype::U16 } else { Dtype::I32 }
+    if u16::try_from(largest).is_ok() {
+        Dtype::U16
+    } else {
+        Dtype::I32
+    }
 }
 
 pub(crate) fn parts(matrix: &SparseMatrix, values: ValueType) -> Vec<Part> {
@@ -36,7 +40,10 @@ pub(crate) fn encode(matrix: &SparseMatrix, values: ValueType) -> Vec<(&'static 
     let indices = |numbers: &[u32]| RawTensor {
         dtype,
         shape: vec![numbers.len()],
-        bytes: numbers.iter().flat_map(|n| n.to_le_bytes().into_iter().take(size)).collect(),
+        bytes: numbers
+            .iter()
+            .flat_map(|n| n.to_le_bytes().into_iter().take(size))
+            .collect(),
     };
     vec![
         (ROWS, indices(matrix.row_ptr())),
@@ -70,15 +77,35 @@ pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseM
         for _ in start..end {
             let Some((column, value)) = entries.next() else {
                 let found = usize::try_from(end).unwrap_or(usize::MAX);
-                return Err(problem(ROWS, Problem::Count { found, expected: nnz }));
+                return Err(problem(
+                    ROWS,
+                    Problem::Count {
+                        found,
+                        expected: nnz,
+                    },
+                ));
             };
             let fits = usize::try_from(column).is_ok_and(|column| column < found.cols);
             let Some(col) = u32::try_from(column).ok().filter(|_| fits) else {
                 let columns = found.cols;
-                return Err(problem(COLUMNS, Problem::ColumnRange { row, column, columns }));
+                return Err(problem(
+                    COLUMNS,
+                    Problem::ColumnRange {
+                        row,
+                        column,
+                        columns,
+                    },
+                ));
             };
             if column <= previous {
-                return Err(problem(COLUMNS, Problem::ColumnOrder { row, column, previous }));
+                return Err(problem(
+                    COLUMNS,
+                    Problem::ColumnOrder {
+                        row,
+                        column,
+                        previous,
+                    },
+                ));
             }
             previous = column;
             matrix.push(col, value);
@@ -87,7 +114,13 @@ pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseM
         start = end;
     }
     if matrix.nnz() != nnz {
-        return Err(problem(ROWS, Problem::Count { found: matrix.nnz(), expected: nnz }));
+        return Err(problem(
+            ROWS,
+            Problem::Count {
+                found: matrix.nnz(),
+                expected: nnz,
+            },
+        ));
     }
     Ok(matrix)
 }

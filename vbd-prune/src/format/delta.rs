@@ -27,7 +27,9 @@ fn zeros_before(matrix: &SparseMatrix) -> impl Iterator<Item = usize> {
 }
 
 pub(crate) fn parts(matrix: &SparseMatrix, values: ValueType) -> Vec<Part> {
-    let gaps = zeros_before(matrix).map(|zeros| zeros / usize::from(SKIP) + 1).sum();
+    let gaps = zeros_before(matrix)
+        .map(|zeros| zeros / usize::from(SKIP) + 1)
+        .sum();
     vec![
         Part::new(GAPS, Dtype::U8, &[gaps]),
         Part::new(VALUES, values.dtype(), &[matrix.nnz()]),
@@ -42,14 +44,23 @@ pub(crate) fn encode(matrix: &SparseMatrix, values: ValueType) -> Vec<(&'static 
         bytes.push(u8::try_from(zeros % skip).expect("a remainder of 255 fits a byte"));
     }
     vec![
-        (GAPS, RawTensor { dtype: Dtype::U8, shape: vec![bytes.len()], bytes }),
+        (
+            GAPS,
+            RawTensor {
+                dtype: Dtype::U8,
+                shape: vec![bytes.len()],
+                bytes,
+            },
+        ),
         (VALUES, values.tensor(&[matrix.nnz()], matrix.values())),
     ]
 }
 
 pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseMatrix> {
-    let (gaps_name, values_name) =
-        (format!("{}{GAPS}", found.weight), format!("{}{VALUES}", found.weight));
+    let (gaps_name, values_name) = (
+        format!("{}{GAPS}", found.weight),
+        format!("{}{VALUES}", found.weight),
+    );
     let gaps = taker.take(&gaps_name, &[Dtype::U8], None)?.bytes;
     let values = taker.take_entries(&values_name)?;
     if gaps.last() == Some(&SKIP) {
@@ -72,5 +83,9 @@ pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseM
         })
     });
     let entries = places.zip(taker.values.values(&values.bytes));
-    Ok(SparseMatrix::from_places([found.rows, found.cols], nnz, entries))
+    Ok(SparseMatrix::from_places(
+        [found.rows, found.cols],
+        nnz,
+        entries,
+    ))
 }

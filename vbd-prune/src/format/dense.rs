@@ -28,5 +28,9 @@ pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseM
     taker.check_finite(&tensor, &raw)?;
     let values = || taker.values.values(&raw.bytes);
     let nnz = values().filter(|&value| value != 0.0).count();
-    Ok(SparseMatrix::from_places([found.rows, found.cols], nnz, values().enumerate()))
+    Ok(SparseMatrix::from_places(
+        [found.rows, found.cols],
+        nnz,
+        values().enumerate(),
+    ))
 }

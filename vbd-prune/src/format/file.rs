@@ -48,7 +48,12 @@ impl PrunedFile {
         });
         let storage = storage.collect();
         let bytes = file_size(&content.declared(&layouts), content.json_len()) as u64;
-        Ok(Self { net, values, storage, bytes })
+        Ok(Self {
+            net,
+            values,
+            storage,
+            bytes,
+        })
     }
 
     /// Reads a pruned file.
@@ -71,7 +76,12 @@ impl PrunedFile {
         Ok(Self {
             net: read.net,
             values: read.values,
-            storage: storage.map(|(layout, bytes)| Storage { layout, bytes: bytes as u64 }).collect(),
+            storage: storage
+                .map(|(layout, bytes)| Storage {
+                    layout,
+                    bytes: bytes as u64,
+                })
+                .collect(),
             bytes: bytes.len() as u64,
         })
     }
@@ -82,7 +92,11 @@ impl PrunedFile {
     /// [`Error::Unwritable`](crate::Error::Unwritable) if the header passes safetensors' 100 MB.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let layouts: Vec<Layout> = self.storage.iter().map(|storage| storage.layout).collect();
-        Content { net: &self.net, values: self.values }.to_bytes(&layouts)
+        Content {
+            net: &self.net,
+            values: self.values,
+        }
+        .to_bytes(&layouts)
     }
 
     /// Writes the file, whole or not at all.
@@ -116,7 +130,10 @@ impl PrunedFile {
 
 /// Size of `net` as a dense file with f32 values.
 pub(crate) fn dense_bytes(net: &PrunedNet) -> u64 {
-    let content = Content { net, values: ValueType::F32 };
+    let content = Content {
+        net,
+        values: ValueType::F32,
+    };
     let layouts = vec![Layout::Dense; net.layers.len()];
     file_size(&content.declared(&layouts), content.json_len()) as u64
 }

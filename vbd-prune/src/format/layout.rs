@@ -39,7 +39,12 @@ impl Layout {
     }
 
     /// The tensors of `matrix` in this layout, without their bytes.
-    pub(crate) fn parts(self, matrix: &SparseMatrix, shape: &[usize], values: ValueType) -> Vec<Part> {
+    pub(crate) fn parts(
+        self,
+        matrix: &SparseMatrix,
+        shape: &[usize],
+        values: ValueType,
+    ) -> Vec<Part> {
         match self {
             Self::Dense => dense::parts(shape, values),
             Self::Csr => csr::parts(matrix, values),
@@ -75,7 +80,9 @@ impl FromStr for Layout {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|layout| layout.as_str() == text);
-        found.ok_or_else(|| format!("a layout is `dense`, `csr`, `bitmask` or `delta`, not `{text}`"))
+        found.ok_or_else(|| {
+            format!("a layout is `dense`, `csr`, `bitmask` or `delta`, not `{text}`")
+        })
     }
 }
 
@@ -92,7 +99,11 @@ pub(crate) struct Part {
 
 impl Part {
     pub(crate) fn new(suffix: &'static str, dtype: Dtype, shape: &[usize]) -> Self {
-        Self { suffix, dtype, shape: shape.to_vec() }
+        Self {
+            suffix,
+            dtype,
+            shape: shape.to_vec(),
+        }
     }
 
     /// Bytes of its values.

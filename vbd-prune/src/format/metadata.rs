@@ -71,14 +71,18 @@ impl Method {
     /// The method of a checkpoint's recipe.
     pub(crate) fn of(checkpoint: &Checkpoint) -> Self {
         let method = &checkpoint.recipe.method;
-        Self { kind: method_word(method.kind), log_alpha_threshold: method.log_alpha_threshold }
+        Self {
+            kind: method_word(method.kind),
+            log_alpha_threshold: method.log_alpha_threshold,
+        }
     }
 }
 
 /// The word that a recipe has for the method.
 fn method_word(kind: MethodKind) -> String {
     let json = serde_json::to_value(kind).ok();
-    json.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+    json.and_then(|word| word.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 impl Provenance {
@@ -107,15 +111,26 @@ impl Header {
 
     /// Reads the JSON; kind and version are looked at first, so that a newer file is told as such.
     pub(crate) fn from_json(json: &str, path: &Path) -> Result<Self> {
-        let metadata = |source| Error::Metadata { path: path.to_path_buf(), source };
+        let metadata = |source| Error::Metadata {
+            path: path.to_path_buf(),
+            source,
+        };
         let label: Label = serde_json::from_str(json).map_err(metadata)?;
         if label.kind != KIND {
             let (path, found, expected) = (path.to_path_buf(), label.kind, "`pruned`");
-            return Err(Error::Kind { path, found, expected });
+            return Err(Error::Kind {
+                path,
+                found,
+                expected,
+            });
         }
         if label.version != u64::from(VERSION) {
             let (path, found, expected) = (path.to_path_buf(), label.version, VERSION);
-            return Err(Error::Version { path, found, expected });
+            return Err(Error::Version {
+                path,
+                found,
+                expected,
+            });
         }
         serde_json::from_str(json).map_err(metadata)
     }

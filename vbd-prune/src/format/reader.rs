@@ -22,14 +22,21 @@ pub(crate) struct Read {
 
 /// Reads a pruned file's bytes; `path` names it in errors.
 pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
-    let (tensors, json) = tensor_file::from_bytes(bytes)
-        .map_err(|source| Error::TensorFile { path: path.to_path_buf(), source })?;
+    let (tensors, json) = tensor_file::from_bytes(bytes).map_err(|source| Error::TensorFile {
+        path: path.to_path_buf(),
+        source,
+    })?;
     let header = Header::from_json(&json, path)?;
-    let weights = header
-        .spec
-        .weights()
-        .map_err(|source| Error::Spec { path: path.to_path_buf(), source })?;
-    let mut taker = Taker { path, tensors, values: header.values, taken: 0 };
+    let weights = header.spec.weights().map_err(|source| Error::Spec {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let mut taker = Taker {
+        path,
+        tensors,
+        values: header.values,
+        taken: 0,
+    };
     let mut layers = Vec::with_capacity(weights.len());
     let mut storage = Vec::with_capacity(weights.len());
     for weight in weights {
@@ -40,11 +47,19 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
     let rule = &header.spec.normalize;
     let mean = take_image(&mut taker, MEAN, &rule.mean, &header.spec)?;
     let std = take_image(&mut taker, STD, &rule.std, &header.spec)?;
-    if let Some((index, &value)) = std.iter().flatten().enumerate().find(|(_, std)| **std <= 0.0) {
+    if let Some((index, &value)) = std
+        .iter()
+        .flatten()
+        .enumerate()
+        .find(|(_, std)| **std <= 0.0)
+    {
         return Err(taker.problem(STD, Problem::NotPositive { index, value }));
     }
     if let Some((tensor, _)) = taker.tensors.pop_first() {
-        return Err(Error::SurplusTensor { path: path.to_path_buf(), tensor });
+        return Err(Error::SurplusTensor {
+            path: path.to_path_buf(),
+            tensor,
+        });
     }
     let net = PrunedNet {
         spec: header.spec,
@@ -55,7 +70,11 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
         mean,
         std,
     };
-    Ok(Read { net, values: header.values, storage })
+    Ok(Read {
+        net,
+        values: header.values,
+        storage,
+    })
 }
 
 fn take_image(
@@ -67,7 +86,9 @@ fn take_image(
     if !rule.is_image() {
         return Ok(None);
     }
-    taker.take_values(tensor, ValueType::F32, &spec.input).map(Some)
+    taker
+        .take_values(tensor, ValueType::F32, &spec.input)
+        .map(Some)
 }
 
 fn take_layer(taker: &mut Taker<'_>, spec: WeightSpec) -> Result<(PrunedLayer, Layout, usize)> {
@@ -77,7 +98,12 @@ fn take_layer(taker: &mut Taker<'_>, spec: WeightSpec) -> Result<(PrunedLayer, L
     let name = format!("{}.weight", spec.layer);
     let layout = find_layout(taker, &name)?;
     let before = taker.taken;
-    let found = Found { weight: &name, shape: &spec.shape, rows, cols };
+    let found = Found {
+        weight: &name,
+        shape: &spec.shape,
+        rows,
+        cols,
+    };
     let weight: SparseMatrix = match layout {
         Layout::Dense => dense::decode(taker, &found),
         Layout::Csr => csr::decode(taker, &found),
@@ -85,8 +111,13 @@ fn take_layer(taker: &mut Taker<'_>, spec: WeightSpec) -> Result<(PrunedLayer, L
         Layout::Delta => delta::decode(taker, &found),
     }?;
     let bytes = taker.taken - before;
-    let layer =
-        PrunedLayer { name: spec.layer, kind: spec.kind, shape: spec.shape, weight, bias };
+    let layer = PrunedLayer {
+        name: spec.layer,
+        kind: spec.kind,
+        shape: spec.shape,
+        weight,
+        bias,
+    };
     Ok((layer, layout, bytes))
 }
 
@@ -102,8 +133,10 @@ fn find_layout(taker: &Taker<'_>, weight: &str) -> Result<Layout> {
         let tensor = format!("{weight}{suffix}");
         taker.tensors.contains_key(&tensor)
     });
-    found.map(|(layout, _)| layout).ok_or_else(|| Error::MissingTensor {
-        path: taker.path.to_path_buf(),
-        tensor: weight.to_owned(),
-    })
+    found
+        .map(|(layout, _)| layout)
+        .ok_or_else(|| Error::MissingTensor {
+            path: taker.path.to_path_buf(),
+            tensor: weight.to_owned(),
+        })
 }

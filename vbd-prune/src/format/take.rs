@@ -38,10 +38,13 @@ impl Taker<'_> {
         shape: Option<&[usize]>,
     ) -> Result<RawTensor> {
         let path = || self.path.to_path_buf();
-        let raw = self.tensors.remove(tensor).ok_or_else(|| Error::MissingTensor {
-            path: path(),
-            tensor: tensor.to_owned(),
-        })?;
+        let raw = self
+            .tensors
+            .remove(tensor)
+            .ok_or_else(|| Error::MissingTensor {
+                path: path(),
+                tensor: tensor.to_owned(),
+            })?;
         if !types.contains(&raw.dtype) {
             let words: Vec<String> = types.iter().map(Dtype::to_string).collect();
             return Err(Error::Dtype {
@@ -71,7 +74,10 @@ impl Taker<'_> {
     pub(crate) fn take_entries(&mut self, tensor: &str) -> Result<RawTensor> {
         let raw = self.take(tensor, &[self.values.dtype()], None)?;
         self.check_finite(tensor, &raw)?;
-        let zero = self.values.values(&raw.bytes).position(|value| value == 0.0);
+        let zero = self
+            .values
+            .values(&raw.bytes)
+            .position(|value| value == 0.0);
         match zero {
             Some(index) => Err(self.problem(tensor, Problem::StoredZero { index })),
             None => Ok(raw),
@@ -98,24 +104,37 @@ impl Taker<'_> {
 
     fn check_all_finite(&self, tensor: &str, values: impl Iterator<Item = f32>) -> Result<()> {
         match values.enumerate().find(|(_, value)| !value.is_finite()) {
-            Some((index, value)) => {
-                Err(self.problem(tensor, Problem::NotFinite { index, value }))
-            }
+            Some((index, value)) => Err(self.problem(tensor, Problem::NotFinite { index, value })),
             None => Ok(()),
         }
     }
 
     /// Refuses entries whose number is not that of their places.
-    pub(crate) fn check_count(&self, tensor: &str, places: usize, values: &RawTensor) -> Result<()> {
+    pub(crate) fn check_count(
+        &self,
+        tensor: &str,
+        places: usize,
+        values: &RawTensor,
+    ) -> Result<()> {
         let expected = values.shape[0];
         if places == expected {
             return Ok(());
         }
-        Err(self.problem(tensor, Problem::Count { found: places, expected }))
+        Err(self.problem(
+            tensor,
+            Problem::Count {
+                found: places,
+                expected,
+            },
+        ))
     }
 
     /// The error for a tensor's content.
     pub(crate) fn problem(&self, tensor: &str, problem: Problem) -> Error {
-        Error::Content { path: self.path.to_path_buf(), tensor: tensor.to_owned(), problem }
+        Error::Content {
+            path: self.path.to_path_buf(),
+            tensor: tensor.to_owned(),
+            problem,
+        }
     }
 }

@@ -68,7 +68,10 @@ impl ValueType {
     /// ```
     pub fn round(self, value: f32, tensor: &str) -> Result<f32> {
         if !value.is_finite() {
-            return Err(Error::NotFinite { tensor: tensor.to_owned(), value });
+            return Err(Error::NotFinite {
+                tensor: tensor.to_owned(),
+                value,
+            });
         }
         let rounded = match self {
             Self::F32 => value,
@@ -78,7 +81,11 @@ impl ValueType {
         if rounded.is_finite() {
             Ok(rounded)
         } else {
-            Err(Error::Overflow { tensor: tensor.to_owned(), value, values: self })
+            Err(Error::Overflow {
+                tensor: tensor.to_owned(),
+                value,
+                values: self,
+            })
         }
     }
 
@@ -86,10 +93,20 @@ impl ValueType {
     pub(crate) fn tensor(self, shape: &[usize], values: &[f32]) -> RawTensor {
         let bytes = match self {
             Self::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::F16 => values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect(),
-            Self::Bf16 => values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect(),
+            Self::F16 => values
+                .iter()
+                .flat_map(|&x| f16::from_f32(x).to_le_bytes())
+                .collect(),
+            Self::Bf16 => values
+                .iter()
+                .flat_map(|&x| bf16::from_f32(x).to_le_bytes())
+                .collect(),
         };
-        RawTensor { dtype: self.dtype(), shape: shape.to_vec(), bytes }
+        RawTensor {
+            dtype: self.dtype(),
+            shape: shape.to_vec(),
+            bytes,
+        }
     }
 
     /// The values of a tensor of this type.
@@ -125,7 +142,10 @@ mod tests {
     #[test]
     fn rounding_is_to_nearest_even_and_overflow_is_told() {
         assert_eq!(ValueType::Bf16.round(1.0 + 1.0 / 256.0, "w").unwrap(), 1.0);
-        assert_eq!(ValueType::Bf16.round(1.0 + 3.0 / 256.0, "w").unwrap(), 1.0 + 1.0 / 64.0);
+        assert_eq!(
+            ValueType::Bf16.round(1.0 + 3.0 / 256.0, "w").unwrap(),
+            1.0 + 1.0 / 64.0
+        );
         assert_eq!(ValueType::F16.round(1.0 + 1.0 / 2048.0, "w").unwrap(), 1.0);
         assert_eq!(ValueType::F16.round(65519.0, "w").unwrap(), 65504.0);
         for (values, value) in [(ValueType::F16, 65520.0), (ValueType::Bf16, f32::MAX)] {
@@ -134,7 +154,10 @@ mod tests {
             assert!(error.hint().unwrap().contains("f32"));
         }
         for values in ValueType::ALL {
-            assert!(matches!(values.round(f32::NAN, "w"), Err(Error::NotFinite { .. })));
+            assert!(matches!(
+                values.round(f32::NAN, "w"),
+                Err(Error::NotFinite { .. })
+            ));
             assert_eq!(values.as_str().parse(), Ok(values));
         }
     }

@@ -44,20 +44,29 @@ impl Content<'_> {
         let layer = &self.net.layers[index];
         let name = layer.weight_name();
         let parts = layout.parts(&layer.weight, &layer.shape, self.values);
-        parts.iter().map(|part| Declared::part(&name, part)).collect()
+        parts
+            .iter()
+            .map(|part| Declared::part(&name, part))
+            .collect()
     }
 
     /// All tensors, without their bytes.
     pub(crate) fn declared(&self, layouts: &[Layout]) -> Vec<Declared> {
         let net = self.net;
-        let weights = layouts.iter().enumerate().flat_map(|(i, &layout)| self.weight(i, layout));
+        let weights = layouts
+            .iter()
+            .enumerate()
+            .flat_map(|(i, &layout)| self.weight(i, layout));
         let mut all: Vec<Declared> = weights.collect();
         for layer in &net.layers {
             let part = Part::new("", self.values.dtype(), &[layer.bias.len()]);
             all.push(Declared::part(&layer.bias_name(), &part));
         }
         for (name, _) in net.images() {
-            all.push(Declared::part(name, &Part::new("", ValueType::F32.dtype(), &net.spec.input)));
+            all.push(Declared::part(
+                name,
+                &Part::new("", ValueType::F32.dtype(), &net.spec.input),
+            ));
         }
         all
     }

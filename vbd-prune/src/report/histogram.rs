@@ -24,7 +24,12 @@ impl Histogram {
     #[expect(clippy::cast_possible_truncation, reason = "the range is -20 to 20")]
     fn empty() -> Self {
         let high = LOG_ALPHA_DISPLAYED as i32;
-        Self { low: -high, high, counts: vec![0; BINS], dead: 0 }
+        Self {
+            low: -high,
+            high,
+            counts: vec![0; BINS],
+            dead: 0,
+        }
     }
 
     /// The histogram of a weight; `None` where it has no `log_sigma2`.
@@ -80,12 +85,24 @@ mod tests {
         let mut weight = VariationalWeight::dense(&[2, 3], theta, Some(log_sigma2)).unwrap();
         let histogram = Histogram::of(&weight).unwrap();
         let filled = |histogram: &Histogram| -> Vec<(usize, u64)> {
-            histogram.counts.iter().copied().enumerate().filter(|&(_, n)| n > 0).collect()
+            histogram
+                .counts
+                .iter()
+                .copied()
+                .enumerate()
+                .filter(|&(_, n)| n > 0)
+                .collect()
         };
-        assert_eq!(filled(&histogram), [(0, 1), (19, 1), (22, 1), (25, 1), (39, 2)]);
+        assert_eq!(
+            filled(&histogram),
+            [(0, 1), (19, 1), (22, 1), (25, 1), (39, 2)]
+        );
         weight.kill(3.0);
         let dense = Histogram::of(&weight).unwrap();
-        assert_eq!((filled(&dense), dense.dead), (vec![(0, 1), (19, 1), (22, 1)], 3));
+        assert_eq!(
+            (filled(&dense), dense.dead),
+            (vec![(0, 1), (19, 1), (22, 1)], 3)
+        );
         assert_eq!(Histogram::of(&weight.to_compact()), Some(dense.clone()));
         let sum = Histogram::sum([&histogram, &dense].into_iter()).unwrap();
         assert_eq!(sum.counts.iter().sum::<u64>() + sum.dead, 12);

@@ -12,7 +12,7 @@ use vbd_core::weight::VariationalWeight;
 pub use histogram::Histogram;
 
 use crate::error::Result;
-use crate::format::{self, PrunedFile, Provenance, ValueType};
+use crate::format::{self, Provenance, PrunedFile, ValueType};
 use crate::net::{PrunedLayer, PrunedNet};
 use crate::open::Opened;
 
@@ -90,7 +90,9 @@ impl Report {
     /// Of a checkpoint, as [`PrunedNet::from_checkpoint`].
     pub fn new(opened: &Opened) -> Result<Self> {
         match opened {
-            Opened::Checkpoint { checkpoint, bytes, .. } => Self::of_checkpoint(checkpoint, *bytes),
+            Opened::Checkpoint {
+                checkpoint, bytes, ..
+            } => Self::of_checkpoint(checkpoint, *bytes),
             Opened::Pruned { file, .. } => Ok(Self::of_file(file)),
         }
     }
@@ -98,11 +100,16 @@ impl Report {
     /// The report of a pruned file.
     pub fn of_file(file: &PrunedFile) -> Self {
         let net = file.net();
-        let layers = net.layers().iter().zip(file.storage()).map(|(layer, storage)| {
-            layer_report(layer, storage.layout.as_str(), storage.bytes)
-        });
+        let layers = net
+            .layers()
+            .iter()
+            .zip(file.storage())
+            .map(|(layer, storage)| layer_report(layer, storage.layout.as_str(), storage.bytes));
         let label = (format::KIND, format::VERSION, file.bytes());
-        Self { values: Some(file.values()), ..Self::assemble(label, net, layers.collect()) }
+        Self {
+            values: Some(file.values()),
+            ..Self::assemble(label, net, layers.collect())
+        }
     }
 
     /// The report of a checkpoint that takes `bytes` on disk, at the training's threshold.
@@ -112,17 +119,31 @@ impl Report {
     pub fn of_checkpoint(checkpoint: &Checkpoint, bytes: u64) -> Result<Self> {
         let net = PrunedNet::from_checkpoint(checkpoint, None)?;
         let parameters = &checkpoint.parameters.layers;
-        let layers = net.layers().iter().zip(parameters).map(|(layer, parameters)| {
-            let weight = &parameters.weight;
-            let layout = if weight.live().is_some() { "compact" } else { "dense" };
-            let report = layer_report(layer, layout, checkpoint_bytes(weight));
-            LayerReport { log_alpha: Histogram::of(weight), ..report }
-        });
+        let layers = net
+            .layers()
+            .iter()
+            .zip(parameters)
+            .map(|(layer, parameters)| {
+                let weight = &parameters.weight;
+                let layout = if weight.live().is_some() {
+                    "compact"
+                } else {
+                    "dense"
+                };
+                let report = layer_report(layer, layout, checkpoint_bytes(weight));
+                LayerReport {
+                    log_alpha: Histogram::of(weight),
+                    ..report
+                }
+            });
         let layers: Vec<LayerReport> = layers.collect();
         let histograms = layers.iter().filter_map(|layer| layer.log_alpha.as_ref());
         let log_alpha = Histogram::sum(histograms);
         let report = Self::assemble((train::KIND, train::VERSION, bytes), &net, layers);
-        Ok(Self { log_alpha, ..report })
+        Ok(Self {
+            log_alpha,
+            ..report
+        })
     }
 
     fn assemble(
@@ -161,7 +182,11 @@ fn layer_report(layer: &PrunedLayer, layout: &'static str, bytes: u64) -> LayerR
     let weight = &layer.weight;
     // Entries of one input in a row: 1, or a convolution's kernel.
     let area: usize = layer.shape[2..].iter().product();
-    let inputs: BTreeSet<usize> = weight.col_idx().iter().map(|&col| col as usize / area).collect();
+    let inputs: BTreeSet<usize> = weight
+        .col_idx()
+        .iter()
+        .map(|&col| col as usize / area)
+        .collect();
     LayerReport {
         name: layer.name.clone(),
         kind: layer.kind,
@@ -172,7 +197,11 @@ fn layer_report(layer: &PrunedLayer, layout: &'static str, bytes: u64) -> LayerR
         layout,
         bytes,
         live_inputs: inputs.len(),
-        live_outputs: weight.row_ptr().windows(2).filter(|row| row[0] < row[1]).count(),
+        live_outputs: weight
+            .row_ptr()
+            .windows(2)
+            .filter(|row| row[0] < row[1])
+            .count(),
         log_alpha: None,
     }
 }

@@ -21,7 +21,12 @@ impl<'a> Runner<'a> {
     }
 
     /// Runs at most `lanes` samples: `pixels [n, input_len]` to `logits [n, classes]`.
-    pub(super) fn run<T: Copy>(&mut self, pixels: &[T], to_f32: impl Fn(T) -> f32, logits: &mut [f32]) {
+    pub(super) fn run<T: Copy>(
+        &mut self,
+        pixels: &[T],
+        to_f32: impl Fn(T) -> f32,
+        logits: &mut [f32],
+    ) {
         match self {
             Self::One(block) => block.run(pixels, to_f32, logits),
             Self::Eight(block) => block.run(pixels, to_f32, logits),
@@ -43,7 +48,11 @@ pub(super) struct Block<'a, const LANES: usize> {
 impl<'a, const LANES: usize> Block<'a, LANES> {
     fn new(layers: &'a Layers) -> Self {
         let buffer = || Vec::with_capacity(layers.widest);
-        Self { layers, input: buffer(), output: buffer() }
+        Self {
+            layers,
+            input: buffer(),
+            output: buffer(),
+        }
     }
 
     fn run<T: Copy>(&mut self, pixels: &[T], to_f32: impl Fn(T) -> f32, logits: &mut [f32]) {
@@ -51,15 +60,24 @@ impl<'a, const LANES: usize> Block<'a, LANES> {
         for layer in &self.layers.layers {
             self.output.clear();
             match layer {
-                Layer::Linear { weight, bias } => linear(weight, bias, &self.input, &mut self.output),
-                Layer::Conv2d { weight, bias, window } => {
+                Layer::Linear { weight, bias } => {
+                    linear(weight, bias, &self.input, &mut self.output)
+                }
+                Layer::Conv2d {
+                    weight,
+                    bias,
+                    window,
+                } => {
                     conv2d(weight, bias, *window, &self.input, &mut self.output);
                 }
                 Layer::MaxPool2d { channels, window } => {
                     max_pool2d(*channels, *window, &self.input, &mut self.output);
                 }
                 Layer::Relu => {
-                    self.input.iter_mut().flatten().for_each(|x| *x = x.max(0.0));
+                    self.input
+                        .iter_mut()
+                        .flatten()
+                        .for_each(|x| *x = x.max(0.0));
                     continue;
                 }
             }
@@ -74,7 +92,13 @@ impl<'a, const LANES: usize> Block<'a, LANES> {
 
     /// `(pixel scale - mean) / std`; lanes without a sample are 0.
     fn normalise<T: Copy>(&mut self, pixels: &[T], to_f32: impl Fn(T) -> f32) {
-        let Layers { scale, mean, std, input_len, .. } = self.layers;
+        let Layers {
+            scale,
+            mean,
+            std,
+            input_len,
+            ..
+        } = self.layers;
         self.input.clear();
         self.input.resize(*input_len, [0.0; LANES]);
         for (lane, pixels) in pixels.chunks_exact(*input_len).enumerate() {
@@ -116,18 +140,30 @@ fn conv2d<const LANES: usize>(
     input: &[Lanes<LANES>],
     output: &mut Vec<Lanes<LANES>>,
 ) {
-    let Window { input: [height, width], output: [out_height, out_width], kernel, .. } = window;
+    let Window {
+        input: [height, width],
+        output: [out_height, out_width],
+        kernel,
+        ..
+    } = window;
     for (row, &bias) in bias.iter().enumerate() {
         let start = output.len();
         output.resize(start + out_height * out_width, [bias; LANES]);
         let channel_out = &mut output[start..];
         let (columns, values) = weight.row(row);
         for (&col, &value) in columns.iter().zip(values) {
-            let (channel, tap) = (col as usize / (kernel * kernel), col as usize % (kernel * kernel));
+            let (channel, tap) = (
+                col as usize / (kernel * kernel),
+                col as usize % (kernel * kernel),
+            );
             let channel_in = &input[channel * height * width..][..height * width];
             for (out_y, y) in reached(window, tap / kernel, 0) {
                 for (out_x, x) in reached(window, tap % kernel, 1) {
-                    add(&mut channel_out[out_y * out_width + out_x], value, &channel_in[y * width + x]);
+                    add(
+                        &mut channel_out[out_y * out_width + out_x],
+                        value,
+                        &channel_in[y * width + x],
+                    );
                 }
             }
         }
@@ -149,7 +185,12 @@ fn max_pool2d<const LANES: usize>(
     input: &[Lanes<LANES>],
     output: &mut Vec<Lanes<LANES>>,
 ) {
-    let Window { input: [height, width], output: [out_height, out_width], kernel, .. } = window;
+    let Window {
+        input: [height, width],
+        output: [out_height, out_width],
+        kernel,
+        ..
+    } = window;
     for channel in 0..channels {
         let image = &input[channel * height * width..][..height * width];
         for (out_y, out_x) in (0..out_height).flat_map(|y| (0..out_width).map(move |x| (y, x))) {

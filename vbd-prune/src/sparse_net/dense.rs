@@ -17,29 +17,53 @@ pub(super) struct DenseNet {
 
 #[derive(Debug)]
 enum Layer {
-    Linear { weight: Tensor, bias: Tensor },
-    Conv2d { weight: Tensor, bias: Tensor, stride: usize, padding: usize },
+    Linear {
+        weight: Tensor,
+        bias: Tensor,
+    },
+    Conv2d {
+        weight: Tensor,
+        bias: Tensor,
+        stride: usize,
+        padding: usize,
+    },
     Relu,
-    MaxPool2d { kernel: usize },
+    MaxPool2d {
+        kernel: usize,
+    },
     Flatten,
 }
 
 impl DenseNet {
     pub(super) fn new(net: &PrunedNet, device: &Device) -> Result<Self> {
         let mut weights = net.layers.iter();
-        let mut next = || weights.next().expect("a net has the weights of its network");
+        let mut next = || {
+            weights
+                .next()
+                .expect("a net has the weights of its network")
+        };
         let layers = net.spec.layers.iter().map(|layer| {
             Ok(match *layer {
                 LayerSpec::Linear { .. } => {
                     let layer = next();
                     let bias = Tensor::new(&layer.bias[..], device)?;
-                    Layer::Linear { weight: dense_weight(layer, device)?.t()?, bias }
+                    Layer::Linear {
+                        weight: dense_weight(layer, device)?.t()?,
+                        bias,
+                    }
                 }
-                LayerSpec::Conv2d { stride, padding, .. } => {
+                LayerSpec::Conv2d {
+                    stride, padding, ..
+                } => {
                     let layer = next();
                     let bias = Tensor::new(&layer.bias[..], device)?.reshape((1, (), 1, 1))?;
                     let weight = dense_weight(layer, device)?;
-                    Layer::Conv2d { weight, bias, stride, padding }
+                    Layer::Conv2d {
+                        weight,
+                        bias,
+                        stride,
+                        padding,
+                    }
                 }
                 LayerSpec::Relu => Layer::Relu,
                 LayerSpec::MaxPool2d { kernel } => Layer::MaxPool2d { kernel },
@@ -60,17 +84,28 @@ impl DenseNet {
 impl Module for DenseNet {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let batch = x.dim(0)?;
-        let shape: Vec<usize> = std::iter::once(batch).chain(self.input.iter().copied()).collect();
+        let shape: Vec<usize> = std::iter::once(batch)
+            .chain(self.input.iter().copied())
+            .collect();
         let pixels = x.to_dtype(DType::F32)?.reshape(shape)?;
-        let mut x = (pixels * self.scale)?.broadcast_sub(&self.mean)?.broadcast_div(&self.std)?;
+        let mut x = (pixels * self.scale)?
+            .broadcast_sub(&self.mean)?
+            .broadcast_div(&self.std)?;
         for layer in &self.layers {
             x = match layer {
-                Layer::Linear { weight, bias } => {
-                    x.flatten_from(1)?.contiguous()?.matmul(weight)?.broadcast_add(bias)?
-                }
-                Layer::Conv2d { weight, bias, stride, padding } => {
-                    x.conv2d(weight, *padding, *stride, 1, 1)?.broadcast_add(bias)?
-                }
+                Layer::Linear { weight, bias } => x
+                    .flatten_from(1)?
+                    .contiguous()?
+                    .matmul(weight)?
+                    .broadcast_add(bias)?,
+                Layer::Conv2d {
+                    weight,
+                    bias,
+                    stride,
+                    padding,
+                } => x
+                    .conv2d(weight, *padding, *stride, 1, 1)?
+                    .broadcast_add(bias)?,
                 Layer::Relu => x.relu()?,
                 Layer::MaxPool2d { kernel } => x.max_pool2d(*kernel)?,
                 Layer::Flatten => x.flatten_from(1)?,
@@ -123,12 +158,18 @@ mod tests {
                 let pixels: Vec<u8> = (0..n * len).map(|i| (i * 37 % 251) as u8).collect();
                 let sparse = SparseNet::new(&net).unwrap();
                 let x = Tensor::from_vec(pixels.clone(), (n, len), &Device::Cpu).unwrap();
-                let dense = DenseNet::new(&net, &Device::Cpu).unwrap().forward(&x).unwrap();
+                let dense = DenseNet::new(&net, &Device::Cpu)
+                    .unwrap()
+                    .forward(&x)
+                    .unwrap();
                 let dense = dense.flatten_all().unwrap().to_vec1::<f32>().unwrap();
                 let scale = dense.iter().fold(1e-3_f32, |most, x| most.max(x.abs()));
                 let logits = sparse.logits(&pixels, n).unwrap();
                 for (sparse, dense) in logits.iter().zip(&dense) {
-                    assert!((sparse - dense).abs() < TOLERANCE * scale, "{seed}: {sparse} {dense}");
+                    assert!(
+                        (sparse - dense).abs() < TOLERANCE * scale,
+                        "{seed}: {sparse} {dense}"
+                    );
                 }
                 for dtype in [DType::U8, DType::F32, DType::F64] {
                     let out = sparse.forward(&x.to_dtype(dtype).unwrap()).unwrap();

@@ -23,10 +23,20 @@ pub(super) struct Layers {
 /// One layer that computes something; flattening does not.
 #[derive(Debug)]
 pub(super) enum Layer {
-    Linear { weight: SparseMatrix, bias: Vec<f32> },
-    Conv2d { weight: SparseMatrix, bias: Vec<f32>, window: Window },
+    Linear {
+        weight: SparseMatrix,
+        bias: Vec<f32>,
+    },
+    Conv2d {
+        weight: SparseMatrix,
+        bias: Vec<f32>,
+        window: Window,
+    },
     Relu,
-    MaxPool2d { channels: usize, window: Window },
+    MaxPool2d {
+        channels: usize,
+        window: Window,
+    },
 }
 
 /// How a window goes over an image.
@@ -47,7 +57,13 @@ impl Window {
             Shape::Image { height, width, .. } => [height, width],
             Shape::Features(features) => [1, features],
         };
-        Self { input: side(input), output: side(output), kernel, stride, padding }
+        Self {
+            input: side(input),
+            output: side(output),
+            kernel,
+            stride,
+            padding,
+        }
     }
 }
 
@@ -58,7 +74,9 @@ impl Layers {
         let shapes = spec.shapes()?;
         let mut weights = net.layers.iter();
         let mut next = || {
-            let layer = weights.next().expect("a net has the weights of its network");
+            let layer = weights
+                .next()
+                .expect("a net has the weights of its network");
             (layer.weight.clone(), layer.bias.clone())
         };
         let mut layers = Vec::new();
@@ -69,10 +87,19 @@ impl Layers {
                     let (weight, bias) = next();
                     Layer::Linear { weight, bias }
                 }
-                LayerSpec::Conv2d { kernel, stride, padding, .. } => {
+                LayerSpec::Conv2d {
+                    kernel,
+                    stride,
+                    padding,
+                    ..
+                } => {
                     let (weight, bias) = next();
                     let window = Window::new(input, output, [kernel, stride, padding]);
-                    Layer::Conv2d { weight, bias, window }
+                    Layer::Conv2d {
+                        weight,
+                        bias,
+                        window,
+                    }
                 }
                 LayerSpec::Relu => Layer::Relu,
                 LayerSpec::MaxPool2d { kernel } => Layer::MaxPool2d {

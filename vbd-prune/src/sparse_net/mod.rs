@@ -11,13 +11,14 @@ use candle_core::{DType, DeviceLocation, Module, Tensor};
 use rayon::prelude::*;
 use vbd_core::data::Samples;
 use vbd_core::spec::NetSpec;
+use vbd_core::step::Evaluation;
 use vbd_core::train::Checkpoint;
 
 use self::block::Runner;
 use self::dense::DenseNet;
 use self::layers::Layers;
 use crate::error::{Error, Result};
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Score, softmax};
 use crate::net::PrunedNet;
 use crate::open::open;
 
@@ -69,7 +70,11 @@ impl SparseNet {
     /// [`Error::Core`] if the net's layers do not fit together.
     pub fn new(net: &PrunedNet) -> Result<Self> {
         let layers = Layers::new(net)?;
-        Ok(Self { net: net.clone(), layers, elsewhere: Mutex::default() })
+        Ok(Self {
+            net: net.clone(),
+            layers,
+            elsewhere: Mutex::default(),
+        })
     }
 
     /// The weights of a checkpoint that are kept at `threshold`, by default the training's.
@@ -111,7 +116,7 @@ impl SparseNet {
     /// [`Error::Input`] if it has not the network's input length.
     pub fn predict(&self, pixels: &[u8]) -> Result<Vec<f32>> {
         let logits = self.logits(pixels, 1)?;
-        Ok(crate::evaluation::softmax(&logits))
+        Ok(softmax(&logits))
     }
 
     /// Error and cross-entropy on labelled images; the sum is taken in the order of the samples.
@@ -121,20 +126,26 @@ impl SparseNet {
     pub fn evaluate(&self, samples: &Samples) -> Result<Evaluation> {
         let classes = self.spec().classes;
         let len = samples.sample_len();
-        let mut evaluation = Evaluation::default();
+        let mut score = Score::default();
         for start in (0..samples.len()).step_by(EVALUATED_AT_ONCE) {
             let end = (start + EVALUATED_AT_ONCE).min(samples.len());
             let logits = self.logits(&samples.images()[start * len..end * len], end - start)?;
             let labels = &samples.labels()[start..end];
-            for ((index, &label), logits) in (start..).zip(labels).zip(logits.chunks_exact(classes)) {
+            for ((index, &label), logits) in (start..).zip(labels).zip(logits.chunks_exact(classes))
+            {
                 if usize::from(label) >= classes {
                     let net = self.spec().name.clone();
-                    return Err(Error::Label { net, index, label, classes });
+                    return Err(Error::Label {
+                        net,
+                        index,
+                        label,
+                        classes,
+                    });
                 }
-                evaluation.add(logits, usize::from(label));
+                score.add(logits, usize::from(label));
             }
         }
-        Ok(evaluation)
+        Ok(score.finish())
     }
 
     /// Cuts the batch into blocks of as many samples as go side by side, and runs them.
@@ -155,7 +166,9 @@ impl SparseNet {
         }
         let mut logits = vec![0.0; n * classes];
         let lanes = self.layers.lanes(n);
-        let blocks = pixels.par_chunks(lanes * input_len).zip(logits.par_chunks_mut(lanes * classes));
+        let blocks = pixels
+            .par_chunks(lanes * input_len)
+            .zip(logits.par_chunks_mut(lanes * classes));
         blocks.for_each_init(
             || Runner::new(&self.layers, lanes),
             |runner, (pixels, logits)| runner.run(pixels, to_f32, logits),
@@ -165,7 +178,10 @@ impl SparseNet {
 
     fn on_device(&self, x: &Tensor) -> candle_core::Result<Arc<DenseNet>> {
         let location = x.device().location();
-        let mut nets = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nets = self
+            .elsewhere
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some((_, net)) = nets.iter().find(|(found, _)| *found == location) {
             return Ok(Arc::clone(net));
         }
@@ -189,7 +205,11 @@ impl Module for SparseNet {
         let flat = x.flatten_all()?;
         let logits = match x.dtype() {
             DType::U8 => self.run(&flat.to_vec1::<u8>()?, batch, f32::from),
-            _ => self.run(&flat.to_dtype(DType::F32)?.to_vec1::<f32>()?, batch, |pixel| pixel),
+            _ => self.run(
+                &flat.to_dtype(DType::F32)?.to_vec1::<f32>()?,
+                batch,
+                |pixel| pixel,
+            ),
         };
         let logits = logits.map_err(candle_core::Error::wrap)?;
         Tensor::from_vec(logits, (batch, self.spec().classes), x.device())

@@ -1,6 +1,9 @@
 //! Random checkpoints for tests: several architectures, rules of normalisation, methods and forms.
 #![allow(dead_code, reason = "each test uses a part")]
 
+#[cfg(not(test_in_crate))]
+pub(crate) mod lies;
+
 use vbd_core::data::Samples;
 use vbd_core::recipe::Recipe;
 use vbd_core::spec::{NetSpec, Normalizer};
@@ -37,7 +40,10 @@ pub(crate) fn random_spec(seed: u64) -> NetSpec {
         0 => r#"{ scale = 0.00390625, mean = "image" }"#.to_owned(),
         1 => r#"{ scale = 0.0078125, mean = "image", std = "image" }"#.to_owned(),
         2 => "{ scale = 0.00390625 }".to_owned(),
-        3 => format!("{{ scale = 0.01, mean = {:?}, std = 0.5 }}", vec![0.25; channels]),
+        3 => format!(
+            "{{ scale = 0.01, mean = {:?}, std = 0.5 }}",
+            vec![0.25; channels]
+        ),
         _ => r#"{ scale = 0.01, mean = 0.3, std = "image" }"#.to_owned(),
     };
     let layer = |text: &str| format!("[[layer]]\n{}\n", text.replace(", ", "\n"));
@@ -47,7 +53,10 @@ pub(crate) fn random_spec(seed: u64) -> NetSpec {
     );
     if seed.is_multiple_of(2) {
         text += &layer("kind = 'flatten'");
-        text += &layer(&format!("kind = 'linear', name = 'fc1', out_features = {}", out(draws)));
+        text += &layer(&format!(
+            "kind = 'linear', name = 'fc1', out_features = {}",
+            out(draws)
+        ));
         text += &layer("kind = 'relu'");
     } else {
         let (stride, padding) = (1 + draws.below(2), draws.below(2));
@@ -57,7 +66,10 @@ pub(crate) fn random_spec(seed: u64) -> NetSpec {
         ));
         text += &layer("kind = 'relu'");
         text += &layer("kind = 'max_pool2d', kernel = 2");
-        text += &layer(&format!("kind = 'conv2d', name = 'conv2', out_channels = {}, kernel = 1", out(draws)));
+        text += &layer(&format!(
+            "kind = 'conv2d', name = 'conv2', out_channels = {}, kernel = 1",
+            out(draws)
+        ));
         text += &layer("kind = 'flatten'");
         text += &layer("kind = 'relu'");
     }
@@ -89,9 +101,18 @@ pub(crate) fn checkpoint_of(spec: NetSpec, seed: u64) -> Checkpoint {
         let kept: Vec<bool> = (0..numel).map(|_| draws.below(keep) == 0).collect();
         let theta: Vec<f32> = kept
             .iter()
-            .map(|&kept| if dense && !kept { 0.0 } else { draws.real() + 1.5e-3 })
+            .map(|&kept| {
+                if dense && !kept {
+                    0.0
+                } else {
+                    draws.real() + 1.5e-3
+                }
+            })
             .collect();
-        let log_sigma2 = kept.iter().map(|&kept| if kept { -20.0 } else { 15.0 }).collect();
+        let log_sigma2 = kept
+            .iter()
+            .map(|&kept| if kept { -20.0 } else { 15.0 })
+            .collect();
         let log_sigma2 = (!dense).then(|| Parameter::new(log_sigma2));
         let theta = Parameter::new(theta);
         let mut variational = VariationalWeight::dense(&weight.shape, theta, log_sigma2).unwrap();
@@ -100,16 +121,33 @@ pub(crate) fn checkpoint_of(spec: NetSpec, seed: u64) -> Checkpoint {
             variational = variational.to_compact();
         }
         let bias = Parameter::new((0..weight.rows()).map(|_| draws.real()).collect());
-        LayerParameters { name: weight.layer, weight: variational, bias }
+        LayerParameters {
+            name: weight.layer,
+            weight: variational,
+            bias,
+        }
     });
-    let parameters = Parameters { layers: layers.collect() };
+    let parameters = Parameters {
+        layers: layers.collect(),
+    };
     let kind = if dense { "dense" } else { "vbd" };
-    let recipe = format!("summary = 'a random net'\n[method]\nkind = '{kind}'\n[train]\nseed = {seed}");
+    let recipe = format!(
+        "summary = 'a random net'\n[method]\nkind = '{kind}'\n[train]\nseed = {}",
+        seed >> 1
+    );
     let normalizer = Normalizer::measure(&spec, &random_samples(&spec, 10, seed));
     Checkpoint {
         recipe: Recipe::from_toml(&recipe, "random").unwrap(),
-        progress: Progress { epoch: 7, test_error: Some(0.0175), ..Progress::default() },
-        data: DataInfo { name: "digits".to_owned(), n_train: 60_000, crc32: 7 },
+        progress: Progress {
+            epoch: 7,
+            test_error: Some(0.0175),
+            ..Progress::default()
+        },
+        data: DataInfo {
+            name: "digits".to_owned(),
+            n_train: 60_000,
+            crc32: 7,
+        },
         normalizer,
         parameters,
         spec,

@@ -1,8 +1,12 @@
 //! What can go wrong in `vbd-prune`.
 
+mod problem;
+
 use std::path::PathBuf;
 
 use vbd_core::tensor_file::TensorFileError;
+
+pub use problem::Problem;
 
 use crate::format::ValueType;
 
@@ -141,7 +145,9 @@ pub enum Error {
         threshold: f32,
     },
     /// A threshold above the training's, at which weights died for good.
-    #[error("a threshold of {threshold} is above the training's, {trained}: the weights between are gone")]
+    #[error(
+        "a threshold of {threshold} is above the training's, {trained}: the weights between are gone"
+    )]
     ThresholdAboveTraining {
         /// The threshold asked for.
         threshold: f32,
@@ -149,7 +155,9 @@ pub enum Error {
         trained: f32,
     },
     /// A threshold for weights that have no `log_sigma2` to compare with it.
-    #[error("a threshold of {threshold} needs log_sigma2, which {what} does not hold: its zeros are what is pruned")]
+    #[error(
+        "a threshold of {threshold} needs log_sigma2, which {what} does not hold: its zeros are what is pruned"
+    )]
     ThresholdWithoutPosterior {
         /// The threshold asked for.
         threshold: f32,
@@ -186,122 +194,23 @@ impl Error {
     /// What to do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Overflow { values: ValueType::F16, .. } => Some("use bf16 or f32 values"),
+            Self::Overflow {
+                values: ValueType::F16,
+                ..
+            } => Some("use bf16 or f32 values"),
             Self::Overflow { .. } => Some("use f32 values"),
-            Self::ThresholdAboveTraining { .. } => Some("prune at the training's threshold or below"),
-            Self::ThresholdWithoutPosterior { .. } => {
-                Some("prune a checkpoint of a run with method vbd or vd, or leave the threshold out")
+            Self::ThresholdAboveTraining { .. } => {
+                Some("prune at the training's threshold or below")
             }
-            Self::TensorFile { source: TensorFileError::NoMetadata, .. } => {
-                Some("bring in a file of another program with `vbd import`")
-            }
+            Self::ThresholdWithoutPosterior { .. } => Some(
+                "prune a checkpoint of a run with method vbd or vd, or leave the threshold out",
+            ),
+            Self::TensorFile {
+                source: TensorFileError::NoMetadata,
+                ..
+            } => Some("bring in a file of another program with `vbd import`"),
             Self::Version { .. } => Some("the file is of a newer program"),
             _ => None,
         }
     }
-}
-
-/// How a tensor's content contradicts itself or the network.
-#[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Problem {
-    /// A stored value is NaN or infinite.
-    #[error("value {index} is {value}, no finite number")]
-    NotFinite {
-        /// Which value.
-        index: usize,
-        /// The value.
-        value: f32,
-    },
-    /// A sparse layout stores a zero, which no writer of this format does.
-    #[error("value {index} is a stored zero")]
-    StoredZero {
-        /// Which value.
-        index: usize,
-    },
-    /// A standard deviation that is not positive.
-    #[error("value {index} is {value}: expected a positive number")]
-    NotPositive {
-        /// Which value.
-        index: usize,
-        /// The value.
-        value: f32,
-    },
-    /// The first row does not start at 0.
-    #[error("the first row starts at {found}: expected 0")]
-    FirstRow {
-        /// Where it starts.
-        found: i64,
-    },
-    /// A row ends before it starts.
-    #[error("row {row} goes from {start} to {end}")]
-    RowOrder {
-        /// The row.
-        row: usize,
-        /// Its first entry.
-        start: i64,
-        /// Its end.
-        end: i64,
-    },
-    /// A row's offset is not the number of entries before it.
-    #[error("row {row} starts at {found}: the rows before it hold {expected} entries")]
-    RowStart {
-        /// The row.
-        row: usize,
-        /// Where it starts.
-        found: i64,
-        /// Entries before it.
-        expected: usize,
-    },
-    /// The places and the values do not agree in number.
-    #[error("{found} places are given for {expected} values")]
-    Count {
-        /// Places.
-        found: usize,
-        /// Values.
-        expected: usize,
-    },
-    /// A column outside the weight.
-    #[error("row {row} has column {column}: the weight has {columns}")]
-    ColumnRange {
-        /// The row.
-        row: usize,
-        /// The column.
-        column: i64,
-        /// Columns of the weight.
-        columns: usize,
-    },
-    /// Columns of a row that do not rise, so that one may come twice.
-    #[error("row {row} has column {column} at or after column {previous}")]
-    ColumnOrder {
-        /// The row.
-        row: usize,
-        /// The column.
-        column: i64,
-        /// The column before it.
-        previous: i64,
-    },
-    /// Gaps that lead out of the weight.
-    #[error("the gaps lead past the weight's {numel} entries")]
-    GapRange {
-        /// Entries of the weight.
-        numel: usize,
-    },
-    /// A last gap of 255, after which no entry follows.
-    #[error("the gaps end in 255, which no entry follows")]
-    GapEnd,
-    /// A bit set behind the last column.
-    #[error("row {row} has a bit set behind its last column")]
-    SpareBit {
-        /// The row.
-        row: usize,
-    },
-    /// A shape stored as a tensor that is not the weight's.
-    #[error("says {found:?}: the weight is {expected:?}")]
-    StatedShape {
-        /// The shape stored.
-        found: Vec<i64>,
-        /// The weight's.
-        expected: Vec<usize>,
-    },
 }

@@ -1,0 +1,145 @@
+//! The command line, as clap reads it. What the words mean is the verbs' business.
+
+mod train;
+mod using;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
+
+pub(crate) use self::train::{DeviceArgs, TrainArgs};
+pub(crate) use self::using::{EvalArgs, InspectArgs, PredictArgs, PruneArgs, Split};
+
+/// Train, prune and run sparse networks by variational Bayesian dropout.
+#[derive(Debug, Parser)]
+#[command(name = "vbd", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vbd quickstart                                  the whole road on drawn digits, in two minutes
+  vbd train lenet-300-100-vbd --data-dir data     a published configuration, on MNIST
+  vbd prune runs/lenet-300-100-vbd-seed0 -o lenet.safetensors";
+
+/// Flags of every verb.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Write results as JSON: one object, or one a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Tell more on stderr; twice for still more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub(crate) color: ColorChoice,
+    /// CPU threads [default: one a core]
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a network by a recipe, or go on with a run
+    Train(Box<TrainArgs>),
+    /// Write the weights that are kept as a compressed safetensors file
+    Prune(PruneArgs),
+    /// Measure a file's error on a data set
+    Eval(EvalArgs),
+    /// Show a file's sparsity, layer by layer
+    Inspect(InspectArgs),
+    /// Tell the classes of images, or of a data set's samples
+    Predict(PredictArgs),
+    /// List the recipes, or print one
+    #[command(after_help = "Examples:\n  vbd recipes\n  vbd recipes vbd > my-recipe.toml")]
+    Recipes(NameArgs),
+    /// List the networks, or print one
+    #[command(
+        after_help = "Examples:\n  vbd models\n  vbd models lenet-300-100 > my-net.toml"
+    )]
+    Models(NameArgs),
+    /// List the data sets, or show one's counts and checksums
+    Data(DataArgs),
+    /// Train, prune, evaluate, inspect and predict on drawn digits, saying each command
+    Quickstart(QuickstartArgs),
+    /// Print a script that completes commands in a shell
+    #[command(
+        after_help = "Examples:\n  vbd completions bash > ~/.local/share/bash-completion/completions/vbd\n  vbd completions fish | source"
+    )]
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NameArgs {
+    /// Print this one's TOML
+    pub(crate) name: Option<String>,
+}
+
+/// Where the files of named data sets are.
+#[derive(Debug, Args)]
+pub(crate) struct DataDir {
+    /// Folder of the named data sets' files: DIR/mnist/... or DIR/... [default: $VBD_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vbd data\n  vbd data digits --out digits-idx\n  vbd data mnist --data-dir data --json"
+)]
+pub(crate) struct DataArgs {
+    /// digits, mnist, fashion-mnist or idx:FOLDER
+    pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) dir: DataDir,
+    /// Write the set into this folder as IDX files
+    #[arg(long, value_name = "FOLDER", requires = "data")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  vbd quickstart\n  vbd quickstart --out first-try --json")]
+pub(crate) struct QuickstartArgs {
+    /// Folder for the run and the pruned file [default: quickstart, or the next free name]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_two_or_three_examples_that_parse() {
+        for verb in Cli::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> =
+                help.lines().map(str::trim).filter(|line| line.starts_with("vbd ")).collect();
+            assert!((2..=3).contains(&examples.len()), "{}: {examples:?}", verb.get_name());
+            for example in examples {
+                let command = example.split(['>', '|']).next().unwrap();
+                let parsed = Cli::try_parse_from(command.split_whitespace());
+                assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The verbs that use a file: `prune`, `eval`, `inspect`, `predict`.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use vbd_prune::{Layout, ValueType};
+
+use super::DataDir;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vbd prune runs/try -o try.safetensors\n  vbd prune runs/try -o try.safetensors --threshold 2 --layout csr\n  vbd prune try.safetensors -o half.safetensors --values f16"
+)]
+pub(crate) struct PruneArgs {
+    /// A run's folder, a checkpoint, or a pruned file to store in another way
+    pub(crate) file: PathBuf,
+    /// The file to write
+    #[arg(short, long)]
+    pub(crate) out: PathBuf,
+    /// Keep weights whose log_alpha is under this [default: the training's]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    pub(crate) threshold: Option<f32>,
+    /// How weights are stored: auto (the smallest), dense, csr, bitmask or delta
+    #[arg(long, default_value = "auto")]
+    pub(crate) layout: LayoutChoice,
+    /// Type of the values: f32, f16 or bf16 [default: f32, or as in the pruned FILE]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) values: Option<ValueType>,
+}
+
+/// `auto`, or one layout for all weights.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LayoutChoice(pub(crate) Option<Layout>);
+
+impl std::str::FromStr for LayoutChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self(None)),
+            _ => Ok(Self(Some(text.parse()?))),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vbd inspect runs/try\n  vbd inspect try.safetensors --json"
+)]
+pub(crate) struct InspectArgs {
+    /// A run's folder, a checkpoint or a pruned file
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vbd eval try.safetensors\n  vbd eval runs/try --data mnist --data-dir data --split train"
+)]
+pub(crate) struct EvalArgs {
+    /// A run's folder, a checkpoint or a pruned file
+    pub(crate) file: PathBuf,
+    /// digits, mnist, fashion-mnist or idx:FOLDER [default: what the file was trained on]
+    #[arg(long)]
+    pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) dir: DataDir,
+    /// Which samples
+    #[arg(long, default_value_t = Split::Test)]
+    pub(crate) split: Split,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vbd predict try.safetensors seven.png --invert\n  vbd predict try.safetensors --data digits --index 0,1,2 --json"
+)]
+pub(crate) struct PredictArgs {
+    /// A run's folder, a checkpoint or a pruned file
+    pub(crate) file: PathBuf,
+    /// PNG or JPEG images of the network's size
+    #[arg(value_name = "IMAGE", required_unless_present = "index")]
+    pub(crate) images: Vec<PathBuf>,
+    /// Turn dark into light: for dark ink on light paper
+    #[arg(long, conflicts_with = "index")]
+    pub(crate) invert: bool,
+    /// The data set of --index [default: what the file was trained on]
+    #[arg(long, requires = "index")]
+    pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) dir: DataDir,
+    /// Which samples of the data set --index counts
+    #[arg(long, default_value_t = Split::Test, requires = "index")]
+    pub(crate) split: Split,
+    /// Samples of the data set, from 0
+    #[arg(long, value_name = "I,J", value_delimiter = ',', conflicts_with = "images")]
+    pub(crate) index: Vec<usize>,
+}
+
+/// A part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Split {
+    /// What is only measured on
+    Test,
+    /// What is trained on
+    Train,
+}
+
+impl Split {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Train => "train",
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}

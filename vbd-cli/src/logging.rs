@@ -1,0 +1,67 @@
+//! Warnings and logs, on stderr: `warning: ...`.
+
+use std::fmt;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormattedFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::render::{Output, Paint};
+
+/// Starts logging: `RUST_LOG` if it is set, else warnings, with `-v` more.
+pub(crate) fn init(verbose: u8, out: &Output) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // Where a subscriber is set already, it stays.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(out.colours_stderr())
+        .log_internal_errors(false)
+        .event_format(Line)
+        .try_init();
+}
+
+/// One line an event: its level as a word, then its text and fields.
+struct Line;
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let level = *event.metadata().level();
+        let (word, paint) = match level {
+            Level::ERROR => ("error", Paint::Red),
+            Level::WARN => ("warning", Paint::Yellow),
+            Level::INFO => ("info", Paint::Green),
+            Level::DEBUG => ("debug", Paint::Dim),
+            Level::TRACE => ("trace", Paint::Dim),
+        };
+        write!(writer, "{}: ", paint.apply(word, writer.has_ansi_escapes()))?;
+        if level > Level::WARN {
+            write!(writer, "{}: ", event.metadata().target())?;
+        }
+        for span in context.event_scope().into_iter().flatten() {
+            write!(writer, "{}: ", span.name())?;
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                write!(writer, "{fields} ")?;
+            }
+        }
+        context.field_format().format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
