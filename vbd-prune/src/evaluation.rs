@@ -14,7 +14,7 @@ impl Score {
     /// Adds a sample; of equal logits the first is the class.
     pub(crate) fn add(&mut self, logits: &[f32], label: usize) {
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let class = logits.iter().position(|&logit| logit == largest);
+        let class = logits.iter().position(|&logit| logit >= largest);
         self.samples += 1;
         self.wrong += usize::from(class != Some(label));
         let sum: f64 = logits

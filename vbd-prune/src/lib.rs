@@ -68,6 +68,8 @@
 //! - [`PrunedNet`] is what is left of a net; [`SparseNet`] runs it; [`Report`] tells of it.
 //! - [`mod@format`] has the layouts, the writer, and a reader that takes every file as hostile.
 
+#![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare exactly"))]
+
 pub mod error;
 mod evaluation;
 pub mod format;

@@ -39,16 +39,14 @@ pub fn prune(from: &Opened, options: &PruneOptions) -> Result<PrunedFile> {
             let net = PrunedNet::from_checkpoint(checkpoint, options.threshold)?;
             PrunedFile::new(&net, options.layout, options.values.unwrap_or_default())
         }
-        Opened::Pruned { file, .. } => match options.threshold {
-            Some(threshold) => {
+        Opened::Pruned { file, .. } => {
+            if let Some(threshold) = options.threshold {
                 let what = "a pruned file";
-                Err(Error::ThresholdWithoutPosterior { threshold, what })
+                return Err(Error::ThresholdWithoutPosterior { threshold, what });
             }
-            None => {
-                let values = options.values.unwrap_or(file.values());
-                PrunedFile::new(file.net(), options.layout, values)
-            }
-        },
+            let values = options.values.unwrap_or(file.values());
+            PrunedFile::new(file.net(), options.layout, values)
+        }
     }
 }
 

@@ -1,7 +1,15 @@
 //! docs/format.md stays true: its worked bytes, its reader, and what the reader reads.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    reason = "tests fail by panics, compare exactly, and draw small numbers"
+)]
+
 mod common;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -56,7 +64,7 @@ fn hexdump(bytes: &[u8]) -> String {
         };
         let ascii: String = row.iter().map(shown).collect();
         let columns = format!("{}  {}", left.join(" "), right.join(" "));
-        text += &format!("{:08x}  {columns:<48}  |{ascii}|\n", line * 16);
+        writeln!(text, "{:08x}  {columns:<48}  |{ascii}|", line * 16).unwrap();
     }
     text
 }

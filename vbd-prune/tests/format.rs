@@ -1,5 +1,12 @@
 //! What is written is what is read, to the bit, and as small as promised.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    reason = "tests fail by panics, compare exactly, and draw small numbers"
+)]
+
 mod common;
 
 use std::path::Path;

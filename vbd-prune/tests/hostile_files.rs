@@ -1,8 +1,15 @@
 //! Files that lie about what they are: lengths, metadata, sizes, names, types and shapes.
 
-mod common;
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    reason = "tests fail by panics, compare exactly, and draw small numbers"
+)]
 
-use common::lies::{changed, i32s, read, small, u8s, u16s};
+mod lies;
+
+use lies::{changed, i32s, read, small, u8s, u16s};
 use vbd_core::tensor_file::RawTensor;
 use vbd_prune::{Error, Layout, Report, SparseNet};
 
@@ -147,7 +154,7 @@ fn tensors_that_are_missing_or_too_many_are_named() {
     ] {
         for name in names {
             let missing = changed(layout, |tensors, _| {
-                assert!(tensors.remove(*name).is_some())
+                assert!(tensors.remove(*name).is_some());
             });
             let Err(Error::MissingTensor { tensor, .. }) = missing else {
                 panic!("{missing:?}")
@@ -180,7 +187,7 @@ fn tensors_that_are_missing_or_too_many_are_named() {
 fn types_and_shapes_that_are_wrong_are_named() {
     let replace = |layout, name: &'static str, raw: RawTensor| {
         changed(layout, move |tensors, _| {
-            assert!(tensors.insert(name.to_owned(), raw).is_some())
+            assert!(tensors.insert(name.to_owned(), raw).is_some());
         })
     };
     let values = RawTensor::f32(&[3], &[1.0, 2.0, 3.0]);

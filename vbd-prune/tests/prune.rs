@@ -1,5 +1,12 @@
 //! Pruning checkpoints and files, and the reports on them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    reason = "tests fail by panics, compare exactly, and draw small numbers"
+)]
+
 mod common;
 
 use common::{random_checkpoint, random_samples};

@@ -68,7 +68,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: vbd_core::Error,
+        source: Box<vbd_core::Error>,
     },
     /// A tensor that the network needs is not there.
     #[error("{}: tensor `{tensor}` is absent", path.display())]
@@ -118,7 +118,7 @@ pub enum Error {
         /// The tensor.
         tensor: String,
         /// The contradiction.
-        problem: Problem,
+        problem: Box<Problem>,
     },
     /// A value to be stored is no finite number.
     #[error("`{tensor}` has the value {value}, which is no finite number")]

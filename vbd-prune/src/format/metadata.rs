@@ -87,6 +87,7 @@ fn method_word(kind: MethodKind) -> String {
 
 impl Provenance {
     /// What a checkpoint knows of itself, pruned at `threshold`.
+    #[expect(clippy::float_cmp, reason = "the training's own threshold, or another")]
     pub(crate) fn of(checkpoint: &Checkpoint, threshold: Option<f32>) -> Self {
         let (recipe, progress) = (&checkpoint.recipe, &checkpoint.progress);
         let measured = progress.step_in_epoch == 0

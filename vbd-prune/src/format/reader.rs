@@ -29,7 +29,7 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
     let header = Header::from_json(&json, path)?;
     let weights = header.spec.weights().map_err(|source| Error::Spec {
         path: path.to_path_buf(),
-        source,
+        source: Box::new(source),
     })?;
     let mut taker = Taker {
         path,

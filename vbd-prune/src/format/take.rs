@@ -134,7 +134,7 @@ impl Taker<'_> {
         Error::Content {
             path: self.path.to_path_buf(),
             tensor: tensor.to_owned(),
-            problem,
+            problem: Box::new(problem),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A block of samples through the net: feature-major, one sample a lane, so that each kept weight is
 //! read once for all lanes and the inner loops are SIMD.
 
-use super::layers::{Layer, Layers, Window};
+use super::layers::{Layer, Stack, Window};
 use crate::matrix::SparseMatrix;
 
 /// Buffers for one block, used again for the next.
@@ -12,11 +12,11 @@ pub(super) enum Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    pub(super) fn new(layers: &'a Layers, lanes: usize) -> Self {
+    pub(super) fn new(stack: &'a Stack, lanes: usize) -> Self {
         match lanes {
-            1 => Self::One(Block::new(layers)),
-            8 => Self::Eight(Block::new(layers)),
-            _ => Self::Many(Block::new(layers)),
+            1 => Self::One(Block::new(stack)),
+            8 => Self::Eight(Block::new(stack)),
+            _ => Self::Many(Block::new(stack)),
         }
     }
 
@@ -40,16 +40,16 @@ type Lanes<const LANES: usize> = [f32; LANES];
 
 /// What goes into a layer and what comes out of it.
 pub(super) struct Block<'a, const LANES: usize> {
-    layers: &'a Layers,
+    stack: &'a Stack,
     input: Vec<Lanes<LANES>>,
     output: Vec<Lanes<LANES>>,
 }
 
 impl<'a, const LANES: usize> Block<'a, LANES> {
-    fn new(layers: &'a Layers) -> Self {
-        let buffer = || Vec::with_capacity(layers.widest);
+    fn new(stack: &'a Stack) -> Self {
+        let buffer = || Vec::with_capacity(stack.widest);
         Self {
-            layers,
+            stack,
             input: buffer(),
             output: buffer(),
         }
@@ -57,11 +57,11 @@ impl<'a, const LANES: usize> Block<'a, LANES> {
 
     fn run<T: Copy>(&mut self, pixels: &[T], to_f32: impl Fn(T) -> f32, logits: &mut [f32]) {
         self.normalise(pixels, to_f32);
-        for layer in &self.layers.layers {
+        for layer in &self.stack.layers {
             self.output.clear();
             match layer {
                 Layer::Linear { weight, bias } => {
-                    linear(weight, bias, &self.input, &mut self.output)
+                    linear(weight, bias, &self.input, &mut self.output);
                 }
                 Layer::Conv2d {
                     weight,
@@ -83,7 +83,7 @@ impl<'a, const LANES: usize> Block<'a, LANES> {
             }
             std::mem::swap(&mut self.input, &mut self.output);
         }
-        for (lane, logits) in logits.chunks_exact_mut(self.layers.classes).enumerate() {
+        for (lane, logits) in logits.chunks_exact_mut(self.stack.classes).enumerate() {
             for (logit, values) in logits.iter_mut().zip(&self.input) {
                 *logit = values[lane];
             }
@@ -92,13 +92,13 @@ impl<'a, const LANES: usize> Block<'a, LANES> {
 
     /// `(pixel scale - mean) / std`; lanes without a sample are 0.
     fn normalise<T: Copy>(&mut self, pixels: &[T], to_f32: impl Fn(T) -> f32) {
-        let Layers {
+        let Stack {
             scale,
             mean,
             std,
             input_len,
             ..
-        } = self.layers;
+        } = self.stack;
         self.input.clear();
         self.input.resize(*input_len, [0.0; LANES]);
         for (lane, pixels) in pixels.chunks_exact(*input_len).enumerate() {

@@ -144,7 +144,7 @@ fn statistic(
 mod tests {
     use super::super::SparseNet;
     use super::*;
-    use crate::testing::random_checkpoint;
+    use crate::testing::{random_checkpoint, random_samples};
 
     /// Sums of a few hundred products in another order.
     const TOLERANCE: f32 = 1e-4;
@@ -155,7 +155,7 @@ mod tests {
             let net = PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap();
             let len = net.spec.input_len();
             for n in [1, 3, 8, 33] {
-                let pixels: Vec<u8> = (0..n * len).map(|i| (i * 37 % 251) as u8).collect();
+                let pixels: Vec<u8> = random_samples(&net.spec, n, seed).images().to_vec();
                 let sparse = SparseNet::new(&net).unwrap();
                 let x = Tensor::from_vec(pixels.clone(), (n, len), &Device::Cpu).unwrap();
                 let dense = DenseNet::new(&net, &Device::Cpu)

@@ -9,7 +9,7 @@ use crate::statistic::PerInput;
 
 /// What one sample is as it goes through the net, and what is done to it.
 #[derive(Debug)]
-pub(super) struct Layers {
+pub(super) struct Stack {
     pub(super) scale: f32,
     pub(super) mean: PerInput,
     pub(super) std: PerInput,
@@ -67,7 +67,7 @@ impl Window {
     }
 }
 
-impl Layers {
+impl Stack {
     #[expect(clippy::cast_possible_truncation, reason = "inputs are f32")]
     pub(super) fn new(net: &PrunedNet) -> Result<Self> {
         let spec = &net.spec;

@@ -16,7 +16,7 @@ use vbd_core::train::Checkpoint;
 
 use self::block::Runner;
 use self::dense::DenseNet;
-use self::layers::Layers;
+use self::layers::Stack;
 use crate::error::{Error, Result};
 use crate::evaluation::{Score, softmax};
 use crate::net::PrunedNet;
@@ -58,7 +58,7 @@ const EVALUATED_AT_ONCE: usize = 4096;
 #[derive(Debug)]
 pub struct SparseNet {
     net: PrunedNet,
-    layers: Layers,
+    stack: Stack,
     /// The dense net on each device that it has been run on.
     elsewhere: Mutex<Vec<(DeviceLocation, Arc<DenseNet>)>>,
 }
@@ -69,10 +69,10 @@ impl SparseNet {
     /// # Errors
     /// [`Error::Core`] if the net's layers do not fit together.
     pub fn new(net: &PrunedNet) -> Result<Self> {
-        let layers = Layers::new(net)?;
+        let stack = Stack::new(net)?;
         Ok(Self {
             net: net.clone(),
-            layers,
+            stack,
             elsewhere: Mutex::default(),
         })
     }
@@ -165,12 +165,12 @@ impl SparseNet {
             });
         }
         let mut logits = vec![0.0; n * classes];
-        let lanes = self.layers.lanes(n);
+        let lanes = self.stack.lanes(n);
         let blocks = pixels
             .par_chunks(lanes * input_len)
             .zip(logits.par_chunks_mut(lanes * classes));
         blocks.for_each_init(
-            || Runner::new(&self.layers, lanes),
+            || Runner::new(&self.stack, lanes),
             |runner, (pixels, logits)| runner.run(pixels, to_f32, logits),
         );
         Ok(logits)

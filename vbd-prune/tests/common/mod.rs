@@ -1,8 +1,10 @@
 //! Random checkpoints for tests: several architectures, rules of normalisation, methods and forms.
-#![allow(dead_code, reason = "each test uses a part")]
-
-#[cfg(not(test_in_crate))]
-pub(crate) mod lies;
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "each test uses a part; what it draws is small"
+)]
 
 use vbd_core::data::Samples;
 use vbd_core::recipe::Recipe;

@@ -1,5 +1,5 @@
 //! A small file of each layout, and what a reader says after a part of it is changed.
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part")]
 
 use std::path::Path;
 
@@ -58,7 +58,7 @@ pub(crate) fn problem(layout: Layout, tensor: &str, raw: RawTensor) -> Problem {
         assert!(tensors.insert(tensor.to_owned(), raw).is_some(), "{tensor}");
     });
     match file {
-        Err(Error::Content { problem, .. }) => problem,
+        Err(Error::Content { problem, .. }) => *problem,
         other => panic!("{other:?}"),
     }
 }

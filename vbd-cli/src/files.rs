@@ -1,0 +1,72 @@
+//! FILE and DATA of the command line, opened.
+
+use std::path::{Path, PathBuf};
+
+use vbd_core::data::Dataset;
+use vbd_core::spec::NetSpec;
+use vbd_prune::{Opened, PrunedNet, SparseNet};
+
+use crate::args::{DataDir, Split};
+use crate::error::Problem;
+use crate::render::spinner;
+
+/// Where named data sets' files are looked for if no flag says so.
+const DATA_DIR: &str = "VBD_DATA_DIR";
+
+/// Opens a checkpoint, a pruned file, or a run's folder.
+pub(crate) fn open(file: &Path) -> anyhow::Result<Opened> {
+    if file.to_str().is_some_and(|text| text.starts_with("hf://")) {
+        let problem = Problem::new(format!("{}: hf:// is not supported yet", file.display()));
+        return Err(problem.hint("download the file, then give its path").into());
+    }
+    Ok(vbd_prune::open(file)?)
+}
+
+/// Opens a file and makes its net run.
+pub(crate) fn open_net(file: &Path) -> anyhow::Result<(PrunedNet, SparseNet)> {
+    let net = open(file)?.net()?;
+    let runnable = SparseNet::new(&net)?;
+    Ok((net, runnable))
+}
+
+/// Loads a data set.
+pub(crate) fn load_data(name: &str, dir: &DataDir) -> anyhow::Result<Dataset> {
+    let from_environment = || std::env::var_os(DATA_DIR).filter(|dir| !dir.is_empty());
+    let folder = dir.data_dir.clone().or_else(|| from_environment().map(PathBuf::from));
+    let _waiting = spinner(&format!("loading {name}"));
+    Ok(vbd_models::data::load(name, folder.as_deref())?)
+}
+
+/// Loads the data that a net is to be used on: those asked for, or those it was trained on.
+pub(crate) fn load_data_for(
+    net: &PrunedNet,
+    (file, asked): (&Path, Option<&str>),
+    dir: &DataDir,
+) -> anyhow::Result<Dataset> {
+    let Some(name) = asked.or(net.provenance().data.as_deref()) else {
+        let text = format!("{}: does not say what it was trained on", file.display());
+        return Err(Problem::usage(text).hint("choose with --data").into());
+    };
+    let data = load_data(name, dir)?;
+    check_fit(&data, net.spec())?;
+    Ok(data)
+}
+
+/// The samples of a split.
+pub(crate) fn split_of(data: &Dataset, split: Split) -> &vbd_core::data::Samples {
+    match split {
+        Split::Test => &data.test,
+        Split::Train => &data.train,
+    }
+}
+
+fn check_fit(data: &Dataset, spec: &NetSpec) -> Result<(), Problem> {
+    if data.shape.iter().product::<usize>() == spec.input_len() {
+        return Ok(());
+    }
+    let text = format!(
+        "data set `{}`: an image is {:?}: network `{}` takes {:?}",
+        data.name, data.shape, spec.name, spec.input
+    );
+    Err(Problem::new(text).hint("choose other data with --data"))
+}

@@ -1,0 +1,171 @@
+//! What `vbd train` trains: the recipe with the command line's changes, its network, its data.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use toml::Table;
+use vbd_core::recipe::Recipe;
+use vbd_core::spec::NetSpec;
+use vbd_core::{file, toml_file};
+use vbd_models::{nets, recipes};
+
+use crate::args::TrainArgs;
+use crate::assignment::{Assignment, paths};
+use crate::error::{Problem, Usage};
+
+/// A recipe that leaves nothing open.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    /// The recipe with all changes.
+    pub(crate) recipe: Recipe,
+    /// The network.
+    pub(crate) net: NetSpec,
+    /// The data set.
+    pub(crate) data: String,
+    /// The recipe's name, for the run's folder.
+    pub(crate) label: String,
+}
+
+/// Reads `name_or_path` and applies the flags, then each `--set`.
+pub(crate) fn choose(name_or_path: &str, args: &TrainArgs) -> anyhow::Result<Chosen> {
+    let path = is_path(name_or_path).then(|| Path::new(name_or_path));
+    let (text, origin) = match path {
+        Some(path) => (file::read_to_string(path)?, name_or_path.to_owned()),
+        None => (recipes::toml(name_or_path)?.to_owned(), format!("recipe `{name_or_path}`")),
+    };
+    let stem = path.and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
+    let label = stem.unwrap_or_else(|| name_or_path.to_owned());
+    let recipe = changed(&text, &origin, args)?;
+    let Some(model) = &recipe.model else {
+        let problem = Problem::usage(format!("{origin} is for any network: none is given"));
+        return Err(problem.hint("--model NAME (see `vbd models`) or --model SPEC.toml").into());
+    };
+    let Some(data) = recipe.data.clone() else {
+        let problem = Problem::usage(format!("{origin} is for any data: none are given"));
+        return Err(problem.hint("--data digits, mnist, fashion-mnist or idx:FOLDER").into());
+    };
+    let net = match path {
+        Some(path) if args.model.is_none() => nets::net(&beside(path, model))?,
+        _ => nets::net(model)?,
+    };
+    Ok(Chosen { recipe, net, data, label })
+}
+
+/// The recipe as its text has it, with the command line's changes.
+fn changed(text: &str, origin: &str, args: &TrainArgs) -> anyhow::Result<Recipe> {
+    let recipe = Recipe::from_toml(text, origin)?;
+    let changes = changes(args);
+    if changes.is_empty() {
+        return Ok(recipe);
+    }
+    let mut table: Table = toml_file::parse(text, origin)?;
+    let known = known_keys(&recipe)?;
+    for change in changes {
+        change.apply(&mut table, &known)?;
+    }
+    let origin = format!("{origin} with the changes of the command line");
+    let usage = || Usage::new("the changed recipe cannot be used");
+    Recipe::from_toml(&table.to_string(), &origin).with_context(usage)
+}
+
+/// The flags that change a recipe, then `--set` as given.
+fn changes(args: &TrainArgs) -> Vec<Assignment> {
+    let mut changes = Vec::new();
+    let mut change = |key: &str, value: Option<toml::Value>| {
+        changes.extend(value.map(|value| Assignment::new(key, value)));
+    };
+    change("model", args.model.clone().map(Into::into));
+    change("data", args.data.clone().map(Into::into));
+    change("train.epochs", args.epochs.map(Into::into));
+    change("train.batch_size", args.batch_size.map(Into::into));
+    change("train.lr", args.lr.map(Into::into));
+    change("train.seed", args.seed.map(Into::into));
+    change("method.kl_weight", args.kl_weight.map(Into::into));
+    changes.extend(args.assignments.iter().cloned());
+    changes
+}
+
+/// The dotted paths of every key that a recipe may have.
+fn known_keys(recipe: &Recipe) -> anyhow::Result<Vec<String>> {
+    let some = Some(String::new());
+    let full = Recipe { model: some.clone(), data: some, ..recipe.clone() };
+    Ok(paths(&toml_file::parse(&full.to_toml()?, "recipe")?))
+}
+
+/// A recipe's network: a path is looked for beside the recipe first, then from here.
+fn beside(recipe: &Path, model: &str) -> String {
+    let found = recipe.parent().map(|folder| folder.join(model));
+    match found.filter(|path| is_path(model) && path.is_file()) {
+        Some(path) => path.to_string_lossy().into_owned(),
+        None => model.to_owned(),
+    }
+}
+
+/// Whether it is a path and no name: as `vbd-models` has it.
+fn is_path(text: &str) -> bool {
+    let extension = Path::new(text).extension();
+    extension.is_some_and(|end| end.eq_ignore_ascii_case("toml"))
+        || text.contains(std::path::is_separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn train_args(words: &str) -> TrainArgs {
+        let command = Cli::try_parse_from(words.split_whitespace()).unwrap().command;
+        let Command::Train(args) = command else { panic!("{command:?}") };
+        *args
+    }
+
+    fn choose_by(words: &str) -> anyhow::Result<Chosen> {
+        let args = train_args(words);
+        choose(args.recipe.as_deref().unwrap(), &args)
+    }
+
+    #[test]
+    fn flags_and_sets_change_the_recipe() {
+        let chosen = choose_by(
+            "vbd train vbd --model lenet-300-100 --data digits --epochs 3 --lr 2e-3 --seed 7 \
+             --kl-weight 2 --batch-size 50 --set log_alpha_threshold=2 --set train.kl_warmup=[0,0.5] \
+             --set theta_init=normal(0.02)",
+        );
+        let Chosen { recipe, net, data, label } = chosen.unwrap();
+        assert_eq!((recipe.train.epochs, recipe.train.seed, recipe.train.batch_size), (3, 7, 50));
+        assert_eq!((recipe.train.lr, recipe.method.kl_weight), (2e-3, 2.0));
+        assert_eq!((recipe.method.log_alpha_threshold, recipe.train.kl_warmup), (2.0, [0.0, 0.5]));
+        assert_eq!((net.name.as_str(), data.as_str(), label.as_str()), ("lenet-300-100", "digits", "vbd"));
+    }
+
+    #[test]
+    fn what_is_left_open_must_be_given() {
+        let error = choose_by("vbd train vbd --data digits").unwrap_err().to_string();
+        assert!(error.contains("network"), "{error}");
+        let error = choose_by("vbd train vbd --model lenet-300-100").unwrap_err().to_string();
+        assert!(error.contains("data"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_dotted_key_is_answered_with_the_nearest() {
+        let error = choose_by("vbd train quickstart --set method.kl_wieght=2").unwrap_err();
+        let Some(vbd_core::Error::Toml { nearest, .. }) = error.downcast_ref() else {
+            panic!("{error:#}")
+        };
+        assert_eq!(nearest.as_deref(), Some("kl_weight"));
+    }
+
+    #[test]
+    fn a_recipes_own_network_is_looked_for_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.toml");
+        let net = nets::toml("lenet-300-100").unwrap().replace("lenet-300-100", "mine");
+        file::write_atomic(&folder.path().join("net.toml"), net.as_bytes()).unwrap();
+        let text = "summary = ''\nmodel = 'net.toml'\ndata = 'digits'\nmethod = { kind = 'vd' }";
+        file::write_atomic(&path, text.as_bytes()).unwrap();
+        let chosen = choose_by(&format!("vbd train {}", path.display())).unwrap();
+        assert_eq!((chosen.net.name.as_str(), chosen.label.as_str()), ("mine", "mine"));
+    }
+}

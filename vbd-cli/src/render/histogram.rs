@@ -1,0 +1,85 @@
+//! The spread of `log_alpha`, as columns of text.
+
+use vbd_prune::report::Histogram;
+
+use super::count;
+use super::table::column_block;
+
+/// Lines of the tallest column.
+const HEIGHT: usize = 6;
+
+/// The histogram: one character a bin, heights on a log scale, with the threshold marked.
+pub(crate) fn lines(histogram: &Histogram, threshold: Option<f32>) -> Vec<String> {
+    let heights = heights(&histogram.counts);
+    let mut lines: Vec<String> = Vec::new();
+    for line in (0..HEIGHT).rev() {
+        let blocks = heights.iter().map(|&height| column_block(height.saturating_sub(line * 8)));
+        lines.push(format!("  {}", blocks.collect::<String>().trim_end()));
+    }
+    let width = histogram.counts.len();
+    lines.push(format!("  {}", "─".repeat(width)));
+    let (low, high) = (histogram.low.to_string(), histogram.high.to_string());
+    let between = width.saturating_sub(low.len() + high.len() + 1);
+    let left = between / 2;
+    let zero = width / 2 - low.len().min(width / 2);
+    let right = width.saturating_sub(low.len() + zero + 1 + high.len());
+    debug_assert!(left <= between);
+    lines.push(format!("  {low}{}0{}{high}", " ".repeat(zero), " ".repeat(right)));
+    if let Some(place) = threshold.and_then(|threshold| place_of(histogram, threshold)) {
+        let threshold = threshold.unwrap_or_default();
+        lines.push(format!("  {}^ threshold {threshold}: kept is what lies left", " ".repeat(place)));
+    }
+    lines
+}
+
+/// What the histogram counts.
+pub(crate) fn caption(histogram: &Histogram) -> String {
+    let alive: u64 = histogram.counts.iter().sum();
+    format!(
+        "log_alpha of the {} weights that are alive ({} are dead), on a log scale",
+        count(alive),
+        count(histogram.dead)
+    )
+}
+
+/// Heights in eighths of a line: a column of one weight is seen.
+fn heights(counts: &[u64]) -> Vec<usize> {
+    let bits = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX)).ln_1p();
+    let most = counts.iter().map(|&count| bits(count)).fold(0.0, f64::max);
+    let all = (1..=HEIGHT * 8).collect::<Vec<_>>();
+    let height = |&count: &u64| match count {
+        0 => 0,
+        _ => {
+            let share = bits(count) / most * all.len() as f64;
+            all.iter().copied().find(|&eighths| eighths as f64 + 0.5 >= share).unwrap_or(all.len())
+        }
+    };
+    counts.iter().map(height).collect()
+}
+
+/// The bin that starts at the threshold.
+fn place_of(histogram: &Histogram, threshold: f32) -> Option<usize> {
+    let edges = (histogram.low..histogram.high).enumerate();
+    let mut at = edges.filter(|&(_, edge)| f64::from(edge) <= f64::from(threshold));
+    at.next_back().map(|(place, _)| place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_over_their_bins_and_the_threshold_is_marked() {
+        let mut counts = vec![0; 40];
+        (counts[0], counts[25]) = (1, 1000);
+        let histogram = Histogram { low: -20, high: 20, counts, dead: 5 };
+        let lines = lines(&histogram, Some(3.0));
+        assert_eq!(lines.len(), HEIGHT + 3);
+        let at = |line: &str, place: usize| line.chars().nth(2 + place);
+        assert_eq!(at(&lines[0], 25), Some('█'));
+        assert_eq!(at(&lines[HEIGHT - 1], 0), Some('▅'));
+        assert_eq!(at(&lines[HEIGHT + 1], 20), Some('0'));
+        assert_eq!(at(&lines[HEIGHT + 2], 23), Some('^'));
+        assert!(caption(&histogram).contains("1,001 weights that are alive (5 are dead)"));
+    }
+}

@@ -1,0 +1,51 @@
+//! Numbers as people read them.
+
+/// A count with its thousands apart: `266,200`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size on disk, in kilobytes of 1,000 bytes: `1,064.9 KB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let tenths = (bytes + 50) / 100;
+    format!("{}.{} KB", count(tenths / 10), tenths % 10)
+}
+
+/// A fraction of 0 to 1 in per cent: `1.79`.
+pub(crate) fn percent(fraction: f64) -> String {
+    format!("{:.2}", fraction * 100.0)
+}
+
+/// A compression ratio: `94.9`, or ∞ where nothing is left.
+pub(crate) fn ratio(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "∞".to_owned(), times)
+}
+
+/// A factor, with as many decimals as matter.
+pub(crate) fn times(factor: f64) -> String {
+    if factor < 10.0 { format!("{factor:.2}") } else { format!("{factor:.1}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(["0", "999", "1,000", "266,200"].map(String::from), [0, 999, 1000, 266_200].map(count));
+        assert_eq!([bytes(812), bytes(20_149), bytes(1_064_949)], ["812 B", "20.1 KB", "1,064.9 KB"]);
+        assert_eq!([percent(0.0179), percent(1.0)], ["1.79", "100.00"]);
+        assert_eq!([ratio(None), ratio(Some(1.0)), ratio(Some(94.94))], ["∞", "1.00", "94.9"]);
+    }
+}

@@ -1,0 +1,28 @@
+//! The few colours that there are; all can be read without.
+
+/// A colour or weight of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paint {
+    Bold,
+    Dim,
+    Red,
+    Green,
+    Yellow,
+}
+
+impl Paint {
+    /// The text in this colour, if there are `colours`.
+    pub(crate) fn apply(self, text: &str, colours: bool) -> String {
+        if !colours {
+            return text.to_owned();
+        }
+        let code = match self {
+            Self::Bold => "1",
+            Self::Dim => "2",
+            Self::Red => "1;31",
+            Self::Green => "1;32",
+            Self::Yellow => "1;33",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}

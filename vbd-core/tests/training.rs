@@ -1,0 +1,185 @@
+//! Runs on disk: going on after a stop, damage, divergence, the choice of an epoch.
+
+mod support;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use support::{dataset, mlp, recipe};
+use vbd_core::Error;
+use vbd_core::data::Dataset;
+use vbd_core::recipe::Recipe;
+use vbd_core::spec::NetSpec;
+use vbd_core::train::{Checkpoint, Compute, Event, Outcome, RunFolder, Trainer};
+
+const SCHEDULE: &str = "epochs = 6\nbatch_size = 16\nkl_warmup = [0.1, 0.4]\nlr = 5e-3";
+
+fn data() -> Dataset {
+    dataset([1, 6, 5], 4, 150, 40)
+}
+
+fn spec() -> NetSpec {
+    mlp(&[1, 6, 5], &[24, 12, 4])
+}
+
+fn compute(threads: usize) -> Compute {
+    Compute { threads, ..Compute::default() }
+}
+
+fn start(recipe: &Recipe, folder: &Path, threads: usize) -> Trainer {
+    Trainer::new(&spec(), recipe, data(), &compute(threads), (folder, None)).unwrap()
+}
+
+fn run(trainer: &mut Trainer) -> Outcome {
+    trainer.run(&AtomicBool::new(false), &mut |_| {}).unwrap()
+}
+
+/// Runs until the step with this number is done.
+fn run_to(trainer: &mut Trainer, (stop_epoch, stop_step): (usize, usize)) -> Outcome {
+    let stop = AtomicBool::new(false);
+    let mut on_event = |event: Event<'_>| {
+        if matches!(event, Event::Step { epoch, step, .. } if (epoch, step) == (stop_epoch, stop_step)) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    trainer.run(&stop, &mut on_event).unwrap()
+}
+
+/// What a run leaves behind, but for the times.
+fn result(outcome: &Outcome) -> (Checkpoint, Vec<serde_json::Value>) {
+    let mut checkpoint = Checkpoint::read(&outcome.checkpoint).unwrap();
+    checkpoint.progress.seconds_before = 0.0;
+    let metrics = std::fs::read_to_string(outcome.run.join("metrics.jsonl")).unwrap();
+    let lines = metrics.lines().map(|line| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        for field in ["train_seconds", "seconds", "eta_seconds"] {
+            line[field] = serde_json::Value::Null;
+        }
+        line
+    });
+    (checkpoint, lines.collect())
+}
+
+#[test]
+fn a_stopped_run_goes_on_bit_for_bit_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    for kind in ["vbd", "vd", "dense"] {
+        let recipe = recipe(kind, SCHEDULE);
+        let whole = run(&mut start(&recipe, &folder.path().join(format!("{kind}-whole")), 1));
+        assert!(!whole.interrupted);
+        for (number, place) in [(1, 3), (3, 10), (4, 1), (6, 9)].into_iter().enumerate() {
+            let path = folder.path().join(format!("{kind}-{number}"));
+            let stopped = run_to(&mut start(&recipe, &path, 2), place);
+            assert!(stopped.interrupted);
+            let run_folder = RunFolder::open(&path).unwrap();
+            let outcome = run(&mut Trainer::resume(run_folder, data(), &compute(2)).unwrap());
+            assert_eq!(result(&outcome), result(&whole), "{kind} {place:?}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_told_and_the_one_before_it_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe("vbd", SCHEDULE);
+    let whole = run(&mut start(&recipe, &folder.path().join("whole"), 1));
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [Damage; 3] = [
+        |bytes| bytes.truncate(bytes.len() / 2),
+        |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        },
+        Vec::clear,
+    ];
+    for (number, damage) in damages.iter().enumerate() {
+        let path = folder.path().join(number.to_string());
+        let stopped = run_to(&mut start(&recipe, &path, 1), (4, 5));
+        let mut bytes = std::fs::read(&stopped.checkpoint).unwrap();
+        damage(&mut bytes);
+        vbd_core::file::write_atomic(&stopped.checkpoint, &bytes).unwrap();
+        let run_folder = RunFolder::open(&path).unwrap();
+        let last = run_folder.last_checkpoint().unwrap();
+        assert_eq!(last.checkpoint.progress.epoch, 3);
+        assert_eq!(last.damaged.len(), 1);
+        assert_eq!(last.damaged[0].0, stopped.checkpoint);
+        let outcome = run(&mut Trainer::resume(run_folder, data(), &compute(1)).unwrap());
+        assert_eq!(result(&outcome), result(&whole));
+    }
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_before_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe("vbd", &SCHEDULE.replace("5e-3", "1e30"));
+    let path = folder.path().join("run");
+    let error = start(&recipe, &path, 1).run(&AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, Error::Diverged { .. }), "{error}");
+    for (_, path) in RunFolder::open(&path).unwrap().checkpoints().unwrap() {
+        assert_eq!(Checkpoint::read(&path).unwrap().parameters.not_finite(), None);
+    }
+}
+
+#[test]
+fn the_best_epoch_has_the_least_validation_error_among_those_pruned_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = format!("{SCHEDULE}\nvalidation = 30\nselect_ratio = 1.2");
+    let outcome = run(&mut start(&recipe("vbd", &train), &folder.path().join("run"), 1));
+    let best = Checkpoint::read(&outcome.best.clone().unwrap()).unwrap();
+    assert_eq!(best.data.n_train, 120);
+    let lines = result(&outcome).1;
+    let pruned = |line: &&serde_json::Value| line["compression_ratio"].as_f64().is_none_or(|r| r >= 1.2);
+    let least = lines.iter().filter(pruned).map(|line| line["validation_error"].as_f64().unwrap());
+    let least = least.fold(1.0, f64::min);
+    assert_eq!(best.progress.best.unwrap().validation_error, least);
+    assert_eq!(best.progress.epoch, best.progress.best.unwrap().epoch);
+}
+
+#[test]
+fn only_the_newest_and_every_nth_checkpoint_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trainer = start(&recipe("vbd", SCHEDULE), &folder.path().join("run"), 1);
+    trainer.set_keep_every(2);
+    run(&mut trainer);
+    let kept = trainer.folder().checkpoints().unwrap();
+    let epochs: Vec<usize> = kept.iter().map(|((epoch, _), _)| *epoch).collect();
+    assert_eq!(epochs, [2, 4, 5, 6]);
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_data_or_over_another_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recipe, path) = (recipe("vbd", SCHEDULE), folder.path().join("run"));
+    run_to(&mut start(&recipe, &path, 1), (1, 2));
+    let other = dataset([1, 6, 5], 4, 150, 41);
+    let resumed = Trainer::resume(RunFolder::open(&path).unwrap(), other, &compute(1));
+    assert!(matches!(resumed.err(), Some(Error::Data { .. })));
+    let again = Trainer::new(&spec(), &recipe, data(), &compute(1), (&path, None));
+    assert!(matches!(again.err(), Some(Error::RunExists { .. })));
+}
+
+#[test]
+fn data_that_do_not_fit_the_network_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recipe, path) = (recipe("vbd", SCHEDULE), folder.path().join("run"));
+    for data in [dataset([1, 5, 5], 4, 50, 10), dataset([1, 6, 5], 5, 50, 10)] {
+        let trainer = Trainer::new(&spec(), &recipe, data, &compute(1), (&path, None));
+        assert!(matches!(trainer.err(), Some(Error::Data { .. })));
+    }
+    assert!(!path.exists());
+}
+
+#[test]
+fn weights_die_and_checkpoints_turn_compact() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = "epochs = 30\nbatch_size = 16\nkl_warmup = [0.0, 0.1]\nlr = 2e-2";
+    let outcome = run(&mut start(&recipe("vbd", train), &folder.path().join("run"), 1));
+    let checkpoint = Checkpoint::read(&outcome.checkpoint).unwrap();
+    let weight = &checkpoint.parameters.layers[0].weight;
+    let live = weight.live().expect("compact");
+    assert!(live.len() < weight.numel() / 2);
+    assert_eq!(live.len(), weight.nnz(3.0));
+    let last = &result(&outcome).1[29];
+    assert_eq!(last["layers"][0]["nnz"], live.len());
+    assert!(last["test_error"].as_f64().unwrap() < 0.2, "{last}");
+}
