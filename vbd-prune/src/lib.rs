@@ -29,6 +29,7 @@
 //! file.write(&folder.join("pruned.safetensors"))?;
 //! let report = Report::of_file(&file);
 //! assert_eq!((report.nnz, report.compression_ratio), (2, Some(4.0)));
+//! # std::fs::remove_dir_all(folder)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

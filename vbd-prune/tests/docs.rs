@@ -9,13 +9,16 @@
 
 mod common;
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::random_checkpoint;
+use common::{random_checkpoint, random_samples};
+use vbd_core::file::write_atomic;
+use vbd_core::spec::Statistic;
 use vbd_core::tensor_file::{self, RawTensor, Tensors};
-use vbd_prune::{Layout, PrunedFile, PrunedNet, ValueType};
+use vbd_prune::{Layout, PrunedFile, PrunedNet, SparseNet, ValueType};
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
@@ -32,7 +35,7 @@ fn block_is(mark: &str, language: &str, expected: &str) {
     let to = from + text[from..].find(&end).unwrap();
     if std::env::var_os("VBD_BLESS").is_some() {
         let text = format!("{}{expected}{}", &text[..from], &text[to..]);
-        vbd_core::file::write_atomic(&path, text.as_bytes()).unwrap();
+        write_atomic(&path, text.as_bytes()).unwrap();
     } else {
         assert_eq!(&text[from..to], expected, "run with VBD_BLESS=1 to accept");
     }
@@ -94,25 +97,95 @@ for path in sorted(pathlib.Path(sys.argv[2]).glob('*.safetensors')):
         (path.parent / f'{path.stem}.{name}.{shape}').write_bytes(values.tobytes())
 ";
 
-#[test]
-fn the_numpy_reader_reads_every_tensor_bit_for_bit() {
+/// The Python that can import what the reader needs; without one the test skips, but not in CI.
+#[expect(clippy::print_stderr, reason = "a test that skips says so")]
+fn python() -> Option<OsString> {
     let python = std::env::var_os("VBD_PYTHON").unwrap_or_else(|| "python3".into());
     let importable = Command::new(&python)
         .args(["-c", "import numpy, safetensors"])
         .output();
-    if !importable.is_ok_and(|output| output.status.success()) {
-        let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-        assert!(
-            !ci,
-            "{} cannot import numpy and safetensors",
-            python.display()
-        );
-        eprintln!(
-            "skipped: {} cannot import numpy and safetensors",
-            python.display()
-        );
-        return;
+    if importable.is_ok_and(|output| output.status.success()) {
+        return Some(python);
     }
+    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(
+        !ci,
+        "{} cannot import numpy and safetensors",
+        python.display()
+    );
+    eprintln!(
+        "skipped: {} cannot import numpy and safetensors",
+        python.display()
+    );
+    None
+}
+
+fn run_python(python: &OsString, program: &str, folder: &Path) {
+    let mut command = Command::new(python);
+    let output = command
+        .args(["-c", program])
+        .arg(docs())
+        .arg(folder)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn the_pages_numpy_net_gives_our_logits() {
+    let Some(python) = python() else { return };
+    let page = std::fs::read_to_string(docs().join("format.md")).unwrap();
+    let from = page.find("def logits").unwrap();
+    let function = &page[from..from + page[from..].find("```").unwrap()];
+    let program = format!(
+        "import sys, pathlib\nimport numpy as np\nsys.path.insert(0, sys.argv[1])\n\
+         from read_vbd import read_vbd\n{function}\n\
+         for path in pathlib.Path(sys.argv[2]).glob('*.safetensors'):\n    \
+             pixels = np.fromfile(path.with_suffix('.pixels'), 'u1').reshape(9, -1)\n    \
+             logits(path, pixels).astype('f4').tofile(path.with_suffix('.logits'))\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let mut expected = Vec::new();
+    for seed in (0..24).step_by(2) {
+        let checkpoint = random_checkpoint(seed);
+        if matches!(checkpoint.spec.normalize.std, Statistic::Channels(_)) {
+            continue;
+        }
+        let net = PrunedNet::from_checkpoint(&checkpoint, None).unwrap();
+        let file = PrunedFile::new(&net, None, ValueType::F32).unwrap();
+        let path = folder.path().join(format!("{seed}.safetensors"));
+        file.write(&path).unwrap();
+        let samples = random_samples(&checkpoint.spec, 9, seed);
+        write_atomic(&path.with_extension("pixels"), samples.images()).unwrap();
+        let logits = SparseNet::new(file.net())
+            .unwrap()
+            .logits(samples.images(), 9)
+            .unwrap();
+        expected.push((path.with_extension("logits"), logits));
+    }
+    run_python(&python, &program, folder.path());
+    for (path, logits) in expected {
+        let scale = logits.iter().fold(1.0_f32, |most, x| most.max(x.abs()));
+        let found = std::fs::read(path).unwrap();
+        let found = found
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|&word| f32::from_le_bytes(word));
+        assert_eq!(found.len(), logits.len());
+        for (found, logit) in found.zip(logits) {
+            assert!((found - logit).abs() < 1e-5 * scale, "{found} {logit}");
+        }
+    }
+}
+
+#[test]
+fn the_numpy_reader_reads_every_tensor_bit_for_bit() {
+    let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut expected: Vec<(String, Vec<f32>)> = Vec::new();
     for seed in 0..16 {
@@ -142,17 +215,7 @@ fn the_numpy_reader_reads_every_tensor_bit_for_bit() {
             }
         }
     }
-    let output = Command::new(&python)
-        .args(["-c", DUMP])
-        .arg(docs())
-        .arg(folder.path())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    run_python(&python, DUMP, folder.path());
     for (name, values) in &expected {
         let bytes = std::fs::read(folder.path().join(name)).unwrap();
         let bits: Vec<u8> = values
