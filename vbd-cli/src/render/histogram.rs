@@ -18,13 +18,9 @@ pub(crate) fn lines(histogram: &Histogram, threshold: Option<f32>) -> Vec<String
     }
     let width = histogram.counts.len();
     lines.push(format!("  {}", "─".repeat(width)));
-    let (low, high) = (histogram.low.to_string(), histogram.high.to_string());
-    let between = width.saturating_sub(low.len() + high.len() + 1);
-    let left = between / 2;
-    let zero = width / 2 - low.len().min(width / 2);
-    let right = width.saturating_sub(low.len() + zero + 1 + high.len());
-    debug_assert!(left <= between);
-    lines.push(format!("  {low}{}0{}{high}", " ".repeat(zero), " ".repeat(right)));
+    let (zero, high) = (width / 2, histogram.high.to_string());
+    let axis = format!("{low:<zero$}0", low = histogram.low);
+    lines.push(format!("  {axis:<space$}{high}", space = width - high.len()));
     if let Some(place) = threshold.and_then(|threshold| place_of(histogram, threshold)) {
         let threshold = threshold.unwrap_or_default();
         lines.push(format!("  {}^ threshold {threshold}: kept is what lies left", " ".repeat(place)));
@@ -44,15 +40,12 @@ pub(crate) fn caption(histogram: &Histogram) -> String {
 
 /// Heights in eighths of a line: a column of one weight is seen.
 fn heights(counts: &[u64]) -> Vec<usize> {
-    let bits = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX)).ln_1p();
-    let most = counts.iter().map(|&count| bits(count)).fold(0.0, f64::max);
-    let all = (1..=HEIGHT * 8).collect::<Vec<_>>();
-    let height = |&count: &u64| match count {
-        0 => 0,
-        _ => {
-            let share = bits(count) / most * all.len() as f64;
-            all.iter().copied().find(|&eighths| eighths as f64 + 0.5 >= share).unwrap_or(all.len())
-        }
+    let log = |&count: &u64| (count as f64).ln_1p();
+    let most = counts.iter().map(log).fold(f64::MIN_POSITIVE, f64::max);
+    let all = HEIGHT * 8;
+    let height = |count: &u64| {
+        let share = log(count) / most;
+        (0..all).find(|&eighths| eighths as f64 >= share * all as f64).unwrap_or(all)
     };
     counts.iter().map(height).collect()
 }

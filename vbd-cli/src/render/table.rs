@@ -64,18 +64,14 @@ fn align(cell: Cell, column: Column) -> Cell {
 const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
 /// A bar of up to `width` characters for a fraction of 0 to 1; what is not 0 is seen.
-pub(crate) fn bar(fraction: f64, width: u32) -> String {
-    let all = f64::from(width) * 8.0;
-    let eighths = (fraction.clamp(0.0, 1.0) * all).round();
-    let eighths = if fraction > 0.0 { eighths.max(1.0) } else { eighths };
-    let mut text = String::new();
-    let mut left = eighths;
-    while left >= 8.0 {
-        text.push('█');
-        left -= 8.0;
-    }
-    if let Some(part) = (1_u8..8).find(|&part| f64::from(part) >= left - 0.5 && left >= 0.5) {
-        text.push(EIGHTHS[usize::from(part)]);
+pub(crate) fn bar(fraction: f64, width: usize) -> String {
+    let all = width * 8;
+    let reached = |eighths: &usize| *eighths as f64 <= fraction * all as f64 + 0.5;
+    let eighths = (0..=all).take_while(reached).last().unwrap_or(0);
+    let eighths = eighths.max(usize::from(fraction > 0.0));
+    let mut text = "█".repeat(eighths / 8);
+    if !eighths.is_multiple_of(8) {
+        text.push(EIGHTHS[eighths % 8]);
     }
     text
 }

@@ -7,8 +7,15 @@
 pub(crate) mod gemm;
 pub(crate) mod loss;
 pub(crate) mod math;
+pub(crate) mod pool;
 pub(crate) mod reparameterise;
+pub(crate) mod sparse;
+pub(crate) mod tile;
 pub(crate) mod update;
+
+/// Activations are padded to a multiple of this many samples: the widest vector. What stands in the
+/// padding is finite, and its gradient is 0.
+pub(crate) const LANES: usize = 16;
 
 /// Runs `body` compiled for the best instruction set of this machine; mark it `#[inline(always)]`.
 ///
@@ -44,4 +51,14 @@ pub(crate) fn sum(values: &[f32]) -> f32 {
         }
     }
     sums.iter().sum()
+}
+
+/// Values between -1 and 1, for tests.
+#[cfg(test)]
+pub(crate) fn test_values(seed: u64, len: usize) -> Vec<f32> {
+    use crate::noise::{NoiseKey, Stream};
+    let mut values = vec![0.0; len];
+    NoiseKey { seed, step: 0, stream: Stream::Other(0) }.fill_uniform(0, &mut values);
+    values.iter_mut().for_each(|value| *value = 2.0 * *value - 1.0);
+    values
 }

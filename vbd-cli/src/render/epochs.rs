@@ -1,0 +1,217 @@
+//! A run while it goes: a line an epoch, and a bar of the epoch's steps.
+
+use indicatif::ProgressBar;
+use vbd_core::train::{EpochReport, Event};
+
+use super::progress::step_bar;
+use super::{ClosedPipe, Output, Paint, percent, ratio, say};
+
+/// Shows a run's events.
+pub(crate) struct EpochView {
+    out: Output,
+    epochs: usize,
+    columns: Option<Vec<Column>>,
+    bar: ProgressBar,
+    last: Option<EpochReport>,
+    problem: Option<anyhow::Error>,
+}
+
+impl EpochView {
+    /// A view of a run of so many epochs.
+    pub(crate) fn new(out: &Output, epochs: usize) -> Self {
+        let (columns, last, problem) = (None, None, None);
+        Self { out: out.clone(), epochs, columns, bar: step_bar(), last, problem }
+    }
+
+    /// Shows an event. A reader that has gone away does not stop the run.
+    pub(crate) fn show(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Step { epoch, step, steps, nll } => {
+                self.bar.set_length(*steps as u64);
+                self.bar.set_position(*step as u64);
+                self.bar.set_message(format!("{epoch}/{}, nll {nll:.4}", self.epochs));
+            }
+            Event::Epoch(report) => {
+                if self.problem.is_none() {
+                    self.problem = self.show_epoch(report).err();
+                }
+                self.last = Some((*report).clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn show_epoch(&mut self, report: &EpochReport) -> anyhow::Result<()> {
+        let out = self.out.clone();
+        if out.is_json() {
+            return self.bar.suspend(|| out.object(report));
+        }
+        let mut text = String::new();
+        let columns = self.columns.get_or_insert_with(|| {
+            let columns = fitted(columns_of(report, self.epochs), out.width());
+            let titles = columns.iter().map(|column| column.title.clone());
+            text = Paint::Bold.apply(&line(&columns, titles), out.colours()) + "\n";
+            columns
+        });
+        let values = columns.iter().map(|column| column.quantity.text(report, self.epochs));
+        text += &line(columns, values);
+        self.bar.suspend(|| out.text(&text))
+    }
+
+    /// Ends the view; the last epoch's line.
+    ///
+    /// # Errors
+    /// If a line could not be written, but not if the reader has gone away.
+    pub(crate) fn finish(self) -> anyhow::Result<Option<EpochReport>> {
+        self.bar.finish_and_clear();
+        match self.problem {
+            Some(problem) if problem.is::<ClosedPipe>() => {
+                say("stdout was closed: the run's metrics.jsonl has the epochs");
+                Ok(self.last)
+            }
+            Some(problem) => Err(problem),
+            None => Ok(self.last),
+        }
+    }
+}
+
+/// What a column shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quantity {
+    Epoch,
+    Loss,
+    Nll,
+    Kl,
+    Error,
+    ValidationError,
+    Ratio,
+    Layer(usize),
+    Seconds,
+}
+
+impl Quantity {
+    fn text(self, report: &EpochReport, epochs: usize) -> String {
+        match self {
+            Self::Epoch => format!("{}/{epochs}", report.epoch),
+            Self::Loss => format!("{:.4}", report.loss),
+            Self::Nll => format!("{:.4}", report.nll),
+            Self::Kl => format!("{:.0}", report.kl),
+            Self::Error => percent(report.test_error),
+            Self::ValidationError => report.validation_error.map_or_else(String::new, percent),
+            Self::Ratio => ratio(report.compression_ratio),
+            Self::Layer(layer) => {
+                report.layers.get(layer).map_or_else(String::new, |l| format!("{:.1}", l.sparsity * 100.0))
+            }
+            Self::Seconds => format!("{:.1}", report.seconds),
+        }
+    }
+
+    /// What goes first where there is no room: the largest.
+    fn dispensable(self) -> usize {
+        match self {
+            Self::Epoch | Self::Error | Self::Ratio => 0,
+            Self::ValidationError => 1,
+            Self::Loss => 2,
+            Self::Seconds => 3,
+            Self::Layer(layer) => 4 + layer,
+            Self::Nll => usize::MAX - 1,
+            Self::Kl => usize::MAX,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Column {
+    quantity: Quantity,
+    title: String,
+    width: usize,
+}
+
+fn columns_of(report: &EpochReport, epochs: usize) -> Vec<Column> {
+    let column = |quantity, title: &str, width: usize| Column {
+        quantity,
+        title: title.to_owned(),
+        width: width.max(title.chars().count()),
+    };
+    let mut columns = vec![
+        column(Quantity::Epoch, "epoch", format!("{epochs}/{epochs}").len()),
+        column(Quantity::Loss, "loss", 7),
+        column(Quantity::Nll, "nll", 7),
+        column(Quantity::Kl, "kl", 8),
+        column(Quantity::Error, "error %", 6),
+    ];
+    if report.validation_error.is_some() {
+        columns.push(column(Quantity::ValidationError, "held-out %", 6));
+    }
+    columns.push(column(Quantity::Ratio, "ratio x", 6));
+    for (index, layer) in report.layers.iter().enumerate() {
+        columns.push(column(Quantity::Layer(index), &format!("{} 0 %", layer.name), 5));
+    }
+    columns.push(column(Quantity::Seconds, "s", 6));
+    columns
+}
+
+/// The columns that fit into the width.
+fn fitted(mut columns: Vec<Column>, width: Option<usize>) -> Vec<Column> {
+    let needed = |columns: &[Column]| columns.iter().map(|column| column.width + 2).sum::<usize>();
+    while width.is_some_and(|width| needed(&columns) > width + 2) {
+        let last = columns.iter().enumerate().max_by_key(|(_, column)| column.quantity.dispensable());
+        match last {
+            Some((place, column)) if column.quantity.dispensable() > 0 => columns.remove(place),
+            _ => break,
+        };
+    }
+    columns
+}
+
+fn line(columns: &[Column], texts: impl Iterator<Item = String>) -> String {
+    let cells = columns.iter().zip(texts).map(|(column, text)| format!("{text:>width$}", width = column.width));
+    cells.collect::<Vec<_>>().join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> EpochReport {
+        let layer = |name| serde_json::json!({"name": name, "numel": 10, "nnz": 1, "sparsity": 0.9});
+        let json = serde_json::json!({
+            "epoch": 3, "loss": 0.5, "nll": 0.25, "kl": 1234.5, "kl_scale": 1.0, "lr": 1e-3,
+            "test_error": 0.0179, "test_nll": 0.1, "numel": 20, "nnz": 2, "compression_ratio": 10.0,
+            "layers": [layer("fc1"), layer("fc2")],
+            "train_seconds": 1.0, "seconds": 1.5, "eta_seconds": 9.0,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn shown(width: Option<usize>) -> [String; 2] {
+        let report = report();
+        let columns = fitted(columns_of(&report, 20), width);
+        let titles = line(&columns, columns.iter().map(|column| column.title.clone()));
+        [titles, line(&columns, columns.iter().map(|column| column.quantity.text(&report, 20)))]
+    }
+
+    #[test]
+    fn a_line_has_all_columns_under_their_titles() {
+        let [titles, values] = shown(None);
+        assert_eq!(
+            titles,
+            "epoch     loss      nll        kl  error %  ratio x  fc1 0 %  fc2 0 %       s"
+        );
+        assert_eq!(
+            values,
+            " 3/20   0.5000   0.2500      1234     1.79     10.0     90.0     90.0     1.5"
+        );
+    }
+
+    #[test]
+    fn a_narrow_line_leaves_out_the_least_first() {
+        for width in [79, 60, 40, 30] {
+            let [titles, values] = shown(Some(width));
+            assert!(titles.len() <= width && values.len() <= width, "{titles}");
+            assert!(titles.contains("error %") && titles.contains("ratio x"), "{titles}");
+        }
+        assert!(!shown(Some(70))[0].contains("kl"));
+        assert!(!shown(Some(1))[0].contains("loss"));
+    }
+}

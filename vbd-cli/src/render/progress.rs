@@ -1,0 +1,36 @@
+//! What moves while one waits: on stderr, and only where that is a terminal.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// The bar of an epoch's steps.
+pub(crate) fn step_bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(style("epoch {msg} [{bar:30}] {pos}/{len}"));
+    bar
+}
+
+/// A spinner with a text, gone when the value is dropped.
+pub(crate) fn spinner(text: &str) -> Spinner {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(style("{spinner} {msg}"));
+    bar.set_message(text.to_owned());
+    if !bar.is_hidden() {
+        bar.enable_steady_tick(Duration::from_millis(100));
+    }
+    Spinner(bar)
+}
+
+/// See [`spinner`].
+pub(crate) struct Spinner(ProgressBar);
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

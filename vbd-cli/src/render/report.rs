@@ -1,0 +1,123 @@
+//! What `vbd inspect` shows of a file.
+
+use vbd_core::spec::LayerKind;
+use vbd_prune::Report;
+use vbd_prune::report::LayerReport;
+
+use super::{Column, Output, Paint, Table, bar, bytes, count, histogram, percent, ratio, times};
+
+/// Width of a layer's bar.
+const BAR: usize = 16;
+
+/// Shows a report: as JSON, or as tables for people.
+pub(crate) fn show_report(out: &Output, report: &Report) -> anyhow::Result<()> {
+    if out.is_json() {
+        return out.object(report);
+    }
+    let mut text = format!("{}\n", Paint::Bold.apply(&headline(report), out.colours()));
+    text += &layers(out, report);
+    text.push('\n');
+    for (name, value) in facts(report) {
+        text += &format!("{name:<12}{value}\n");
+    }
+    if let Some(log_alpha) = &report.log_alpha {
+        text += &format!("\n{}\n", histogram::caption(log_alpha));
+        for line in histogram::lines(log_alpha, report.threshold) {
+            text += &format!("{line}\n");
+        }
+    }
+    out.text(&text)
+}
+
+fn headline(report: &Report) -> String {
+    let values = report.values.map_or_else(String::new, |values| format!(", {values} values"));
+    format!("{}: {} file, version {}{values}", report.model, report.format, report.version)
+}
+
+fn layers(out: &Output, report: &Report) -> String {
+    let columns = [
+        ("layer", Column::Text),
+        ("kind", Column::Text),
+        ("shape", Column::Text),
+        ("weights", Column::Number),
+        ("kept", Column::Number),
+        ("zeros %", Column::Number),
+        ("density", Column::Bar),
+        ("layout", Column::Text),
+        ("bytes", Column::Number),
+        ("inputs", Column::Number),
+        ("outputs", Column::Number),
+    ];
+    let mut table = Table::new(out, &columns);
+    for layer in &report.layers {
+        table.row(layer_row(layer));
+    }
+    let mut total = vec!["all".to_owned(), String::new(), String::new()];
+    total.extend([count(report.numel as u64), count(report.nnz as u64), percent(report.sparsity)]);
+    total.push(bar(1.0 - report.sparsity, BAR));
+    total.extend([String::new(), count(report.layers.iter().map(|layer| layer.bytes).sum())]);
+    table.row(total);
+    table.into_text()
+}
+
+fn layer_row(layer: &LayerReport) -> [String; 11] {
+    let shape: Vec<String> = layer.shape.iter().map(ToString::to_string).collect();
+    let kind = match layer.kind {
+        LayerKind::Linear => "linear",
+        LayerKind::Conv2d => "conv2d",
+    };
+    [
+        layer.name.clone(),
+        kind.to_owned(),
+        shape.join("x"),
+        count(layer.numel as u64),
+        count(layer.nnz as u64),
+        percent(layer.sparsity),
+        bar(1.0 - layer.sparsity, BAR),
+        layer.layout.to_owned(),
+        count(layer.bytes),
+        format!("{}/{}", layer.live_inputs, layer.shape[1]),
+        format!("{}/{}", layer.live_outputs, layer.shape[0]),
+    ]
+}
+
+/// What is to be said of the whole file, a line each.
+fn facts(report: &Report) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
+        (
+            "ratio",
+            format!("{} x fewer weights, biases excluded", ratio(report.compression_ratio)),
+        ),
+        (
+            "size",
+            format!(
+                "{}; as a dense file {}: {} x smaller",
+                bytes(report.bytes),
+                bytes(report.dense_bytes),
+                times(report.size_ratio)
+            ),
+        ),
+    ];
+    if let Some(threshold) = report.threshold {
+        facts.push(("kept", format!("log_alpha under {threshold}")));
+    }
+    let provenance = &report.provenance;
+    if let Some(recipe) = &provenance.recipe {
+        facts.push(("recipe", recipe.clone()));
+    }
+    let mut trained = Vec::new();
+    trained.extend(provenance.epochs.map(|epochs| format!("{epochs} epochs")));
+    trained.extend(provenance.data.as_ref().map(|data| format!("on {data}")));
+    trained.extend(provenance.n_train.map(|samples| format!("({} samples)", count(samples as u64))));
+    trained.extend(provenance.seed.map(|seed| format!("seed {seed}")));
+    trained.extend(provenance.kl_weight.filter(|weight| (weight - 1.0).abs() > f64::EPSILON).map(
+        |weight| format!("KL weight {weight} (a tempered posterior)"),
+    ));
+    if !trained.is_empty() {
+        facts.push(("trained", trained.join(" ")));
+    }
+    if let Some(error) = provenance.test_error {
+        facts.push(("test error", format!("{} % as measured in training", percent(error))));
+    }
+    facts
+}

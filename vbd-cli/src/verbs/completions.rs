@@ -1,0 +1,15 @@
+//! `vbd completions`: a script for a shell.
+
+use clap::CommandFactory;
+
+use super::Finished;
+use crate::args::{Cli, CompletionsArgs};
+use crate::render::Output;
+
+pub(crate) fn run(args: &CompletionsArgs, out: &Output) -> anyhow::Result<Finished> {
+    // Made whole first: clap would panic at a closed pipe.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "vbd", &mut script);
+    out.text(&String::from_utf8_lossy(&script))?;
+    Ok(Finished::Shown)
+}

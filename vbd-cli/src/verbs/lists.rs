@@ -1,0 +1,54 @@
+//! `vbd recipes` and `vbd models`: what is built in.
+
+use serde::Serialize;
+use vbd_models::{Listed, nets, recipes};
+
+use super::Finished;
+use crate::args::NameArgs;
+use crate::render::{Column, Output, Table};
+
+pub(crate) fn recipes(args: &NameArgs, out: &Output) -> anyhow::Result<Finished> {
+    show(args, out, recipes::list(), recipes::toml)
+}
+
+pub(crate) fn models(args: &NameArgs, out: &Output) -> anyhow::Result<Finished> {
+    show(args, out, nets::list(), nets::toml)
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    #[serde(flatten)]
+    listed: &'a Listed,
+    toml: &'a str,
+}
+
+fn show(
+    args: &NameArgs,
+    out: &Output,
+    all: Vec<Listed>,
+    toml: impl Fn(&str) -> vbd_models::Result<&'static str>,
+) -> anyhow::Result<Finished> {
+    match &args.name {
+        Some(name) => {
+            let toml = toml(name)?;
+            match all.iter().find(|listed| listed.name == name) {
+                Some(listed) if out.is_json() => out.object(&Named { listed, toml })?,
+                _ => out.text(toml)?,
+            }
+        }
+        None => show_list(out, &all)?,
+    }
+    Ok(Finished::Shown)
+}
+
+/// A line for each: as JSON an object, for people its name and summary.
+pub(super) fn show_list(out: &Output, all: &[Listed]) -> anyhow::Result<()> {
+    if out.is_json() {
+        return all.iter().try_for_each(|listed| out.object(listed));
+    }
+    let mut table = Table::new(out, &[("name", Column::Text), ("summary", Column::Text)]);
+    for Listed { name, summary } in all {
+        table.row([(*name).to_owned(), summary.clone()]);
+    }
+    out.text(&table.into_text())
+}

@@ -1,0 +1,22 @@
+//! `vbd prune`: the weights that are kept, as a file.
+
+use anyhow::Context as _;
+use vbd_prune::{PruneOptions, Report};
+
+use super::Finished;
+use crate::args::PruneArgs;
+use crate::files;
+use crate::render::{Output, show_report};
+
+pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
+    let from = files::open(&args.file)?;
+    let options =
+        PruneOptions { threshold: args.threshold, layout: args.layout.0, values: args.values };
+    let pruned = vbd_prune::prune(&from, &options)
+        .with_context(|| format!("pruning {}", args.file.display()))?;
+    pruned.write(&args.out)?;
+    // What is told is what stands on disk.
+    let report = Report::new(&files::open(&args.out)?)?;
+    show_report(out, &report)?;
+    Ok(Finished::Reported(Box::new(report)))
+}

@@ -1,0 +1,161 @@
+//! `vbd train`: a new run, or one that goes on.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use tracing::subscriber::{NoSubscriber, with_default};
+use vbd_core::train::{Compute, EpochReport, LastCheckpoint, Outcome, RunFolder, Trainer};
+use vbd_core::weight::Parameters;
+use vbd_prune::Opened;
+
+use super::{Context, Finished};
+use crate::args::TrainArgs;
+use crate::error::Problem;
+use crate::render::{EpochView, Output, percent, ratio, say};
+use crate::{device, files, interrupt, recipe};
+
+/// Where runs go unless told otherwise.
+const RUNS: &str = "runs";
+
+/// A run that went to its end.
+#[derive(Debug)]
+pub(crate) struct Trained {
+    /// The last epoch, if one was trained.
+    pub(crate) last: Option<EpochReport>,
+}
+
+pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<Finished> {
+    let compute = Compute { device: device::open(&args.device)?, threads: context.threads };
+    let mut trainer = match (&args.resume, &args.recipe) {
+        (Some(folder), _) => resumed(folder, args, &compute)?,
+        (None, Some(name)) => started(name, args, &compute)?,
+        (None, None) => return Err(Problem::usage("give a RECIPE, or --resume RUN").into()),
+    };
+    trainer.set_keep_every(args.keep_every);
+    train(&mut trainer, &context.out)
+}
+
+/// A new run.
+fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Trainer> {
+    let chosen = recipe::choose(name, args)?;
+    let folder = match &args.out {
+        Some(folder) if RunFolder::open(folder).is_ok() => {
+            return Err(vbd_core::Error::RunExists { path: folder.clone() }.into());
+        }
+        Some(folder) => folder.clone(),
+        None => free_folder(&format!("{}-seed{}", chosen.label, chosen.recipe.train.seed)),
+    };
+    let start = args.from.as_deref().map(parameters_of).transpose()?;
+    if chosen.recipe.method.kind.prior().is_some() && chosen.recipe.method.kl_weight.ne(&1.0) {
+        let weight = chosen.recipe.method.kl_weight;
+        say(&format!("a KL weight of {weight}, other than 1, makes a tempered posterior"));
+    }
+    let data = files::load_data(&chosen.data, &args.dir)?;
+    let place = (folder.as_path(), start.as_ref());
+    Ok(Trainer::new(&chosen.net, &chosen.recipe, data, compute, place)?)
+}
+
+/// A run that goes on.
+fn resumed(folder: &Path, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Trainer> {
+    let run = RunFolder::open(folder)?;
+    // The trainer looks for it again, and it is then that damage is told.
+    let last = with_default(NoSubscriber::default(), || run.last_checkpoint())?;
+    let LastCheckpoint { path, checkpoint, .. } = last;
+    let name = args.data.as_deref().unwrap_or(&checkpoint.data.name);
+    let data = files::load_data(name, &args.dir)?;
+    let trainer = Trainer::resume(run, data, compute)?;
+    let (done, all) = (checkpoint.progress.epoch, checkpoint.recipe.train.epochs);
+    say(&format!("going on from {}: {done} of {all} epochs are done", path.display()));
+    Ok(trainer)
+}
+
+/// Trains to the end, or until a signal.
+fn train(trainer: &mut Trainer, out: &Output) -> anyhow::Result<Finished> {
+    let folder = trainer.folder().path().to_path_buf();
+    let mut view = EpochView::new(out, trainer.recipe().train.epochs);
+    if !out.is_json() {
+        say(&format!("training {} in {}", trainer.spec().name, folder.display()));
+    }
+    let in_training = interrupt::InTraining::begin();
+    let outcome = trainer.run(interrupt::stop_flag(), &mut |event| view.show(&event));
+    drop(in_training);
+    let last = view.finish();
+    let outcome = outcome.with_context(|| format!("the run in {} stopped", folder.display()))?;
+    let last = last?;
+    show_outcome(out, &outcome, last.as_ref())?;
+    if outcome.interrupted {
+        say(&format!("interrupted: `vbd train --resume {}` goes on", folder.display()));
+        return Ok(Finished::Interrupted);
+    }
+    Ok(Finished::Trained(Box::new(Trained { last })))
+}
+
+#[derive(Serialize)]
+struct Ended<'a> {
+    run: &'a Path,
+    checkpoint: &'a Path,
+    best: Option<&'a Path>,
+}
+
+fn show_outcome(out: &Output, outcome: &Outcome, last: Option<&EpochReport>) -> anyhow::Result<()> {
+    let Outcome { run, checkpoint, best, .. } = outcome;
+    let shown = if out.is_json() {
+        out.object(&Ended { run, checkpoint, best: best.as_deref() })
+    } else {
+        let mut text = format!("checkpoint  {}\n", checkpoint.display());
+        if let Some(best) = best {
+            text += &format!("best        {}\n", best.display());
+        }
+        if let Some(last) = last {
+            let (ratio, error) = (ratio(last.compression_ratio), percent(last.test_error));
+            text += &format!("result      {ratio} x fewer weights at {error} % test error\n");
+        }
+        out.text(&text)
+    };
+    match shown {
+        // The run itself is done and on disk.
+        Err(error) if error.is::<crate::render::ClosedPipe>() => Ok(()),
+        shown => shown,
+    }
+}
+
+/// The first of `runs/NAME`, `runs/NAME-2`, ... that is not there yet.
+fn free_folder(name: &str) -> PathBuf {
+    free_name(&Path::new(RUNS).join(name))
+}
+
+/// The first of `PATH`, `PATH-2`, `PATH-3`, ... that is not there yet.
+pub(super) fn free_name(path: &Path) -> PathBuf {
+    let numbered = |number: u64| PathBuf::from(format!("{}-{number}", path.display()));
+    let names = std::iter::once(path.to_path_buf()).chain((2..).map(numbered));
+    let mut free = names.filter(|path| !path.exists());
+    free.next().unwrap_or_else(|| path.to_path_buf())
+}
+
+/// The parameters to start from.
+fn parameters_of(file: &Path) -> anyhow::Result<Parameters> {
+    match files::open(file)? {
+        Opened::Checkpoint { checkpoint, .. } => Ok(checkpoint.parameters),
+        Opened::Pruned { path, .. } => {
+            let text = format!("--from {}: a pruned file cannot be trained further", path.display());
+            Err(Problem::new(text).hint("give the checkpoint or run that it was pruned from").into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_taken_gets_a_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        for expected in ["run", "run-2", "run-3"] {
+            let free = free_name(&path);
+            assert_eq!(free, folder.path().join(expected));
+            std::fs::create_dir(free).unwrap();
+        }
+    }
+}

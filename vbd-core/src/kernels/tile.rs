@@ -1,0 +1,289 @@
+//! Dense products with a gathered operand: convolution and its gradients without a column buffer.
+//!
+//! Activations are `[features, lanes]`, so what a tap of a convolution reads is a row of `lanes`
+//! samples, wherever it lies; a linear layer is a convolution of one position. Products are summed in
+//! a tile of registers: some rows of the weight times some vectors of samples. With `N = 2` mean
+//! (`theta x`) and variance (`sigma2 x^2`) share one traversal.
+
+use pulp::{Simd, WithSimd};
+
+/// Rows of a weight in one tile.
+const TILE_ROWS: usize = 3;
+
+/// Taps that lie `step` apart: `len` of them from each start.
+pub(crate) struct Taps<'a> {
+    /// For each run: where its weights and its inputs start.
+    pub(crate) starts: &'a [(u32, u32)],
+    /// Taps of a run.
+    pub(crate) len: usize,
+    /// From one tap's input row to the next one's.
+    pub(crate) input_step: usize,
+    /// From one tap's weight to the next one's.
+    pub(crate) weight_step: usize,
+    /// From one row's weight to the next row's, of the same tap.
+    pub(crate) row_step: usize,
+}
+
+/// `out[row] = sum over taps of weight[row, tap] * input[tap]`, for `N` pairs of weight and input.
+pub(crate) struct Product<'a, 'b, const N: usize> {
+    pub(crate) weights: [&'a [f32]; N],
+    pub(crate) inputs: [&'a [f32]; N],
+    pub(crate) taps: &'a Taps<'a>,
+    pub(crate) rows: usize,
+    pub(crate) lanes: usize,
+    pub(crate) out: [&'b mut [f32]; N],
+    /// From one row of `out` to the next.
+    pub(crate) out_step: usize,
+    /// Whether to add to what `out` holds.
+    pub(crate) accumulate: bool,
+}
+
+impl<const N: usize> Product<'_, '_, N> {
+    /// Computes the product; `lanes` is a multiple of [`super::LANES`].
+    pub(crate) fn run(self) {
+        debug_assert!(self.lanes.is_multiple_of(super::LANES));
+        pulp::Arch::new().dispatch(self);
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize, lane: usize) {
+        let width = V * S::F32_LANES;
+        let mut sums = [[[simd.splat_f32s(0.0); V]; R]; N];
+        if self.accumulate {
+            for n in 0..N {
+                for r in 0..R {
+                    let from = (row + r) * self.out_step + lane;
+                    let (out, _) = S::as_simd_f32s(&self.out[n][from..from + width]);
+                    sums[n][r].copy_from_slice(&out[..V]);
+                }
+            }
+        }
+        let taps = self.taps;
+        for &(weight, input) in taps.starts {
+            let mut weight = weight as usize + row * taps.row_step;
+            let mut input = input as usize + lane;
+            for _ in 0..taps.len {
+                for n in 0..N {
+                    let (x, _) = S::as_simd_f32s(&self.inputs[n][input..input + width]);
+                    let w: [S::f32s; R] = std::array::from_fn(|r| {
+                        simd.splat_f32s(self.weights[n][weight + r * taps.row_step])
+                    });
+                    for v in 0..V {
+                        for r in 0..R {
+                            sums[n][r][v] = simd.mul_add_e_f32s(w[r], x[v], sums[n][r][v]);
+                        }
+                    }
+                }
+                weight += taps.weight_step;
+                input += taps.input_step;
+            }
+        }
+        for n in 0..N {
+            for r in 0..R {
+                let from = (row + r) * self.out_step + lane;
+                let (out, _) = S::as_mut_simd_f32s(&mut self.out[n][from..from + width]);
+                out[..V].copy_from_slice(&sums[n][r]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn strip<S: Simd, const V: usize>(&mut self, simd: S, lane: usize) {
+        let mut row = 0;
+        while row < self.rows {
+            match self.rows - row {
+                1 => self.tile::<S, 1, V>(simd, row, lane),
+                2 => self.tile::<S, 2, V>(simd, row, lane),
+                _ => self.tile::<S, TILE_ROWS, V>(simd, row, lane),
+            }
+            row += TILE_ROWS;
+        }
+    }
+}
+
+impl<const N: usize> WithSimd for Product<'_, '_, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        // 32 registers with AVX-512, 16 elsewhere
+        let most = if S::F32_LANES == super::LANES { 4 } else { 2 };
+        let mut lane = 0;
+        while lane < self.lanes {
+            let vectors = ((self.lanes - lane) / S::F32_LANES).min(most);
+            match vectors {
+                1 => self.strip::<S, 1>(simd, lane),
+                2 => self.strip::<S, 2>(simd, lane),
+                3 => self.strip::<S, 3>(simd, lane),
+                _ => self.strip::<S, 4>(simd, lane),
+            }
+            lane += vectors * S::F32_LANES;
+        }
+    }
+}
+
+/// Taps in one tile of [`Dots`].
+const TILE_TAPS: usize = 4;
+/// Rows in one tile of [`Dots`].
+const TILE_DOT_ROWS: usize = 5;
+
+/// `out[tap, row] = sum over positions and samples of input[position, tap] * g[row, position]`.
+pub(crate) struct Dots<'a, 'b> {
+    pub(crate) input: &'a [f32],
+    /// `[positions, taps]`: where the input row of a tap starts.
+    pub(crate) offsets: &'a [u32],
+    pub(crate) taps: usize,
+    /// `[rows, positions, lanes]`.
+    pub(crate) g: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) positions: usize,
+    pub(crate) lanes: usize,
+    /// `[taps, rows]`.
+    pub(crate) out: &'b mut [f32],
+}
+
+impl Dots<'_, '_> {
+    /// Computes the sums; `lanes` is a multiple of [`super::LANES`].
+    pub(crate) fn run(self) {
+        debug_assert!(self.lanes.is_multiple_of(super::LANES));
+        pulp::Arch::new().dispatch(self);
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const T: usize, const R: usize>(&mut self, simd: S, tap: usize, row: usize) {
+        let mut sums = [[simd.splat_f32s(0.0); R]; T];
+        let vectors = self.lanes / S::F32_LANES;
+        for position in 0..self.positions {
+            let offsets = &self.offsets[position * self.taps + tap..][..T];
+            let x: [&[S::f32s]; T] = std::array::from_fn(|t| {
+                let from = offsets[t] as usize;
+                &S::as_simd_f32s(&self.input[from..from + self.lanes]).0[..vectors]
+            });
+            let g: [&[S::f32s]; R] = std::array::from_fn(|r| {
+                let from = ((row + r) * self.positions + position) * self.lanes;
+                &S::as_simd_f32s(&self.g[from..from + self.lanes]).0[..vectors]
+            });
+            for v in 0..vectors {
+                let g: [S::f32s; R] = std::array::from_fn(|r| g[r][v]);
+                for t in 0..T {
+                    for r in 0..R {
+                        sums[t][r] = simd.mul_add_e_f32s(x[t][v], g[r], sums[t][r]);
+                    }
+                }
+            }
+        }
+        for (t, sums) in sums.iter().enumerate() {
+            for (r, &sum) in sums.iter().enumerate() {
+                self.out[(tap + t) * self.rows + row + r] = simd.reduce_sum_f32s(sum);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn strip<S: Simd, const T: usize>(&mut self, simd: S, tap: usize) {
+        let mut row = 0;
+        while row < self.rows {
+            match self.rows - row {
+                1 => self.tile::<S, T, 1>(simd, tap, row),
+                2 => self.tile::<S, T, 2>(simd, tap, row),
+                3 => self.tile::<S, T, 3>(simd, tap, row),
+                4 => self.tile::<S, T, 4>(simd, tap, row),
+                _ => self.tile::<S, T, TILE_DOT_ROWS>(simd, tap, row),
+            }
+            row += TILE_DOT_ROWS;
+        }
+    }
+}
+
+impl WithSimd for Dots<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut tap = 0;
+        while tap < self.taps {
+            if self.taps - tap >= TILE_TAPS {
+                self.strip::<S, TILE_TAPS>(simd, tap);
+                tap += TILE_TAPS;
+            } else {
+                self.strip::<S, 1>(simd, tap);
+                tap += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::test_values;
+
+    #[test]
+    fn products_agree_with_plain_sums() {
+        for (rows, len, lanes) in [(1, 3, 16), (2, 5, 48), (3, 4, 112), (7, 6, 80)] {
+            let (row_step, weight_step, input_step, out_step) = (1, rows + 1, lanes + 16, lanes * 2);
+            let starts = [(0_u32, 16_u32), (2, 0), (1, 32)];
+            let weight_len = 4 + len * weight_step + rows;
+            let weights = [test_values(1, weight_len), test_values(2, weight_len)];
+            let input_len = 64 + len * input_step + lanes;
+            let inputs = [test_values(3, input_len), test_values(4, input_len)];
+            let taps = Taps { starts: &starts, len, input_step, weight_step, row_step };
+            for accumulate in [false, true] {
+                let mut out = [test_values(5, rows * out_step), test_values(6, rows * out_step)];
+                let before = out.clone();
+                let [first, second] = &mut out;
+                let product = Product {
+                    weights: [&weights[0], &weights[1]],
+                    inputs: [&inputs[0], &inputs[1]],
+                    taps: &taps,
+                    rows,
+                    lanes,
+                    out: [first, second],
+                    out_step,
+                    accumulate,
+                };
+                product.run();
+                for n in 0..2 {
+                    for row in 0..rows {
+                        for lane in 0..lanes {
+                            let mut sum = if accumulate { before[n][row * out_step + lane] } else { 0.0 };
+                            for (weight, input) in starts {
+                                for tap in 0..len {
+                                    let w = weights[n][weight as usize + tap * weight_step + row];
+                                    sum += w * inputs[n][input as usize + tap * input_step + lane];
+                                }
+                            }
+                            let found = out[n][row * out_step + lane];
+                            assert!((found - sum).abs() < 1e-4, "{rows} {len} {lanes}: {found} {sum}");
+                        }
+                        assert_eq!(out[n][row * out_step + lanes..][..lanes], before[n][row * out_step + lanes..][..lanes]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn dots_agree_with_plain_sums() {
+        for (rows, taps, positions, lanes) in [(1, 1, 1, 16), (6, 5, 3, 112), (7, 9, 4, 32), (4, 2, 5, 48)] {
+            let input = test_values(1, 40 * lanes);
+            let g = test_values(2, rows * positions * lanes);
+            let offsets: Vec<u32> =
+                (0..positions * taps).map(|i| u32::try_from((i * 7) % 40 * lanes).unwrap()).collect();
+            let mut out = vec![0.0; taps * rows];
+            Dots { input: &input, offsets: &offsets, taps, g: &g, rows, positions, lanes, out: &mut out }.run();
+            for tap in 0..taps {
+                for row in 0..rows {
+                    let mut sum = 0.0;
+                    for position in 0..positions {
+                        let x = &input[offsets[position * taps + tap] as usize..][..lanes];
+                        let g = &g[(row * positions + position) * lanes..][..lanes];
+                        sum += x.iter().zip(g).map(|(x, g)| x * g).sum::<f32>();
+                    }
+                    let found = out[tap * rows + row];
+                    assert!((found - sum).abs() < 1e-4, "{rows} {taps}: {found} {sum}");
+                }
+            }
+        }
+    }
+}
