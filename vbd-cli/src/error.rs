@@ -1,6 +1,7 @@
 //! Errors as the user sees them: `error: what: why`, then `hint: what to do`, and an exit code.
 
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 
 use crate::render::{ClosedPipe, Output, Paint, say};
@@ -134,6 +135,10 @@ fn core_hint(error: &vbd_core::Error) -> Option<String> {
         Error::Data { .. } => {
             Some("choose the network with --model, the data with --data".to_owned())
         }
+        Error::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+            (!folder.exists()).then(|| format!("there is no folder {}", folder.display()))
+        }
         Error::Checkpoint { .. } => {
             Some("the run's checkpoints/ folder has the one before it".to_owned())
         }
@@ -151,10 +156,7 @@ fn models_hint(error: &vbd_models::Error) -> Option<String> {
             Some("`vbd models` lists them; a file of your own needs its path".to_owned())
         }
         Error::Unknown { .. } => Some("`vbd data` lists them".to_owned()),
-        Error::DataNotFound { name, .. } => Some(format!(
-            "say where: --data-dir DIR or VBD_DATA_DIR=DIR, with the four IDX files in DIR/{name}; \
-             or train without files: --data digits"
-        )),
+        Error::DataNotFound { .. } => Some("--data digits needs no files".to_owned()),
         Error::NoIdxFiles { .. } => Some("the four IDX files have MNIST's names".to_owned()),
         _ => None,
     }

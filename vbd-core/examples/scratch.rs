@@ -18,7 +18,7 @@ fn main() {
     let p = Parameters::init(&spec, &recipe).unwrap();
     let obj = Objective { n_train: 60000, ..Objective::of(&recipe, 1000) };
     let n = Normalizer::measure(&spec, &samples);
-    let mut e = CpuStep::new(&spec, obj, n, &p, (100, threads)).unwrap();
+    let mut e = CpuStep::new(&spec, obj, n, &p, vbd_core::step::CpuConfig { batch_size: 100, threads, compaction: true }).unwrap();
     let idx: Vec<u32> = (0..1000).collect();
     let mut times = vec![];
     for s in 0..400u32 {

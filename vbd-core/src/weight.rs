@@ -29,6 +29,31 @@ impl Parameter {
         [&self.value, &self.m, &self.v]
     }
 
+    /// The values at `range`, with their moments.
+    pub(crate) fn slices_mut(&mut self, range: std::ops::Range<usize>) -> [&mut [f32]; 3] {
+        let Self { value, m, v } = self;
+        [&mut value[range.clone()], &mut m[range.clone()], &mut v[range]]
+    }
+
+    /// The values at `places`, with their moments; `absent` where a place is not in the parameter.
+    pub(crate) fn gather(&self, places: &[u32], absent: f32) -> Self {
+        let gather = |values: &[f32], absent: f32| {
+            places.iter().map(|&place| values.get(place as usize).copied().unwrap_or(absent)).collect()
+        };
+        self.map(absent, gather)
+    }
+
+    /// Puts the values back that [`Parameter::gather`] took from `places`.
+    pub(crate) fn scatter(&mut self, places: &[u32], from: &Self) {
+        for (to, from) in arrays_mut(self).into_iter().zip(from.arrays()) {
+            for (&place, &value) in places.iter().zip(from) {
+                if let Some(to) = to.get_mut(place as usize) {
+                    *to = value;
+                }
+            }
+        }
+    }
+
     /// Sets one entry to a value, and drops its moments.
     pub(crate) fn clear(&mut self, index: usize, value: f32) {
         (self.value[index], self.m[index], self.v[index]) = (value, 0.0, 0.0);

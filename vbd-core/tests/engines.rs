@@ -7,7 +7,7 @@ use support::{dataset, mlp, recipe, uniform};
 use vbd_core::data::Dataset;
 use vbd_core::recipe::Recipe;
 use vbd_core::spec::{NetSpec, Normalizer};
-use vbd_core::step::{At, Batch, CandleStep, CpuStep, Objective, Step};
+use vbd_core::step::{At, Batch, CandleStep, CpuConfig, CpuStep, Objective, Step};
 use vbd_core::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
 
 const BATCH: usize = 23;
@@ -28,7 +28,8 @@ fn pair(spec: &NetSpec, recipe: &Recipe, parameters: &Parameters, threads: usize
     let objective = Objective::of(recipe, data.train.len());
     let normalizer = Normalizer::measure(spec, &data.train);
     let candle = CandleStep::new(spec, objective, &normalizer, parameters, &Device::Cpu).unwrap();
-    let cpu = CpuStep::new(spec, objective, normalizer, parameters, (BATCH, threads)).unwrap();
+    let config = CpuConfig { batch_size: BATCH, threads, compaction: true };
+    let cpu = CpuStep::new(spec, objective, normalizer, parameters, config).unwrap();
     Pair { cpu, candle, data }
 }
 

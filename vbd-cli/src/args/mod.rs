@@ -13,7 +13,7 @@ pub(crate) use self::using::{EvalArgs, InspectArgs, PredictArgs, PruneArgs, Spli
 
 /// Train, prune and run sparse networks by variational Bayesian dropout.
 #[derive(Debug, Parser)]
-#[command(name = "vbd", version, after_help = EXAMPLES)]
+#[command(name = "vbd", bin_name = "vbd", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -29,6 +29,7 @@ Examples:
 
 /// Flags of every verb.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub(crate) struct Global {
     /// Write results as JSON: one object, or one a line
     #[arg(long, global = true)]

@@ -1,7 +1,7 @@
 //! Tables for people, fitted to the width, and bars.
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, LineStyle, TableStyle};
 
 use super::Output;
 
@@ -13,6 +13,11 @@ pub(crate) enum Column {
     Bar,
 }
 
+/// A line over the table, under its titles and under its rows.
+const STYLE: TableStyle = UTF8_HORIZONTAL_ONLY
+    .header_separator(LineStyle::none().fill('─').junction('─'))
+    .row_separator(LineStyle::none());
+
 /// A table under way.
 pub(crate) struct Table {
     columns: Vec<Column>,
@@ -23,7 +28,7 @@ impl Table {
     /// A table with these columns.
     pub(crate) fn new(out: &Output, columns: &[(&str, Column)]) -> Self {
         let mut table = comfy_table::Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY).force_no_tty();
+        table.load_style(STYLE).force_no_tty();
         if out.colours() {
             table.enforce_styling();
         }

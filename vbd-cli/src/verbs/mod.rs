@@ -15,7 +15,6 @@ use std::process::ExitCode;
 use vbd_prune::Report;
 
 use self::eval::Evaluated;
-use self::train::Trained;
 use crate::args::Command;
 use crate::error::INTERRUPTED;
 use crate::render::Output;
@@ -36,8 +35,6 @@ pub(crate) enum Finished {
     Shown,
     /// A run was stopped before its last epoch.
     Interrupted,
-    /// A run went to its end.
-    Trained(Box<Trained>),
     /// A file was written or looked at.
     Reported(Box<Report>),
     /// A file was measured.

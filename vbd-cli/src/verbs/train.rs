@@ -1,6 +1,7 @@
 //! `vbd train`: a new run, or one that goes on.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -17,13 +18,6 @@ use crate::{device, files, interrupt, recipe};
 
 /// Where runs go unless told otherwise.
 const RUNS: &str = "runs";
-
-/// A run that went to its end.
-#[derive(Debug)]
-pub(crate) struct Trained {
-    /// The last epoch, if one was trained.
-    pub(crate) last: Option<EpochReport>,
-}
 
 pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<Finished> {
     let compute = Compute { device: device::open(&args.device)?, threads: context.threads };
@@ -47,13 +41,17 @@ fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Tr
         None => free_folder(&format!("{}-seed{}", chosen.label, chosen.recipe.train.seed)),
     };
     let start = args.from.as_deref().map(parameters_of).transpose()?;
-    if chosen.recipe.method.kind.prior().is_some() && chosen.recipe.method.kl_weight.ne(&1.0) {
-        let weight = chosen.recipe.method.kl_weight;
-        say(&format!("a KL weight of {weight}, other than 1, makes a tempered posterior"));
+    let method = &chosen.recipe.method;
+    if method.kind.prior().is_some() && (method.kl_weight - 1.0).abs() > f64::EPSILON {
+        say(&format!("a KL weight of {}, other than 1: a tempered posterior", method.kl_weight));
     }
     let data = files::load_data(&chosen.data, &args.dir)?;
     let place = (folder.as_path(), start.as_ref());
-    Ok(Trainer::new(&chosen.net, &chosen.recipe, data, compute, place)?)
+    let mut trainer = Trainer::new(&chosen.net, &chosen.recipe, data, compute, place)?;
+    // A checkpoint before the first step: what is killed, or diverges, in its first epoch leaves
+    // something to go on from.
+    trainer.run(&AtomicBool::new(true), &mut |_| {})?;
+    Ok(trainer)
 }
 
 /// A run that goes on.
@@ -88,7 +86,7 @@ fn train(trainer: &mut Trainer, out: &Output) -> anyhow::Result<Finished> {
         say(&format!("interrupted: `vbd train --resume {}` goes on", folder.display()));
         return Ok(Finished::Interrupted);
     }
-    Ok(Finished::Trained(Box::new(Trained { last })))
+    Ok(Finished::Shown)
 }
 
 #[derive(Serialize)]

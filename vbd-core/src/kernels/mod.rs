@@ -53,6 +53,25 @@ pub(crate) fn sum(values: &[f32]) -> f32 {
     sums.iter().sum()
 }
 
+/// `out[unit][sample] = rows[sample][unit] + shift[unit]`; samples beyond those of `rows` get the
+/// shift alone.
+///
+/// # Shapes
+/// - `out`: `[units, lanes]`; `rows`: `[samples, width]`, `width` at least `units`
+pub(crate) fn transpose(
+    (out, lanes): (&mut [f32], usize),
+    (rows, width): (&[f32], usize),
+    shift: &[f32],
+) {
+    for ((unit, out), &shift) in out.chunks_exact_mut(lanes).enumerate().zip(shift) {
+        let (filled, rest) = out.split_at_mut(rows.len() / width);
+        for (out, &value) in filled.iter_mut().zip(rows[unit..].iter().step_by(width)) {
+            *out = value + shift;
+        }
+        rest.fill(shift);
+    }
+}
+
 /// Values between -1 and 1, for tests.
 #[cfg(test)]
 pub(crate) fn test_values(seed: u64, len: usize) -> Vec<f32> {

@@ -8,29 +8,31 @@ use super::{simd, sum};
 use crate::noise::NoiseKey;
 use crate::posterior::VARIANCE_FLOOR;
 
-/// Turns means into samples, row by row; a row is one unit over the batch.
+/// Turns means into samples, unit by unit; a unit is one value of the output over the batch.
 ///
 /// # Shapes
-/// - `mean`, `var`: `[units, batch]`; on return the outputs, and `spread`
-/// - `bias`: `[units]`; `first_unit` is the layer's number of the first row
+/// - `mean`, `var`: `[rows, positions, lanes]`; on return the outputs, and `spread`
+/// - `bias`: `[rows]`; `first_unit` is the layer's number of the first unit
+/// - `noise`: `[lanes]`, scratch
 pub(crate) fn sample_rows(
     (mean, var): (&mut [f32], &mut [f32]),
     bias: &[f32],
     relu: bool,
     (key, first_unit): (NoiseKey, usize),
-    noise: &mut Vec<f32>,
+    noise: &mut [f32],
 ) {
-    let batch = mean.len() / bias.len();
-    noise.resize(batch, 0.0);
+    let positions = mean.len() / (bias.len() * noise.len());
     simd(
         #[inline(always)]
         || {
-            let rows = mean.chunks_exact_mut(batch).zip(var.chunks_exact_mut(batch));
-            for ((unit, (mean, var)), &bias) in (first_unit..).zip(rows).zip(bias) {
-                let unit = u32::try_from(unit).expect("a layer has at most 2^24 units");
+            let units = mean.chunks_exact_mut(noise.len()).zip(var.chunks_exact_mut(noise.len()));
+            for (index, (mean, var)) in units.enumerate() {
+                let unit = u32::try_from(first_unit + index).expect("a layer has at most 2^24 units");
+                let bias = bias[index / positions];
                 key.fill_normal_inline(unit, noise);
                 for ((mean, var), &eps) in mean.iter_mut().zip(var).zip(&*noise) {
-                    let deviation = (*var + VARIANCE_FLOOR).sqrt();
+                    // Sums in another order than the terms' may leave a zero variance negative.
+                    let deviation = (var.max(0.0) + VARIANCE_FLOOR).sqrt();
                     let y = deviation.mul_add(eps, *mean + bias);
                     *mean = if relu && y <= 0.0 { 0.0 } else { y };
                     *var = 0.5 * eps / deviation;
@@ -40,16 +42,16 @@ pub(crate) fn sample_rows(
     );
 }
 
-/// Adds the bias to the means, and applies ReLU; a row is one unit over the batch.
+/// Adds the bias to the means, and applies ReLU.
 ///
 /// # Shapes
-/// - `mean`: `[units, batch]`; `bias`: `[units]`
+/// - `mean`: `[rows, positions, lanes]`; `bias`: `[rows]`
 pub(crate) fn mean_rows(mean: &mut [f32], bias: &[f32], relu: bool) {
-    let batch = mean.len() / bias.len();
+    let row = mean.len() / bias.len();
     simd(
         #[inline(always)]
         || {
-            for (mean, &bias) in mean.chunks_exact_mut(batch).zip(bias) {
+            for (mean, &bias) in mean.chunks_exact_mut(row).zip(bias) {
                 for y in mean {
                     let sum = *y + bias;
                     *y = if relu && sum <= 0.0 { 0.0 } else { sum };
@@ -62,9 +64,9 @@ pub(crate) fn mean_rows(mean: &mut [f32], bias: &[f32], relu: bool) {
 /// Backward: takes the gradient through ReLU and splits it into those of mean and variance.
 ///
 /// # Shapes
-/// - `g`: `[units, batch]`, the gradient of `y`, on return of the mean
-/// - `spread`: `[units, batch]`, on return the gradient of the variance
-/// - `y`: `[units, batch]`; `bias_gradient`: `[units]`
+/// - `g`: `[rows, positions, lanes]`, the gradient of `y`, on return of the mean
+/// - `spread`: as `g`, on return the gradient of the variance
+/// - `y`: as `g`; `bias_gradient`: `[rows]`
 pub(crate) fn backward_rows(
     g: &mut [f32],
     mut spread: Option<&mut [f32]>,
@@ -72,7 +74,7 @@ pub(crate) fn backward_rows(
     relu: bool,
     bias_gradient: &mut [f32],
 ) {
-    let batch = g.len() / bias_gradient.len();
+    let row = g.len() / bias_gradient.len();
     simd(
         #[inline(always)]
         || {
@@ -82,11 +84,35 @@ pub(crate) fn backward_rows(
                     *g = if y <= 0.0 { 0.0 } else { *g };
                 }
             }
-            for (bias, g) in bias_gradient.iter_mut().zip(g.chunks_exact(batch)) {
+            for (bias, g) in bias_gradient.iter_mut().zip(g.chunks_exact(row)) {
                 *bias = sum(g);
             }
             for (spread, &g) in spread.iter_mut().flat_map(|spread| spread.iter_mut()).zip(&*g) {
                 *spread *= g;
+            }
+        },
+    );
+}
+
+/// ReLU on its own.
+pub(crate) fn relu(y: &mut [f32], x: &[f32]) {
+    simd(
+        #[inline(always)]
+        || {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = if x <= 0.0 { 0.0 } else { x };
+            }
+        },
+    );
+}
+
+/// The gradient through ReLU on its own.
+pub(crate) fn relu_backward(g_x: &mut [f32], g: &[f32], y: &[f32]) {
+    simd(
+        #[inline(always)]
+        || {
+            for ((g_x, &g), &y) in g_x.iter_mut().zip(g).zip(y) {
+                *g_x = if y <= 0.0 { 0.0 } else { g };
             }
         },
     );

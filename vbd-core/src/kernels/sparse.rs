@@ -3,16 +3,18 @@
 
 use pulp::{Simd, WithSimd};
 
-/// One row of a sparse matrix: where the dense rows of its entries start, and its two coefficients
-/// for each, of the first and the second dense operand.
+/// One row of a sparse matrix: the dense row of each entry, and its two coefficients, of the first
+/// and the second dense operand.
 #[derive(Clone, Copy)]
 pub(crate) struct SparseRow<'a> {
-    pub(crate) offsets: &'a [u32],
+    pub(crate) indices: &'a [u32],
+    /// Where it is not empty, an index is looked up here: the taps of a convolution at one position.
+    pub(crate) table: &'a [u32],
     pub(crate) first: &'a [f32],
     pub(crate) second: &'a [f32],
 }
 
-/// `out[n] = sum over entries of coefficient[n] * dense[n][offset..]`: mean and variance of an output,
+/// `out[n] = sum over entries of coefficient[n] * dense[n][row]`: mean and variance of an output,
 /// or the two gradients of a weight's row, in one traversal.
 pub(crate) struct SparseProduct<'a, 'b, const N: usize> {
     pub(crate) row: SparseRow<'a>,
@@ -45,9 +47,11 @@ impl<const N: usize> SparseProduct<'_, '_, N> {
     fn strip<S: Simd, const V: usize>(&mut self, simd: S, lane: usize) {
         let width = V * S::F32_LANES;
         let mut sums = [[simd.splat_f32s(0.0); V]; N];
+        let (lanes, table) = (self.out[0].len(), self.row.table);
         let coefficients = self.row.first.iter().zip(self.row.second);
-        for (&offset, (&first, &second)) in self.row.offsets.iter().zip(coefficients) {
-            let from = offset as usize + lane;
+        for (&index, (&first, &second)) in self.row.indices.iter().zip(coefficients) {
+            let row = if table.is_empty() { index } else { table[index as usize] };
+            let from = row as usize * lanes + lane;
             for n in 0..N {
                 let coefficient = simd.splat_f32s(if n == 0 { first } else { second });
                 let (x, _) = S::as_simd_f32s(&self.dense[n][from..from + width]);
@@ -87,20 +91,19 @@ impl<const N: usize> SparseProduct<'_, '_, N> {
 /// The two gradients of one live weight: sums over positions and samples of `x g` and `x^2 g_variance`.
 ///
 /// # Shapes
-/// - `offsets`: `[positions]`, where the weight's input row starts; `g`, `g_variance`:
-///   `[positions, lanes]`
+/// - `rows`: `[positions]`, the weight's input row; `g`, `g_variance`: `[positions, lanes]`
 #[inline(always)]
 pub(crate) fn weight_gradient<S: Simd>(
     simd: S,
     x: &[f32],
-    offsets: impl Iterator<Item = u32>,
+    rows: impl Iterator<Item = u32>,
     (g, g_variance): (&[f32], &[f32]),
     lanes: usize,
 ) -> (f32, f32) {
     let mut sums = [simd.splat_f32s(0.0); 2];
-    let rows = g.chunks_exact(lanes).zip(g_variance.chunks_exact(lanes));
-    for (offset, (g, g_variance)) in offsets.zip(rows) {
-        let (x, _) = S::as_simd_f32s(&x[offset as usize..offset as usize + lanes]);
+    let gradients = g.chunks_exact(lanes).zip(g_variance.chunks_exact(lanes));
+    for (row, (g, g_variance)) in rows.zip(gradients) {
+        let (x, _) = S::as_simd_f32s(&x[row as usize * lanes..][..lanes]);
         let ((g, _), (g_variance, _)) = (S::as_simd_f32s(g), S::as_simd_f32s(g_variance));
         for ((&x, &g), &g_variance) in x.iter().zip(g).zip(g_variance) {
             sums[0] = simd.mul_add_e_f32s(x, g, sums[0]);
@@ -130,19 +133,23 @@ mod tests {
         for (entries, lanes) in [(0, 16), (1, 112), (9, 128), (5, 240)] {
             let dense = [test_values(1, 20 * lanes), test_values(2, 20 * lanes)];
             let (first, second) = (test_values(3, entries), test_values(4, entries));
-            let offsets: Vec<u32> =
-                (0..entries).map(|e| u32::try_from((e * 7) % 20 * lanes).unwrap()).collect();
+            let rows: Vec<u32> = (0..entries).map(|e| u32::try_from((e * 7) % 20).unwrap()).collect();
+            let table: Vec<u32> = (0..20).map(|i| (i * 3 + 1) % 20).collect();
+            for table in [&[][..], &table] {
             let mut out = [test_values(5, lanes), test_values(6, lanes)];
             let [a, b] = &mut out;
-            let row = SparseRow { offsets: &offsets, first: &first, second: &second };
+            let row = SparseRow { indices: &rows, table, first: &first, second: &second };
             let product = SparseProduct { row, dense: [&dense[0], &dense[1]], out: [a, b] };
             sparse_products(std::iter::once(product));
             for (n, coefficients) in [&first, &second].into_iter().enumerate() {
                 for lane in 0..lanes {
-                    let terms = offsets.iter().zip(coefficients);
-                    let sum: f32 = terms.map(|(&o, c)| c * dense[n][o as usize + lane]).sum();
+                    let looked_up = |row: u32| if table.is_empty() { row } else { table[row as usize] };
+                    let terms = rows.iter().zip(coefficients);
+                    let sum: f32 =
+                        terms.map(|(&r, c)| c * dense[n][looked_up(r) as usize * lanes + lane]).sum();
                     assert!((out[n][lane] - sum).abs() < 1e-4, "{entries} {lanes}");
                 }
+            }
             }
         }
     }

@@ -12,8 +12,10 @@ const TILE_ROWS: usize = 3;
 
 /// Taps that lie `step` apart: `len` of them from each start.
 pub(crate) struct Taps<'a> {
-    /// For each run: where its weights and its inputs start.
+    /// For each run: its first weight (in units of `start_step`), and its first input row (in rows of
+    /// `lanes`).
     pub(crate) starts: &'a [(u32, u32)],
+    pub(crate) start_step: usize,
     /// Taps of a run.
     pub(crate) len: usize,
     /// From one tap's input row to the next one's.
@@ -60,8 +62,8 @@ impl<const N: usize> Product<'_, '_, N> {
         }
         let taps = self.taps;
         for &(weight, input) in taps.starts {
-            let mut weight = weight as usize + row * taps.row_step;
-            let mut input = input as usize + lane;
+            let mut weight = weight as usize * taps.start_step + row * taps.row_step;
+            let mut input = input as usize * self.lanes + lane;
             for _ in 0..taps.len {
                 for n in 0..N {
                     let (x, _) = S::as_simd_f32s(&self.inputs[n][input..input + width]);
@@ -130,8 +132,8 @@ const TILE_DOT_ROWS: usize = 5;
 /// `out[tap, row] = sum over positions and samples of input[position, tap] * g[row, position]`.
 pub(crate) struct Dots<'a, 'b> {
     pub(crate) input: &'a [f32],
-    /// `[positions, taps]`: where the input row of a tap starts.
-    pub(crate) offsets: &'a [u32],
+    /// `[positions, taps]`: the input row of a tap.
+    pub(crate) input_rows: &'a [u32],
     pub(crate) taps: usize,
     /// `[rows, positions, lanes]`.
     pub(crate) g: &'a [f32],
@@ -154,9 +156,9 @@ impl Dots<'_, '_> {
         let mut sums = [[simd.splat_f32s(0.0); R]; T];
         let vectors = self.lanes / S::F32_LANES;
         for position in 0..self.positions {
-            let offsets = &self.offsets[position * self.taps + tap..][..T];
+            let rows = &self.input_rows[position * self.taps + tap..][..T];
             let x: [&[S::f32s]; T] = std::array::from_fn(|t| {
-                let from = offsets[t] as usize;
+                let from = rows[t] as usize * self.lanes;
                 &S::as_simd_f32s(&self.input[from..from + self.lanes]).0[..vectors]
             });
             let g: [&[S::f32s]; R] = std::array::from_fn(|r| {
@@ -222,12 +224,13 @@ mod tests {
     fn products_agree_with_plain_sums() {
         for (rows, len, lanes) in [(1, 3, 16), (2, 5, 48), (3, 4, 112), (7, 6, 80)] {
             let (row_step, weight_step, input_step, out_step) = (1, rows + 1, lanes + 16, lanes * 2);
-            let starts = [(0_u32, 16_u32), (2, 0), (1, 32)];
-            let weight_len = 4 + len * weight_step + rows;
+            let starts = [(0_u32, 1_u32), (2, 0), (1, 2)];
+            let weight_len = 8 + len * weight_step + rows;
             let weights = [test_values(1, weight_len), test_values(2, weight_len)];
-            let input_len = 64 + len * input_step + lanes;
+            let input_len = 3 * lanes + len * input_step + lanes;
             let inputs = [test_values(3, input_len), test_values(4, input_len)];
-            let taps = Taps { starts: &starts, len, input_step, weight_step, row_step };
+            let start_step = 3;
+            let taps = Taps { starts: &starts, start_step, len, input_step, weight_step, row_step };
             for accumulate in [false, true] {
                 let mut out = [test_values(5, rows * out_step), test_values(6, rows * out_step)];
                 let before = out.clone();
@@ -249,8 +252,8 @@ mod tests {
                             let mut sum = if accumulate { before[n][row * out_step + lane] } else { 0.0 };
                             for (weight, input) in starts {
                                 for tap in 0..len {
-                                    let w = weights[n][weight as usize + tap * weight_step + row];
-                                    sum += w * inputs[n][input as usize + tap * input_step + lane];
+                                    let w = weights[n][weight as usize * start_step + tap * weight_step + row];
+                                    sum += w * inputs[n][input as usize * lanes + tap * input_step + lane];
                                 }
                             }
                             let found = out[n][row * out_step + lane];
@@ -268,15 +271,15 @@ mod tests {
         for (rows, taps, positions, lanes) in [(1, 1, 1, 16), (6, 5, 3, 112), (7, 9, 4, 32), (4, 2, 5, 48)] {
             let input = test_values(1, 40 * lanes);
             let g = test_values(2, rows * positions * lanes);
-            let offsets: Vec<u32> =
-                (0..positions * taps).map(|i| u32::try_from((i * 7) % 40 * lanes).unwrap()).collect();
+            let input_rows: Vec<u32> =
+                (0..positions * taps).map(|i| u32::try_from((i * 7) % 40).unwrap()).collect();
             let mut out = vec![0.0; taps * rows];
-            Dots { input: &input, offsets: &offsets, taps, g: &g, rows, positions, lanes, out: &mut out }.run();
+            Dots { input: &input, input_rows: &input_rows, taps, g: &g, rows, positions, lanes, out: &mut out }.run();
             for tap in 0..taps {
                 for row in 0..rows {
                     let mut sum = 0.0;
                     for position in 0..positions {
-                        let x = &input[offsets[position * taps + tap] as usize..][..lanes];
+                        let x = &input[input_rows[position * taps + tap] as usize * lanes..][..lanes];
                         let g = &g[(row * positions + position) * lanes..][..lanes];
                         sum += x.iter().zip(g).map(|(x, g)| x * g).sum::<f32>();
                     }

@@ -4,7 +4,6 @@
 use super::{math, simd};
 use crate::posterior;
 use crate::prior::{K1, K2, K3, Prior};
-use crate::weight::Parameter;
 
 /// Adam's constants (Kingma and Ba 2015), with epsilon outside the bias-corrected root.
 pub(crate) const BETA1: f64 = 0.9;
@@ -43,13 +42,15 @@ impl Adam {
     }
 }
 
+/// Some of a parameter's values, and their moments m and v.
+pub(crate) type Slices<'a> = [&'a mut [f32]; 3];
+
 /// Updates plain values.
-pub(crate) fn update_plain(parameter: &mut Parameter, gradient: &[f32], adam: Adam) {
+pub(crate) fn update_plain([value, m, v]: Slices<'_>, gradient: &[f32], adam: Adam) {
     simd(
         #[inline(always)]
         || {
-            let Parameter { value, m, v } = &mut *parameter;
-            let moments = m.iter_mut().zip(v);
+            let moments = m.iter_mut().zip(&mut *v);
             for ((value, &gradient), moments) in value.iter_mut().zip(gradient).zip(moments) {
                 *value = adam.update(*value, gradient, moments);
             }
@@ -109,7 +110,7 @@ pub(crate) struct DataGradient<'a> {
 ///
 /// `kl_factor` is `kl_scale * kl_weight / N`.
 pub(crate) fn update_variational(
-    (theta, log_sigma2): (&mut Parameter, &mut Parameter),
+    ([theta, theta_m, theta_v], [log_sigma2, log_sigma2_m, log_sigma2_v]): (Slices<'_>, Slices<'_>),
     (mean, variance): (&mut [f32], &mut [f32]),
     data: &DataGradient<'_>,
     (prior, kl_factor): (Prior, f32),
@@ -121,10 +122,10 @@ pub(crate) fn update_variational(
             simd(
                 #[inline(always)]
                 || {
-                    let theta_moments = theta.m.iter_mut().zip(&mut theta.v);
-                    let log_sigma2_moments = log_sigma2.m.iter_mut().zip(&mut log_sigma2.v);
+                    let theta_moments = theta_m.iter_mut().zip(&mut *theta_v);
+                    let log_sigma2_moments = log_sigma2_m.iter_mut().zip(&mut *log_sigma2_v);
                     let moments = theta_moments.zip(log_sigma2_moments);
-                    let values = theta.value.iter_mut().zip(&mut log_sigma2.value);
+                    let values = theta.iter_mut().zip(&mut *log_sigma2);
                     let masked = mean.iter_mut().zip(&mut *variance);
                     let data = data.theta.iter().zip(data.sigma2);
                     for (((values, moments), masked), data) in

@@ -317,7 +317,7 @@ impl Step for CandleStep {
             debug_assert_eq!(logits.dims(), [indices.len(), self.classes]);
             let logits = logits.t()?.flatten_all()?.to_vec1::<f32>()?;
             let labels = &samples.labels()[indices[0] as usize..][..indices.len()];
-            let (nll, errors) = loss::score(&logits, labels);
+            let (nll, errors) = loss::score(&logits, labels, labels.len());
             nll_sum += nll;
             wrong += errors;
         }

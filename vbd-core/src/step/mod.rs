@@ -15,7 +15,7 @@ mod cpu;
 use serde::{Deserialize, Serialize};
 
 pub use candle::CandleStep;
-pub use cpu::CpuStep;
+pub use cpu::{CpuConfig, CpuStep};
 
 use crate::data::Samples;
 use crate::error::Result;

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::noise::{NoiseKey, Stream};
 use crate::recipe::Recipe;
 use crate::spec::{NetSpec, Normalizer};
-use crate::step::{At, Batch, CandleStep, CpuStep, Objective, Step};
+use crate::step::{At, Batch, CandleStep, CpuConfig, CpuStep, Objective, Step};
 use crate::weight::Parameters;
 
 /// Checkpoints of every fifth epoch are kept, unless the caller says otherwise.
@@ -27,11 +27,13 @@ pub struct Compute {
     pub device: Device,
     /// Threads of the CPU engine; 0 for as many as there are cores.
     pub threads: usize,
+    /// Whether dead weights leave the CPU engine's computation where that makes it faster.
+    pub compaction: bool,
 }
 
 impl Default for Compute {
     fn default() -> Self {
-        Self { device: Device::Cpu, threads: 0 }
+        Self { device: Device::Cpu, threads: 0, compaction: true }
     }
 }
 
@@ -373,8 +375,12 @@ fn build_engine(checkpoint: &Checkpoint, compute: &Compute) -> Result<Box<dyn St
     let Checkpoint { spec, recipe, normalizer, parameters, .. } = checkpoint;
     let objective = Objective::of(recipe, checkpoint.data.n_train);
     if compute.device.is_cpu() {
-        let size = (recipe.train.batch_size, compute.threads);
-        return Ok(Box::new(CpuStep::new(spec, objective, normalizer.clone(), parameters, size)?));
+        let config = CpuConfig {
+            batch_size: recipe.train.batch_size,
+            threads: compute.threads,
+            compaction: compute.compaction,
+        };
+        return Ok(Box::new(CpuStep::new(spec, objective, normalizer.clone(), parameters, config)?));
     }
     Ok(Box::new(CandleStep::new(spec, objective, normalizer, parameters, &compute.device)?))
 }

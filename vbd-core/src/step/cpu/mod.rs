@@ -2,75 +2,98 @@
 //! own thread pool and every buffer kept between steps.
 
 mod block;
-mod linear;
+mod entries;
+mod form;
+mod geometry;
+mod layer;
+mod pixel_batch;
 
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use self::block::Update;
-use self::linear::Linear;
+use self::entries::Update;
+use self::form::Inputs;
+use self::geometry::Geometry;
+use self::layer::{Layer, Pool, Weighted};
+use self::pixel_batch::PixelBatch;
 use super::{At, Batch, Evaluation, Objective, Step};
 use crate::data::Samples;
 use crate::error::{Error, Result};
-use crate::kernels::loss;
+use crate::kernels::pool::Window;
 use crate::kernels::update::{Adam, Masking};
+use crate::kernels::{LANES, loss};
 use crate::noise::{NoiseKey, Stream};
-use crate::spec::{LayerSpec, NetSpec, Normalizer};
+use crate::spec::{LayerSpec, NetSpec, Normalizer, Shape};
 use crate::weight::Parameters;
 
 /// Input features that one thread gathers at a time.
 const GATHER_CHUNK: usize = 64;
+
+/// How the CPU engine works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuConfig {
+    /// Samples of the largest batch.
+    pub batch_size: usize,
+    /// Threads; 0 for as many as there are cores.
+    pub threads: usize,
+    /// Whether dead weights leave the computation where that makes it faster.
+    pub compaction: bool,
+}
 
 /// A network that trains on the CPU.
 pub struct CpuStep {
     pool: Arc<ThreadPool>,
     objective: Objective,
     normalizer: Normalizer,
-    layers: Vec<Linear>,
+    layers: Vec<Layer>,
     /// Whether the weights are masked as a step with `kl_scale > 0` wants them; `None` if unknown.
     masked: Option<bool>,
-    /// `values[i]` goes into layer `i`; the last are the logits. `[features, batch]`.
+    pixels: PixelBatch,
+    /// `units[i]` values of a sample go into layer `i`; the last are the logits.
+    units: Vec<usize>,
+    /// `[units, lanes]` each, and a row of zeros for taps outside an image.
     values: Vec<Vec<f32>>,
     /// Gradients of `values`, in turns.
     gradients: [Vec<f32>; 2],
     labels: Vec<u8>,
-    batch_size: usize,
+    config: CpuConfig,
 }
 
 impl CpuStep {
-    /// Builds the engine for batches of up to `batch_size` samples, on `threads` threads.
+    /// Builds the engine.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the network has another layer than linear, ReLU and flatten;
     /// [`Error::Shape`] if the parameters are not the network's; [`Error::Threads`].
     pub fn new(
         spec: &NetSpec,
         objective: Objective,
         normalizer: Normalizer,
         parameters: &Parameters,
-        (batch_size, threads): (usize, usize),
+        config: CpuConfig,
     ) -> Result<Self> {
+        let threads = config.threads;
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("vbd-{index}"))
             .build()
             .map_err(|source| Error::Threads { threads, source })?;
-        let layers = compile(spec)?;
-        let mut values = vec![vec![0.0; spec.input_len() * batch_size]];
-        values.extend(layers.iter().map(|layer| vec![0.0; layer.outputs() * batch_size]));
-        let widest = layers.iter().map(Linear::outputs).max().unwrap_or(0);
+        let (layers, units) = compile(spec, config.compaction)?;
+        let lanes = config.batch_size.next_multiple_of(LANES);
+        let widest = units.iter().copied().max().unwrap_or(0) * lanes;
         let mut engine = Self {
             pool: Arc::new(pool),
             objective,
+            pixels: PixelBatch::new(&normalizer),
             normalizer,
             layers,
             masked: None,
-            values,
-            gradients: [vec![0.0; widest * batch_size], vec![0.0; widest * batch_size]],
-            labels: vec![0; batch_size],
-            batch_size,
+            values: units.iter().map(|units| vec![0.0; (units + 1) * lanes]).collect(),
+            units,
+            gradients: [vec![0.0; widest], vec![0.0; widest]],
+            labels: Vec::new(),
+            config,
         };
         engine.load(parameters)?;
         Ok(engine)
@@ -82,56 +105,74 @@ impl CpuStep {
         pool.install(|| f(self))
     }
 
-    fn masking(&self, active: bool) -> Masking {
-        Masking { log_alpha_threshold: self.objective.log_alpha_threshold, active }
+    fn weighted_mut(&mut self) -> impl Iterator<Item = &mut Weighted> {
+        self.layers.iter_mut().filter_map(Layer::weighted_mut)
     }
 
     fn ensure_masked(&mut self, active: bool) {
         if self.masked != Some(active) {
-            let masking = self.masking(active);
-            self.layers.iter_mut().for_each(|layer| layer.mask(masking));
+            let threshold = self.objective.log_alpha_threshold;
+            let masking = Masking { log_alpha_threshold: threshold, active };
+            for layer in self.layers.iter_mut().filter_map(Layer::weighted_mut) {
+                layer.mask(masking, &self.pixels);
+            }
             self.masked = Some(active);
         }
     }
 
-    /// Writes the inputs of a batch, feature-major, and its labels.
-    fn gather(&mut self, samples: &Samples, indices: &[u32]) {
-        let batch = indices.len();
+    /// Takes the inputs of a batch and its labels; returns its size in lanes.
+    fn gather(&mut self, samples: &Samples, indices: &[u32]) -> usize {
+        let lanes = indices.len().next_multiple_of(LANES);
+        self.labels.clear();
+        self.labels.extend(indices.iter().map(|&index| samples.labels()[index as usize]));
+        if self.layers[0].weighted().is_some_and(Weighted::reads_pixels) {
+            self.pixels.fill(samples, indices);
+            return lanes;
+        }
         let Normalizer { scale, mean, std } = &self.normalizer;
-        let out = &mut self.values[0][..mean.len() * batch];
-        out.par_chunks_mut(GATHER_CHUNK * batch).enumerate().for_each(|(chunk, out)| {
+        let (out, zeros) = self.values[0].split_at_mut(mean.len() * lanes);
+        zeros[..lanes].fill(0.0);
+        out.par_chunks_mut(GATHER_CHUNK * lanes).enumerate().for_each(|(chunk, out)| {
             let first = chunk * GATHER_CHUNK;
-            let features = out.len() / batch;
+            let features = out.len() / lanes;
             let (mean, std) = (&mean[first..][..features], &std[first..][..features]);
+            out.chunks_exact_mut(lanes).for_each(|row| row[indices.len()..].fill(0.0));
             for (sample, &index) in indices.iter().enumerate() {
                 let pixels = &samples.image(index as usize)[first..][..features];
                 for (feature, &pixel) in pixels.iter().enumerate() {
                     let x = (f32::from(pixel) * scale - mean[feature]) / std[feature];
-                    out[feature * batch + sample] = x;
+                    out[feature * lanes + sample] = x;
                 }
             }
         });
-        for (label, &index) in self.labels.iter_mut().zip(indices) {
-            *label = samples.labels()[index as usize];
+        lanes
+    }
+
+    /// The outputs of every layer, with noise if `at` is given.
+    fn forward(&mut self, lanes: usize, at: Option<&At>) {
+        let mut weights = 0;
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            let (before, after) = self.values.split_at_mut(index + 1);
+            let x = &before[index][..(self.units[index] + 1) * lanes];
+            let (y, zeros) = after[0].split_at_mut(self.units[index + 1] * lanes);
+            let key = at.map(|at| NoiseKey { seed: at.seed, step: at.step, stream: stream(weights) });
+            weights += usize::from(layer.weighted().is_some());
+            layer.forward(Inputs { x, x_square: &[], pixels: &self.pixels, lanes }, y, key);
+            zeros[..lanes].fill(0.0);
         }
     }
 
     fn step_in_pool(&mut self, batch: Batch<'_>, at: &At) -> f64 {
         let active = at.kl_scale > 0.0;
         self.ensure_masked(active);
-        self.gather(batch.samples, batch.indices);
-        let size = batch.indices.len();
-        for (index, layer) in self.layers.iter_mut().enumerate() {
-            let (before, after) = self.values.split_at_mut(index + 1);
-            let key = NoiseKey { seed: at.seed, step: at.step, stream: stream(index) };
-            layer.forward_sample(&before[index], &mut after[0], size, key);
-        }
-        let last = self.layers.len() - 1;
-        let classes = self.layers[last].outputs();
+        let lanes = self.gather(batch.samples, batch.indices);
+        self.forward(lanes, Some(at));
+        let last = self.layers.len();
         let [g, g_next] = &mut self.gradients;
         let (mut g, mut g_next) = (g, g_next);
-        g[..classes * size].copy_from_slice(&self.values[last + 1][..classes * size]);
-        let nll_sum = loss::cross_entropy(&mut g[..classes * size], &self.labels[..size]);
+        let logits = self.units[last] * lanes;
+        g[..logits].copy_from_slice(&self.values[last][..logits]);
+        let nll_sum = loss::cross_entropy(&mut g[..logits], &self.labels, lanes);
         #[expect(clippy::cast_possible_truncation, reason = "computed in f64, used in f32")]
         let update = Update {
             prior: self.objective.prior,
@@ -140,8 +181,11 @@ impl CpuStep {
             masking: Masking { log_alpha_threshold: self.objective.log_alpha_threshold, active },
         };
         for (index, layer) in self.layers.iter_mut().enumerate().rev() {
-            let input = (&self.values[index][..], (index > 0).then_some(&mut g_next[..]));
-            layer.backward(input, (&self.values[index + 1], g), size, update);
+            let x = &self.values[index][..(self.units[index] + 1) * lanes];
+            let inputs = Inputs { x, x_square: &[], pixels: &self.pixels, lanes };
+            let g_x = (index > 0).then(|| &mut g_next[..self.units[index] * lanes]);
+            let out = self.units[index + 1] * lanes;
+            layer.backward((inputs, g_x), (&self.values[index + 1][..out], &mut g[..out]), update);
             std::mem::swap(&mut g, &mut g_next);
         }
         nll_sum
@@ -152,16 +196,12 @@ impl CpuStep {
         let (mut nll_sum, mut wrong) = (0.0, 0);
         let count = u32::try_from(samples.len()).expect("samples are counted in 32 bits");
         let indices: Vec<u32> = (0..count).collect();
-        for indices in indices.chunks(self.batch_size) {
-            self.gather(samples, indices);
-            let size = indices.len();
-            for (index, layer) in self.layers.iter().enumerate() {
-                let (before, after) = self.values.split_at_mut(index + 1);
-                layer.forward_mean(&before[index], &mut after[0], size);
-            }
-            let logits = self.values.last().expect("a network has at least one layer");
-            let classes = logits.len() / self.batch_size;
-            let (nll, errors) = loss::score(&logits[..classes * size], &self.labels[..size]);
+        for indices in indices.chunks(self.config.batch_size) {
+            let lanes = self.gather(samples, indices);
+            self.forward(lanes, None);
+            let last = self.layers.len();
+            let logits = &self.values[last][..self.units[last] * lanes];
+            let (nll, errors) = loss::score(logits, &self.labels, lanes);
             nll_sum += nll;
             wrong += errors;
         }
@@ -175,36 +215,39 @@ pub(super) fn stream(index: usize) -> Stream {
     Stream::Layer(u16::try_from(index).unwrap_or(u16::MAX))
 }
 
-/// The layers with parameters, each with the ReLU behind it.
-fn compile(spec: &NetSpec) -> Result<Vec<Linear>> {
-    let unsupported = |layer: &str, kind| Error::Unsupported {
-        layer: layer.to_owned(),
-        kind,
-        engine: "the CPU engine",
-    };
-    let mut weights = spec.weights()?.into_iter();
-    let mut layers = Vec::new();
-    let mut specs = spec.layers.iter().peekable();
-    while let Some(layer) = specs.next() {
-        match layer {
-            LayerSpec::Flatten => {}
-            LayerSpec::Linear { .. } => {
-                let weight = weights.next().expect("every linear layer has a weight");
-                let relu = specs.next_if(|next| matches!(next, LayerSpec::Relu)).is_some();
-                layers.push(Linear::new(&weight, relu));
+/// The layers that compute, each weight with the ReLU behind it, and the values between them.
+fn compile(spec: &NetSpec, compaction: bool) -> Result<(Vec<Layer>, Vec<usize>)> {
+    let shapes = spec.shapes()?;
+    let mut weights = spec.weights()?.into_iter().zip(Geometry::of(spec)?);
+    let (mut layers, mut units) = (Vec::new(), vec![spec.input_len()]);
+    let mut specs = spec.layers.iter().zip(shapes.windows(2)).peekable();
+    while let Some((layer, io)) = specs.next() {
+        layers.push(match layer {
+            LayerSpec::Flatten => continue,
+            LayerSpec::Linear { .. } | LayerSpec::Conv2d { .. } => {
+                let (weight, geometry) = weights.next().expect("every such layer has a weight");
+                let relu = specs.next_if(|(next, _)| matches!(next, LayerSpec::Relu)).is_some();
+                let reads_pixels = layers.is_empty() && matches!(layer, LayerSpec::Linear { .. });
+                let flags = (relu, reads_pixels, compaction);
+                Layer::Weighted(Weighted::new((&weight.layer, &weight.shape), geometry, flags))
             }
-            LayerSpec::Relu => return Err(unsupported("relu", "ReLU without a linear layer before")),
-            LayerSpec::Conv2d { name, .. } => return Err(unsupported(name, "conv2d")),
-            LayerSpec::MaxPool2d { .. } => return Err(unsupported("max_pool2d", "max_pool2d")),
-        }
+            LayerSpec::MaxPool2d { kernel } => {
+                let Shape::Image { height, width, .. } = io[0] else {
+                    unreachable!("shape inference lets only images into a pool");
+                };
+                Layer::Pool(Pool::new(Window { kernel: *kernel, height, width }))
+            }
+            LayerSpec::Relu => Layer::Relu,
+        });
+        units.push(io[1].len());
     }
-    Ok(layers)
+    Ok((layers, units))
 }
 
 impl Step for CpuStep {
     fn step(&mut self, batch: Batch<'_>, at: &At) -> Result<f64> {
-        if batch.indices.len() > self.batch_size {
-            let (found, expected) = (vec![batch.indices.len()], vec![self.batch_size]);
+        if batch.indices.len() > self.config.batch_size {
+            let (found, expected) = (vec![batch.indices.len()], vec![self.config.batch_size]);
             return Err(Error::Shape { name: "batch".to_owned(), found, expected });
         }
         Ok(self.in_pool(|this| this.step_in_pool(batch, at)))
@@ -212,14 +255,16 @@ impl Step for CpuStep {
 
     fn kill(&mut self) -> Result<()> {
         let threshold = self.objective.log_alpha_threshold;
-        self.in_pool(|this| this.layers.iter_mut().for_each(|layer| layer.kill(threshold)));
-        Ok(())
+        self.masked = None;
+        self.in_pool(|this| this.weighted_mut().try_for_each(|layer| layer.kill(threshold)))
     }
 
     fn kl(&self) -> Result<f64> {
         let Some(prior) = self.objective.prior else { return Ok(0.0) };
-        let blocks: Vec<_> = self.layers.iter().flat_map(Linear::blocks).collect();
-        let kls: Vec<f64> = self.pool.install(|| blocks.par_iter().map(|b| b.kl(prior)).collect());
+        let weighted = self.layers.iter().filter_map(Layer::weighted);
+        let blocks: Vec<_> = weighted.flat_map(Weighted::blocks).collect();
+        let kls: Vec<f64> =
+            self.pool.install(|| blocks.par_iter().map(|block| block.entries.kl(prior)).collect());
         Ok(kls.iter().sum())
     }
 
@@ -228,16 +273,17 @@ impl Step for CpuStep {
     }
 
     fn parameters(&self) -> Result<Parameters> {
-        Ok(Parameters { layers: self.layers.iter().map(Linear::parameters).collect() })
+        let weighted = self.layers.iter().filter_map(Layer::weighted);
+        Ok(Parameters { layers: weighted.map(Weighted::parameters).collect() })
     }
 
     fn load(&mut self, parameters: &Parameters) -> Result<()> {
-        let found = parameters.layers.len();
-        if found != self.layers.len() {
-            let expected = vec![self.layers.len()];
-            return Err(Error::Shape { name: "layers".to_owned(), found: vec![found], expected });
+        let (found, expected) = (parameters.layers.len(), self.weighted_mut().count());
+        if found != expected {
+            let (found, expected) = (vec![found], vec![expected]);
+            return Err(Error::Shape { name: "layers".to_owned(), found, expected });
         }
-        for (layer, parameters) in self.layers.iter_mut().zip(&parameters.layers) {
+        for (layer, parameters) in self.weighted_mut().zip(&parameters.layers) {
             layer.load(parameters)?;
         }
         self.masked = None;

@@ -1,0 +1,124 @@
+//! The fields that scripts rely on.
+
+use super::support::{IMAGES, Lab, has_fields, json_lines};
+
+#[test]
+fn train_has_a_line_an_epoch_and_a_last_one() {
+    let lab = Lab::new();
+    let text = lab.succeed("train small.toml --epochs 3 --out run --json");
+    let lines = json_lines(&text);
+    assert_eq!(lines.len(), 4);
+    for (index, line) in lines[..3].iter().enumerate() {
+        has_fields(
+            line,
+            &[
+                "epoch", "loss", "nll", "kl", "kl_scale", "lr", "test_error", "numel", "nnz",
+                "compression_ratio", "layers", "train_seconds", "seconds", "eta_seconds",
+            ],
+        );
+        assert_eq!(line["epoch"], index + 1);
+        assert_eq!(line["numel"], 64 * 32 + 32 * 16 + 16 * 4);
+        let layers = line["layers"].as_array().unwrap();
+        assert_eq!(layers.len(), 3);
+        for layer in layers {
+            has_fields(layer, &["name", "numel", "nnz", "sparsity"]);
+        }
+    }
+    assert_eq!(lines[3]["run"], "run");
+    assert!(lab.path(lines[3]["checkpoint"].as_str().unwrap()).is_file());
+    assert!(lines[3]["best"].is_null() && lines[3].as_object().unwrap().contains_key("best"));
+    // What is told is what is kept.
+    let kept = std::fs::read_to_string(lab.path("run/metrics.jsonl")).unwrap();
+    assert_eq!(json_lines(&kept), lines[..3]);
+}
+
+#[test]
+fn prune_and_inspect_have_one_report() {
+    let lab = Lab::new();
+    lab.succeed("train small.toml --out run");
+    let pruned = lab.json("prune run -o p.safetensors --layout csr --values f16");
+    assert_eq!(pruned, lab.json("inspect p.safetensors"));
+    has_fields(
+        &pruned,
+        &[
+            "format", "version", "model", "bytes", "dense_bytes", "size_ratio", "numel", "nnz",
+            "sparsity", "compression_ratio", "layers", "provenance",
+        ],
+    );
+    assert_eq!((&pruned["format"], &pruned["values"]), (&"pruned".into(), &"f16".into()));
+    for layer in pruned["layers"].as_array().unwrap() {
+        has_fields(
+            layer,
+            &[
+                "name", "kind", "shape", "numel", "nnz", "sparsity", "layout", "bytes",
+                "live_inputs", "live_outputs",
+            ],
+        );
+        assert_eq!((&layer["kind"], &layer["layout"]), (&"linear".into(), &"csr".into()));
+    }
+    has_fields(&pruned["provenance"], &["seed", "epochs", "data", "test_error"]);
+    let again = lab.json("prune p.safetensors -o q.safetensors --layout delta");
+    assert_eq!((&again["nnz"], &again["values"]), (&pruned["nnz"], &"f16".into()));
+    let cut = lab.json("prune run -o r.safetensors --threshold -1");
+    assert!(cut["nnz"].as_u64() <= pruned["nnz"].as_u64());
+    assert_eq!(lab.json("inspect run")["format"], "checkpoint");
+}
+
+#[test]
+fn eval_and_predict_tell_what_they_measured() {
+    let lab = Lab::new();
+    lab.succeed("train small.toml --epochs 2 --out run");
+    let test = lab.json("eval run");
+    has_fields(&test, &["data", "split", "samples", "wrong", "test_error", "nll"]);
+    assert_eq!((&test["split"], &test["samples"]), (&"test".into(), &IMAGES[1].into()));
+    let train = lab.json("eval run --data idx:data --split train");
+    assert_eq!((&train["split"], &train["samples"]), (&"train".into(), &IMAGES[0].into()));
+    let lines = json_lines(&lab.succeed("predict run --data idx:data --index 0,7 --json"));
+    assert_eq!(lines.len(), 2);
+    for line in lines {
+        has_fields(&line, &["input", "class", "probabilities"]);
+        assert_eq!(line["probabilities"].as_array().unwrap().len(), 4);
+    }
+}
+
+#[test]
+fn lists_have_names_and_summaries() {
+    let lab = Lab::new();
+    for (verb, name) in [("recipes", "lenet-300-100-vbd"), ("models", "lenet-300-100"), ("data", "digits")] {
+        let lines = json_lines(&lab.succeed(&format!("{verb} --json")));
+        lines.iter().for_each(|line| has_fields(line, &["name", "summary"]));
+        assert!(lines.iter().any(|line| line["name"] == name), "{verb}");
+    }
+    has_fields(&lab.json("recipes vbd"), &["name", "summary", "toml"]);
+    // What is printed can be used.
+    lab.write("mine.toml", lab.succeed("recipes vbd"));
+    lab.succeed("train mine.toml --model net.toml --data idx:data --epochs 1");
+}
+
+#[test]
+fn data_are_counted_and_written() {
+    let lab = Lab::new();
+    let data = lab.json("data idx:data --out copy");
+    has_fields(&data, &["name", "train", "test", "classes", "shape", "sha256"]);
+    assert_eq!((&data["train"], &data["classes"]), (&IMAGES[0].into(), &4.into()));
+    assert_eq!(data["shape"], serde_json::json!([1, 8, 8]));
+    let copy = lab.json("data idx:copy");
+    assert_eq!(copy["sha256"], data["sha256"]);
+    assert_eq!(copy["sha256"].as_object().unwrap().len(), 4);
+}
+
+#[test]
+#[ignore = "half a minute, and .ci/run runs the README's own quickstart"]
+fn quickstart_tells_each_step() {
+    let lab = Lab::new();
+    let road = lab.json("quickstart");
+    let steps = road["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 5);
+    for (step, verb) in steps.iter().zip(["train", "prune", "eval", "inspect", "predict"]) {
+        has_fields(step, &["command", "seconds"]);
+        assert!(step["command"].as_str().unwrap().starts_with(&format!("vbd {verb} ")), "{step}");
+    }
+    assert!(road["compression_ratio"].as_f64().unwrap() >= 20.0, "{road}");
+    assert!(road["test_error"].as_f64().unwrap() <= 0.05, "{road}");
+    assert!(lab.path("quickstart/pruned.safetensors").is_file());
+}

@@ -1,0 +1,127 @@
+//! Runs that are killed, interrupted or damaged go on as if they had never stopped.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::support::Lab;
+
+/// Epochs of the runs here; the images are many, and come one by one, so that an epoch takes long
+/// enough to be hit in its middle.
+const EPOCHS: usize = 4;
+const WORDS: &str = "train small.toml --epochs 4 --batch-size 1 --json";
+
+fn lab() -> Lab {
+    let lab = Lab::with_images([4000, 50]);
+    lab.succeed(&format!("{WORDS} --out whole"));
+    assert_eq!(lab.metrics("whole").len(), EPOCHS);
+    lab
+}
+
+/// Starts a run and waits till it is in the middle of the epoch after the first `epochs`.
+fn start(lab: &Lab, epochs: usize) -> Child {
+    let words = WORDS.split_whitespace().chain(["--out", "cut"]);
+    let mut command = lab.command(words);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut seconds = 0.2;
+    let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    for line in lines.take(epochs) {
+        let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        seconds = line["seconds"].as_f64().unwrap();
+    }
+    std::thread::sleep(Duration::from_secs_f64(seconds / 2.0));
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Goes on with the run, which must then be as the one that was never stopped.
+fn resume_and_compare(lab: &Lab) -> String {
+    assert!(lab.metrics("cut").len() < EPOCHS, "the run was over before it was stopped");
+    let resumed = lab.vbd("train --resume cut --json");
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    lab.assert_same_runs("whole", "cut");
+    resumed.stderr
+}
+
+#[test]
+fn a_run_that_is_killed_in_mid_epoch_goes_on_to_the_same_bits() {
+    let lab = lab();
+    let mut child = start(&lab, 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    resume_and_compare(&lab);
+}
+
+#[test]
+fn a_run_that_is_killed_in_its_first_epoch_goes_on_to_the_same_bits() {
+    let lab = lab();
+    let words = WORDS.split_whitespace().chain(["--out", "cut"]);
+    let mut child = lab.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !lab.path("cut/checkpoints/epoch-0000.safetensors").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    lab.write("cut/metrics.jsonl", "{\"epoch\":1,\"lo");
+    let resumed = lab.vbd("train --resume cut --json");
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    lab.assert_same_runs("whole", "cut");
+}
+
+#[test]
+fn ctrl_c_writes_a_checkpoint_says_how_to_go_on_and_is_130() {
+    let lab = lab();
+    for (name, epochs) in [("-INT", 1), ("-TERM", 2)] {
+        let _ = std::fs::remove_dir_all(lab.path("cut"));
+        let child = start(&lab, epochs);
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{name}: {stderr}");
+        assert!(stderr.contains("vbd train --resume cut"), "{stderr}");
+        let checkpoint = lab.last_checkpoint("cut");
+        assert!(checkpoint.to_str().unwrap().contains("-step-"), "{}", checkpoint.display());
+        lab.succeed("inspect cut");
+        resume_and_compare(&lab);
+    }
+}
+
+#[test]
+fn a_damaged_newest_checkpoint_is_told_and_the_one_before_is_used() {
+    let lab = Lab::new();
+    lab.succeed("train small.toml --epochs 6 --out whole");
+    lab.succeed("train small.toml --epochs 6 --out cut");
+    let newest = lab.last_checkpoint("cut");
+    let name = newest.file_name().unwrap().to_str().unwrap().to_owned();
+    let whole = std::fs::read(&newest).unwrap();
+    let mut flipped = whole.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    for damaged in [&whole[..whole.len() - 40], &flipped, b""] {
+        vbd_core::file::write_atomic(&newest, damaged).unwrap();
+        let resumed = lab.vbd("train --resume cut");
+        assert_eq!(resumed.code, Some(0), "{resumed:?}");
+        assert_eq!(resumed.stderr.matches("warning: ").count(), 1, "{}", resumed.stderr);
+        assert!(resumed.stderr.contains(&name), "{}", resumed.stderr);
+        assert!(resumed.stderr.contains("epoch-0005.safetensors: 5 of 6"), "{}", resumed.stderr);
+        lab.assert_same_runs("whole", "cut");
+    }
+}
+
+#[test]
+fn a_run_that_is_over_has_nothing_to_do_and_other_data_are_refused() {
+    let lab = Lab::new();
+    lab.succeed("train small.toml --epochs 2 --out run");
+    let before = lab.metrics("run");
+    let resumed = lab.vbd("train --resume run --json");
+    assert_eq!((resumed.code, resumed.stdout.lines().count()), (Some(0), 1), "{resumed:?}");
+    assert_eq!(lab.metrics("run"), before);
+    let other = Lab::with_images([600, 100]);
+    let words = format!("train --resume run --data idx:{}", other.path("data").display());
+    let refused = lab.vbd(&words);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("checksum"), "{}", refused.stderr);
+}

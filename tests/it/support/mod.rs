@@ -1,0 +1,21 @@
+//! A folder with a small network and data of its own, and the binary to run there.
+
+mod binary;
+mod lab;
+
+pub(crate) use self::binary::{binary, workspace};
+pub(crate) use self::lab::{IMAGES, Lab, Run};
+
+use serde_json::Value;
+
+/// Asserts that a JSON object has these fields.
+pub(crate) fn has_fields(object: &Value, fields: &[&str]) {
+    for field in fields {
+        assert!(object.get(field).is_some(), "no `{field}` in {object}");
+    }
+}
+
+/// Every line of a text as JSON.
+pub(crate) fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}

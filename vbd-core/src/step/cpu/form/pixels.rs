@@ -1,0 +1,241 @@
+//! A dense weight of a first linear layer, over the pixels that are not zero.
+//!
+//! SIMD lanes are outputs: a pixel's row of weights is added to the outputs of each sample that has
+//! it, and a pixel's gradients are sums over the samples that have it. What the mean image takes away
+//! is the same for all samples, and goes into a constant for each output; see [`PixelBatch`].
+
+use super::{Form, Inputs, OutputGradients};
+use crate::kernels::sparse::{SparseProduct, SparseRow, add_scaled, sparse_products};
+use crate::kernels::update::DataGradient;
+use crate::kernels::{LANES, simd, transpose};
+use crate::step::cpu::block::Block;
+use crate::step::cpu::entries::{NOWHERE, Update};
+use crate::step::cpu::geometry::{Geometry, narrow};
+use crate::step::cpu::pixel_batch::{Order, PixelBatch};
+use crate::weight::LayerParameters;
+
+/// Entries of a block: two of them, means and variances, stay in a core's cache.
+const MOST_ENTRIES: usize = 64 * 1024;
+/// Blocks of a weight, at least, so that threads share it evenly.
+const LEAST_BLOCKS: usize = 4;
+/// Pixels whose gradients are made and used at once, while they are in the nearest cache.
+const PIXELS: usize = 16;
+
+/// Entries of a block are `[inputs, width]`: the block's rows, and none to fill the last vector.
+///
+/// A block's scratch holds the constants of the means and of the variances, and the gradients of both
+/// with the samples first.
+pub(super) struct PixelsForm {
+    rows: usize,
+    inputs: usize,
+    block_rows: usize,
+}
+
+impl PixelsForm {
+    pub(super) fn new(geometry: &Geometry) -> Self {
+        let (rows, inputs) = (geometry.rows, geometry.channels);
+        let blocks = (rows * inputs).div_ceil(MOST_ENTRIES).max(LEAST_BLOCKS).min(rows);
+        Self { rows, inputs, block_rows: rows.div_ceil(blocks) }
+    }
+
+    fn width(block: &Block) -> usize {
+        block.rows().next_multiple_of(LANES)
+    }
+}
+
+fn row(order: &Order, index: usize) -> SparseRow<'_> {
+    let range = order.range(index);
+    SparseRow {
+        indices: &order.indices[range.clone()],
+        table: &[],
+        first: &order.value[range.clone()],
+        second: &order.square[range],
+    }
+}
+
+/// Adds a pixel's part to the constants: `-m w` to the means', `m^2 s` to the variances'.
+fn add_constants(block: &mut Block, pixels: std::ops::Range<usize>, shift: &[f32]) {
+    struct Add<'a>(&'a mut Block, std::ops::Range<usize>, &'a [f32]);
+
+    impl pulp::WithSimd for Add<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, simd: S) {
+            let Self(block, pixels, shift) = self;
+            let width = PixelsForm::width(block);
+            let [mean, variance, ..] = &mut block.scratch;
+            let entries = &block.entries;
+            for pixel in pixels {
+                let (m, at) = (shift[pixel], pixel * width..(pixel + 1) * width);
+                if m != 0.0 {
+                    add_scaled(simd, mean, &entries.mean[at.clone()], -m);
+                    if entries.is_variational() {
+                        add_scaled(simd, variance, &entries.variance[at], m * m);
+                    }
+                }
+            }
+        }
+    }
+
+    pulp::Arch::new().dispatch(Add(block, pixels, shift));
+}
+
+fn clear_constants(block: &mut Block) {
+    let width = PixelsForm::width(block);
+    for constants in &mut block.scratch[..2] {
+        constants.clear();
+        constants.resize(width, 0.0);
+    }
+}
+
+impl Form for PixelsForm {
+    fn block_rows(&self) -> usize {
+        self.block_rows
+    }
+
+    fn cut(&self, layer: &LayerParameters) -> Vec<Block> {
+        let first_rows = (0..self.rows).step_by(self.block_rows);
+        let block = |(number, first): (usize, usize)| {
+            let rows = first..self.rows.min(first + self.block_rows);
+            let width = rows.len().next_multiple_of(LANES);
+            let rows_of = |input: usize| {
+                let rows = rows.clone().map(move |row| narrow(row * self.inputs + input));
+                rows.chain(std::iter::repeat(NOWHERE)).take(width)
+            };
+            let places = (0..self.inputs).flat_map(rows_of).collect();
+            Block::new(layer, number, rows.clone(), places)
+        };
+        first_rows.enumerate().map(block).collect()
+    }
+
+    fn masked(&self, block: &mut Block, pixels: &PixelBatch) {
+        clear_constants(block);
+        add_constants(block, 0..self.inputs, &pixels.shift);
+    }
+
+    fn reads_pixels(&self) -> bool {
+        true
+    }
+
+    fn forward(
+        &self,
+        block: &mut Block,
+        inputs: Inputs<'_>,
+        mean: &mut [f32],
+        variance: Option<&mut [f32]>,
+    ) {
+        let (width, samples) = (Self::width(block), inputs.pixels.samples());
+        let Block { entries, scratch: [mean_constants, variance_constants, by_sample @ ..], .. } = block;
+        by_sample.iter_mut().for_each(|scratch| scratch.resize(samples * width, 0.0));
+        let [means, variances] = by_sample;
+        let rows = (0..samples).map(|sample| row(&inputs.pixels.by_sample, sample));
+        let means_out = means.chunks_exact_mut(width);
+        if variance.is_some() {
+            let out = means_out.zip(variances.chunks_exact_mut(width));
+            sparse_products(rows.zip(out).map(|(row, (mean, variance))| SparseProduct {
+                row,
+                dense: [&entries.mean, &entries.variance],
+                out: [mean, variance],
+            }));
+        } else {
+            sparse_products(rows.zip(means_out).map(|(row, mean)| SparseProduct {
+                row,
+                dense: [&entries.mean],
+                out: [mean],
+            }));
+        }
+        // What lies beyond the batch must be finite.
+        let finish = |out: &mut [f32], by_sample: &[f32], constants: &[f32]| {
+            transpose((out, inputs.lanes), (by_sample, width), constants);
+        };
+        finish(mean, means, mean_constants);
+        if let Some(variance) = variance {
+            finish(variance, variances, variance_constants);
+        }
+    }
+
+    fn input_gradient(
+        &self,
+        _blocks: &[Block],
+        _g: OutputGradients<'_>,
+        _g_x: (&mut [f32], &mut [f32]),
+        _lanes: usize,
+    ) {
+        unreachable!("a first layer's input needs no gradient");
+    }
+
+    fn update(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>, update: Update) {
+        let (width, batch) = (Self::width(block), inputs.pixels);
+        let variational = block.entries.is_variational();
+        let samples = batch.samples();
+        let rows = block.rows();
+        for (turned, g) in block.scratch[2..].iter_mut().zip([g.mean, g.variance]) {
+            turned.clear();
+            turned.resize(samples * width, 0.0);
+            for (unit, g) in g.chunks_exact(inputs.lanes).take(rows).enumerate() {
+                for (turned, &g) in turned[unit..].iter_mut().step_by(width).zip(&g[..samples]) {
+                    *turned = g;
+                }
+            }
+        }
+        // The sums over all samples, for what the mean image takes away.
+        let mut sums = [vec![0.0; width], vec![0.0; width]];
+        for (sums, turned) in sums.iter_mut().zip(&block.scratch[2..]) {
+            for row in turned.chunks_exact(width) {
+                sums.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
+            }
+        }
+        clear_constants(block);
+        block.resize_gradients(PIXELS * width);
+        for first in (0..self.inputs).step_by(PIXELS) {
+            let pixels = first..self.inputs.min(first + PIXELS);
+            let len = pixels.len() * width;
+            let Block { entries, theta_gradient, sigma2_gradient, scratch, .. } = &mut *block;
+            let [.., g_mean, g_variance] = &*scratch;
+            let rows = pixels.clone().map(|pixel| row(&batch.by_pixel, pixel));
+            let theta_out = theta_gradient[..len].chunks_exact_mut(width);
+            if variational {
+                let out = theta_out.zip(sigma2_gradient[..len].chunks_exact_mut(width));
+                sparse_products(rows.zip(out).map(|(row, (theta, sigma2))| SparseProduct {
+                    row,
+                    dense: [g_mean, g_variance],
+                    out: [theta, sigma2],
+                }));
+            } else {
+                sparse_products(rows.zip(theta_out).map(|(row, theta)| SparseProduct {
+                    row,
+                    dense: [g_mean],
+                    out: [theta],
+                }));
+            }
+            shift_gradients((theta_gradient, &sums[0]), &batch.shift[pixels.clone()], |m| -m);
+            if variational {
+                shift_gradients((sigma2_gradient, &sums[1]), &batch.shift[pixels.clone()], |m| m * m);
+            }
+            let sigma2 = if variational { &sigma2_gradient[..len] } else { &[] };
+            let data = DataGradient { theta: &theta_gradient[..len], sigma2 };
+            entries.update(first * width..first * width + len, &data, update);
+            add_constants(block, pixels, &batch.shift);
+        }
+    }
+}
+
+/// Adds to each pixel's gradients what the mean image takes away.
+fn shift_gradients(
+    (gradients, sums): (&mut [f32], &[f32]),
+    shift: &[f32],
+    coefficient: impl Fn(f32) -> f32,
+) {
+    simd(
+        #[inline(always)]
+        || {
+            for (gradients, &m) in gradients.chunks_exact_mut(sums.len()).zip(shift) {
+                let coefficient = coefficient(m);
+                for (gradient, &sum) in gradients.iter_mut().zip(sums) {
+                    *gradient = coefficient.mul_add(sum, *gradient);
+                }
+            }
+        },
+    );
+}

@@ -1,0 +1,125 @@
+//! Where the taps of a weight lie: a linear layer is a convolution of one position.
+
+use crate::error::Result;
+use crate::spec::{LayerSpec, NetSpec, Shape, WeightSpec};
+
+/// A weight's input and output, and the taps that connect their positions.
+///
+/// Activations are `[features, lanes]` with feature `(channel, y, x)`. A tap is a kernel position and
+/// an input channel: number `kernel position * channels + channel`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Geometry {
+    /// Rows of the weight: output features, or output channels.
+    pub(super) rows: usize,
+    /// Input features of a linear layer, or input channels.
+    pub(super) channels: usize,
+    /// Kernel positions.
+    pub(super) kernel_area: usize,
+    /// Positions of one input channel.
+    pub(super) input_area: usize,
+    /// Output positions.
+    pub(super) positions: usize,
+    /// `[positions, kernel_area]`: the input position of a kernel position, or [`OUTSIDE`].
+    inside: Vec<u32>,
+}
+
+/// The input position of a kernel position that lies in the padding.
+pub(super) const OUTSIDE: u32 = u32::MAX;
+
+impl Geometry {
+    /// The geometry of each weight of a network, in order.
+    pub(super) fn of(spec: &NetSpec) -> Result<Vec<Self>> {
+        let (shapes, weights) = (spec.shapes()?, spec.weights()?);
+        let layers = spec.layers.iter().zip(shapes.windows(2));
+        let owners = layers.filter(|(layer, _)| layer.name().is_some());
+        Ok(owners.zip(&weights).map(|((layer, io), weight)| Self::new(layer, io, weight)).collect())
+    }
+
+    fn new(layer: &LayerSpec, io: &[Shape], weight: &WeightSpec) -> Self {
+        let (
+            &LayerSpec::Conv2d { kernel, stride, padding, .. },
+            Shape::Image { channels, height, width },
+            Shape::Image { height: out_height, width: out_width, .. },
+        ) = (layer, io[0], io[1])
+        else {
+            return Self {
+                rows: weight.rows(),
+                channels: weight.cols(),
+                kernel_area: 1,
+                input_area: 1,
+                positions: 1,
+                inside: vec![0],
+            };
+        };
+        let mut inside = Vec::with_capacity(out_height * out_width * kernel * kernel);
+        for (y, x) in (0..out_height).flat_map(|y| (0..out_width).map(move |x| (y, x))) {
+            for (dy, dx) in (0..kernel).flat_map(|dy| (0..kernel).map(move |dx| (dy, dx))) {
+                let place = |position: usize, offset: usize, size: usize| {
+                    (position * stride + offset).checked_sub(padding).filter(|&place| place < size)
+                };
+                let place = place(y, dy, height).zip(place(x, dx, width));
+                inside.push(place.map_or(OUTSIDE, |(y, x)| narrow(y * width + x)));
+            }
+        }
+        Self {
+            rows: weight.rows(),
+            channels,
+            kernel_area: kernel * kernel,
+            input_area: height * width,
+            positions: out_height * out_width,
+            inside,
+        }
+    }
+
+    /// Taps of a row.
+    pub(super) fn taps(&self) -> usize {
+        self.kernel_area * self.channels
+    }
+
+    /// Input features.
+    pub(super) fn inputs(&self) -> usize {
+        self.channels * self.input_area
+    }
+
+    /// Output features.
+    pub(super) fn outputs(&self) -> usize {
+        self.rows * self.positions
+    }
+
+    /// The input position of each kernel position at an output position.
+    pub(super) fn inside(&self, position: usize) -> &[u32] {
+        &self.inside[position * self.kernel_area..][..self.kernel_area]
+    }
+
+    /// `[positions, taps]`: the input row of each tap; outside, the row of zeros behind the input.
+    pub(super) fn input_rows(&self) -> Vec<u32> {
+        let mut rows = Vec::with_capacity(self.positions * self.taps());
+        for position in 0..self.positions {
+            for &place in self.inside(position) {
+                rows.extend((0..self.channels).map(|channel| match place {
+                    OUTSIDE => narrow(self.inputs()),
+                    place => narrow(channel * self.input_area) + place,
+                }));
+            }
+        }
+        rows
+    }
+
+    /// The flat row-major place of a row's tap in the weight.
+    pub(super) fn place(&self, row: usize, tap: usize) -> u32 {
+        let (kernel_position, channel) = (tap / self.channels, tap % self.channels);
+        narrow((row * self.channels + channel) * self.kernel_area + kernel_position)
+    }
+
+    /// The row and the tap at a flat row-major place of the weight.
+    pub(super) fn row_and_tap(&self, place: u32) -> (usize, usize) {
+        let (place, row_len) = (place as usize, self.taps());
+        let (row, rest) = (place / row_len, place % row_len);
+        (row, rest % self.kernel_area * self.channels + rest / self.kernel_area)
+    }
+}
+
+/// A place inside a weight or an activation as 32 bits.
+pub(super) fn narrow(place: usize) -> u32 {
+    u32::try_from(place).expect("a spec allows 2^28 entries of a weight and 2^24 of an activation")
+}

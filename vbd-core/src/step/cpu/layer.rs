@@ -1,0 +1,264 @@
+//! The layers of the compiled network.
+
+use rayon::prelude::*;
+
+use super::block::Block;
+use super::entries::Update;
+use super::form::{Form, Inputs, OutputGradients, choose};
+use super::geometry::Geometry;
+use super::pixel_batch::PixelBatch;
+use crate::error::{Error, Result};
+use crate::kernels::pool::{self, Window};
+use crate::kernels::reparameterise::{add_square_gradient, relu, relu_backward, square};
+use crate::kernels::update::Masking;
+use crate::noise::NoiseKey;
+use crate::weight::{LayerParameters, Parameter, VariationalWeight};
+
+/// Values that one thread works on at a time, in passes without a structure of their own.
+pub(super) const CHUNK: usize = 16 * 1024;
+
+/// A layer that computes.
+pub(super) enum Layer {
+    Weighted(Weighted),
+    Pool(Pool),
+    Relu,
+}
+
+/// A layer with a weight, and the ReLU that follows it.
+pub(super) struct Weighted {
+    name: String,
+    shape: Vec<usize>,
+    geometry: Geometry,
+    relu: bool,
+    /// Whether it is the first layer, and linear.
+    reads_pixels: bool,
+    compaction: bool,
+    form: Box<dyn Form>,
+    blocks: Vec<Block>,
+    x_square: Vec<f32>,
+    /// After forward `eps / (2 sqrt(var))`, after backward the gradient of the variance.
+    spread: Vec<f32>,
+    g_square: Vec<f32>,
+}
+
+impl Weighted {
+    pub(super) fn new(
+        (name, shape): (&str, &[usize]),
+        geometry: Geometry,
+        (relu, reads_pixels, compaction): (bool, bool, bool),
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            form: choose(&geometry, &[], reads_pixels, false),
+            geometry,
+            relu,
+            reads_pixels,
+            compaction,
+            blocks: Vec::new(),
+            x_square: Vec::new(),
+            spread: Vec::new(),
+            g_square: Vec::new(),
+        }
+    }
+
+    pub(super) fn reads_pixels(&self) -> bool {
+        self.form.reads_pixels()
+    }
+
+    pub(super) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// Takes parameters over, in the form that suits how many of them live.
+    pub(super) fn load(&mut self, layer: &LayerParameters) -> Result<()> {
+        if layer.name != self.name || layer.weight.shape() != self.shape {
+            return Err(Error::Shape {
+                name: format!("{}.weight, for {}", layer.name, self.name),
+                found: layer.weight.shape().to_vec(),
+                expected: self.shape.clone(),
+            });
+        }
+        let compact = layer.weight.to_compact();
+        let live = compact.live().expect("the compact form has places");
+        self.form = choose(&self.geometry, live, self.reads_pixels, self.compaction);
+        let dense = LayerParameters { weight: layer.weight.to_dense(), ..layer.clone() };
+        self.blocks = self.form.cut(&dense);
+        Ok(())
+    }
+
+    pub(super) fn parameters(&self) -> LayerParameters {
+        let is_variational = self.blocks.iter().any(|block| block.entries.is_variational());
+        let numel = self.shape.iter().product();
+        let dead = |value| Parameter {
+            value: vec![value; numel],
+            m: vec![0.0; numel],
+            v: vec![0.0; numel],
+        };
+        let mut theta = dead(0.0);
+        let mut log_sigma2 = is_variational.then(|| dead(crate::posterior::LOG_SIGMA2_DEAD));
+        for block in &self.blocks {
+            block.entries.scatter(&mut theta, log_sigma2.as_mut());
+        }
+        let mut bias = Parameter::default();
+        for own in self.blocks.iter().map(Block::bias) {
+            bias.value.extend(&own.value);
+            bias.m.extend(&own.m);
+            bias.v.extend(&own.v);
+        }
+        let weight = VariationalWeight::dense(&self.shape, theta, log_sigma2);
+        let weight = weight.expect("the arrays were made for this shape");
+        LayerParameters { name: self.name.clone(), weight, bias }
+    }
+
+    pub(super) fn mask(&mut self, masking: Masking, pixels: &PixelBatch) {
+        let form = &self.form;
+        self.blocks.par_iter_mut().for_each(|block| {
+            block.entries.mask(masking);
+            form.masked(block, pixels);
+        });
+    }
+
+    /// Makes the weights over the threshold dead for good, and drops them where that pays.
+    pub(super) fn kill(&mut self, log_alpha_threshold: f32) -> Result<()> {
+        self.blocks.par_iter_mut().for_each(|block| block.entries.kill(log_alpha_threshold));
+        self.load(&self.parameters())
+    }
+
+    fn forward(&mut self, inputs: Inputs<'_>, y: &mut [f32], key: Option<NoiseKey>) {
+        let lanes = inputs.lanes;
+        let sampled = key.filter(|_| self.blocks[0].entries.is_variational());
+        let chunk = self.form.block_rows() * self.geometry.positions * lanes;
+        let (form, relu) = (&self.form, self.relu);
+        let Some(key) = sampled else {
+            y.par_chunks_mut(chunk).zip(&mut self.blocks).for_each(|(y, block)| {
+                form.forward(block, inputs, y, None);
+                block.finish_mean(y, relu);
+            });
+            return;
+        };
+        if !form.reads_pixels() {
+            self.x_square.resize(inputs.x.len(), 0.0);
+            let chunks = self.x_square.par_chunks_mut(CHUNK).zip(inputs.x.par_chunks(CHUNK));
+            chunks.for_each(|(x_square, x)| square(x_square, x));
+        }
+        let inputs = Inputs { x_square: &self.x_square, ..inputs };
+        self.spread.resize(y.len(), 0.0);
+        let out = y.par_chunks_mut(chunk).zip(self.spread.par_chunks_mut(chunk));
+        out.zip(&mut self.blocks).for_each(|((y, spread), block)| {
+            form.forward(block, inputs, y, Some(spread));
+            block.finish_sample((y, spread), (relu, lanes), key);
+        });
+    }
+
+    fn backward(
+        &mut self,
+        (inputs, g_x): (Inputs<'_>, Option<&mut [f32]>),
+        (y, g): (&[f32], &mut [f32]),
+        update: Update,
+    ) {
+        let lanes = inputs.lanes;
+        let chunk = self.form.block_rows() * self.geometry.positions * lanes;
+        let (form, relu) = (&self.form, self.relu);
+        self.spread.resize(g.len(), 0.0);
+        let rows = g.par_chunks_mut(chunk).zip(self.spread.par_chunks_mut(chunk));
+        rows.zip(y.par_chunks(chunk)).zip(&mut self.blocks).for_each(|(((g, spread), y), block)| {
+            block.backward_noise(g, spread, y, relu);
+        });
+        if let Some(g_x) = g_x {
+            self.g_square.resize(g_x.len(), 0.0);
+            let gradients = OutputGradients { mean: g, variance: &self.spread };
+            form.input_gradient(&self.blocks, gradients, (g_x, &mut self.g_square), lanes);
+            if self.blocks[0].entries.is_variational() {
+                let out = g_x.par_chunks_mut(CHUNK).zip(self.g_square.par_chunks(CHUNK));
+                out.zip(inputs.x.par_chunks(CHUNK)).for_each(|((g_x, g_square), x)| {
+                    add_square_gradient(g_x, x, g_square);
+                });
+            }
+        }
+        let inputs = Inputs { x_square: &self.x_square, ..inputs };
+        let rows = g.par_chunks(chunk).zip(self.spread.par_chunks(chunk));
+        rows.zip(&mut self.blocks).for_each(|((mean, variance), block)| {
+            block.update_bias(update);
+            form.update(block, inputs, OutputGradients { mean, variance }, update);
+        });
+    }
+}
+
+/// Max-pooling over images of some channels.
+pub(super) struct Pool {
+    pub(super) window: Window,
+    argmax: Vec<u16>,
+}
+
+impl Pool {
+    pub(super) fn new(window: Window) -> Self {
+        Self { window, argmax: Vec::new() }
+    }
+
+    fn forward(&mut self, x: &[f32], y: &mut [f32], lanes: usize) {
+        let Window { height, width, .. } = self.window;
+        let out = self.window.positions() * lanes;
+        self.argmax.resize(y.len(), 0);
+        let channels = y.par_chunks_mut(out).zip(self.argmax.par_chunks_mut(out));
+        channels.zip(x.par_chunks(height * width * lanes)).for_each(|((y, argmax), x)| {
+            pool::forward(x, y, argmax, self.window, lanes);
+        });
+    }
+
+    fn backward(&self, g_x: &mut [f32], g: &[f32], lanes: usize) {
+        let Window { height, width, .. } = self.window;
+        let out = self.window.positions() * lanes;
+        let channels = g.par_chunks(out).zip(self.argmax.par_chunks(out));
+        g_x.par_chunks_mut(height * width * lanes).zip(channels).for_each(|(g_x, (g, argmax))| {
+            pool::backward(g_x, g, argmax, self.window, lanes);
+        });
+    }
+}
+
+impl Layer {
+    pub(super) fn weighted(&self) -> Option<&Weighted> {
+        match self {
+            Self::Weighted(weighted) => Some(weighted),
+            Self::Pool(_) | Self::Relu => None,
+        }
+    }
+
+    pub(super) fn weighted_mut(&mut self) -> Option<&mut Weighted> {
+        match self {
+            Self::Weighted(weighted) => Some(weighted),
+            Self::Pool(_) | Self::Relu => None,
+        }
+    }
+
+    /// Outputs of a batch, with noise if there is a key.
+    ///
+    /// # Shapes
+    /// - `y`: `[features, lanes]`; `inputs.x`: likewise, and the row of zeros behind it
+    pub(super) fn forward(&mut self, inputs: Inputs<'_>, y: &mut [f32], key: Option<NoiseKey>) {
+        match self {
+            Self::Weighted(layer) => layer.forward(inputs, y, key),
+            Self::Pool(pool) => pool.forward(inputs.x, y, inputs.lanes),
+            Self::Relu => relu(y, inputs.x),
+        }
+    }
+
+    /// Gradients and update, after [`Layer::forward`] of the same inputs with noise.
+    ///
+    /// # Shapes
+    /// - `g_x`, where it is wanted: as `inputs.x` without its row of zeros
+    /// - `y`, and its gradient `g`, which is overwritten: `[features, lanes]`
+    pub(super) fn backward(
+        &mut self,
+        (inputs, g_x): (Inputs<'_>, Option<&mut [f32]>),
+        (y, g): (&[f32], &mut [f32]),
+        update: Update,
+    ) {
+        match (self, g_x) {
+            (Self::Weighted(layer), g_x) => layer.backward((inputs, g_x), (y, g), update),
+            (Self::Pool(pool), Some(g_x)) => pool.backward(g_x, g, inputs.lanes),
+            (Self::Relu, Some(g_x)) => relu_backward(g_x, g, y),
+            (Self::Pool(_) | Self::Relu, None) => {}
+        }
+    }
+}

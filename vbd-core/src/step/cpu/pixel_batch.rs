@@ -1,0 +1,148 @@
+//! A batch as its pixels that are not zero, in both orders.
+//!
+//! An input is `x = v - m` with `v = pixel * scale / std` and `m = mean / std`, and most pixels of
+//! handwriting are zero. A sum over inputs is then one over the pixels that are not zero, plus a part
+//! that is the same for every sample:
+//! `sum x w = sum v w - sum m w` and `sum x^2 s = sum ((v - m)^2 - m^2) s + sum m^2 s`.
+
+use crate::data::Samples;
+use crate::spec::Normalizer;
+
+/// Pixels in some order: for each sample its pixels, or for each pixel its samples.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    ends: Vec<usize>,
+    pub(super) indices: Vec<u32>,
+    /// `v`.
+    pub(super) value: Vec<f32>,
+    /// `(v - m)^2 - m^2`.
+    pub(super) square: Vec<f32>,
+}
+
+impl Order {
+    pub(super) fn range(&self, index: usize) -> std::ops::Range<usize> {
+        self.ends[index]..self.ends[index + 1]
+    }
+
+    fn clear(&mut self) {
+        self.ends.clear();
+        self.ends.push(0);
+        self.indices.clear();
+        self.value.clear();
+        self.square.clear();
+    }
+}
+
+/// The batch, and what it is shifted by.
+#[derive(Debug, Default)]
+pub(super) struct PixelBatch {
+    pub(super) by_sample: Order,
+    pub(super) by_pixel: Order,
+    /// `scale / std` of each pixel.
+    factor: Vec<f32>,
+    /// `mean / std` of each pixel.
+    pub(super) shift: Vec<f32>,
+    samples: usize,
+}
+
+impl PixelBatch {
+    pub(super) fn new(normalizer: &Normalizer) -> Self {
+        let Normalizer { scale, mean, std } = normalizer;
+        Self {
+            factor: std.iter().map(|std| scale / std).collect(),
+            shift: mean.iter().zip(std).map(|(mean, std)| mean / std).collect(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// Takes the pixels of a batch.
+    pub(super) fn fill(&mut self, samples: &Samples, indices: &[u32]) {
+        self.samples = indices.len();
+        let Self { by_sample, by_pixel, factor, shift, .. } = self;
+        by_sample.clear();
+        by_pixel.clear();
+        by_pixel.ends.resize(factor.len() + 1, 0);
+        for &index in indices {
+            let image = samples.image(index as usize);
+            // Eight pixels at once: handwriting is mostly runs of zeros.
+            for (chunk, pixels) in image.chunks(8).enumerate() {
+                if pixels == &[0; 8][..pixels.len()] {
+                    continue;
+                }
+                for (place, &pixel) in (8 * chunk..).zip(pixels).filter(|(_, pixel)| **pixel != 0) {
+                    let value = f32::from(pixel) * factor[place];
+                    let shifted = value - shift[place];
+                    by_sample.indices.push(super::geometry::narrow(place));
+                    by_sample.value.push(value);
+                    by_sample.square.push(shifted.mul_add(shifted, -(shift[place] * shift[place])));
+                    by_pixel.ends[place + 1] += 1;
+                }
+            }
+            by_sample.ends.push(by_sample.indices.len());
+        }
+        self.turn();
+    }
+
+    /// Sorts the pixels by place: a counting sort, so that the samples of a pixel stay in order.
+    fn turn(&mut self) {
+        let Self { by_sample, by_pixel, .. } = self;
+        let mut end = 0;
+        for count in &mut by_pixel.ends {
+            end += std::mem::replace(count, end);
+        }
+        let len = by_sample.indices.len();
+        by_pixel.indices.resize(len, 0);
+        by_pixel.value.resize(len, 0.0);
+        by_pixel.square.resize(len, 0.0);
+        for sample in 0..by_sample.ends.len() - 1 {
+            for from in by_sample.range(sample) {
+                let next = &mut by_pixel.ends[by_sample.indices[from] as usize + 1];
+                by_pixel.indices[*next] = super::geometry::narrow(sample);
+                by_pixel.value[*next] = by_sample.value[from];
+                by_pixel.square[*next] = by_sample.square[from];
+                *next += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_orders_hold_every_pixel_that_is_not_zero() {
+        let len = 19;
+        let images: Vec<u8> = (0..5 * len).map(|i| if i * 7 % 5 < 3 { 0 } else { (i * 37 % 251) as u8 }).collect();
+        let samples = Samples::new(images, vec![0; 5], len).unwrap();
+        let normalizer = Normalizer { scale: 0.5, mean: vec![3.0; len], std: vec![2.0; len] };
+        let mut batch = PixelBatch::new(&normalizer);
+        for indices in [&[4, 0, 2][..], &[1], &[3, 3]] {
+            batch.fill(&samples, indices);
+            for (number, &index) in indices.iter().enumerate() {
+                let image = samples.image(index as usize);
+                let range = batch.by_sample.range(number);
+                let found: Vec<usize> = batch.by_sample.indices[range.clone()].iter().map(|&i| i as usize).collect();
+                let expected: Vec<usize> = (0..len).filter(|&i| image[i] != 0).collect();
+                assert_eq!(found, expected);
+                for (place, at) in found.into_iter().zip(range) {
+                    let x = (f32::from(image[place]) * 0.5 - 3.0) / 2.0;
+                    assert!((batch.by_sample.value[at] - 1.5 - x).abs() < 1e-4);
+                    assert!((batch.by_sample.square[at] + 2.25 - x * x).abs() < 1e-2);
+                    let turned = batch.by_pixel.range(place);
+                    let same = |&t: &usize| {
+                        batch.by_pixel.indices[t] as usize == number
+                            && batch.by_pixel.value[t] == batch.by_sample.value[at]
+                            && batch.by_pixel.square[t] == batch.by_sample.square[at]
+                    };
+                    assert_eq!(turned.filter(same).count(), 1);
+                }
+            }
+            assert_eq!(batch.by_pixel.indices.len(), batch.by_sample.indices.len());
+        }
+    }
+}
