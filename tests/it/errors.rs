@@ -34,13 +34,21 @@ fn a_wrong_command_line_is_2() {
     ] {
         assert_fails(&lab.vbd(words), 2, &[]);
     }
-    assert_fails(&lab.vbd("train vdb"), 2, &["error: unknown recipe `vdb`", "`vbd`", "hint: "]);
+    assert_fails(
+        &lab.vbd("train vdb"),
+        2,
+        &["error: unknown recipe `vdb`", "`vbd`", "hint: "],
+    );
     assert_fails(&lab.vbd("models lenet"), 2, &["lenet-300-100"]);
     assert_fails(&lab.vbd("train small.toml --data mnits"), 2, &["`mnist`"]);
     let nearest = ["hint: the nearest known key is `method.kl_weight`"];
     assert_fails(&lab.vbd("train small.toml --set kl_wieght=2"), 2, &nearest);
     let nearest = ["hint: the nearest known key is `kl_weight`"];
-    assert_fails(&lab.vbd("train small.toml --set method.kl_wieght=2"), 2, &nearest);
+    assert_fails(
+        &lab.vbd("train small.toml --set method.kl_wieght=2"),
+        2,
+        &nearest,
+    );
 }
 
 #[test]
@@ -56,7 +64,11 @@ fn an_unknown_key_of_a_recipe_is_answered_with_the_nearest() {
     let lab = Lab::new();
     let recipe = std::fs::read_to_string(lab.path("small.toml")).unwrap();
     lab.write("typo.toml", recipe.replace("batch_size", "batchsize"));
-    let words = ["error: typo.toml: ", "line ", "hint: the nearest known key is `batch_size`"];
+    let words = [
+        "error: typo.toml: ",
+        "line ",
+        "hint: the nearest known key is `batch_size`",
+    ];
     assert_fails(&lab.vbd("train typo.toml"), 1, &words);
     lab.write("range.toml", recipe.replace("epochs = 12", "epochs = 0"));
     assert_fails(&lab.vbd("train range.toml"), 1, &["train.epochs", "1 to "]);
@@ -66,13 +78,28 @@ fn an_unknown_key_of_a_recipe_is_answered_with_the_nearest() {
 fn data_that_are_not_there_name_every_way_out() {
     let lab = Lab::new();
     let missing = lab.vbd("train lenet-300-100-vbd --out run");
-    let ways = ["mnist", "--data-dir", "VBD_DATA_DIR", "idx:FOLDER", "digits", "hint: "];
+    let ways = [
+        "mnist",
+        "--data-dir",
+        "VBD_DATA_DIR",
+        "idx:FOLDER",
+        "digits",
+        "hint: ",
+    ];
     assert_fails(&missing, 1, &ways);
     // Nothing was begun.
     assert!(!lab.path("run").exists());
-    assert_fails(&lab.vbd("train small.toml --data idx:no/where"), 1, &["no/where"]);
+    assert_fails(
+        &lab.vbd("train small.toml --data idx:no/where"),
+        1,
+        &["no/where"],
+    );
     assert_fails(&lab.vbd("eval no-file"), 1, &["error: no-file: "]);
-    assert_fails(&lab.vbd("inspect hf://a/b"), 1, &["not supported yet", "hint: "]);
+    assert_fails(
+        &lab.vbd("inspect hf://a/b"),
+        1,
+        &["not supported yet", "hint: "],
+    );
 }
 
 #[test]
@@ -92,9 +119,17 @@ fn a_folder_that_holds_a_run_is_not_written_over() {
     lab.succeed("train small.toml --epochs 1 --out run");
     let before = lab.last_tensors("run");
     let exists = lab.vbd("train small.toml --epochs 1 --out run --seed 3");
-    assert_fails(&exists, 1, &["holds a run already", "hint: ", "--resume run", "--out"]);
+    assert_fails(
+        &exists,
+        1,
+        &["holds a run already", "hint: ", "--resume run", "--out"],
+    );
     assert!(lab.last_tensors("run") == before);
-    assert_fails(&lab.vbd("train --resume data"), 1, &["no readable checkpoint", "hint: "]);
+    assert_fails(
+        &lab.vbd("train --resume data"),
+        1,
+        &["no readable checkpoint", "hint: "],
+    );
 }
 
 #[test]
@@ -105,11 +140,17 @@ fn data_of_another_shape_are_refused() {
     assert_fails(&digits, 1, &["[1, 28, 28]", "[1, 8, 8]", "small"]);
     let trained = lab.vbd("train vbd --model lenet-300-100 --data idx:data --out other");
     assert_fails(&trained, 1, &["[1, 8, 8]", "lenet-300-100"]);
-    image::GrayImage::new(9, 7).save(lab.path("odd.png")).unwrap();
+    image::GrayImage::new(9, 7)
+        .save(lab.path("odd.png"))
+        .unwrap();
     assert_fails(&lab.vbd("predict run odd.png"), 1, &["9 x 7", "8 x 8"]);
     lab.write("text.png", "no image");
     assert_fails(&lab.vbd("predict run text.png"), 1, &["text.png"]);
-    assert_fails(&lab.vbd("predict run --index 3,200"), 1, &["200", "0 to 199"]);
+    assert_fails(
+        &lab.vbd("predict run --index 3,200"),
+        1,
+        &["200", "0 to 199"],
+    );
 }
 
 #[test]
@@ -120,9 +161,20 @@ fn a_threshold_that_cannot_be_applied_is_refused() {
     assert_fails(&above, 1, &["above the training's", "hint: "]);
     assert!(!lab.path("p.safetensors").exists());
     lab.succeed("prune run -o p.safetensors --threshold 2.5");
-    assert_fails(&lab.vbd("prune p.safetensors -o q --threshold 2"), 1, &["log_sigma2", "hint: "]);
-    lab.write("broken.safetensors", &std::fs::read(lab.path("p.safetensors")).unwrap()[..200]);
-    assert_fails(&lab.vbd("inspect broken.safetensors"), 1, &["broken.safetensors"]);
+    assert_fails(
+        &lab.vbd("prune p.safetensors -o q --threshold 2"),
+        1,
+        &["log_sigma2", "hint: "],
+    );
+    lab.write(
+        "broken.safetensors",
+        &std::fs::read(lab.path("p.safetensors")).unwrap()[..200],
+    );
+    assert_fails(
+        &lab.vbd("inspect broken.safetensors"),
+        1,
+        &["broken.safetensors"],
+    );
 }
 
 #[test]
@@ -130,11 +182,20 @@ fn a_loss_that_turns_nan_stops_the_run_and_leaves_a_checkpoint() {
     let lab = Lab::new();
     let diverged = lab.vbd("train small.toml --lr 1e30 --out run --json");
     assert_eq!(diverged.code, Some(1), "{diverged:?}");
-    for word in ["error: the run in run stopped", "no longer finite", "hint: ", "--lr"] {
+    for word in [
+        "error: the run in run stopped",
+        "no longer finite",
+        "hint: ",
+        "--lr",
+    ] {
         assert!(diverged.stderr.contains(word), "{}", diverged.stderr);
     }
     // No line tells of an end, and what is on disk can be read.
-    assert!(json_lines(&diverged.stdout).iter().all(|line| line.get("checkpoint").is_none()));
+    assert!(
+        json_lines(&diverged.stdout)
+            .iter()
+            .all(|line| line.get("checkpoint").is_none())
+    );
     lab.succeed("inspect run");
     lab.succeed("eval run");
 }

@@ -12,8 +12,20 @@ fn train_has_a_line_an_epoch_and_a_last_one() {
         has_fields(
             line,
             &[
-                "epoch", "loss", "nll", "kl", "kl_scale", "lr", "test_error", "numel", "nnz",
-                "compression_ratio", "layers", "train_seconds", "seconds", "eta_seconds",
+                "epoch",
+                "loss",
+                "nll",
+                "kl",
+                "kl_scale",
+                "lr",
+                "test_error",
+                "numel",
+                "nnz",
+                "compression_ratio",
+                "layers",
+                "train_seconds",
+                "seconds",
+                "eta_seconds",
             ],
         );
         assert_eq!(line["epoch"], index + 1);
@@ -41,24 +53,54 @@ fn prune_and_inspect_have_one_report() {
     has_fields(
         &pruned,
         &[
-            "format", "version", "model", "bytes", "dense_bytes", "size_ratio", "numel", "nnz",
-            "sparsity", "compression_ratio", "layers", "provenance",
+            "format",
+            "version",
+            "model",
+            "bytes",
+            "dense_bytes",
+            "size_ratio",
+            "numel",
+            "nnz",
+            "sparsity",
+            "compression_ratio",
+            "layers",
+            "provenance",
         ],
     );
-    assert_eq!((&pruned["format"], &pruned["values"]), (&"pruned".into(), &"f16".into()));
+    assert_eq!(
+        (&pruned["format"], &pruned["values"]),
+        (&"pruned".into(), &"f16".into())
+    );
     for layer in pruned["layers"].as_array().unwrap() {
         has_fields(
             layer,
             &[
-                "name", "kind", "shape", "numel", "nnz", "sparsity", "layout", "bytes",
-                "live_inputs", "live_outputs",
+                "name",
+                "kind",
+                "shape",
+                "numel",
+                "nnz",
+                "sparsity",
+                "layout",
+                "bytes",
+                "live_inputs",
+                "live_outputs",
             ],
         );
-        assert_eq!((&layer["kind"], &layer["layout"]), (&"linear".into(), &"csr".into()));
+        assert_eq!(
+            (&layer["kind"], &layer["layout"]),
+            (&"linear".into(), &"csr".into())
+        );
     }
-    has_fields(&pruned["provenance"], &["seed", "epochs", "data", "test_error"]);
+    has_fields(
+        &pruned["provenance"],
+        &["seed", "epochs", "data", "test_error"],
+    );
     let again = lab.json("prune p.safetensors -o q.safetensors --layout delta");
-    assert_eq!((&again["nnz"], &again["values"]), (&pruned["nnz"], &"f16".into()));
+    assert_eq!(
+        (&again["nnz"], &again["values"]),
+        (&pruned["nnz"], &"f16".into())
+    );
     let cut = lab.json("prune run -o r.safetensors --threshold -1");
     assert!(cut["nnz"].as_u64() <= pruned["nnz"].as_u64());
     assert_eq!(lab.json("inspect run")["format"], "checkpoint");
@@ -69,10 +111,19 @@ fn eval_and_predict_tell_what_they_measured() {
     let lab = Lab::new();
     lab.succeed("train small.toml --epochs 2 --out run");
     let test = lab.json("eval run");
-    has_fields(&test, &["data", "split", "samples", "wrong", "test_error", "nll"]);
-    assert_eq!((&test["split"], &test["samples"]), (&"test".into(), &IMAGES[1].into()));
+    has_fields(
+        &test,
+        &["data", "split", "samples", "wrong", "test_error", "nll"],
+    );
+    assert_eq!(
+        (&test["split"], &test["samples"]),
+        (&"test".into(), &IMAGES[1].into())
+    );
     let train = lab.json("eval run --data idx:data --split train");
-    assert_eq!((&train["split"], &train["samples"]), (&"train".into(), &IMAGES[0].into()));
+    assert_eq!(
+        (&train["split"], &train["samples"]),
+        (&"train".into(), &IMAGES[0].into())
+    );
     let lines = json_lines(&lab.succeed("predict run --data idx:data --index 0,7 --json"));
     assert_eq!(lines.len(), 2);
     for line in lines {
@@ -84,9 +135,15 @@ fn eval_and_predict_tell_what_they_measured() {
 #[test]
 fn lists_have_names_and_summaries() {
     let lab = Lab::new();
-    for (verb, name) in [("recipes", "lenet-300-100-vbd"), ("models", "lenet-300-100"), ("data", "digits")] {
+    for (verb, name) in [
+        ("recipes", "lenet-300-100-vbd"),
+        ("models", "lenet-300-100"),
+        ("data", "digits"),
+    ] {
         let lines = json_lines(&lab.succeed(&format!("{verb} --json")));
-        lines.iter().for_each(|line| has_fields(line, &["name", "summary"]));
+        for line in &lines {
+            has_fields(line, &["name", "summary"]);
+        }
         assert!(lines.iter().any(|line| line["name"] == name), "{verb}");
     }
     has_fields(&lab.json("recipes vbd"), &["name", "summary", "toml"]);
@@ -99,8 +156,14 @@ fn lists_have_names_and_summaries() {
 fn data_are_counted_and_written() {
     let lab = Lab::new();
     let data = lab.json("data idx:data --out copy");
-    has_fields(&data, &["name", "train", "test", "classes", "shape", "sha256"]);
-    assert_eq!((&data["train"], &data["classes"]), (&IMAGES[0].into(), &4.into()));
+    has_fields(
+        &data,
+        &["name", "train", "test", "classes", "shape", "sha256"],
+    );
+    assert_eq!(
+        (&data["train"], &data["classes"]),
+        (&IMAGES[0].into(), &4.into())
+    );
     assert_eq!(data["shape"], serde_json::json!([1, 8, 8]));
     let copy = lab.json("data idx:copy");
     assert_eq!(copy["sha256"], data["sha256"]);
@@ -114,11 +177,23 @@ fn quickstart_tells_each_step() {
     let road = lab.json("quickstart");
     let steps = road["steps"].as_array().unwrap();
     assert_eq!(steps.len(), 5);
-    for (step, verb) in steps.iter().zip(["train", "prune", "eval", "inspect", "predict"]) {
+    for (step, verb) in steps
+        .iter()
+        .zip(["train", "prune", "eval", "inspect", "predict"])
+    {
         has_fields(step, &["command", "seconds"]);
-        assert!(step["command"].as_str().unwrap().starts_with(&format!("vbd {verb} ")), "{step}");
+        assert!(
+            step["command"]
+                .as_str()
+                .unwrap()
+                .starts_with(&format!("vbd {verb} ")),
+            "{step}"
+        );
     }
-    assert!(road["compression_ratio"].as_f64().unwrap() >= 20.0, "{road}");
+    assert!(
+        road["compression_ratio"].as_f64().unwrap() >= 20.0,
+        "{road}"
+    );
     assert!(road["test_error"].as_f64().unwrap() <= 0.05, "{road}");
-    assert!(lab.path("quickstart/pruned.safetensors").is_file());
+    assert!(lab.path("runs/quickstart/pruned.safetensors").is_file());
 }

@@ -21,9 +21,8 @@ fn pruning_twice_writes_the_same_bytes() {
             let words = format!("prune run --values {values} --layout {layout} -o");
             lab.succeed(&format!("{words} a.safetensors"));
             lab.succeed(&format!("{words} b.safetensors --threads 1"));
-            let [a, b] = ["a", "b"].map(|name| {
-                std::fs::read(lab.path(&format!("{name}.safetensors"))).unwrap()
-            });
+            let [a, b] = ["a", "b"]
+                .map(|name| std::fs::read(lab.path(&format!("{name}.safetensors"))).unwrap());
             assert!(a == b, "{values} {layout}");
         }
     }

@@ -22,7 +22,11 @@ fn lab() -> Lab {
 fn start(lab: &Lab, epochs: usize) -> Child {
     let words = WORDS.split_whitespace().chain(["--out", "cut"]);
     let mut command = lab.command(words);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut seconds = 0.2;
     let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
     for line in lines.take(epochs) {
@@ -34,13 +38,19 @@ fn start(lab: &Lab, epochs: usize) -> Child {
 }
 
 fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    let sent = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(sent.success());
 }
 
 /// Goes on with the run, which must then be as the one that was never stopped.
 fn resume_and_compare(lab: &Lab) -> String {
-    assert!(lab.metrics("cut").len() < EPOCHS, "the run was over before it was stopped");
+    assert!(
+        lab.metrics("cut").len() < EPOCHS,
+        "the run was over before it was stopped"
+    );
     let resumed = lab.vbd("train --resume cut --json");
     assert_eq!(resumed.code, Some(0), "{resumed:?}");
     lab.assert_same_runs("whole", "cut");
@@ -60,7 +70,12 @@ fn a_run_that_is_killed_in_mid_epoch_goes_on_to_the_same_bits() {
 fn a_run_that_is_killed_in_its_first_epoch_goes_on_to_the_same_bits() {
     let lab = lab();
     let words = WORDS.split_whitespace().chain(["--out", "cut"]);
-    let mut child = lab.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = lab
+        .command(words)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     while !lab.path("cut/checkpoints/epoch-0000.safetensors").exists() {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -84,7 +99,11 @@ fn ctrl_c_writes_a_checkpoint_says_how_to_go_on_and_is_130() {
         assert_eq!(output.status.code(), Some(130), "{name}: {stderr}");
         assert!(stderr.contains("vbd train --resume cut"), "{stderr}");
         let checkpoint = lab.last_checkpoint("cut");
-        assert!(checkpoint.to_str().unwrap().contains("-step-"), "{}", checkpoint.display());
+        assert!(
+            checkpoint.to_str().unwrap().contains("-step-"),
+            "{}",
+            checkpoint.display()
+        );
         lab.succeed("inspect cut");
         resume_and_compare(&lab);
     }
@@ -104,9 +123,18 @@ fn a_damaged_newest_checkpoint_is_told_and_the_one_before_is_used() {
         vbd_core::file::write_atomic(&newest, damaged).unwrap();
         let resumed = lab.vbd("train --resume cut");
         assert_eq!(resumed.code, Some(0), "{resumed:?}");
-        assert_eq!(resumed.stderr.matches("warning: ").count(), 1, "{}", resumed.stderr);
+        assert_eq!(
+            resumed.stderr.matches("warning: ").count(),
+            1,
+            "{}",
+            resumed.stderr
+        );
         assert!(resumed.stderr.contains(&name), "{}", resumed.stderr);
-        assert!(resumed.stderr.contains("epoch-0005.safetensors: 5 of 6"), "{}", resumed.stderr);
+        assert!(
+            resumed.stderr.contains("epoch-0005.safetensors: 5 of 6"),
+            "{}",
+            resumed.stderr
+        );
         lab.assert_same_runs("whole", "cut");
     }
 }
@@ -117,10 +145,17 @@ fn a_run_that_is_over_has_nothing_to_do_and_other_data_are_refused() {
     lab.succeed("train small.toml --epochs 2 --out run");
     let before = lab.metrics("run");
     let resumed = lab.vbd("train --resume run --json");
-    assert_eq!((resumed.code, resumed.stdout.lines().count()), (Some(0), 1), "{resumed:?}");
+    assert_eq!(
+        (resumed.code, resumed.stdout.lines().count()),
+        (Some(0), 1),
+        "{resumed:?}"
+    );
     assert_eq!(lab.metrics("run"), before);
     let other = Lab::with_images([600, 100]);
-    let words = format!("train --resume run --data idx:{}", other.path("data").display());
+    let words = format!(
+        "train --resume run --data idx:{}",
+        other.path("data").display()
+    );
     let refused = lab.vbd(&words);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("checksum"), "{}", refused.stderr);

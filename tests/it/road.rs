@@ -16,23 +16,37 @@ fn a_users_own_net_and_data_train_prune_evaluate_and_predict() {
 
     let pruned = lab.json("prune run -o small.safetensors");
     assert_eq!(pruned["nnz"], last["nnz"]);
-    assert_eq!(pruned["bytes"], std::fs::metadata(lab.path("small.safetensors")).unwrap().len());
+    assert_eq!(
+        pruned["bytes"],
+        std::fs::metadata(lab.path("small.safetensors"))
+            .unwrap()
+            .len()
+    );
     assert_eq!(pruned["provenance"]["test_error"].as_f64(), Some(error));
 
     // The run, its checkpoint and the pruned file are one net.
     let checkpoint = lab.last_checkpoint("run");
     for file in ["small.safetensors", "run", checkpoint.to_str().unwrap()] {
         let inspected = lab.json(&format!("inspect {file}"));
-        assert_eq!((&inspected["model"], &inspected["nnz"]), (&"small".into(), &last["nnz"]));
+        assert_eq!(
+            (&inspected["model"], &inspected["nnz"]),
+            (&"small".into(), &last["nnz"])
+        );
         let evaluated = lab.json(&format!("eval {file}"));
         assert_eq!(evaluated["test_error"].as_f64(), Some(error), "{file}");
         assert_eq!(evaluated["data"], "idx:data");
     }
     let shown = lab.succeed("inspect run");
-    assert!(shown.contains("fc2") && shown.contains("log_alpha"), "{shown}");
+    assert!(
+        shown.contains("fc2") && shown.contains("log_alpha"),
+        "{shown}"
+    );
 
     let predicted = lab.succeed("predict small.safetensors --index 0,1,2,3 --json");
-    let right = json_lines(&predicted).iter().filter(|line| line["class"] == line["label"]).count();
+    let right = json_lines(&predicted)
+        .iter()
+        .filter(|line| line["class"] == line["label"])
+        .count();
     assert!(right >= 3, "{predicted}");
 }
 
@@ -77,11 +91,22 @@ fn images_are_predicted_from_files() {
     }
     picture.save(lab.path("two.png")).unwrap();
     image::imageops::invert(&mut picture);
-    image::DynamicImage::ImageLuma8(picture).to_rgb8().save(lab.path("dark.png")).unwrap();
+    image::DynamicImage::ImageLuma8(picture)
+        .to_rgb8()
+        .save(lab.path("dark.png"))
+        .unwrap();
     let light = lab.json("predict run two.png");
     let dark = lab.json("predict run dark.png --invert");
-    assert_eq!((&light["class"], &light["input"]), (&2.into(), &"two.png".into()));
+    assert_eq!(
+        (&light["class"], &light["input"]),
+        (&2.into(), &"two.png".into())
+    );
     assert_eq!(light["probabilities"], dark["probabilities"]);
-    let sum: f64 = light["probabilities"].as_array().unwrap().iter().filter_map(|p| p.as_f64()).sum();
+    let sum: f64 = light["probabilities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(serde_json::Value::as_f64)
+        .sum();
     assert!((sum - 1.0).abs() < 1e-5, "{light}");
 }

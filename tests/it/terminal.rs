@@ -10,10 +10,18 @@ fn results_go_to_stdout_and_all_else_to_stderr() {
     let lines: Vec<&str> = run.stdout.lines().collect();
     assert!(lines[0].contains("epoch") && lines[0].contains("fc1") && lines[0].contains("ratio"));
     assert!(lines[1].trim().starts_with("1/2") && lines[2].trim().starts_with("2/2"));
-    assert!(run.stderr.contains("training small in run"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("training small in run"),
+        "{}",
+        run.stderr
+    );
     assert!(!run.stdout.contains("training small"), "{}", run.stdout);
     // Where stderr is no terminal, nothing moves on it.
-    assert!(!run.stderr.contains('\r') && !run.stderr.contains('\x1b'), "{}", run.stderr);
+    assert!(
+        !run.stderr.contains('\r') && !run.stderr.contains('\x1b'),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -30,12 +38,22 @@ fn colours_come_only_when_they_should() {
 fn what_is_shown_fits_into_columns() {
     let lab = Lab::new();
     lab.succeed("train small.toml --epochs 1 --out run");
-    for (words, columns) in [("recipes", 50), ("train small.toml --epochs 1", 44), ("inspect run", 90)] {
+    for (words, columns) in [
+        ("recipes", 50),
+        ("train small.toml --epochs 1", 44),
+        ("inspect run", 90),
+    ] {
         let words = words.split_whitespace();
-        let output = lab.command(words).env("COLUMNS", columns.to_string()).output().unwrap();
+        let output = lab
+            .command(words)
+            .env("COLUMNS", columns.to_string())
+            .output()
+            .unwrap();
         assert!(output.status.success());
         let text = String::from_utf8(output.stdout).unwrap();
-        let table = text.lines().take_while(|line| !line.starts_with("checkpoint ") && !line.starts_with("ratio "));
+        let table = text
+            .lines()
+            .take_while(|line| !line.starts_with("checkpoint ") && !line.starts_with("ratio "));
         let widest = table.map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= columns, "{widest} over {columns}:\n{text}");
     }
@@ -57,7 +75,11 @@ fn a_closed_pipe_is_no_error() {
     ] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let output = lab.command(words.split_whitespace()).stdout(writer).output().unwrap();
+        let output = lab
+            .command(words.split_whitespace())
+            .stdout(writer)
+            .output()
+            .unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), &*stderr), (Some(0), ""), "{words}");
     }
@@ -69,7 +91,11 @@ fn a_run_goes_on_when_its_reader_goes_away() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let words = "train small.toml --epochs 3 --out run --json";
-    let output = lab.command(words.split_whitespace()).stdout(writer).output().unwrap();
+    let output = lab
+        .command(words.split_whitespace())
+        .stdout(writer)
+        .output()
+        .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     assert!(stderr.contains("metrics.jsonl"), "{stderr}");
@@ -86,7 +112,11 @@ fn logs_follow_rust_log_and_the_flag() {
     let warned = lab.vbd("inspect run --json");
     assert!(warned.stderr.starts_with("warning: "), "{}", warned.stderr);
     assert_eq!(json_lines(&warned.stdout).len(), 1);
-    let quiet = lab.command(["inspect", "run"]).env("RUST_LOG", "off").output().unwrap();
+    let quiet = lab
+        .command(["inspect", "run"])
+        .env("RUST_LOG", "off")
+        .output()
+        .unwrap();
     assert!(quiet.status.success() && quiet.stderr.is_empty());
 }
 
@@ -95,6 +125,9 @@ fn completions_know_the_verbs() {
     let lab = Lab::new();
     for shell in ["bash", "zsh", "fish"] {
         let script = lab.succeed(&format!("completions {shell}"));
-        assert!(script.contains("quickstart") && script.contains("keep-every"), "{shell}");
+        assert!(
+            script.contains("quickstart") && script.contains("keep-every"),
+            "{shell}"
+        );
     }
 }

@@ -15,7 +15,10 @@ pub(crate) struct Assignment {
 
 impl Assignment {
     pub(crate) fn new(key: &str, value: impl Into<Value>) -> Self {
-        Self { key: key.to_owned(), value: value.into() }
+        Self {
+            key: key.to_owned(),
+            value: value.into(),
+        }
     }
 
     /// Sets the value in `recipe`; `known` has every key that a recipe may have.
@@ -27,9 +30,14 @@ impl Assignment {
         let last = parts.pop().unwrap_or_default();
         let mut table = recipe;
         for part in parts {
-            let entry = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
+            let entry = table
+                .entry(part)
+                .or_insert_with(|| Value::Table(Table::new()));
             let Value::Table(inner) = entry else {
-                return Err(Problem::usage(format!("--set {}: `{part}` is no table", self.key)));
+                return Err(Problem::usage(format!(
+                    "--set {}: `{part}` is no table",
+                    self.key
+                )));
             };
             table = inner;
         }
@@ -42,7 +50,9 @@ impl Assignment {
         if self.key.contains('.') || known.contains(&self.key) {
             return Ok(&self.key);
         }
-        let same = known.iter().filter(|path| path.rsplit('.').next() == Some(&self.key));
+        let same = known
+            .iter()
+            .filter(|path| path.rsplit('.').next() == Some(&self.key));
         match same.collect::<Vec<_>>()[..] {
             [path] => Ok(path),
             [] => {
@@ -50,7 +60,9 @@ impl Assignment {
                     let bare = path.rsplit('.').next().unwrap_or(path);
                     strsim::jaro_winkler(&self.key, bare)
                 };
-                let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+                let nearest = known
+                    .iter()
+                    .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
                 let problem = Problem::usage(format!("--set {}: no recipe has this key", self.key));
                 Err(match nearest {
                     Some(nearest) => problem.hint(format!("the nearest known key is `{nearest}`")),
@@ -90,7 +102,11 @@ pub(crate) fn paths(table: &Table) -> Vec<String> {
     for (key, value) in table {
         match value {
             Value::Table(inner) => {
-                paths.extend(self::paths(inner).into_iter().map(|path| format!("{key}.{path}")));
+                paths.extend(
+                    self::paths(inner)
+                        .into_iter()
+                        .map(|path| format!("{key}.{path}")),
+                );
             }
             _ => paths.push(key.clone()),
         }
@@ -103,7 +119,15 @@ mod tests {
     use super::*;
 
     fn known() -> Vec<String> {
-        ["model", "method.kl_weight", "train.lr", "train.x", "method.x"].map(str::to_owned).into()
+        [
+            "model",
+            "method.kl_weight",
+            "train.lr",
+            "train.x",
+            "method.x",
+        ]
+        .map(str::to_owned)
+        .into()
     }
 
     #[test]
@@ -127,7 +151,10 @@ mod tests {
     fn dotted_and_bare_keys_reach_their_value() {
         let mut table: Table = toml::from_str("[train]\nlr = 1.0").unwrap();
         for text in ["lr=2.0", "method.kl_weight=3.0", "model=mine"] {
-            text.parse::<Assignment>().unwrap().apply(&mut table, &known()).unwrap();
+            text.parse::<Assignment>()
+                .unwrap()
+                .apply(&mut table, &known())
+                .unwrap();
         }
         let expected = "model = 'mine'\n[train]\nlr = 2.0\n[method]\nkl_weight = 3.0";
         assert_eq!(table, toml::from_str(expected).unwrap());
@@ -137,11 +164,23 @@ mod tests {
     #[test]
     fn unknown_and_ambiguous_bare_keys_are_refused() {
         let mut table = Table::new();
-        let error = Assignment::new("kl_wieght", 1.0).apply(&mut table, &known()).unwrap_err();
+        let error = Assignment::new("kl_wieght", 1.0)
+            .apply(&mut table, &known())
+            .unwrap_err();
         assert!(format!("{error:?}").contains("method.kl_weight"));
-        let error = Assignment::new("x", 1.0).apply(&mut table, &known()).unwrap_err();
-        assert!(error.to_string().contains("`train.x` or `method.x`"), "{error}");
-        let error = Assignment::new("train", 1).apply(&mut table, &known()).unwrap_err();
-        assert!(error.to_string().contains("no recipe has this key"), "{error}");
+        let error = Assignment::new("x", 1.0)
+            .apply(&mut table, &known())
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("`train.x` or `method.x`"),
+            "{error}"
+        );
+        let error = Assignment::new("train", 1)
+            .apply(&mut table, &known())
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("no recipe has this key"),
+            "{error}"
+        );
     }
 }

@@ -48,10 +48,18 @@ impl fmt::Display for DeviceName {
 
 /// The device that the command line names.
 pub(crate) fn open(args: &DeviceArgs) -> anyhow::Result<Device> {
-    let name = if args.cpu { DeviceName::Cpu } else { args.device };
+    let name = if args.cpu {
+        DeviceName::Cpu
+    } else {
+        args.device
+    };
     let absent = |feature: &str| {
-        Problem::new(format!("device {name}: this vbd was built without {feature}"))
-            .hint(format!("build it with `cargo build --release -p vbd-cli --features {feature}`"))
+        Problem::new(format!(
+            "device {name}: this vbd was built without {feature}"
+        ))
+        .hint(format!(
+            "build it with `cargo build --release -p vbd-cli --features {feature}`"
+        ))
     };
     let opened = match name {
         DeviceName::Cpu => return Ok(Device::Cpu),

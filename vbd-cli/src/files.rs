@@ -32,7 +32,10 @@ pub(crate) fn open_net(file: &Path) -> anyhow::Result<(PrunedNet, SparseNet)> {
 /// Loads a data set.
 pub(crate) fn load_data(name: &str, dir: &DataDir) -> anyhow::Result<Dataset> {
     let from_environment = || std::env::var_os(DATA_DIR).filter(|dir| !dir.is_empty());
-    let folder = dir.data_dir.clone().or_else(|| from_environment().map(PathBuf::from));
+    let folder = dir
+        .data_dir
+        .clone()
+        .or_else(|| from_environment().map(PathBuf::from));
     let _waiting = spinner(&format!("loading {name}"));
     Ok(vbd_models::data::load(name, folder.as_deref())?)
 }

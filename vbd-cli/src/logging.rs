@@ -61,7 +61,9 @@ where
                 write!(writer, "{fields} ")?;
             }
         }
-        context.field_format().format_fields(writer.by_ref(), event)?;
+        context
+            .field_format()
+            .format_fields(writer.by_ref(), event)?;
         writeln!(writer)
     }
 }

@@ -29,7 +29,11 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help goes to a pipe that may be closed: that is no error.
             let _ = error.print();
-            return if error.use_stderr() { error::USAGE.into() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                error::USAGE.into()
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     // Before anything that starts a thread.
@@ -38,7 +42,13 @@ fn main() -> ExitCode {
     let run = || {
         logging::init(cli.global.verbose, &out);
         interrupt::install()?;
-        verbs::run(&cli.command, &Context { out: out.clone(), threads })
+        verbs::run(
+            &cli.command,
+            &Context {
+                out: out.clone(),
+                threads,
+            },
+        )
     };
     match run() {
         Ok(finished) => finished.exit_code(),

@@ -31,24 +31,38 @@ pub(crate) fn choose(name_or_path: &str, args: &TrainArgs) -> anyhow::Result<Cho
     let path = is_path(name_or_path).then(|| Path::new(name_or_path));
     let (text, origin) = match path {
         Some(path) => (file::read_to_string(path)?, name_or_path.to_owned()),
-        None => (recipes::toml(name_or_path)?.to_owned(), format!("recipe `{name_or_path}`")),
+        None => (
+            recipes::toml(name_or_path)?.to_owned(),
+            format!("recipe `{name_or_path}`"),
+        ),
     };
-    let stem = path.and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
+    let stem = path
+        .and_then(Path::file_stem)
+        .map(|stem| stem.to_string_lossy().into_owned());
     let label = stem.unwrap_or_else(|| name_or_path.to_owned());
     let recipe = changed(&text, &origin, args)?;
     let Some(model) = &recipe.model else {
         let problem = Problem::usage(format!("{origin} is for any network: none is given"));
-        return Err(problem.hint("--model NAME (see `vbd models`) or --model SPEC.toml").into());
+        return Err(problem
+            .hint("--model NAME (see `vbd models`) or --model SPEC.toml")
+            .into());
     };
     let Some(data) = recipe.data.clone() else {
         let problem = Problem::usage(format!("{origin} is for any data: none are given"));
-        return Err(problem.hint("--data digits, mnist, fashion-mnist or idx:FOLDER").into());
+        return Err(problem
+            .hint("--data digits, mnist, fashion-mnist or idx:FOLDER")
+            .into());
     };
     let net = match path {
         Some(path) if args.model.is_none() => nets::net(&beside(path, model))?,
         _ => nets::net(model)?,
     };
-    Ok(Chosen { recipe, net, data, label })
+    Ok(Chosen {
+        recipe,
+        net,
+        data,
+        label,
+    })
 }
 
 /// The recipe as its text has it, with the command line's changes.
@@ -88,7 +102,11 @@ fn changes(args: &TrainArgs) -> Vec<Assignment> {
 /// The dotted paths of every key that a recipe may have.
 fn known_keys(recipe: &Recipe) -> anyhow::Result<Vec<String>> {
     let some = Some(String::new());
-    let full = Recipe { model: some.clone(), data: some, ..recipe.clone() };
+    let full = Recipe {
+        model: some.clone(),
+        data: some,
+        ..recipe.clone()
+    };
     Ok(paths(&toml_file::parse(&full.to_toml()?, "recipe")?))
 }
 
@@ -116,8 +134,12 @@ mod tests {
     use crate::args::{Cli, Command};
 
     fn train_args(words: &str) -> TrainArgs {
-        let command = Cli::try_parse_from(words.split_whitespace()).unwrap().command;
-        let Command::Train(args) = command else { panic!("{command:?}") };
+        let command = Cli::try_parse_from(words.split_whitespace())
+            .unwrap()
+            .command;
+        let Command::Train(args) = command else {
+            panic!("{command:?}")
+        };
         *args
     }
 
@@ -133,18 +155,40 @@ mod tests {
              --kl-weight 2 --batch-size 50 --set log_alpha_threshold=2 --set train.kl_warmup=[0,0.5] \
              --set theta_init=normal(0.02)",
         );
-        let Chosen { recipe, net, data, label } = chosen.unwrap();
-        assert_eq!((recipe.train.epochs, recipe.train.seed, recipe.train.batch_size), (3, 7, 50));
+        let Chosen {
+            recipe,
+            net,
+            data,
+            label,
+        } = chosen.unwrap();
+        assert_eq!(
+            (
+                recipe.train.epochs,
+                recipe.train.seed,
+                recipe.train.batch_size
+            ),
+            (3, 7, 50)
+        );
         assert_eq!((recipe.train.lr, recipe.method.kl_weight), (2e-3, 2.0));
-        assert_eq!((recipe.method.log_alpha_threshold, recipe.train.kl_warmup), (2.0, [0.0, 0.5]));
-        assert_eq!((net.name.as_str(), data.as_str(), label.as_str()), ("lenet-300-100", "digits", "vbd"));
+        assert_eq!(
+            (recipe.method.log_alpha_threshold, recipe.train.kl_warmup),
+            (2.0, [0.0, 0.5])
+        );
+        assert_eq!(
+            (net.name.as_str(), data.as_str(), label.as_str()),
+            ("lenet-300-100", "digits", "vbd")
+        );
     }
 
     #[test]
     fn what_is_left_open_must_be_given() {
-        let error = choose_by("vbd train vbd --data digits").unwrap_err().to_string();
+        let error = choose_by("vbd train vbd --data digits")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("network"), "{error}");
-        let error = choose_by("vbd train vbd --model lenet-300-100").unwrap_err().to_string();
+        let error = choose_by("vbd train vbd --model lenet-300-100")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("data"), "{error}");
     }
 
@@ -161,11 +205,16 @@ mod tests {
     fn a_recipes_own_network_is_looked_for_beside_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine.toml");
-        let net = nets::toml("lenet-300-100").unwrap().replace("lenet-300-100", "mine");
+        let net = nets::toml("lenet-300-100")
+            .unwrap()
+            .replace("lenet-300-100", "mine");
         file::write_atomic(&folder.path().join("net.toml"), net.as_bytes()).unwrap();
         let text = "summary = ''\nmodel = 'net.toml'\ndata = 'digits'\nmethod = { kind = 'vd' }";
         file::write_atomic(&path, text.as_bytes()).unwrap();
         let chosen = choose_by(&format!("vbd train {}", path.display())).unwrap();
-        assert_eq!((chosen.net.name.as_str(), chosen.label.as_str()), ("mine", "mine"));
+        assert_eq!(
+            (chosen.net.name.as_str(), chosen.label.as_str()),
+            ("mine", "mine")
+        );
     }
 }

@@ -10,7 +10,9 @@ const CANDLE: &str = "CANDLE_NUM_THREADS";
 /// Sets the number of threads of this process: as asked for, else as rayon's variable says, else as
 /// many as the machine has. Must be called before any thread is started.
 pub(crate) fn set(asked: Option<NonZeroUsize>) -> usize {
-    let threads = asked.or_else(from_environment).map_or_else(available, NonZeroUsize::get);
+    let threads = asked
+        .or_else(from_environment)
+        .map_or_else(available, NonZeroUsize::get);
     for name in [RAYON, CANDLE] {
         set_variable(name, &threads.to_string());
     }
@@ -25,7 +27,10 @@ fn available() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-#[expect(unsafe_code, reason = "Candle and rayon take their number of threads from nowhere else")]
+#[expect(
+    unsafe_code,
+    reason = "Candle and rayon take their number of threads from nowhere else"
+)]
 fn set_variable(name: &str, value: &str) {
     // SAFETY: `main` calls this before anything that starts a thread, so that no other thread can
     // read the environment meanwhile.

@@ -42,12 +42,22 @@ impl Dataset {
                 let expected = format!("{len}, the product of {shape:?}");
                 return Err(problem("an image's length", samples.sample_len, expected));
             }
-            let largest = samples.labels.iter().max().map_or(0, |&label| usize::from(label));
+            let largest = samples
+                .labels
+                .iter()
+                .max()
+                .map_or(0, |&label| usize::from(label));
             if largest >= classes {
                 return Err(problem("a label", largest, format!("less than {classes}")));
             }
         }
-        Ok(Self { name, shape, classes, train, test })
+        Ok(Self {
+            name,
+            shape,
+            classes,
+            train,
+            test,
+        })
     }
 }
 
@@ -73,7 +83,11 @@ impl Samples {
                 expected: format!("{} labels times {sample_len}", labels.len()),
             });
         }
-        Ok(Self { images, labels, sample_len })
+        Ok(Self {
+            images,
+            labels,
+            sample_len,
+        })
     }
 
     /// Number of samples.

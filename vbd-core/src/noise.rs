@@ -82,7 +82,10 @@ impl NoiseKey {
 
     /// One word: word `index` of `unit`, evenly distributed over all of `u32`.
     pub fn word(self, unit: u32, index: u32) -> u32 {
-        let words = philox4x32([index / 4, unit, self.step, self.stream.word()], self.words());
+        let words = philox4x32(
+            [index / 4, unit, self.step, self.stream.word()],
+            self.words(),
+        );
         words[(index % 4) as usize]
     }
 
@@ -96,12 +99,18 @@ impl NoiseKey {
         for last in (1..len).rev() {
             // The high half of word * (last + 1): the bias is under 2^-32 (last + 1).
             let chosen = (u64::from(self.word(0, last)) * u64::from(last + 1)) >> 32;
-            order.swap(last as usize, usize::try_from(chosen).expect("below `last`"));
+            order.swap(
+                last as usize,
+                usize::try_from(chosen).expect("below `last`"),
+            );
         }
         order
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the seed")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the two halves of the seed"
+    )]
     fn words(self) -> [u32; 2] {
         [self.seed as u32, (self.seed >> 32) as u32]
     }
@@ -113,14 +122,26 @@ impl NoiseKey {
         // instruction set.
         macro_rules! make {
             ($words:expr, $out:expr) => {
-                if NORMAL { normals($words, $out) } else { uniforms($words, $out) }
+                if NORMAL {
+                    normals($words, $out)
+                } else {
+                    uniforms($words, $out)
+                }
             };
         }
         let mut values = [0.0; GROUP];
         for (group, out) in out.chunks_mut(GROUP).enumerate() {
-            #[expect(clippy::cast_possible_truncation, reason = "a batch has at most 2^20 samples")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a batch has at most 2^20 samples"
+            )]
             let first = (group * LANES) as u32;
-            let mut counter = [[0; LANES], [unit; LANES], [self.step; LANES], [self.stream.word(); LANES]];
+            let mut counter = [
+                [0; LANES],
+                [unit; LANES],
+                [self.step; LANES],
+                [self.stream.word(); LANES],
+            ];
             for (lane, word) in (first..).zip(&mut counter[0]) {
                 *word = lane;
             }
@@ -141,7 +162,10 @@ fn normals(words: [[u32; LANES]; 4], out: &mut [f32; GROUP]) {
     for half in 0..2 {
         for lane in 0..LANES {
             let radius = (-2.0 * math::ln(unit_interval(words[2 * half][lane]))).sqrt();
-            #[expect(clippy::cast_possible_wrap, reason = "a turn between -1 and 1 half turns")]
+            #[expect(
+                clippy::cast_possible_wrap,
+                reason = "a turn between -1 and 1 half turns"
+            )]
             let turn = words[2 * half + 1][lane] as i32 as f32 * 2.0_f32.powi(-31);
             let (cos, sin) = math::cos_sin_pi(turn);
             out[2 * half * LANES + lane] = radius * cos;
@@ -162,7 +186,10 @@ fn uniforms(words: [[u32; LANES]; 4], out: &mut [f32; GROUP]) {
 /// A word as a number in (0, 1].
 #[inline(always)]
 fn unit_interval(word: u32) -> f32 {
-    #[expect(clippy::cast_possible_wrap, reason = "31 bits: SIMD converts signed words only")]
+    #[expect(
+        clippy::cast_possible_wrap,
+        reason = "31 bits: SIMD converts signed words only"
+    )]
     let word = (word >> 1) as i32 as f32;
     (word + 0.5) * 2.0_f32.powi(-31)
 }
@@ -185,7 +212,10 @@ fn philox4x32_lanes(mut counter: [[u32; LANES]; 4], key: [u32; 2]) -> [[u32; LAN
 }
 
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the two halves of a product")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the two halves of a product"
+)]
 fn rounds<const N: usize>(counter: &mut [[u32; N]; 4], mut key: [u32; 2]) {
     let [c0, c1, c2, c3] = counter;
     for _ in 0..ROUNDS {
@@ -209,8 +239,16 @@ mod tests {
     fn philox_gives_random123s_known_answers() {
         // kat_vectors of Random123 1.14, `philox4x32 10`
         let known = [
-            ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
-            ([u32::MAX; 4], [u32::MAX; 2], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
+            (
+                [0; 4],
+                [0; 2],
+                [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8],
+            ),
+            (
+                [u32::MAX; 4],
+                [u32::MAX; 2],
+                [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd],
+            ),
             (
                 [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
                 [0xa409_3822, 0x299f_31d0],
@@ -225,7 +263,11 @@ mod tests {
     }
 
     fn key(stream: Stream) -> NoiseKey {
-        NoiseKey { seed: 0x1234_5678_9abc, step: 3, stream }
+        NoiseKey {
+            seed: 0x1234_5678_9abc,
+            step: 3,
+            stream,
+        }
     }
 
     #[test]
@@ -242,8 +284,11 @@ mod tests {
         assert!((moment(2) - 1.0).abs() < 7e-3);
         assert!(moment(3).abs() < 2e-2);
         assert!((moment(4) - 3.0).abs() < 5e-2);
-        let neighbours: f64 =
-            draws.windows(2).map(|pair| f64::from(pair[0] * pair[1])).sum::<f64>() / draws.len() as f64;
+        let neighbours: f64 = draws
+            .windows(2)
+            .map(|pair| f64::from(pair[0] * pair[1]))
+            .sum::<f64>()
+            / draws.len() as f64;
         assert!(neighbours.abs() < 5e-3);
         assert!(draws.iter().all(|x| x.is_finite()));
     }
@@ -265,7 +310,11 @@ mod tests {
     fn streams_steps_and_units_differ() {
         let draw = |stream, step, unit| {
             let mut row = [0.0; 4];
-            NoiseKey { step, ..key(stream) }.fill_normal(unit, &mut row);
+            NoiseKey {
+                step,
+                ..key(stream)
+            }
+            .fill_normal(unit, &mut row);
             row
         };
         let first = draw(Stream::Layer(0), 0, 0);

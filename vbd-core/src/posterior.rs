@@ -46,7 +46,11 @@ pub fn is_dead(log_sigma2: f32) -> bool {
 /// `log_sigma2` after an update: clamped, dead weights left dead.
 #[inline(always)]
 pub fn clamp_log_sigma2(log_sigma2: f32) -> f32 {
-    if is_dead(log_sigma2) { log_sigma2 } else { log_sigma2.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX) }
+    if is_dead(log_sigma2) {
+        log_sigma2
+    } else {
+        log_sigma2.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX)
+    }
 }
 
 /// The keep rule on tensors: 1 where a weight is kept, as u8.
@@ -90,7 +94,11 @@ mod tests {
         for ((&theta, &log_sigma2), mask) in theta.iter().zip(&log_sigma2).zip(mask) {
             let margin = log_alpha(theta, log_sigma2) - 3.0;
             if margin.abs() > 1e-5 {
-                assert_eq!(is_kept(theta, log_sigma2, 3.0), margin < 0.0, "{theta} {log_sigma2}");
+                assert_eq!(
+                    is_kept(theta, log_sigma2, 3.0),
+                    margin < 0.0,
+                    "{theta} {log_sigma2}"
+                );
                 assert_eq!(mask == 1, margin < 0.0, "{theta} {log_sigma2}");
             }
         }

@@ -112,9 +112,16 @@ mod tests {
             let log_alpha = -20.0 + 0.1 * f64::from(step);
             for theta2 in [1e-6_f64, 0.3, 40.0] {
                 let sigma2 = theta2 * log_alpha.exp();
-                let best = minimum(|ln_gamma| kl_at_gamma(theta2, sigma2, ln_gamma.exp()), -60.0, 60.0);
+                let best = minimum(
+                    |ln_gamma| kl_at_gamma(theta2, sigma2, ln_gamma.exp()),
+                    -60.0,
+                    60.0,
+                );
                 let kl = Prior::Hierarchical.kl(log_alpha);
-                assert!((kl - best).abs() < 1e-9 * (1.0 + best), "{log_alpha}: {kl} {best}");
+                assert!(
+                    (kl - best).abs() < 1e-9 * (1.0 + best),
+                    "{log_alpha}: {kl} {best}"
+                );
             }
         }
     }
@@ -156,7 +163,10 @@ mod tests {
                 let log_alpha = 0.1 * f64::from(step);
                 let h = 1e-5;
                 let difference = (prior.kl(log_alpha + h) - prior.kl(log_alpha - h)) / (2.0 * h);
-                assert!((prior.slope(log_alpha) - difference).abs() < 1e-9, "{prior:?} {log_alpha}");
+                assert!(
+                    (prior.slope(log_alpha) - difference).abs() < 1e-9,
+                    "{prior:?} {log_alpha}"
+                );
             }
             assert_eq!(prior.kl(f64::INFINITY), 0.0);
             assert_eq!(prior.slope(f64::INFINITY), 0.0);

@@ -101,11 +101,19 @@ impl TryFrom<String> for ThetaInit {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let normal = || text.strip_prefix("normal(")?.strip_suffix(')')?.trim().parse().ok();
+        let normal = || {
+            text.strip_prefix("normal(")?
+                .strip_suffix(')')?
+                .trim()
+                .parse()
+                .ok()
+        };
         match normal() {
             Some(deviation) if (0.0..=1e3).contains(&deviation) => Ok(Self::Normal(deviation)),
             _ if text == "he" => Ok(Self::He),
-            _ => Err(format!("theta_init is `{text}`: expected `he` or `normal(0.01)`")),
+            _ => Err(format!(
+                "theta_init is `{text}`: expected `he` or `normal(0.01)`"
+            )),
         }
     }
 }
@@ -241,7 +249,12 @@ impl Recipe {
                 train.batch_size.to_string(),
                 "1 to 1048576",
             ),
-            (positive(train.lr), "train.lr", train.lr.to_string(), "a positive number"),
+            (
+                positive(train.lr),
+                "train.lr",
+                train.lr.to_string(),
+                "a positive number",
+            ),
             (
                 i64::try_from(train.seed).is_ok(),
                 "train.seed",
@@ -269,7 +282,11 @@ impl Recipe {
         ];
         for (valid, field, found, expected) in checks {
             if !valid {
-                return Err(Error::Recipe { field, found, expected });
+                return Err(Error::Recipe {
+                    field,
+                    found,
+                    expected,
+                });
             }
         }
         Ok(())
@@ -316,7 +333,10 @@ mod tests {
         let recipe = Recipe::from_toml(TEXT, "r").unwrap();
         assert_eq!(recipe.method.theta_init, ThetaInit::Normal(0.01));
         assert_eq!(recipe.train, Train::default());
-        assert_eq!(Recipe::from_toml(&recipe.to_toml().unwrap(), "r").unwrap(), recipe);
+        assert_eq!(
+            Recipe::from_toml(&recipe.to_toml().unwrap(), "r").unwrap(),
+            recipe
+        );
     }
 
     #[test]
@@ -340,7 +360,10 @@ mod tests {
         assert_eq!(train.lr_at(0.4), 1e-3);
         assert!((train.lr_at(0.75) - 5e-4).abs() < 1e-12);
         assert!(train.lr_at(1.0).abs() < 1e-12);
-        let linear = Train { lr_decay_from: 0.0, ..train };
+        let linear = Train {
+            lr_decay_from: 0.0,
+            ..train
+        };
         assert!((linear.lr_at(0.25) - 7.5e-4).abs() < 1e-12);
     }
 }

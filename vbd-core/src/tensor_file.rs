@@ -36,14 +36,28 @@ pub struct RawTensor {
 impl RawTensor {
     /// A tensor of f32.
     pub fn f32(shape: &[usize], values: &[f32]) -> Self {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Self { dtype: Dtype::F32, shape: shape.to_vec(), bytes }
+        let bytes = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        Self {
+            dtype: Dtype::F32,
+            shape: shape.to_vec(),
+            bytes,
+        }
     }
 
     /// A tensor of u32.
     pub fn u32(values: &[u32]) -> Self {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Self { dtype: Dtype::U32, shape: vec![values.len()], bytes }
+        let bytes = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        Self {
+            dtype: Dtype::U32,
+            shape: vec![values.len()],
+            bytes,
+        }
     }
 
     /// The values, if they are f32.
@@ -58,7 +72,9 @@ impl RawTensor {
 }
 
 fn words(bytes: &[u8]) -> impl Iterator<Item = [u8; 4]> {
-    bytes.chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]])
+    bytes
+        .chunks_exact(4)
+        .map(|word| [word[0], word[1], word[2], word[3]])
 }
 
 /// Tensors by name.
@@ -71,7 +87,12 @@ pub type Tensors = BTreeMap<String, RawTensor>;
 pub fn to_bytes(tensors: &Tensors, json: String) -> Result<Vec<u8>, TensorFileError> {
     let views = tensors
         .iter()
-        .map(|(name, raw)| Ok((name, TensorView::new(raw.dtype, raw.shape.clone(), &raw.bytes)?)))
+        .map(|(name, raw)| {
+            Ok((
+                name,
+                TensorView::new(raw.dtype, raw.shape.clone(), &raw.bytes)?,
+            ))
+        })
         .collect::<Result<Vec<_>, SafeTensorError>>()?;
     let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
     Ok(safetensors::serialize(views, Some(metadata))?)
@@ -84,7 +105,10 @@ pub fn to_bytes(tensors: &Tensors, json: String) -> Result<Vec<u8>, TensorFileEr
 /// [`TensorFileError`] if the bytes are no safetensors file, or have no `vbd` in their metadata.
 pub fn from_bytes(bytes: &[u8]) -> Result<(Tensors, String), TensorFileError> {
     let (_, metadata) = SafeTensors::read_metadata(bytes)?;
-    let json = metadata.metadata().as_ref().and_then(|map| map.get(METADATA_KEY));
+    let json = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|map| map.get(METADATA_KEY));
     let json = json.ok_or(TensorFileError::NoMetadata)?.clone();
     let file = SafeTensors::deserialize(bytes)?;
     let tensors = file.iter().map(|(name, view)| {

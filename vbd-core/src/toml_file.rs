@@ -11,7 +11,11 @@ use crate::error::{Error, Result};
 pub fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T> {
     toml::from_str(text).map_err(|error| {
         let nearest = nearest_key(error.message());
-        Error::Toml { origin: origin.to_owned(), message: error.to_string().trim_end().to_owned(), nearest }
+        Error::Toml {
+            origin: origin.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+            nearest,
+        }
     })
 }
 
@@ -20,7 +24,11 @@ pub fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T> {
 /// serde has the known keys only in the words of its message: ``unknown field `a`, expected one of
 /// `b`, `c` ``.
 pub fn nearest_key(message: &str) -> Option<String> {
-    let mut words = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
+    let mut words = message
+        .strip_prefix("unknown ")?
+        .split('`')
+        .skip(1)
+        .step_by(2);
     let unknown = words.next()?;
     let distance = |known: &&str| (strsim::jaro_winkler(unknown, known) * 1e6) as i64;
     words.max_by_key(distance).map(str::to_owned)
@@ -41,7 +49,12 @@ mod tests {
     #[test]
     fn an_unknown_key_names_the_nearest_known_one() {
         let error = parse::<Table>("kl_wieght = 1.0", "r.toml").unwrap_err();
-        let Error::Toml { nearest, message, .. } = error else { panic!("{error}") };
+        let Error::Toml {
+            nearest, message, ..
+        } = error
+        else {
+            panic!("{error}")
+        };
         assert_eq!(nearest.as_deref(), Some("kl_weight"));
         assert!(message.contains("line 1"), "{message}");
     }

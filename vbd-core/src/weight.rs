@@ -21,7 +21,11 @@ impl Parameter {
     /// A parameter that has not been trained yet.
     pub fn new(value: Vec<f32>) -> Self {
         let zeros = vec![0.0; value.len()];
-        Self { value, m: zeros.clone(), v: zeros }
+        Self {
+            value,
+            m: zeros.clone(),
+            v: zeros,
+        }
     }
 
     /// The three arrays, in the order value, m, v.
@@ -32,13 +36,20 @@ impl Parameter {
     /// The values at `range`, with their moments.
     pub(crate) fn slices_mut(&mut self, range: std::ops::Range<usize>) -> [&mut [f32]; 3] {
         let Self { value, m, v } = self;
-        [&mut value[range.clone()], &mut m[range.clone()], &mut v[range]]
+        [
+            &mut value[range.clone()],
+            &mut m[range.clone()],
+            &mut v[range],
+        ]
     }
 
     /// The values at `places`, with their moments; `absent` where a place is not in the parameter.
     pub(crate) fn gather(&self, places: &[u32], absent: f32) -> Self {
         let gather = |values: &[f32], absent: f32| {
-            places.iter().map(|&place| values.get(place as usize).copied().unwrap_or(absent)).collect()
+            places
+                .iter()
+                .map(|&place| values.get(place as usize).copied().unwrap_or(absent))
+                .collect()
         };
         self.map(absent, gather)
     }
@@ -61,7 +72,11 @@ impl Parameter {
 
     /// Applies `f` to each of the three arrays; `absent` is the value's entry for what is not there.
     fn map(&self, absent: f32, f: impl Fn(&[f32], f32) -> Vec<f32>) -> Self {
-        Self { value: f(&self.value, absent), m: f(&self.m, 0.0), v: f(&self.v, 0.0) }
+        Self {
+            value: f(&self.value, absent),
+            m: f(&self.m, 0.0),
+            v: f(&self.v, 0.0),
+        }
     }
 
     /// Whether every number is finite; `log_sigma2` of dead weights apart.
@@ -87,7 +102,12 @@ impl VariationalWeight {
     /// # Errors
     /// [`Error::Shape`] if a length is not the shape's.
     pub fn dense(shape: &[usize], theta: Parameter, log_sigma2: Option<Parameter>) -> Result<Self> {
-        let weight = Self { shape: shape.to_vec(), live: None, theta, log_sigma2 };
+        let weight = Self {
+            shape: shape.to_vec(),
+            live: None,
+            theta,
+            log_sigma2,
+        };
         weight.check_lengths(weight.numel())?;
         Ok(weight)
     }
@@ -103,7 +123,9 @@ impl VariationalWeight {
         log_sigma2: Option<Parameter>,
     ) -> Result<Self> {
         let rises = live.windows(2).all(|pair| pair[0] < pair[1]);
-        let inside = live.last().is_none_or(|&last| (last as usize) < shape.iter().product());
+        let inside = live
+            .last()
+            .is_none_or(|&last| (last as usize) < shape.iter().product());
         if !rises || !inside {
             return Err(Error::Shape {
                 name: "live (rising places inside the weight)".to_owned(),
@@ -112,18 +134,30 @@ impl VariationalWeight {
             });
         }
         let stored = live.len();
-        let weight = Self { shape: shape.to_vec(), live: Some(live), theta, log_sigma2 };
+        let weight = Self {
+            shape: shape.to_vec(),
+            live: Some(live),
+            theta,
+            log_sigma2,
+        };
         weight.check_lengths(stored)?;
         Ok(weight)
     }
 
     fn check_lengths(&self, stored: usize) -> Result<()> {
-        let parameters = [("theta", Some(&self.theta)), ("log_sigma2", self.log_sigma2.as_ref())];
+        let parameters = [
+            ("theta", Some(&self.theta)),
+            ("log_sigma2", self.log_sigma2.as_ref()),
+        ];
         for (name, parameter) in parameters {
             for array in parameter.into_iter().flat_map(Parameter::arrays) {
                 if array.len() != stored {
                     let (found, expected) = (vec![array.len()], vec![stored]);
-                    return Err(Error::Shape { name: name.to_owned(), found, expected });
+                    return Err(Error::Shape {
+                        name: name.to_owned(),
+                        found,
+                        expected,
+                    });
                 }
             }
         }
@@ -157,7 +191,9 @@ impl VariationalWeight {
 
     /// The weight in its dense form; dead entries have theta = 0 and no moments.
     pub fn to_dense(&self) -> Self {
-        let Some(live) = &self.live else { return self.clone() };
+        let Some(live) = &self.live else {
+            return self.clone();
+        };
         let spread = |values: &[f32], absent: f32| {
             let mut all = vec![absent; self.numel()];
             for (&place, &value) in live.iter().zip(values) {
@@ -169,7 +205,10 @@ impl VariationalWeight {
             shape: self.shape.clone(),
             live: None,
             theta: self.theta.map(0.0, spread),
-            log_sigma2: self.log_sigma2.as_ref().map(|p| p.map(LOG_SIGMA2_DEAD, spread)),
+            log_sigma2: self
+                .log_sigma2
+                .as_ref()
+                .map(|p| p.map(LOG_SIGMA2_DEAD, spread)),
         }
     }
 
@@ -193,7 +232,10 @@ impl VariationalWeight {
         Self {
             shape: self.shape.clone(),
             theta: self.theta.map(0.0, gather),
-            log_sigma2: self.log_sigma2.as_ref().map(|p| p.map(LOG_SIGMA2_DEAD, gather)),
+            log_sigma2: self
+                .log_sigma2
+                .as_ref()
+                .map(|p| p.map(LOG_SIGMA2_DEAD, gather)),
             live: Some(live),
         }
     }
@@ -203,16 +245,24 @@ impl VariationalWeight {
         let compact = self.to_compact();
         let arrays = if self.log_sigma2.is_some() { 6 } else { 3 };
         let stored = compact.theta.value.len();
-        if stored * (arrays + 1) < self.numel() * arrays { compact } else { self.to_dense() }
+        if stored * (arrays + 1) < self.numel() * arrays {
+            compact
+        } else {
+            self.to_dense()
+        }
     }
 
     /// Which stored entries are kept at the threshold: `log_alpha` under it, or for a plain weight
     /// theta not 0.
     pub fn kept(&self, log_alpha_threshold: f32) -> impl Iterator<Item = bool> {
-        self.theta.value.iter().enumerate().map(move |(index, &theta)| match &self.log_sigma2 {
-            Some(p) => posterior::is_kept(theta, p.value[index], log_alpha_threshold),
-            None => theta != 0.0,
-        })
+        self.theta
+            .value
+            .iter()
+            .enumerate()
+            .map(move |(index, &theta)| match &self.log_sigma2 {
+                Some(p) => posterior::is_kept(theta, p.value[index], log_alpha_threshold),
+                None => theta != 0.0,
+            })
     }
 
     /// Number of entries that are kept at the threshold.
@@ -225,7 +275,10 @@ impl VariationalWeight {
         let mut all = vec![0.0; self.numel()];
         for (index, kept) in self.kept(log_alpha_threshold).enumerate() {
             if kept {
-                let place = self.live.as_ref().map_or(index, |live| live[index] as usize);
+                let place = self
+                    .live
+                    .as_ref()
+                    .map_or(index, |live| live[index] as usize);
                 all[place] = self.theta.value[index];
             }
         }
@@ -236,11 +289,16 @@ impl VariationalWeight {
     /// A plain weight has nothing to kill.
     pub fn kill(&mut self, log_alpha_threshold: f32) {
         let kept: Vec<bool> = self.kept(log_alpha_threshold).collect();
-        let Some(log_sigma2) = &mut self.log_sigma2 else { return };
+        let Some(log_sigma2) = &mut self.log_sigma2 else {
+            return;
+        };
         if let Some(live) = &mut self.live {
             let mut index = 0..;
             live.retain(|_| kept[index.next().expect("the range has no end")]);
-            for array in [&mut self.theta, log_sigma2].into_iter().flat_map(arrays_mut) {
+            for array in [&mut self.theta, log_sigma2]
+                .into_iter()
+                .flat_map(arrays_mut)
+            {
                 let mut index = 0..;
                 array.retain(|_| kept[index.next().expect("the range has no end")]);
             }
@@ -300,7 +358,9 @@ mod tests {
 
     fn weight() -> VariationalWeight {
         let theta: Vec<f32> = (0..12).map(|i| (i as f32 - 6.0) * 0.1).collect();
-        let log_sigma2: Vec<f32> = (0..12).map(|i| if i % 3 == 0 { 5.0 } else { -10.0 }).collect();
+        let log_sigma2: Vec<f32> = (0..12)
+            .map(|i| if i % 3 == 0 { 5.0 } else { -10.0 })
+            .collect();
         let trained = |value: Vec<f32>| Parameter {
             m: value.iter().map(|x| x + 0.5).collect(),
             v: value.iter().map(|x| x * x).collect(),
@@ -334,7 +394,10 @@ mod tests {
         let (theta, log_sigma2) = (weight.theta(), weight.log_sigma2().unwrap());
         for index in [0, 3, 6, 9] {
             assert_eq!(theta.arrays().map(|array| array[index]), [0.0; 3]);
-            assert_eq!(log_sigma2.arrays().map(|array| array[index]), [LOG_SIGMA2_DEAD, 0.0, 0.0]);
+            assert_eq!(
+                log_sigma2.arrays().map(|array| array[index]),
+                [LOG_SIGMA2_DEAD, 0.0, 0.0]
+            );
         }
         assert_eq!(theta.value[1], -0.5);
     }

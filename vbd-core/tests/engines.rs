@@ -28,7 +28,11 @@ fn pair(spec: &NetSpec, recipe: &Recipe, parameters: &Parameters, threads: usize
     let objective = Objective::of(recipe, data.train.len());
     let normalizer = Normalizer::measure(spec, &data.train);
     let candle = CandleStep::new(spec, objective, &normalizer, parameters, &Device::Cpu).unwrap();
-    let config = CpuConfig { batch_size: BATCH, threads, compaction: true };
+    let config = CpuConfig {
+        batch_size: BATCH,
+        threads,
+        compaction: true,
+    };
     let cpu = CpuStep::new(spec, objective, normalizer, parameters, config).unwrap();
     Pair { cpu, candle, data }
 }
@@ -45,28 +49,53 @@ fn mixed(spec: &NetSpec, recipe: &Recipe) -> Parameters {
         let draws = uniform(5, theta.len());
         let log_sigma2 = layer.weight.log_sigma2().map(|_| {
             let spread = draws.iter().zip(&theta);
-            Parameter::new(spread.map(|(u, theta)| 2.0 * theta.abs().ln() + 12.0 * u - 6.0).collect())
+            Parameter::new(
+                spread
+                    .map(|(u, theta)| 2.0 * theta.abs().ln() + 12.0 * u - 6.0)
+                    .collect(),
+            )
         });
         let shape = layer.weight.shape();
         let weight = VariationalWeight::dense(shape, Parameter::new(theta), log_sigma2).unwrap();
-        LayerParameters { weight, ..layer.clone() }
+        LayerParameters {
+            weight,
+            ..layer.clone()
+        }
     });
-    Parameters { layers: layers.collect() }
+    Parameters {
+        layers: layers.collect(),
+    }
 }
 
 fn at(step: u32, kl_scale: f64) -> At {
-    At { seed: 11, step, lr: 1e-3, kl_scale }
+    At {
+        seed: 11,
+        step,
+        lr: 1e-3,
+        kl_scale,
+    }
 }
 
 fn indices(step: u32) -> Vec<u32> {
-    (0..BATCH as u32).map(|i| (i * 7 + step * 13) % 60).collect()
+    (0..BATCH as u32)
+        .map(|i| (i * 7 + step * 13) % 60)
+        .collect()
 }
 
 fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
-    let scale = expected.iter().fold(0.0_f32, |most, x| if x.is_finite() { most.max(x.abs()) } else { most });
+    let scale = expected.iter().fold(0.0_f32, |most, x| {
+        if x.is_finite() {
+            most.max(x.abs())
+        } else {
+            most
+        }
+    });
     for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         let close = found == expected || (found - expected).abs() <= tolerance * scale;
-        assert!(close, "{what}[{index}]: {found} {expected} (largest {scale})");
+        assert!(
+            close,
+            "{what}[{index}]: {found} {expected} (largest {scale})"
+        );
     }
 }
 
@@ -74,42 +103,73 @@ fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
 fn assert_same_gradients(cpu: &Parameters, candle: &Parameters) {
     for (cpu, candle) in cpu.layers.iter().zip(&candle.layers) {
         let name = &cpu.name;
-        assert_close(&cpu.bias.m, &candle.bias.m, GRADIENT_TOLERANCE, &format!("{name}.bias"));
+        assert_close(
+            &cpu.bias.m,
+            &candle.bias.m,
+            GRADIENT_TOLERANCE,
+            &format!("{name}.bias"),
+        );
         let (a, b) = (&cpu.weight, &candle.weight);
-        assert_close(&a.theta().m, &b.theta().m, GRADIENT_TOLERANCE, &format!("{name}.theta"));
+        assert_close(
+            &a.theta().m,
+            &b.theta().m,
+            GRADIENT_TOLERANCE,
+            &format!("{name}.theta"),
+        );
         if let (Some(a), Some(b)) = (a.log_sigma2(), b.log_sigma2()) {
-            assert_close(&a.m, &b.m, GRADIENT_TOLERANCE, &format!("{name}.log_sigma2"));
+            assert_close(
+                &a.m,
+                &b.m,
+                GRADIENT_TOLERANCE,
+                &format!("{name}.log_sigma2"),
+            );
         }
     }
 }
 
 #[test]
 fn both_engines_give_equal_gradients() {
-    for kind in ["vbd", "vd", "dense"] {
+    let kinds = ["vbd", "vd", "dense"].into_iter();
+    for (kind, spec) in kinds.flat_map(|kind| [(kind, spec()), (kind, convolutions())]) {
         for kl_scale in [0.0, 0.3, 1.0] {
             let recipe = recipe(kind, "");
-            let spec = spec();
             let mut pair = pair(&spec, &recipe, &mixed(&spec, &recipe), 2);
             let indices = indices(0);
-            let batch = Batch { samples: &pair.data.train, indices: &indices };
+            let batch = Batch {
+                samples: &pair.data.train,
+                indices: &indices,
+            };
             let cpu = pair.cpu.step(batch, &at(0, kl_scale)).unwrap();
             let candle = pair.candle.step(batch, &at(0, kl_scale)).unwrap();
-            assert!((cpu - candle).abs() < 1e-4 * candle.abs(), "{kind}: {cpu} {candle}");
-            assert_same_gradients(&pair.cpu.parameters().unwrap(), &pair.candle.parameters().unwrap());
+            assert!(
+                (cpu - candle).abs() < 1e-4 * candle.abs(),
+                "{kind}: {cpu} {candle}"
+            );
+            assert_same_gradients(
+                &pair.cpu.parameters().unwrap(),
+                &pair.candle.parameters().unwrap(),
+            );
         }
     }
 }
 
 #[test]
 fn both_engines_have_equal_theta_after_20_steps_with_a_kill_between() {
-    for kind in ["vbd", "vd", "dense"] {
+    let kinds = ["vbd", "vd", "dense"].into_iter();
+    for (kind, spec) in kinds.flat_map(|kind| [(kind, spec()), (kind, convolutions())]) {
         let recipe = recipe(kind, "");
-        let spec = spec();
         let mut pair = pair(&spec, &recipe, &mixed(&spec, &recipe), 2);
         for step in 0..20 {
             let indices = indices(step);
-            let indices = if step % 5 == 4 { &indices[..9] } else { &indices };
-            let batch = Batch { samples: &pair.data.train, indices };
+            let indices = if step % 5 == 4 {
+                &indices[..9]
+            } else {
+                &indices
+            };
+            let batch = Batch {
+                samples: &pair.data.train,
+                indices,
+            };
             let kl_scale = f64::from(step.min(5)) / 5.0;
             pair.cpu.step(batch, &at(step, kl_scale)).unwrap();
             pair.candle.step(batch, &at(step, kl_scale)).unwrap();
@@ -118,11 +178,19 @@ fn both_engines_have_equal_theta_after_20_steps_with_a_kill_between() {
                 pair.candle.kill().unwrap();
             }
         }
-        let (cpu, candle) = (pair.cpu.parameters().unwrap(), pair.candle.parameters().unwrap());
+        let (cpu, candle) = (
+            pair.cpu.parameters().unwrap(),
+            pair.candle.parameters().unwrap(),
+        );
         for (cpu, candle) in cpu.layers.iter().zip(&candle.layers) {
             let (a, b) = (&cpu.weight.theta().value, &candle.weight.theta().value);
             assert_close(a, b, THETA_TOLERANCE, &format!("{kind} {}", cpu.name));
-            assert_close(&cpu.bias.value, &candle.bias.value, THETA_TOLERANCE, &cpu.name);
+            assert_close(
+                &cpu.bias.value,
+                &candle.bias.value,
+                THETA_TOLERANCE,
+                &cpu.name,
+            );
         }
         let (a, b) = (pair.cpu.kl().unwrap(), pair.candle.kl().unwrap());
         assert!((a - b).abs() <= 1e-3 * b.abs(), "{kind}: {a} {b}");
@@ -137,19 +205,29 @@ fn both_engines_have_equal_theta_after_20_steps_with_a_kill_between() {
 fn steps_give_the_same_bits_on_any_number_of_threads() {
     let recipe = recipe("vbd", "");
     // large enough that every layer is cut into several blocks
-    let spec = mlp(&[1, 6, 5], &[700, 90, 4]);
-    let run = |threads| {
-        let mut pair = pair(&spec, &recipe, &Parameters::init(&spec, &recipe).unwrap(), threads);
+    let linear = mlp(&[1, 6, 5], &[700, 90, 4]);
+    let run = |spec: &NetSpec, threads| {
+        let mut pair = pair(
+            spec,
+            &recipe,
+            &Parameters::init(spec, &recipe).unwrap(),
+            threads,
+        );
         for step in 0..6 {
             let indices = indices(step);
-            let batch = Batch { samples: &pair.data.train, indices: &indices };
+            let batch = Batch {
+                samples: &pair.data.train,
+                indices: &indices,
+            };
             pair.cpu.step(batch, &at(step, 0.5)).unwrap();
         }
         pair.cpu.parameters().unwrap()
     };
-    let one = run(1);
-    assert_eq!(one, run(2));
-    assert_eq!(one, run(3));
+    for spec in [linear, convolutions()] {
+        let one = run(&spec, 1);
+        assert_eq!(one, run(&spec, 2));
+        assert_eq!(one, run(&spec, 3));
+    }
 }
 
 /// Steps both engines once and gives their parameters before and after.
@@ -157,10 +235,16 @@ fn step_once(parameters: &Parameters, kl_scale: f64) -> Vec<Parameters> {
     let recipe = recipe("vbd", "");
     let mut pair = pair(&spec(), &recipe, parameters, 1);
     let indices = indices(0);
-    let batch = Batch { samples: &pair.data.train, indices: &indices };
+    let batch = Batch {
+        samples: &pair.data.train,
+        indices: &indices,
+    };
     pair.cpu.step(batch, &at(0, kl_scale)).unwrap();
     pair.candle.step(batch, &at(0, kl_scale)).unwrap();
-    vec![pair.cpu.parameters().unwrap(), pair.candle.parameters().unwrap()]
+    vec![
+        pair.cpu.parameters().unwrap(),
+        pair.candle.parameters().unwrap(),
+    ]
 }
 
 /// The first layer with every weight over the threshold: log_alpha = 4.
@@ -169,17 +253,30 @@ fn masked_first_layer() -> Parameters {
     let mut parameters = Parameters::init(&spec(), &recipe).unwrap();
     let layer = &mut parameters.layers[0];
     let theta = layer.weight.theta().value.clone();
-    let log_sigma2 = theta.iter().map(|theta| 2.0 * theta.abs().ln() + 4.0).collect();
+    let log_sigma2 = theta
+        .iter()
+        .map(|theta| 2.0 * theta.abs().ln() + 4.0)
+        .collect();
     let shape = layer.weight.shape().to_vec();
-    layer.weight =
-        VariationalWeight::dense(&shape, Parameter::new(theta), Some(Parameter::new(log_sigma2))).unwrap();
+    layer.weight = VariationalWeight::dense(
+        &shape,
+        Parameter::new(theta),
+        Some(Parameter::new(log_sigma2)),
+    )
+    .unwrap();
     parameters
 }
 
 #[test]
 fn rule_1_nothing_is_masked_while_kl_scale_is_0() {
     for after in step_once(&masked_first_layer(), 0.0) {
-        let moved = after.layers[0].weight.theta().m.iter().filter(|m| **m != 0.0).count();
+        let moved = after.layers[0]
+            .weight
+            .theta()
+            .m
+            .iter()
+            .filter(|m| **m != 0.0)
+            .count();
         assert!(moved > 900, "{moved}");
     }
 }
@@ -193,7 +290,10 @@ fn rule_2_a_masked_weight_moves_by_its_kl_alone() {
         let sigma2 = old.log_sigma2().unwrap().value.iter().map(|l| l.exp());
         for ((theta, sigma2), m) in old.theta().value.iter().zip(sigma2).zip(&new.theta().m) {
             let gradient = kl_factor * theta / (theta * theta + sigma2);
-            assert!((10.0 * m - gradient).abs() <= 1e-4 * gradient.abs(), "{m} {gradient}");
+            assert!(
+                (10.0 * m - gradient).abs() <= 1e-4 * gradient.abs(),
+                "{m} {gradient}"
+            );
         }
         assert_ne!(old.theta().value, new.theta().value);
         // its outputs are the bias alone, so nothing of the data comes through it
@@ -212,21 +312,32 @@ fn rule_3_a_killed_weight_is_never_updated_again() {
         let before = engine.parameters().unwrap();
         for step in 0..3 {
             let indices = indices(step);
-            let batch = Batch { samples: &pair.data.train, indices: &indices };
+            let batch = Batch {
+                samples: &pair.data.train,
+                indices: &indices,
+            };
             // unmasked steps too: dead is dead
-            engine.step(batch, &at(step, f64::from(step) * 0.5)).unwrap();
+            engine
+                .step(batch, &at(step, f64::from(step) * 0.5))
+                .unwrap();
         }
         let after = engine.parameters().unwrap();
         for (before, after) in before.layers.iter().zip(&after.layers) {
             let dead = |weight: &VariationalWeight| -> Vec<usize> {
                 let log_sigma2 = &weight.log_sigma2().unwrap().value;
-                (0..log_sigma2.len()).filter(|&i| log_sigma2[i] == f32::INFINITY).collect()
+                (0..log_sigma2.len())
+                    .filter(|&i| log_sigma2[i] == f32::INFINITY)
+                    .collect()
             };
             let places = dead(&before.weight);
             assert!(!places.is_empty());
             assert_eq!(places, dead(&after.weight));
             let theta = after.weight.theta();
-            assert!(places.iter().all(|&i| theta.value[i] == 0.0 && theta.m[i] == 0.0 && theta.v[i] == 0.0));
+            assert!(
+                places
+                    .iter()
+                    .all(|&i| theta.value[i] == 0.0 && theta.m[i] == 0.0 && theta.v[i] == 0.0)
+            );
         }
     }
 }
@@ -238,16 +349,27 @@ fn nothing_turns_nan_at_the_edges() {
     let initial = Parameters::init(&spec, &recipe).unwrap();
     let with = |theta: Option<f32>, log_sigma2: f32| {
         let layers = initial.layers.iter().map(|layer| {
-            let values = layer.weight.theta().value.iter().map(|&x| theta.unwrap_or(x)).collect();
+            let values = layer
+                .weight
+                .theta()
+                .value
+                .iter()
+                .map(|&x| theta.unwrap_or(x))
+                .collect();
             let log_sigma2 = Parameter::new(vec![log_sigma2; layer.weight.numel()]);
             let weight = VariationalWeight::dense(
                 layer.weight.shape(),
                 Parameter::new(values),
                 Some(log_sigma2),
             );
-            LayerParameters { weight: weight.unwrap(), ..layer.clone() }
+            LayerParameters {
+                weight: weight.unwrap(),
+                ..layer.clone()
+            }
         });
-        Parameters { layers: layers.collect() }
+        Parameters {
+            layers: layers.collect(),
+        }
     };
     let cases = [
         with(Some(0.0), -10.0),
@@ -262,6 +384,195 @@ fn nothing_turns_nan_at_the_edges() {
             for after in step_once(parameters, kl_scale) {
                 assert_eq!(after.not_finite(), None, "case {case}, kl_scale {kl_scale}");
             }
+        }
+    }
+}
+
+/// Convolutions with stride and padding, a pool that leaves rows over, a ReLU of its own.
+fn convolutions() -> NetSpec {
+    let text = "
+        name = 'convolutions'
+        input = [1, 6, 5]
+        classes = 4
+        normalize = { scale = 0.00390625, mean = 'image' }
+        [[layer]]
+        kind = 'conv2d'
+        name = 'conv1'
+        out_channels = 7
+        kernel = 3
+        padding = 1
+        [[layer]]
+        kind = 'relu'
+        [[layer]]
+        kind = 'conv2d'
+        name = 'conv2'
+        out_channels = 5
+        kernel = 2
+        stride = 1
+        [[layer]]
+        kind = 'max_pool2d'
+        kernel = 2
+        [[layer]]
+        kind = 'relu'
+        [[layer]]
+        kind = 'conv2d'
+        name = 'conv3'
+        out_channels = 6
+        kernel = 2
+        stride = 2
+        padding = 1
+        [[layer]]
+        kind = 'flatten'
+        [[layer]]
+        kind = 'linear'
+        name = 'fc1'
+        out_features = 9
+        [[layer]]
+        kind = 'relu'
+        [[layer]]
+        kind = 'linear'
+        name = 'fc2'
+        out_features = 4
+    ";
+    NetSpec::from_toml(text, "convolutions").unwrap()
+}
+
+fn cpu(
+    spec: &NetSpec,
+    recipe: &Recipe,
+    parameters: &Parameters,
+    compaction: bool,
+) -> (CpuStep, Dataset) {
+    let data = dataset([1, 6, 5], 4, 60, 17);
+    let normalizer = Normalizer::measure(spec, &data.train);
+    let objective = Objective::of(recipe, data.train.len());
+    let config = CpuConfig {
+        batch_size: BATCH,
+        threads: 2,
+        compaction,
+    };
+    (
+        CpuStep::new(spec, objective, normalizer, parameters, config).unwrap(),
+        data,
+    )
+}
+
+/// The same parameters with one value of a layer's weight moved.
+fn moved(
+    parameters: &Parameters,
+    layer: usize,
+    by_theta: bool,
+    index: usize,
+    h: f32,
+) -> Parameters {
+    let mut parameters = parameters.clone();
+    let weight = &parameters.layers[layer].weight;
+    let (mut theta, mut log_sigma2) =
+        (weight.theta().clone(), weight.log_sigma2().unwrap().clone());
+    let values = if by_theta {
+        &mut theta
+    } else {
+        &mut log_sigma2
+    };
+    values.value[index] += h;
+    parameters.layers[layer].weight =
+        VariationalWeight::dense(&weight.shape().to_vec(), theta, Some(log_sigma2)).unwrap();
+    parameters
+}
+
+#[test]
+fn the_cpu_engine_has_the_gradients_of_finite_differences() {
+    let recipe = recipe("vbd", "");
+    for spec in [spec(), convolutions()] {
+        let mut parameters = Parameters::init(&spec, &recipe).unwrap();
+        for layer in &mut parameters.layers {
+            // noise large enough to matter, small enough not to hide the means
+            let shape = layer.weight.shape().to_vec();
+            let log_sigma2 = Parameter::new(vec![-5.0; layer.weight.numel()]);
+            let theta = layer.weight.theta().clone();
+            layer.weight = VariationalWeight::dense(&shape, theta, Some(log_sigma2)).unwrap();
+        }
+        let nll = |parameters: &Parameters| {
+            let (mut engine, data) = cpu(&spec, &recipe, parameters, true);
+            let indices = indices(0);
+            let batch = Batch {
+                samples: &data.train,
+                indices: &indices,
+            };
+            let nll = engine.step(batch, &at(0, 0.0)).unwrap() / BATCH as f64;
+            (nll, engine.parameters().unwrap())
+        };
+        let stepped = nll(&parameters).1;
+        for (layer, after) in stepped.layers.iter().enumerate() {
+            let (theta, log_sigma2) = (after.weight.theta(), after.weight.log_sigma2().unwrap());
+            for (by_theta, m, h) in [(true, &theta.m, 2e-3), (false, &log_sigma2.m, 0.05)] {
+                let scale = m.iter().fold(0.0_f32, |most, m| most.max(m.abs())) * 10.0;
+                for index in (0..m.len()).step_by(m.len() / 12 + 1) {
+                    let at = |h| nll(&moved(&parameters, layer, by_theta, index, h)).0;
+                    let difference = ((at(h) - at(-h)) / f64::from(2.0 * h)) as f32;
+                    let error = (10.0 * m[index] - difference).abs();
+                    let what = format!("{} theta {by_theta} [{index}]", after.name);
+                    // ReLU and pooling have kinks: a difference may step over one
+                    assert!(
+                        error < 0.05 * scale + 1e-4,
+                        "{what}: {} {difference}",
+                        10.0 * m[index]
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn compact_computation_gives_the_numbers_of_masked_dense_computation() {
+    for spec in [spec(), convolutions()] {
+        for kind in ["vbd", "vd"] {
+            let recipe = recipe(kind, "");
+            let mut parameters = mixed(&spec, &recipe);
+            for layer in &mut parameters.layers {
+                layer.weight.kill(-5.4);
+                assert!(layer.weight.nnz(3.0) > 0);
+            }
+            let mut results = [true, false].map(|compaction| {
+                let (mut engine, data) = cpu(&spec, &recipe, &parameters, compaction);
+                for step in 0..8 {
+                    let indices = indices(step);
+                    let batch = Batch {
+                        samples: &data.train,
+                        indices: &indices,
+                    };
+                    engine.step(batch, &at(step, 1.0)).unwrap();
+                    if step == 4 {
+                        engine.kill().unwrap();
+                    }
+                }
+                let evaluation = engine.evaluate(&data.test).unwrap();
+                (
+                    engine.parameters().unwrap(),
+                    evaluation,
+                    engine.kl().unwrap(),
+                )
+            });
+            let (dense, compact) = results.split_at_mut(1);
+            let ((a, evaluation, kl), (b, evaluation_b, kl_b)) = (&dense[0], &compact[0]);
+            for (a, b) in a.layers.iter().zip(&b.layers) {
+                let what = format!("{kind} {}", a.name);
+                assert_eq!(
+                    a.weight.to_compact().live(),
+                    b.weight.to_compact().live(),
+                    "{what}"
+                );
+                assert_close(
+                    &a.weight.theta().value,
+                    &b.weight.theta().value,
+                    THETA_TOLERANCE,
+                    &what,
+                );
+                assert_close(&a.bias.value, &b.bias.value, THETA_TOLERANCE, &what);
+            }
+            assert_eq!(evaluation.wrong, evaluation_b.wrong);
+            assert!((kl - kl_b).abs() < 1e-4 * kl_b.abs());
         }
     }
 }

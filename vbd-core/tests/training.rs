@@ -23,7 +23,10 @@ fn spec() -> NetSpec {
 }
 
 fn compute(threads: usize) -> Compute {
-    Compute { threads, ..Compute::default() }
+    Compute {
+        threads,
+        ..Compute::default()
+    }
 }
 
 fn start(recipe: &Recipe, folder: &Path, threads: usize) -> Trainer {
@@ -38,7 +41,8 @@ fn run(trainer: &mut Trainer) -> Outcome {
 fn run_to(trainer: &mut Trainer, (stop_epoch, stop_step): (usize, usize)) -> Outcome {
     let stop = AtomicBool::new(false);
     let mut on_event = |event: Event<'_>| {
-        if matches!(event, Event::Step { epoch, step, .. } if (epoch, step) == (stop_epoch, stop_step)) {
+        if matches!(event, Event::Step { epoch, step, .. } if (epoch, step) == (stop_epoch, stop_step))
+        {
             stop.store(true, Ordering::Relaxed);
         }
     };
@@ -65,7 +69,11 @@ fn a_stopped_run_goes_on_bit_for_bit_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     for kind in ["vbd", "vd", "dense"] {
         let recipe = recipe(kind, SCHEDULE);
-        let whole = run(&mut start(&recipe, &folder.path().join(format!("{kind}-whole")), 1));
+        let whole = run(&mut start(
+            &recipe,
+            &folder.path().join(format!("{kind}-whole")),
+            1,
+        ));
         assert!(!whole.interrupted);
         for (number, place) in [(1, 3), (3, 10), (4, 1), (6, 9)].into_iter().enumerate() {
             let path = folder.path().join(format!("{kind}-{number}"));
@@ -113,10 +121,15 @@ fn a_loss_that_is_no_number_stops_the_run_before_a_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = recipe("vbd", &SCHEDULE.replace("5e-3", "1e30"));
     let path = folder.path().join("run");
-    let error = start(&recipe, &path, 1).run(&AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    let error = start(&recipe, &path, 1)
+        .run(&AtomicBool::new(false), &mut |_| {})
+        .unwrap_err();
     assert!(matches!(error, Error::Diverged { .. }), "{error}");
     for (_, path) in RunFolder::open(&path).unwrap().checkpoints().unwrap() {
-        assert_eq!(Checkpoint::read(&path).unwrap().parameters.not_finite(), None);
+        assert_eq!(
+            Checkpoint::read(&path).unwrap().parameters.not_finite(),
+            None
+        );
     }
 }
 
@@ -124,12 +137,20 @@ fn a_loss_that_is_no_number_stops_the_run_before_a_checkpoint() {
 fn the_best_epoch_has_the_least_validation_error_among_those_pruned_enough() {
     let folder = tempfile::tempdir().unwrap();
     let train = format!("{SCHEDULE}\nvalidation = 30\nselect_ratio = 1.2");
-    let outcome = run(&mut start(&recipe("vbd", &train), &folder.path().join("run"), 1));
+    let outcome = run(&mut start(
+        &recipe("vbd", &train),
+        &folder.path().join("run"),
+        1,
+    ));
     let best = Checkpoint::read(&outcome.best.clone().unwrap()).unwrap();
     assert_eq!(best.data.n_train, 120);
     let lines = result(&outcome).1;
-    let pruned = |line: &&serde_json::Value| line["compression_ratio"].as_f64().is_none_or(|r| r >= 1.2);
-    let least = lines.iter().filter(pruned).map(|line| line["validation_error"].as_f64().unwrap());
+    let pruned =
+        |line: &&serde_json::Value| line["compression_ratio"].as_f64().is_none_or(|r| r >= 1.2);
+    let least = lines
+        .iter()
+        .filter(pruned)
+        .map(|line| line["validation_error"].as_f64().unwrap());
     let least = least.fold(1.0, f64::min);
     assert_eq!(best.progress.best.unwrap().validation_error, least);
     assert_eq!(best.progress.epoch, best.progress.best.unwrap().epoch);
@@ -173,7 +194,11 @@ fn data_that_do_not_fit_the_network_are_refused() {
 fn weights_die_and_checkpoints_turn_compact() {
     let folder = tempfile::tempdir().unwrap();
     let train = "epochs = 30\nbatch_size = 16\nkl_warmup = [0.0, 0.1]\nlr = 2e-2";
-    let outcome = run(&mut start(&recipe("vbd", train), &folder.path().join("run"), 1));
+    let outcome = run(&mut start(
+        &recipe("vbd", train),
+        &folder.path().join("run"),
+        1,
+    ));
     let checkpoint = Checkpoint::read(&outcome.checkpoint).unwrap();
     let weight = &checkpoint.parameters.layers[0].weight;
     let live = weight.live().expect("compact");

@@ -15,7 +15,10 @@ use crate::listed::{BuiltIn, Listed};
 /// The first line of each is a comment that sums it up.
 const NETS: BuiltIn = BuiltIn {
     kind: "network",
-    texts: &[("lenet-300-100", include_str!("../nets/lenet-300-100.toml"))],
+    texts: &[
+        ("lenet-300-100", include_str!("../nets/lenet-300-100.toml")),
+        ("lenet-5-caffe", include_str!("../nets/lenet-5-caffe.toml")),
+    ],
 };
 
 /// The networks that are built in.

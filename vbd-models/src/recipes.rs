@@ -23,6 +23,14 @@ const RECIPES: BuiltIn = BuiltIn {
             "lenet-300-100-vd",
             include_str!("../recipes/lenet-300-100-vd.toml"),
         ),
+        (
+            "lenet-5-caffe-vbd",
+            include_str!("../recipes/lenet-5-caffe-vbd.toml"),
+        ),
+        (
+            "lenet-5-caffe-vd",
+            include_str!("../recipes/lenet-5-caffe-vd.toml"),
+        ),
         ("vbd", include_str!("../recipes/vbd.toml")),
         ("vd", include_str!("../recipes/vd.toml")),
         ("quickstart", include_str!("../recipes/quickstart.toml")),

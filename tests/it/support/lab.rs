@@ -70,7 +70,9 @@ impl Lab {
 
     /// The same with so many training and test images.
     pub(crate) fn with_images([train, test]: [usize; 2]) -> Self {
-        let lab = Self { folder: tempfile::tempdir().unwrap() };
+        let lab = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
         lab.write("net.toml", NET);
         lab.write("small.toml", RECIPE);
         fs::create_dir(lab.path("data")).unwrap();
@@ -92,16 +94,28 @@ impl Lab {
         let size = |size: usize| u32::try_from(size).unwrap().to_be_bytes();
         let (images, labels) = samples(len, seed);
         let header = [[0, 0, 8, 3], size(len), size(SIDE), size(SIDE)].concat();
-        self.write(&format!("data/{split}-images-idx3-ubyte"), [header, images].concat());
+        self.write(
+            &format!("data/{split}-images-idx3-ubyte"),
+            [header, images].concat(),
+        );
         let header = [[0, 0, 8, 1], size(len)].concat();
-        self.write(&format!("data/{split}-labels-idx1-ubyte"), [header, labels].concat());
+        self.write(
+            &format!("data/{split}-labels-idx1-ubyte"),
+            [header, labels].concat(),
+        );
     }
 
     /// `vbd` with these words, in the folder.
     pub(crate) fn command<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Command {
         let mut command = Command::new(binary());
         command.args(words).current_dir(self.folder.path());
-        for name in ["VBD_DATA_DIR", "RUST_LOG", "NO_COLOR", "COLUMNS", "RAYON_NUM_THREADS"] {
+        for name in [
+            "VBD_DATA_DIR",
+            "RUST_LOG",
+            "NO_COLOR",
+            "COLUMNS",
+            "RAYON_NUM_THREADS",
+        ] {
             command.env_remove(name);
         }
         command
@@ -148,7 +162,10 @@ impl Lab {
         let mut lines = json_lines(&text);
         for line in &mut lines {
             for clock in ["train_seconds", "seconds", "eta_seconds"] {
-                assert!(line.as_object_mut().unwrap().remove(clock).is_some(), "{clock}");
+                assert!(
+                    line.as_object_mut().unwrap().remove(clock).is_some(),
+                    "{clock}"
+                );
             }
         }
         lines
@@ -179,7 +196,9 @@ fn tensors(path: &Path) -> Tensors {
 fn samples(len: usize, seed: u64) -> (Vec<u8>, Vec<u8>) {
     let mut state = seed;
     let mut below = |most: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         u8::try_from((state >> 33) % most).unwrap()
     };
     let (mut images, mut labels) = (Vec::new(), Vec::new());

@@ -17,5 +17,7 @@ pub(crate) fn has_fields(object: &Value, fields: &[&str]) {
 
 /// Every line of a text as JSON.
 pub(crate) fn json_lines(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect()
 }

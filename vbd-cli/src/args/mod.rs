@@ -61,9 +61,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  vbd recipes\n  vbd recipes vbd > my-recipe.toml")]
     Recipes(NameArgs),
     /// List the networks, or print one
-    #[command(
-        after_help = "Examples:\n  vbd models\n  vbd models lenet-300-100 > my-net.toml"
-    )]
+    #[command(after_help = "Examples:\n  vbd models\n  vbd models lenet-300-100 > my-net.toml")]
     Models(NameArgs),
     /// List the data sets, or show one's counts and checksums
     Data(DataArgs),
@@ -85,7 +83,7 @@ pub(crate) struct NameArgs {
 /// Where the files of named data sets are.
 #[derive(Debug, Args)]
 pub(crate) struct DataDir {
-    /// Folder of the named data sets' files: DIR/mnist/... or DIR/... [default: $VBD_DATA_DIR]
+    /// Folder of the named data sets' files: DIR/mnist/... or DIR/... [default: `VBD_DATA_DIR`]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
@@ -107,7 +105,7 @@ pub(crate) struct DataArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  vbd quickstart\n  vbd quickstart --out first-try --json")]
 pub(crate) struct QuickstartArgs {
-    /// Folder for the run and the pruned file [default: quickstart, or the next free name]
+    /// Folder for the run and the pruned file [default: runs/quickstart, or the next free name]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }
@@ -132,10 +130,20 @@ mod tests {
     #[test]
     fn every_verb_has_two_or_three_examples_that_parse() {
         for verb in Cli::command().get_subcommands() {
-            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let examples: Vec<&str> =
-                help.lines().map(str::trim).filter(|line| line.starts_with("vbd ")).collect();
-            assert!((2..=3).contains(&examples.len()), "{}: {examples:?}", verb.get_name());
+            let help = verb
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let examples: Vec<&str> = help
+                .lines()
+                .map(str::trim)
+                .filter(|line| line.starts_with("vbd "))
+                .collect();
+            assert!(
+                (2..=3).contains(&examples.len()),
+                "{}: {examples:?}",
+                verb.get_name()
+            );
             for example in examples {
                 let command = example.split(['>', '|']).next().unwrap();
                 let parsed = Cli::try_parse_from(command.split_whitespace());

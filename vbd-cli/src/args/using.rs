@@ -18,7 +18,7 @@ pub(crate) struct PruneArgs {
     /// The file to write
     #[arg(short, long)]
     pub(crate) out: PathBuf,
-    /// Keep weights whose log_alpha is under this [default: the training's]
+    /// Keep weights whose `log_alpha` is under this [default: the training's]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     pub(crate) threshold: Option<f32>,
     /// How weights are stored: auto (the smallest), dense, csr, bitmask or delta
@@ -45,9 +45,7 @@ impl std::str::FromStr for LayoutChoice {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  vbd inspect runs/try\n  vbd inspect try.safetensors --json"
-)]
+#[command(after_help = "Examples:\n  vbd inspect runs/try\n  vbd inspect try.safetensors --json")]
 pub(crate) struct InspectArgs {
     /// A run's folder, a checkpoint or a pruned file
     pub(crate) file: PathBuf,
@@ -92,7 +90,12 @@ pub(crate) struct PredictArgs {
     #[arg(long, default_value_t = Split::Test, requires = "index")]
     pub(crate) split: Split,
     /// Samples of the data set, from 0
-    #[arg(long, value_name = "I,J", value_delimiter = ',', conflicts_with = "images")]
+    #[arg(
+        long,
+        value_name = "I,J",
+        value_delimiter = ',',
+        conflicts_with = "images"
+    )]
     pub(crate) index: Vec<usize>,
 }
 

@@ -20,16 +20,29 @@ impl EpochView {
     /// A view of a run of so many epochs.
     pub(crate) fn new(out: &Output, epochs: usize) -> Self {
         let (columns, last, problem) = (None, None, None);
-        Self { out: out.clone(), epochs, columns, bar: step_bar(), last, problem }
+        Self {
+            out: out.clone(),
+            epochs,
+            columns,
+            bar: step_bar(),
+            last,
+            problem,
+        }
     }
 
     /// Shows an event. A reader that has gone away does not stop the run.
     pub(crate) fn show(&mut self, event: &Event<'_>) {
         match event {
-            Event::Step { epoch, step, steps, nll } => {
+            Event::Step {
+                epoch,
+                step,
+                steps,
+                nll,
+            } => {
                 self.bar.set_length(*steps as u64);
                 self.bar.set_position(*step as u64);
-                self.bar.set_message(format!("{epoch}/{}, nll {nll:.4}", self.epochs));
+                self.bar
+                    .set_message(format!("{epoch}/{}, nll {nll:.4}", self.epochs));
             }
             Event::Epoch(report) => {
                 if self.problem.is_none() {
@@ -53,7 +66,9 @@ impl EpochView {
             text = Paint::Bold.apply(&line(&columns, titles), out.colours()) + "\n";
             columns
         });
-        let values = columns.iter().map(|column| column.quantity.text(report, self.epochs));
+        let values = columns
+            .iter()
+            .map(|column| column.quantity.text(report, self.epochs));
         text += &line(columns, values);
         self.bar.suspend(|| out.text(&text))
     }
@@ -99,9 +114,10 @@ impl Quantity {
             Self::Error => percent(report.test_error),
             Self::ValidationError => report.validation_error.map_or_else(String::new, percent),
             Self::Ratio => ratio(report.compression_ratio),
-            Self::Layer(layer) => {
-                report.layers.get(layer).map_or_else(String::new, |l| format!("{:.1}", l.sparsity * 100.0))
-            }
+            Self::Layer(layer) => report
+                .layers
+                .get(layer)
+                .map_or_else(String::new, |l| format!("{:.1}", l.sparsity * 100.0)),
             Self::Seconds => format!("{:.1}", report.seconds),
         }
     }
@@ -145,7 +161,11 @@ fn columns_of(report: &EpochReport, epochs: usize) -> Vec<Column> {
     }
     columns.push(column(Quantity::Ratio, "ratio x", 6));
     for (index, layer) in report.layers.iter().enumerate() {
-        columns.push(column(Quantity::Layer(index), &format!("{} 0 %", layer.name), 5));
+        columns.push(column(
+            Quantity::Layer(index),
+            &format!("{} 0 %", layer.name),
+            5,
+        ));
     }
     columns.push(column(Quantity::Seconds, "s", 6));
     columns
@@ -155,7 +175,10 @@ fn columns_of(report: &EpochReport, epochs: usize) -> Vec<Column> {
 fn fitted(mut columns: Vec<Column>, width: Option<usize>) -> Vec<Column> {
     let needed = |columns: &[Column]| columns.iter().map(|column| column.width + 2).sum::<usize>();
     while width.is_some_and(|width| needed(&columns) > width + 2) {
-        let last = columns.iter().enumerate().max_by_key(|(_, column)| column.quantity.dispensable());
+        let last = columns
+            .iter()
+            .enumerate()
+            .max_by_key(|(_, column)| column.quantity.dispensable());
         match last {
             Some((place, column)) if column.quantity.dispensable() > 0 => columns.remove(place),
             _ => break,
@@ -165,7 +188,10 @@ fn fitted(mut columns: Vec<Column>, width: Option<usize>) -> Vec<Column> {
 }
 
 fn line(columns: &[Column], texts: impl Iterator<Item = String>) -> String {
-    let cells = columns.iter().zip(texts).map(|(column, text)| format!("{text:>width$}", width = column.width));
+    let cells = columns
+        .iter()
+        .zip(texts)
+        .map(|(column, text)| format!("{text:>width$}", width = column.width));
     cells.collect::<Vec<_>>().join("  ")
 }
 
@@ -174,7 +200,8 @@ mod tests {
     use super::*;
 
     fn report() -> EpochReport {
-        let layer = |name| serde_json::json!({"name": name, "numel": 10, "nnz": 1, "sparsity": 0.9});
+        let layer =
+            |name| serde_json::json!({"name": name, "numel": 10, "nnz": 1, "sparsity": 0.9});
         let json = serde_json::json!({
             "epoch": 3, "loss": 0.5, "nll": 0.25, "kl": 1234.5, "kl_scale": 1.0, "lr": 1e-3,
             "test_error": 0.0179, "test_nll": 0.1, "numel": 20, "nnz": 2, "compression_ratio": 10.0,
@@ -188,7 +215,15 @@ mod tests {
         let report = report();
         let columns = fitted(columns_of(&report, 20), width);
         let titles = line(&columns, columns.iter().map(|column| column.title.clone()));
-        [titles, line(&columns, columns.iter().map(|column| column.quantity.text(&report, 20)))]
+        [
+            titles,
+            line(
+                &columns,
+                columns
+                    .iter()
+                    .map(|column| column.quantity.text(&report, 20)),
+            ),
+        ]
     }
 
     #[test]
@@ -209,7 +244,10 @@ mod tests {
         for width in [79, 60, 40, 30] {
             let [titles, values] = shown(Some(width));
             assert!(titles.len() <= width && values.len() <= width, "{titles}");
-            assert!(titles.contains("error %") && titles.contains("ratio x"), "{titles}");
+            assert!(
+                titles.contains("error %") && titles.contains("ratio x"),
+                "{titles}"
+            );
         }
         assert!(!shown(Some(70))[0].contains("kl"));
         assert!(!shown(Some(1))[0].contains("loss"));

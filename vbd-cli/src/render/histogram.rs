@@ -13,17 +13,25 @@ pub(crate) fn lines(histogram: &Histogram, threshold: Option<f32>) -> Vec<String
     let heights = heights(&histogram.counts);
     let mut lines: Vec<String> = Vec::new();
     for line in (0..HEIGHT).rev() {
-        let blocks = heights.iter().map(|&height| column_block(height.saturating_sub(line * 8)));
+        let blocks = heights
+            .iter()
+            .map(|&height| column_block(height.saturating_sub(line * 8)));
         lines.push(format!("  {}", blocks.collect::<String>().trim_end()));
     }
     let width = histogram.counts.len();
     lines.push(format!("  {}", "─".repeat(width)));
     let (zero, high) = (width / 2, histogram.high.to_string());
     let axis = format!("{low:<zero$}0", low = histogram.low);
-    lines.push(format!("  {axis:<space$}{high}", space = width - high.len()));
+    lines.push(format!(
+        "  {axis:<space$}{high}",
+        space = width - high.len()
+    ));
     if let Some(place) = threshold.and_then(|threshold| place_of(histogram, threshold)) {
         let threshold = threshold.unwrap_or_default();
-        lines.push(format!("  {}^ threshold {threshold}: kept is what lies left", " ".repeat(place)));
+        lines.push(format!(
+            "  {}^ threshold {threshold}: kept is what lies left",
+            " ".repeat(place)
+        ));
     }
     lines
 }
@@ -45,7 +53,9 @@ fn heights(counts: &[u64]) -> Vec<usize> {
     let all = HEIGHT * 8;
     let height = |count: &u64| {
         let share = log(count) / most;
-        (0..all).find(|&eighths| eighths as f64 >= share * all as f64).unwrap_or(all)
+        (0..all)
+            .find(|&eighths| eighths as f64 >= share * all as f64)
+            .unwrap_or(all)
     };
     counts.iter().map(height).collect()
 }
@@ -65,7 +75,12 @@ mod tests {
     fn columns_stand_over_their_bins_and_the_threshold_is_marked() {
         let mut counts = vec![0; 40];
         (counts[0], counts[25]) = (1, 1000);
-        let histogram = Histogram { low: -20, high: 20, counts, dead: 5 };
+        let histogram = Histogram {
+            low: -20,
+            high: 20,
+            counts,
+            dead: 5,
+        };
         let lines = lines(&histogram, Some(3.0));
         assert_eq!(lines.len(), HEIGHT + 3);
         let at = |line: &str, place: usize| line.chars().nth(2 + place);

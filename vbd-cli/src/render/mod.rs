@@ -37,7 +37,12 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(global: &Global) -> Self {
-        Self { json: global.json, to_stderr: false, colour: global.color, width: width() }
+        Self {
+            json: global.json,
+            to_stderr: false,
+            colour: global.color,
+            width: width(),
+        }
     }
 
     /// Whether results are JSON.
@@ -47,7 +52,11 @@ impl Output {
 
     /// The same for people on stderr: where stdout is another's.
     pub(crate) fn for_people_on_stderr(&self) -> Self {
-        Self { json: false, to_stderr: true, ..self.clone() }
+        Self {
+            json: false,
+            to_stderr: true,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn width(&self) -> Option<usize> {
@@ -90,7 +99,9 @@ impl Output {
             return Ok(());
         }
         let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(bytes.as_bytes()).and_then(|()| stdout.flush());
+        let written = stdout
+            .write_all(bytes.as_bytes())
+            .and_then(|()| stdout.flush());
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ClosedPipe.into()),
             written => written.map_err(|error| anyhow::Error::new(error).context("stdout")),
@@ -126,7 +137,9 @@ impl std::error::Error for ClosedPipe {}
 
 /// `COLUMNS` if it is set, else the terminal's width, if stdout is one.
 fn width() -> Option<usize> {
-    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let columns = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok());
     if let Some(columns) = columns.filter(|&columns| columns > 0) {
         return Some(columns);
     }

@@ -34,7 +34,11 @@ pub(crate) fn ratio(ratio: Option<f64>) -> String {
 
 /// A factor, with as many decimals as matter.
 pub(crate) fn times(factor: f64) -> String {
-    if factor < 10.0 { format!("{factor:.2}") } else { format!("{factor:.1}") }
+    if factor < 10.0 {
+        format!("{factor:.2}")
+    } else {
+        format!("{factor:.1}")
+    }
 }
 
 #[cfg(test)]
@@ -43,9 +47,18 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!(["0", "999", "1,000", "266,200"].map(String::from), [0, 999, 1000, 266_200].map(count));
-        assert_eq!([bytes(812), bytes(20_149), bytes(1_064_949)], ["812 B", "20.1 KB", "1,064.9 KB"]);
+        assert_eq!(
+            ["0", "999", "1,000", "266,200"].map(String::from),
+            [0, 999, 1000, 266_200].map(count)
+        );
+        assert_eq!(
+            [bytes(812), bytes(20_149), bytes(1_064_949)],
+            ["812 B", "20.1 KB", "1,064.9 KB"]
+        );
         assert_eq!([percent(0.0179), percent(1.0)], ["1.79", "100.00"]);
-        assert_eq!([ratio(None), ratio(Some(1.0)), ratio(Some(94.94))], ["∞", "1.00", "94.9"]);
+        assert_eq!(
+            [ratio(None), ratio(Some(1.0)), ratio(Some(94.94))],
+            ["∞", "1.00", "94.9"]
+        );
     }
 }

@@ -14,24 +14,30 @@ pub(crate) fn show_report(out: &Output, report: &Report) -> anyhow::Result<()> {
     if out.is_json() {
         return out.object(report);
     }
-    let mut text = format!("{}\n", Paint::Bold.apply(&headline(report), out.colours()));
-    text += &layers(out, report);
-    text.push('\n');
-    for (name, value) in facts(report) {
-        text += &format!("{name:<12}{value}\n");
-    }
+    let mut lines = vec![
+        Paint::Bold.apply(&headline(report), out.colours()),
+        layers(out, report),
+    ];
+    lines.extend(
+        facts(report)
+            .into_iter()
+            .map(|(name, value)| format!("{name:<12}{value}")),
+    );
     if let Some(log_alpha) = &report.log_alpha {
-        text += &format!("\n{}\n", histogram::caption(log_alpha));
-        for line in histogram::lines(log_alpha, report.threshold) {
-            text += &format!("{line}\n");
-        }
+        lines.extend([String::new(), histogram::caption(log_alpha)]);
+        lines.extend(histogram::lines(log_alpha, report.threshold));
     }
-    out.text(&text)
+    out.text(&lines.join("\n"))
 }
 
 fn headline(report: &Report) -> String {
-    let values = report.values.map_or_else(String::new, |values| format!(", {values} values"));
-    format!("{}: {} file, version {}{values}", report.model, report.format, report.version)
+    let values = report
+        .values
+        .map_or_else(String::new, |values| format!(", {values} values"));
+    format!(
+        "{}: {} file, version {}{values}",
+        report.model, report.format, report.version
+    )
 }
 
 fn layers(out: &Output, report: &Report) -> String {
@@ -53,9 +59,16 @@ fn layers(out: &Output, report: &Report) -> String {
         table.row(layer_row(layer));
     }
     let mut total = vec!["all".to_owned(), String::new(), String::new()];
-    total.extend([count(report.numel as u64), count(report.nnz as u64), percent(report.sparsity)]);
+    total.extend([
+        count(report.numel as u64),
+        count(report.nnz as u64),
+        percent(report.sparsity),
+    ]);
     total.push(bar(1.0 - report.sparsity, BAR));
-    total.extend([String::new(), count(report.layers.iter().map(|layer| layer.bytes).sum())]);
+    total.extend([
+        String::new(),
+        count(report.layers.iter().map(|layer| layer.bytes).sum()),
+    ]);
     table.row(total);
     table.into_text()
 }
@@ -86,7 +99,10 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         (
             "ratio",
-            format!("{} x fewer weights, biases excluded", ratio(report.compression_ratio)),
+            format!(
+                "{} x fewer weights, biases excluded",
+                ratio(report.compression_ratio)
+            ),
         ),
         (
             "size",
@@ -108,16 +124,26 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let mut trained = Vec::new();
     trained.extend(provenance.epochs.map(|epochs| format!("{epochs} epochs")));
     trained.extend(provenance.data.as_ref().map(|data| format!("on {data}")));
-    trained.extend(provenance.n_train.map(|samples| format!("({} samples)", count(samples as u64))));
+    trained.extend(
+        provenance
+            .n_train
+            .map(|samples| format!("({} samples)", count(samples as u64))),
+    );
     trained.extend(provenance.seed.map(|seed| format!("seed {seed}")));
-    trained.extend(provenance.kl_weight.filter(|weight| (weight - 1.0).abs() > f64::EPSILON).map(
-        |weight| format!("KL weight {weight} (a tempered posterior)"),
-    ));
+    trained.extend(
+        provenance
+            .kl_weight
+            .filter(|weight| (weight - 1.0).abs() > f64::EPSILON)
+            .map(|weight| format!("KL weight {weight} (a tempered posterior)")),
+    );
     if !trained.is_empty() {
         facts.push(("trained", trained.join(" ")));
     }
     if let Some(error) = provenance.test_error {
-        facts.push(("test error", format!("{} % as measured in training", percent(error))));
+        facts.push((
+            "test error",
+            format!("{} % as measured in training", percent(error)),
+        ));
     }
     facts
 }

@@ -1,7 +1,9 @@
 //! Tables for people, fitted to the width, and bars.
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, LineStyle, TableStyle};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ContentArrangement, LineStyle, TableStyle,
+};
 
 use super::Output;
 
@@ -40,14 +42,21 @@ impl Table {
             align(Cell::new(title), column).add_attribute(Attribute::Bold)
         };
         table.set_header(columns.iter().map(cell));
-        Self { columns: columns.iter().map(|&(_, column)| column).collect(), table }
+        Self {
+            columns: columns.iter().map(|&(_, column)| column).collect(),
+            table,
+        }
     }
 
     /// Adds a row, one text a column.
     pub(crate) fn row(&mut self, texts: impl IntoIterator<Item = String>) {
         let cells = texts.into_iter().zip(&self.columns).map(|(text, &column)| {
             let cell = align(Cell::new(text), column);
-            if column == Column::Bar { cell.fg(Color::Green) } else { cell }
+            if column == Column::Bar {
+                cell.fg(Color::Green)
+            } else {
+                cell
+            }
         });
         self.table.add_row(cells);
     }

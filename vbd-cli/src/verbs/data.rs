@@ -23,15 +23,20 @@ pub(crate) fn run(args: &DataArgs, out: &Output) -> anyhow::Result<Finished> {
         return Ok(Finished::Shown);
     }
     let [channels, height, width] = summary.shape;
-    let mut text = format!("name        {}\n", summary.name);
-    text += &format!("train       {} images\n", count(summary.train as u64));
-    text += &format!("test        {} images\n", count(summary.test as u64));
-    text += &format!("classes     {}\n", summary.classes);
-    text += &format!("shape       {channels} x {height} x {width} (channels, rows, columns)\n");
-    text += "sha256 of each unzipped IDX file\n";
-    for (file, sum) in &summary.sha256 {
-        text += &format!("  {file:<24}  {sum}\n");
-    }
-    out.text(&text)?;
+    let mut lines = vec![
+        format!("name        {}", summary.name),
+        format!("train       {} images", count(summary.train as u64)),
+        format!("test        {} images", count(summary.test as u64)),
+        format!("classes     {}", summary.classes),
+        format!("shape       {channels} x {height} x {width} (channels, rows, columns)"),
+        "sha256 of each unzipped IDX file".to_owned(),
+    ];
+    lines.extend(
+        summary
+            .sha256
+            .iter()
+            .map(|(file, sum)| format!("  {file:<24}  {sum}")),
+    );
+    out.text(&lines.join("\n"))?;
     Ok(Finished::Shown)
 }

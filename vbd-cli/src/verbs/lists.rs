@@ -8,11 +8,11 @@ use crate::args::NameArgs;
 use crate::render::{Column, Output, Table};
 
 pub(crate) fn recipes(args: &NameArgs, out: &Output) -> anyhow::Result<Finished> {
-    show(args, out, recipes::list(), recipes::toml)
+    show(args, out, &recipes::list(), recipes::toml)
 }
 
 pub(crate) fn models(args: &NameArgs, out: &Output) -> anyhow::Result<Finished> {
-    show(args, out, nets::list(), nets::toml)
+    show(args, out, &nets::list(), nets::toml)
 }
 
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ struct Named<'a> {
 fn show(
     args: &NameArgs,
     out: &Output,
-    all: Vec<Listed>,
+    all: &[Listed],
     toml: impl Fn(&str) -> vbd_models::Result<&'static str>,
 ) -> anyhow::Result<Finished> {
     match &args.name {
@@ -36,7 +36,7 @@ fn show(
                 _ => out.text(toml)?,
             }
         }
-        None => show_list(out, &all)?,
+        None => show_list(out, all)?,
     }
     Ok(Finished::Shown)
 }

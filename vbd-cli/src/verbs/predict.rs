@@ -41,13 +41,19 @@ pub(crate) fn run(args: &PredictArgs, out: &Output) -> anyhow::Result<Finished> 
         // All are looked at before any is told.
         if let Some(index) = args.index.iter().find(|&&index| index >= samples.len()) {
             let last = samples.len().saturating_sub(1);
-            let text = format!("--index {index}: {} has {split} samples 0 to {last}", data.name);
+            let text = format!(
+                "--index {index}: {} has {split} samples 0 to {last}",
+                data.name
+            );
             return Err(Problem::new(text).into());
         }
         for &index in &args.index {
             let input = format!("{}/{split}/{index}", data.name);
             let prediction = predict(&runnable, input, samples.image(index))?;
-            predictions.push(Prediction { label: Some(samples.labels()[index]), ..prediction });
+            predictions.push(Prediction {
+                label: Some(samples.labels()[index]),
+                ..prediction
+            });
         }
     }
     show(out, &predictions)?;
@@ -56,9 +62,20 @@ pub(crate) fn run(args: &PredictArgs, out: &Output) -> anyhow::Result<Finished> 
 
 fn predict(net: &SparseNet, input: String, pixels: &[u8]) -> anyhow::Result<Prediction> {
     let probabilities = net.predict(pixels).with_context(|| input.clone())?;
-    let most = probabilities.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let class = probabilities.iter().position(|&probability| probability >= most).unwrap_or(0);
-    Ok(Prediction { input, class, label: None, probabilities })
+    let most = probabilities
+        .iter()
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max);
+    let class = probabilities
+        .iter()
+        .position(|&probability| probability >= most)
+        .unwrap_or(0);
+    Ok(Prediction {
+        input,
+        class,
+        label: None,
+        probabilities,
+    })
 }
 
 /// The pixels of an image as the network takes them: channels first.
@@ -80,21 +97,32 @@ fn read_image(path: &Path, spec: &NetSpec, invert: bool) -> anyhow::Result<Vec<u
             "{name}: the image is {width} x {height}: network `{net}` takes {}",
             size_of(spec)
         );
-        return Err(Problem::new(text).hint("resize the image; it is not done silently").into());
+        return Err(Problem::new(text)
+            .hint("resize the image; it is not done silently")
+            .into());
     }
     let mut pixels = match channels {
         1 => image.to_luma8().into_raw(),
         3 => {
             let interleaved = image.to_rgb8().into_raw();
-            (0..3).flat_map(|channel| interleaved.iter().skip(channel).step_by(3).copied()).collect()
+            (0..3)
+                .flat_map(|channel| interleaved.iter().skip(channel).step_by(3).copied())
+                .collect()
         }
         _ => {
-            let text = format!("network `{}` takes {channels} channels, an image has 1 or 3", spec.name);
-            return Err(Problem::new(text).hint("give samples with --data and --index").into());
+            let text = format!(
+                "network `{}` takes {channels} channels, an image has 1 or 3",
+                spec.name
+            );
+            return Err(Problem::new(text)
+                .hint("give samples with --data and --index")
+                .into());
         }
     };
     if invert {
-        pixels.iter_mut().for_each(|pixel| *pixel = u8::MAX - *pixel);
+        for pixel in &mut pixels {
+            *pixel = u8::MAX - *pixel;
+        }
     }
     Ok(pixels)
 }
@@ -109,14 +137,24 @@ fn size_of(spec: &NetSpec) -> String {
 
 fn show(out: &Output, predictions: &[Prediction]) -> anyhow::Result<()> {
     if out.is_json() {
-        return predictions.iter().try_for_each(|prediction| out.object(prediction));
+        return predictions
+            .iter()
+            .try_for_each(|prediction| out.object(prediction));
     }
-    let has_labels = predictions.iter().any(|prediction| prediction.label.is_some());
+    let has_labels = predictions
+        .iter()
+        .any(|prediction| prediction.label.is_some());
     let mut columns = vec![("input", Column::Text), ("class", Column::Number)];
     columns.extend(has_labels.then_some(("label", Column::Number)));
     columns.extend([("probability %", Column::Number), ("", Column::Bar)]);
     let mut table = Table::new(out, &columns);
-    for Prediction { input, class, label, probabilities } in predictions {
+    for Prediction {
+        input,
+        class,
+        label,
+        probabilities,
+    } in predictions
+    {
         let probability = f64::from(probabilities[*class]);
         let mut row = vec![input.clone(), class.to_string()];
         row.extend(label.map(|label| label.to_string()));
@@ -151,7 +189,12 @@ mod tests {
         assert_eq!(colours, [255, 10, 0, 10, 0, 10]);
         let inverted = read_image(&path, &spec("[3, 1, 2]"), true).unwrap();
         assert_eq!(inverted, [0, 245, 255, 245, 255, 245]);
-        let error = read_image(&path, &spec("[1, 2, 2]"), false).unwrap_err().to_string();
-        assert!(error.contains("2 x 1") && error.contains("2 x 2"), "{error}");
+        let error = read_image(&path, &spec("[1, 2, 2]"), false)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("2 x 1") && error.contains("2 x 2"),
+            "{error}"
+        );
     }
 }

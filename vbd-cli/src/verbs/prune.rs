@@ -10,8 +10,11 @@ use crate::render::{Output, show_report};
 
 pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
     let from = files::open(&args.file)?;
-    let options =
-        PruneOptions { threshold: args.threshold, layout: args.layout.0, values: args.values };
+    let options = PruneOptions {
+        threshold: args.threshold,
+        layout: args.layout.0,
+        values: args.values,
+    };
     let pruned = vbd_prune::prune(&from, &options)
         .with_context(|| format!("pruning {}", args.file.display()))?;
     pruned.write(&args.out)?;

@@ -12,7 +12,7 @@ use crate::args::{Cli, QuickstartArgs};
 use crate::render::{Output, Paint, bytes, percent, ratio, say, times};
 
 /// The folder, unless told otherwise.
-const FOLDER: &str = "quickstart";
+const FOLDER: &str = "runs/quickstart";
 
 /// The whole road, as JSON.
 #[derive(Debug, Default, Serialize)]
@@ -34,7 +34,10 @@ struct Step {
 }
 
 pub(crate) fn run(args: &QuickstartArgs, context: &Context) -> anyhow::Result<Finished> {
-    let folder = args.out.clone().unwrap_or_else(|| free_name(Path::new(FOLDER)));
+    let folder = args
+        .out
+        .clone()
+        .unwrap_or_else(|| free_name(Path::new(FOLDER)));
     let (run, file) = (folder.join("run"), folder.join("pruned.safetensors"));
     let [run, file] = [run, file].map(|path: PathBuf| path.to_string_lossy().into_owned());
     let commands: [&[&str]; 5] = [
@@ -46,8 +49,15 @@ pub(crate) fn run(args: &QuickstartArgs, context: &Context) -> anyhow::Result<Fi
     ];
     // As JSON, the steps are shown to people on stderr: stdout has one object.
     let out = &context.out;
-    let steps_out = if out.is_json() { out.for_people_on_stderr() } else { out.clone() };
-    let inner = Context { out: steps_out, ..context.clone() };
+    let steps_out = if out.is_json() {
+        out.for_people_on_stderr()
+    } else {
+        out.clone()
+    };
+    let inner = Context {
+        out: steps_out,
+        ..context.clone()
+    };
     let mut road = Road::default();
     for words in commands {
         if let Finished::Interrupted = road.go(words, &inner)? {
@@ -67,7 +77,10 @@ impl Road {
             command += &quoted(word);
         }
         let out = &context.out;
-        out.text(&format!("\n{}", Paint::Bold.apply(&format!("$ {command}"), out.colours())))?;
+        out.text(&format!(
+            "\n{}",
+            Paint::Bold.apply(&format!("$ {command}"), out.colours())
+        ))?;
         let cli = Cli::try_parse_from(std::iter::once(&"vbd").chain(words))?;
         let begin = Instant::now();
         let finished = super::run(&cli.command, context)?;
@@ -107,7 +120,9 @@ fn show(out: &Output, road: &Road) -> anyhow::Result<()> {
         road.size_ratio.map_or_else(String::new, times),
         road.seconds,
     ))?;
-    say("next: `vbd recipes` and `vbd models` list what else there is, `vbd train --help` says how");
+    say(
+        "next: `vbd recipes` and `vbd models` list what else there is, `vbd train --help` says how",
+    );
     Ok(())
 }
 

@@ -20,7 +20,12 @@ use crate::{device, files, interrupt, recipe};
 const RUNS: &str = "runs";
 
 pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<Finished> {
-    let compute = Compute { device: device::open(&args.device)?, threads: context.threads };
+    let device = device::open(&args.device)?;
+    let compute = Compute {
+        device,
+        threads: context.threads,
+        ..Compute::default()
+    };
     let mut trainer = match (&args.resume, &args.recipe) {
         (Some(folder), _) => resumed(folder, args, &compute)?,
         (None, Some(name)) => started(name, args, &compute)?,
@@ -35,15 +40,24 @@ fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Tr
     let chosen = recipe::choose(name, args)?;
     let folder = match &args.out {
         Some(folder) if RunFolder::open(folder).is_ok() => {
-            return Err(vbd_core::Error::RunExists { path: folder.clone() }.into());
+            return Err(vbd_core::Error::RunExists {
+                path: folder.clone(),
+            }
+            .into());
         }
         Some(folder) => folder.clone(),
-        None => free_folder(&format!("{}-seed{}", chosen.label, chosen.recipe.train.seed)),
+        None => free_folder(&format!(
+            "{}-seed{}",
+            chosen.label, chosen.recipe.train.seed
+        )),
     };
     let start = args.from.as_deref().map(parameters_of).transpose()?;
     let method = &chosen.recipe.method;
     if method.kind.prior().is_some() && (method.kl_weight - 1.0).abs() > f64::EPSILON {
-        say(&format!("a KL weight of {}, other than 1: a tempered posterior", method.kl_weight));
+        say(&format!(
+            "a KL weight of {}, other than 1: a tempered posterior",
+            method.kl_weight
+        ));
     }
     let data = files::load_data(&chosen.data, &args.dir)?;
     let place = (folder.as_path(), start.as_ref());
@@ -59,12 +73,17 @@ fn resumed(folder: &Path, args: &TrainArgs, compute: &Compute) -> anyhow::Result
     let run = RunFolder::open(folder)?;
     // The trainer looks for it again, and it is then that damage is told.
     let last = with_default(NoSubscriber::default(), || run.last_checkpoint())?;
-    let LastCheckpoint { path, checkpoint, .. } = last;
+    let LastCheckpoint {
+        path, checkpoint, ..
+    } = last;
     let name = args.data.as_deref().unwrap_or(&checkpoint.data.name);
     let data = files::load_data(name, &args.dir)?;
     let trainer = Trainer::resume(run, data, compute)?;
     let (done, all) = (checkpoint.progress.epoch, checkpoint.recipe.train.epochs);
-    say(&format!("going on from {}: {done} of {all} epochs are done", path.display()));
+    say(&format!(
+        "going on from {}: {done} of {all} epochs are done",
+        path.display()
+    ));
     Ok(trainer)
 }
 
@@ -73,7 +92,11 @@ fn train(trainer: &mut Trainer, out: &Output) -> anyhow::Result<Finished> {
     let folder = trainer.folder().path().to_path_buf();
     let mut view = EpochView::new(out, trainer.recipe().train.epochs);
     if !out.is_json() {
-        say(&format!("training {} in {}", trainer.spec().name, folder.display()));
+        say(&format!(
+            "training {} in {}",
+            trainer.spec().name,
+            folder.display()
+        ));
     }
     let in_training = interrupt::InTraining::begin();
     let outcome = trainer.run(interrupt::stop_flag(), &mut |event| view.show(&event));
@@ -83,7 +106,10 @@ fn train(trainer: &mut Trainer, out: &Output) -> anyhow::Result<Finished> {
     let last = last?;
     show_outcome(out, &outcome, last.as_ref())?;
     if outcome.interrupted {
-        say(&format!("interrupted: `vbd train --resume {}` goes on", folder.display()));
+        say(&format!(
+            "interrupted: `vbd train --resume {}` goes on",
+            folder.display()
+        ));
         return Ok(Finished::Interrupted);
     }
     Ok(Finished::Shown)
@@ -97,19 +123,29 @@ struct Ended<'a> {
 }
 
 fn show_outcome(out: &Output, outcome: &Outcome, last: Option<&EpochReport>) -> anyhow::Result<()> {
-    let Outcome { run, checkpoint, best, .. } = outcome;
+    let Outcome {
+        run,
+        checkpoint,
+        best,
+        ..
+    } = outcome;
     let shown = if out.is_json() {
-        out.object(&Ended { run, checkpoint, best: best.as_deref() })
+        out.object(&Ended {
+            run,
+            checkpoint,
+            best: best.as_deref(),
+        })
     } else {
-        let mut text = format!("checkpoint  {}\n", checkpoint.display());
-        if let Some(best) = best {
-            text += &format!("best        {}\n", best.display());
-        }
-        if let Some(last) = last {
+        let mut lines = vec![format!("checkpoint  {}", checkpoint.display())];
+        lines.extend(
+            best.as_ref()
+                .map(|best| format!("best        {}", best.display())),
+        );
+        lines.extend(last.map(|last| {
             let (ratio, error) = (ratio(last.compression_ratio), percent(last.test_error));
-            text += &format!("result      {ratio} x fewer weights at {error} % test error\n");
-        }
-        out.text(&text)
+            format!("result      {ratio} x fewer weights at {error} % test error")
+        }));
+        out.text(&lines.join("\n"))
     };
     match shown {
         // The run itself is done and on disk.
@@ -136,8 +172,13 @@ fn parameters_of(file: &Path) -> anyhow::Result<Parameters> {
     match files::open(file)? {
         Opened::Checkpoint { checkpoint, .. } => Ok(checkpoint.parameters),
         Opened::Pruned { path, .. } => {
-            let text = format!("--from {}: a pruned file cannot be trained further", path.display());
-            Err(Problem::new(text).hint("give the checkpoint or run that it was pruned from").into())
+            let text = format!(
+                "--from {}: a pruned file cannot be trained further",
+                path.display()
+            );
+            Err(Problem::new(text)
+                .hint("give the checkpoint or run that it was pruned from")
+                .into())
         }
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Callers cut the work into fixed pieces, so that the order of every sum, and with it every bit, is
 //! the same on any number of threads.
-#![expect(unsafe_code, reason = "the gemm crate takes pointers; bounds are checked here")]
+#![expect(
+    unsafe_code,
+    reason = "the gemm crate takes pointers; bounds are checked here"
+)]
 
 /// A matrix inside a slice: entry `(i, j)` is `data[i * row_stride + j * col_stride]`.
 #[derive(Clone, Copy)]
@@ -18,7 +21,13 @@ impl<'a> Matrix<'a> {
     /// A row-major matrix that fills the front of `data`.
     pub(crate) fn row_major(data: &'a [f32], rows: usize, cols: usize) -> Self {
         assert!(data.len() >= rows * cols, "a matrix lies inside its slice");
-        Self { data, rows, cols, row_stride: cols, col_stride: 1 }
+        Self {
+            data,
+            rows,
+            cols,
+            row_stride: cols,
+            col_stride: 1,
+        }
     }
 
     /// The transpose, without moving anything.
@@ -38,7 +47,11 @@ impl<'a> Matrix<'a> {
         if rows == 0 {
             return Self { rows, ..self };
         }
-        Self { data: &self.data[from * self.row_stride..], rows, ..self }
+        Self {
+            data: &self.data[from * self.row_stride..],
+            rows,
+            ..self
+        }
     }
 }
 
@@ -90,8 +103,14 @@ mod tests {
     fn matmul_slow(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, accumulate: bool) {
         for row in 0..a.rows {
             for col in 0..b.cols {
-                let sum: f32 = (0..a.cols).map(|k| entry(a, row, k) * entry(b, k, col)).sum();
-                let old = if accumulate { out[row * b.cols + col] } else { 0.0 };
+                let sum: f32 = (0..a.cols)
+                    .map(|k| entry(a, row, k) * entry(b, k, col))
+                    .sum();
+                let old = if accumulate {
+                    out[row * b.cols + col]
+                } else {
+                    0.0
+                };
                 out[row * b.cols + col] = old + sum;
             }
         }

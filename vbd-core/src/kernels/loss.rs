@@ -13,7 +13,9 @@ pub(crate) fn cross_entropy(logits: &mut [f32], labels: &[u8], lanes: usize) -> 
     }
     for (sample, &label) in labels.iter().enumerate() {
         let column = || (sample..logits.len()).step_by(lanes);
-        let largest = column().map(|i| logits[i]).fold(f32::NEG_INFINITY, f32::max);
+        let largest = column()
+            .map(|i| logits[i])
+            .fold(f32::NEG_INFINITY, f32::max);
         let sum: f32 = column().map(|i| (logits[i] - largest).exp()).sum();
         let label = usize::from(label) * lanes + sample;
         nll_sum += f64::from(sum.ln()) - f64::from(logits[label] - largest);
@@ -61,7 +63,10 @@ mod tests {
                 cross_entropy(&mut logits, &labels, 5) / 5.0
             };
             let difference = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-            assert!((f64::from(found) - difference).abs() < 1e-4, "{i}: {found} {difference}");
+            assert!(
+                (f64::from(found) - difference).abs() < 1e-4,
+                "{i}: {found} {difference}"
+            );
         }
     }
 

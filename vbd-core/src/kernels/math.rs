@@ -33,7 +33,10 @@ pub(crate) fn ln(x: f32) -> f32 {
     // x = m 2^e with m in [sqrt(1/2), sqrt(2))
     const SQRT_HALF: u32 = 0x3f35_04f3;
     let bits = x.to_bits();
-    #[expect(clippy::cast_possible_wrap, reason = "an exponent, as two's complement")]
+    #[expect(
+        clippy::cast_possible_wrap,
+        reason = "an exponent, as two's complement"
+    )]
     let e = (bits.wrapping_sub(SQRT_HALF) as i32) >> 23;
     #[expect(clippy::cast_sign_loss, reason = "an exponent, back into its bits")]
     let m = f32::from_bits(bits.wrapping_sub((e << 23) as u32)) - 1.0;
@@ -73,17 +76,26 @@ pub(crate) fn cos_sin_pi(t: f32) -> (f32, f32) {
     let (cos, sin) = if swap { (s, c) } else { (c, s) };
     let cos_sign = (quarter.wrapping_add(1) & 2) << 30;
     let sin_sign = (quarter & 2) << 30;
-    (f32::from_bits(cos.to_bits() ^ cos_sign), f32::from_bits(sin.to_bits() ^ sin_sign))
+    (
+        f32::from_bits(cos.to_bits() ^ cos_sign),
+        f32::from_bits(sin.to_bits() ^ sin_sign),
+    )
 }
 
 #[cfg(test)]
-#[expect(clippy::cast_possible_truncation, reason = "f64 references of f32 values")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "f64 references of f32 values"
+)]
 mod tests {
     use super::*;
 
     fn assert_close(found: f32, expected: f64, what: f32) {
         let unit = f64::from(expected as f32).abs().max(1e-30) * f64::from(f32::EPSILON);
-        assert!((f64::from(found) - expected).abs() <= 4.0 * unit, "{what}: {found} {expected}");
+        assert!(
+            (f64::from(found) - expected).abs() <= 4.0 * unit,
+            "{what}: {found} {expected}"
+        );
     }
 
     #[test]

@@ -77,7 +77,14 @@ pub(crate) fn transpose(
 pub(crate) fn test_values(seed: u64, len: usize) -> Vec<f32> {
     use crate::noise::{NoiseKey, Stream};
     let mut values = vec![0.0; len];
-    NoiseKey { seed, step: 0, stream: Stream::Other(0) }.fill_uniform(0, &mut values);
-    values.iter_mut().for_each(|value| *value = 2.0 * *value - 1.0);
+    NoiseKey {
+        seed,
+        step: 0,
+        stream: Stream::Other(0),
+    }
+    .fill_uniform(0, &mut values);
+    values
+        .iter_mut()
+        .for_each(|value| *value = 2.0 * *value - 1.0);
     values
 }

@@ -23,7 +23,10 @@ impl Window {
     /// The input positions of an output position's window, in row-major order.
     fn inputs(self, position: usize) -> impl Iterator<Item = usize> {
         let Self { kernel, width, .. } = self;
-        let (y, x) = (position / self.out_width() * kernel, position % self.out_width() * kernel);
+        let (y, x) = (
+            position / self.out_width() * kernel,
+            position % self.out_width() * kernel,
+        );
         (0..kernel * kernel).map(move |i| (y + i / kernel) * width + x + i % kernel)
     }
 }
@@ -36,7 +39,9 @@ pub(crate) fn forward(x: &[f32], y: &mut [f32], argmax: &mut [u16], window: Wind
     simd(
         #[inline(always)]
         || {
-            let rows = y.chunks_exact_mut(lanes).zip(argmax.chunks_exact_mut(lanes));
+            let rows = y
+                .chunks_exact_mut(lanes)
+                .zip(argmax.chunks_exact_mut(lanes));
             for (position, (y, argmax)) in rows.enumerate() {
                 for (number, input) in (0..).zip(window.inputs(position)) {
                     let x = &x[input * lanes..][..lanes];
@@ -62,7 +67,11 @@ pub(crate) fn forward(x: &[f32], y: &mut [f32], argmax: &mut [u16], window: Wind
 /// # Shapes
 /// - `g_x`: `[height * width, lanes]`, overwritten; `g`, `argmax`: `[positions, lanes]`
 pub(crate) fn backward(g_x: &mut [f32], g: &[f32], argmax: &[u16], window: Window, lanes: usize) {
-    let Window { kernel, height, width } = window;
+    let Window {
+        kernel,
+        height,
+        width,
+    } = window;
     if !height.is_multiple_of(kernel) || !width.is_multiple_of(kernel) {
         g_x.fill(0.0);
     }
@@ -90,7 +99,14 @@ mod tests {
     #[test]
     fn the_gradient_goes_to_the_first_maximum_alone() {
         for (kernel, height, width) in [(2, 4, 6), (2, 5, 5), (3, 7, 3), (1, 2, 2)] {
-            let (window, lanes) = (Window { kernel, height, width }, 16);
+            let (window, lanes) = (
+                Window {
+                    kernel,
+                    height,
+                    width,
+                },
+                16,
+            );
             let mut x = test_values(1, height * width * lanes);
             // ties: every fourth value is the same
             x.iter_mut().step_by(4).for_each(|x| *x = 0.25);
@@ -102,10 +118,16 @@ mod tests {
             let mut expected = vec![0.0; x.len()];
             for position in 0..window.positions() {
                 for lane in 0..lanes {
-                    let (py, px) = (position / (width / kernel) * kernel, position % (width / kernel) * kernel);
+                    let (py, px) = (
+                        position / (width / kernel) * kernel,
+                        position % (width / kernel) * kernel,
+                    );
                     let places = (0..kernel * kernel)
                         .map(|i| ((py + i / kernel) * width + px + i % kernel) * lanes + lane);
-                    let most = places.clone().map(|place| x[place]).fold(f32::NEG_INFINITY, f32::max);
+                    let most = places
+                        .clone()
+                        .map(|place| x[place])
+                        .fold(f32::NEG_INFINITY, f32::max);
                     let first = places.clone().find(|&place| x[place] == most).unwrap();
                     assert_eq!(y[position * lanes + lane], most);
                     expected[first] = g[position * lanes + lane];

@@ -25,9 +25,12 @@ pub(crate) fn sample_rows(
     simd(
         #[inline(always)]
         || {
-            let units = mean.chunks_exact_mut(noise.len()).zip(var.chunks_exact_mut(noise.len()));
+            let units = mean
+                .chunks_exact_mut(noise.len())
+                .zip(var.chunks_exact_mut(noise.len()));
             for (index, (mean, var)) in units.enumerate() {
-                let unit = u32::try_from(first_unit + index).expect("a layer has at most 2^24 units");
+                let unit =
+                    u32::try_from(first_unit + index).expect("a layer has at most 2^24 units");
                 let bias = bias[index / positions];
                 key.fill_normal_inline(unit, noise);
                 for ((mean, var), &eps) in mean.iter_mut().zip(var).zip(&*noise) {
@@ -87,7 +90,11 @@ pub(crate) fn backward_rows(
             for (bias, g) in bias_gradient.iter_mut().zip(g.chunks_exact(row)) {
                 *bias = sum(g);
             }
-            for (spread, &g) in spread.iter_mut().flat_map(|spread| spread.iter_mut()).zip(&*g) {
+            for (spread, &g) in spread
+                .iter_mut()
+                .flat_map(|spread| spread.iter_mut())
+                .zip(&*g)
+            {
                 *spread *= g;
             }
         },

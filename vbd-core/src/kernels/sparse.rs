@@ -50,7 +50,11 @@ impl<const N: usize> SparseProduct<'_, '_, N> {
         let (lanes, table) = (self.out[0].len(), self.row.table);
         let coefficients = self.row.first.iter().zip(self.row.second);
         for (&index, (&first, &second)) in self.row.indices.iter().zip(coefficients) {
-            let row = if table.is_empty() { index } else { table[index as usize] };
+            let row = if table.is_empty() {
+                index
+            } else {
+                table[index as usize]
+            };
             let from = row as usize * lanes + lane;
             for n in 0..N {
                 let coefficient = simd.splat_f32s(if n == 0 { first } else { second });
@@ -133,23 +137,41 @@ mod tests {
         for (entries, lanes) in [(0, 16), (1, 112), (9, 128), (5, 240)] {
             let dense = [test_values(1, 20 * lanes), test_values(2, 20 * lanes)];
             let (first, second) = (test_values(3, entries), test_values(4, entries));
-            let rows: Vec<u32> = (0..entries).map(|e| u32::try_from((e * 7) % 20).unwrap()).collect();
+            let rows: Vec<u32> = (0..entries)
+                .map(|e| u32::try_from((e * 7) % 20).unwrap())
+                .collect();
             let table: Vec<u32> = (0..20).map(|i| (i * 3 + 1) % 20).collect();
             for table in [&[][..], &table] {
-            let mut out = [test_values(5, lanes), test_values(6, lanes)];
-            let [a, b] = &mut out;
-            let row = SparseRow { indices: &rows, table, first: &first, second: &second };
-            let product = SparseProduct { row, dense: [&dense[0], &dense[1]], out: [a, b] };
-            sparse_products(std::iter::once(product));
-            for (n, coefficients) in [&first, &second].into_iter().enumerate() {
-                for lane in 0..lanes {
-                    let looked_up = |row: u32| if table.is_empty() { row } else { table[row as usize] };
-                    let terms = rows.iter().zip(coefficients);
-                    let sum: f32 =
-                        terms.map(|(&r, c)| c * dense[n][looked_up(r) as usize * lanes + lane]).sum();
-                    assert!((out[n][lane] - sum).abs() < 1e-4, "{entries} {lanes}");
+                let mut out = [test_values(5, lanes), test_values(6, lanes)];
+                let [a, b] = &mut out;
+                let row = SparseRow {
+                    indices: &rows,
+                    table,
+                    first: &first,
+                    second: &second,
+                };
+                let product = SparseProduct {
+                    row,
+                    dense: [&dense[0], &dense[1]],
+                    out: [a, b],
+                };
+                sparse_products(std::iter::once(product));
+                for (n, coefficients) in [&first, &second].into_iter().enumerate() {
+                    for lane in 0..lanes {
+                        let looked_up = |row: u32| {
+                            if table.is_empty() {
+                                row
+                            } else {
+                                table[row as usize]
+                            }
+                        };
+                        let terms = rows.iter().zip(coefficients);
+                        let sum: f32 = terms
+                            .map(|(&r, c)| c * dense[n][looked_up(r) as usize * lanes + lane])
+                            .sum();
+                        assert!((out[n][lane] - sum).abs() < 1e-4, "{entries} {lanes}");
+                    }
                 }
-            }
             }
         }
     }

@@ -223,16 +223,27 @@ mod tests {
     #[test]
     fn products_agree_with_plain_sums() {
         for (rows, len, lanes) in [(1, 3, 16), (2, 5, 48), (3, 4, 112), (7, 6, 80)] {
-            let (row_step, weight_step, input_step, out_step) = (1, rows + 1, lanes + 16, lanes * 2);
+            let (row_step, weight_step, input_step, out_step) =
+                (1, rows + 1, lanes + 16, lanes * 2);
             let starts = [(0_u32, 1_u32), (2, 0), (1, 2)];
             let weight_len = 8 + len * weight_step + rows;
             let weights = [test_values(1, weight_len), test_values(2, weight_len)];
             let input_len = 3 * lanes + len * input_step + lanes;
             let inputs = [test_values(3, input_len), test_values(4, input_len)];
             let start_step = 3;
-            let taps = Taps { starts: &starts, start_step, len, input_step, weight_step, row_step };
+            let taps = Taps {
+                starts: &starts,
+                start_step,
+                len,
+                input_step,
+                weight_step,
+                row_step,
+            };
             for accumulate in [false, true] {
-                let mut out = [test_values(5, rows * out_step), test_values(6, rows * out_step)];
+                let mut out = [
+                    test_values(5, rows * out_step),
+                    test_values(6, rows * out_step),
+                ];
                 let before = out.clone();
                 let [first, second] = &mut out;
                 let product = Product {
@@ -249,17 +260,29 @@ mod tests {
                 for n in 0..2 {
                     for row in 0..rows {
                         for lane in 0..lanes {
-                            let mut sum = if accumulate { before[n][row * out_step + lane] } else { 0.0 };
+                            let mut sum = if accumulate {
+                                before[n][row * out_step + lane]
+                            } else {
+                                0.0
+                            };
                             for (weight, input) in starts {
                                 for tap in 0..len {
-                                    let w = weights[n][weight as usize * start_step + tap * weight_step + row];
-                                    sum += w * inputs[n][input as usize * lanes + tap * input_step + lane];
+                                    let w = weights[n]
+                                        [weight as usize * start_step + tap * weight_step + row];
+                                    sum += w * inputs[n]
+                                        [input as usize * lanes + tap * input_step + lane];
                                 }
                             }
                             let found = out[n][row * out_step + lane];
-                            assert!((found - sum).abs() < 1e-4, "{rows} {len} {lanes}: {found} {sum}");
+                            assert!(
+                                (found - sum).abs() < 1e-4,
+                                "{rows} {len} {lanes}: {found} {sum}"
+                            );
                         }
-                        assert_eq!(out[n][row * out_step + lanes..][..lanes], before[n][row * out_step + lanes..][..lanes]);
+                        assert_eq!(
+                            out[n][row * out_step + lanes..][..lanes],
+                            before[n][row * out_step + lanes..][..lanes]
+                        );
                     }
                 }
             }
@@ -268,18 +291,32 @@ mod tests {
 
     #[test]
     fn dots_agree_with_plain_sums() {
-        for (rows, taps, positions, lanes) in [(1, 1, 1, 16), (6, 5, 3, 112), (7, 9, 4, 32), (4, 2, 5, 48)] {
+        for (rows, taps, positions, lanes) in
+            [(1, 1, 1, 16), (6, 5, 3, 112), (7, 9, 4, 32), (4, 2, 5, 48)]
+        {
             let input = test_values(1, 40 * lanes);
             let g = test_values(2, rows * positions * lanes);
-            let input_rows: Vec<u32> =
-                (0..positions * taps).map(|i| u32::try_from((i * 7) % 40).unwrap()).collect();
+            let input_rows: Vec<u32> = (0..positions * taps)
+                .map(|i| u32::try_from((i * 7) % 40).unwrap())
+                .collect();
             let mut out = vec![0.0; taps * rows];
-            Dots { input: &input, input_rows: &input_rows, taps, g: &g, rows, positions, lanes, out: &mut out }.run();
+            Dots {
+                input: &input,
+                input_rows: &input_rows,
+                taps,
+                g: &g,
+                rows,
+                positions,
+                lanes,
+                out: &mut out,
+            }
+            .run();
             for tap in 0..taps {
                 for row in 0..rows {
                     let mut sum = 0.0;
                     for position in 0..positions {
-                        let x = &input[input_rows[position * taps + tap] as usize * lanes..][..lanes];
+                        let x =
+                            &input[input_rows[position * taps + tap] as usize * lanes..][..lanes];
                         let g = &g[(row * positions + position) * lanes..][..lanes];
                         sum += x.iter().zip(g).map(|(x, g)| x * g).sum::<f32>();
                     }

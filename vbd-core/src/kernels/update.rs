@@ -22,7 +22,10 @@ pub(crate) struct Adam {
 
 impl Adam {
     /// Adam at step `step`, from 0.
-    #[expect(clippy::cast_possible_truncation, reason = "computed in f64, used in f32")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "computed in f64, used in f32"
+    )]
     pub(crate) fn at(lr: f64, step: u32) -> Self {
         let t = f64::from(step) + 1.0;
         Self {
@@ -182,9 +185,17 @@ fn log_uniform(theta: f32, log_sigma2: f32, sigma2: f32) -> (f32, f32) {
     let log_alpha = math::ln(theta.abs()).mul_add(-2.0, log_sigma2);
     // S(z) S(-z) = e^-z / (1 + e^-z)^2, even in z, and 0 at both ends
     let z = (K3 as f32).mul_add(log_alpha, K2 as f32);
-    let e = if z.abs() < 80.0 { math::exp(-z.abs()) } else { 0.0 };
+    let e = if z.abs() < 80.0 {
+        math::exp(-z.abs())
+    } else {
+        0.0
+    };
     let slope = (K1 * K3) as f32 * e / ((1.0 + e) * (1.0 + e));
-    let by_theta = if theta == 0.0 { by_theta } else { by_theta + 2.0 * slope / theta };
+    let by_theta = if theta == 0.0 {
+        by_theta
+    } else {
+        by_theta + 2.0 * slope / theta
+    };
     (by_theta, by_log_sigma2 - slope)
 }
 
@@ -194,17 +205,24 @@ mod tests {
 
     #[test]
     fn kl_gradients_are_those_of_the_prior() {
-        for (prior, gradient) in
-            [(Prior::Hierarchical, hierarchical as fn(f32, f32, f32) -> _), (Prior::LogUniform, log_uniform)]
-        {
+        for (prior, gradient) in [
+            (Prior::Hierarchical, hierarchical as fn(f32, f32, f32) -> _),
+            (Prior::LogUniform, log_uniform),
+        ] {
             for log_alpha in (-80..=80).map(|i| 0.25 * i as f32) {
                 for theta in [1e-4_f32, -0.03, 2.0] {
                     let log_sigma2 = log_alpha + 2.0 * theta.abs().ln();
                     let (by_theta, by_log_sigma2) = gradient(theta, log_sigma2, log_sigma2.exp());
                     let slope = prior.slope(posterior::log_alpha(theta, log_sigma2));
                     let expected = -2.0 * slope / f64::from(theta);
-                    assert!((f64::from(by_log_sigma2) - slope).abs() < 3e-6 * (1e-3 + slope.abs()), "{prior:?} {log_alpha}");
-                    assert!((f64::from(by_theta) - expected).abs() < 3e-6 * (1e-3 + expected.abs()), "{prior:?} {log_alpha}");
+                    assert!(
+                        (f64::from(by_log_sigma2) - slope).abs() < 3e-6 * (1e-3 + slope.abs()),
+                        "{prior:?} {log_alpha}"
+                    );
+                    assert!(
+                        (f64::from(by_theta) - expected).abs() < 3e-6 * (1e-3 + expected.abs()),
+                        "{prior:?} {log_alpha}"
+                    );
                 }
             }
             for log_sigma2 in [-40.0, 20.0, f32::INFINITY] {

@@ -61,7 +61,9 @@ impl Statistic {
                 let channels = shape.dims()[0];
                 if values.len() != channels {
                     let found = values.len();
-                    return Err(format!("{name} has {found} numbers for {channels} channels"));
+                    return Err(format!(
+                        "{name} has {found} numbers for {channels} channels"
+                    ));
                 }
                 values
             }
@@ -81,7 +83,12 @@ impl Statistic {
             Self::Number(value) => Some(vec![*value as f32; len]),
             Self::Channels(values) => {
                 let area = len / values.len();
-                Some(values.iter().flat_map(|&v| std::iter::repeat_n(v as f32, area)).collect())
+                Some(
+                    values
+                        .iter()
+                        .flat_map(|&v| std::iter::repeat_n(v as f32, area))
+                        .collect(),
+                )
             }
             Self::Measured(Measured::Image) => measured.filter(|values| values.len() == len),
         }
@@ -90,7 +97,11 @@ impl Statistic {
 
 impl Default for Normalize {
     fn default() -> Self {
-        Self { scale: Self::default_scale(), mean: Statistic::zero(), std: Statistic::one() }
+        Self {
+            scale: Self::default_scale(),
+            mean: Statistic::zero(),
+            std: Statistic::one(),
+        }
     }
 }
 
@@ -104,7 +115,8 @@ impl Normalize {
             return Err(format!("scale cannot be {}", self.scale));
         }
         self.mean.check("mean", shape, f64::is_finite)?;
-        self.std.check("std", shape, |value| value.is_finite() && value > 0.0)
+        self.std
+            .check("std", shape, |value| value.is_finite() && value > 0.0)
     }
 }
 
@@ -131,11 +143,18 @@ impl Normalizer {
             let count = train.len().max(1) as f64;
             let moments = sum.iter().zip(&square_sum).map(|(&sum, &square_sum)| {
                 let mean = sum as f64 / count;
-                (mean, (square_sum as f64 / count - mean * mean).max(0.0).sqrt())
+                (
+                    mean,
+                    (square_sum as f64 / count - mean * mean).max(0.0).sqrt(),
+                )
             });
             let (means, stds): (Vec<f32>, Vec<f32>) = moments
                 .map(|(mean, std)| {
-                    let std = if std > 0.0 { std * rule.scale.abs() } else { 1.0 };
+                    let std = if std > 0.0 {
+                        std * rule.scale.abs()
+                    } else {
+                        1.0
+                    };
                     ((mean * rule.scale) as f32, std as f32)
                 })
                 .unzip();
@@ -147,7 +166,11 @@ impl Normalizer {
     /// The rule with its measured images as they stand in a file. `None` if one that the rule asks
     /// for is absent or has the wrong length.
     #[expect(clippy::cast_possible_truncation, reason = "inputs are f32")]
-    pub fn with_images(spec: &NetSpec, mean: Option<Vec<f32>>, std: Option<Vec<f32>>) -> Option<Self> {
+    pub fn with_images(
+        spec: &NetSpec,
+        mean: Option<Vec<f32>>,
+        std: Option<Vec<f32>>,
+    ) -> Option<Self> {
         let rule = &spec.normalize;
         Some(Self {
             scale: rule.scale as f32,
@@ -173,8 +196,10 @@ fn pixel_sums(samples: &Samples) -> (Vec<u64>, Vec<u64>) {
     let len = samples.sample_len();
     let (mut sum, mut square_sum) = (vec![0_u64; len], vec![0_u64; len]);
     for index in 0..samples.len() {
-        for ((sum, square_sum), &pixel) in
-            sum.iter_mut().zip(&mut square_sum).zip(samples.image(index))
+        for ((sum, square_sum), &pixel) in sum
+            .iter_mut()
+            .zip(&mut square_sum)
+            .zip(samples.image(index))
         {
             let pixel = u64::from(pixel);
             *sum += pixel;

@@ -31,7 +31,11 @@ impl Shape {
     pub fn len(self) -> usize {
         match self {
             Self::Features(features) => features,
-            Self::Image { channels, height, width } => channels * height * width,
+            Self::Image {
+                channels,
+                height,
+                width,
+            } => channels * height * width,
         }
     }
 
@@ -44,7 +48,11 @@ impl Shape {
     pub fn dims(self) -> Vec<usize> {
         match self {
             Self::Features(features) => vec![features],
-            Self::Image { channels, height, width } => vec![channels, height, width],
+            Self::Image {
+                channels,
+                height,
+                width,
+            } => vec![channels, height, width],
         }
     }
 }
@@ -111,31 +119,53 @@ impl NetSpec {
     /// As [`NetSpec::shapes`].
     pub fn weights(&self) -> Result<Vec<WeightSpec>> {
         let shapes = self.shapes()?;
-        let weights = self.layers.iter().zip(&shapes).filter_map(|(layer, &input)| {
-            let (layer, kind, shape) = match layer {
-                LayerSpec::Linear { name, out_features } => {
-                    (name, LayerKind::Linear, vec![*out_features, input.len()])
-                }
-                LayerSpec::Conv2d { name, out_channels, kernel, .. } => {
-                    let channels = input.dims()[0];
-                    (name, LayerKind::Conv2d, vec![*out_channels, channels, *kernel, *kernel])
-                }
-                _ => return None,
-            };
-            Some(WeightSpec { layer: layer.clone(), kind, shape })
-        });
+        let weights = self
+            .layers
+            .iter()
+            .zip(&shapes)
+            .filter_map(|(layer, &input)| {
+                let (layer, kind, shape) = match layer {
+                    LayerSpec::Linear { name, out_features } => {
+                        (name, LayerKind::Linear, vec![*out_features, input.len()])
+                    }
+                    LayerSpec::Conv2d {
+                        name,
+                        out_channels,
+                        kernel,
+                        ..
+                    } => {
+                        let channels = input.dims()[0];
+                        (
+                            name,
+                            LayerKind::Conv2d,
+                            vec![*out_channels, channels, *kernel, *kernel],
+                        )
+                    }
+                    _ => return None,
+                };
+                Some(WeightSpec {
+                    layer: layer.clone(),
+                    kind,
+                    shape,
+                })
+            });
         Ok(weights.collect())
     }
 
     fn input_shape(&self) -> Result<Shape> {
         let shape = match self.input[..] {
             [features] => Shape::Features(features),
-            [channels, height, width] => Shape::Image { channels, height, width },
+            [channels, height, width] => Shape::Image {
+                channels,
+                height,
+                width,
+            },
             _ => {
                 return Err(self.problem("input", "write [channels, height, width] or [features]"));
             }
         };
-        checked_len(&self.input, MAX_ACTIVATION).map_err(|problem| self.problem("input", problem))?;
+        checked_len(&self.input, MAX_ACTIVATION)
+            .map_err(|problem| self.problem("input", problem))?;
         self.normalize
             .check(shape)
             .map_err(|problem| self.problem("normalize", problem))?;
@@ -184,7 +214,13 @@ impl LayerSpec {
                 checked_len(&[out_features, input.len()], MAX_TENSOR)?;
                 Ok(Shape::Features(out_features))
             }
-            Self::Conv2d { out_channels, kernel, stride, padding, .. } => {
+            Self::Conv2d {
+                out_channels,
+                kernel,
+                stride,
+                padding,
+                ..
+            } => {
                 let (channels, height, width) = image(input)?;
                 if stride == 0 {
                     return Err("stride is 0".to_owned());
@@ -201,7 +237,9 @@ impl LayerSpec {
             Self::MaxPool2d { kernel } => {
                 let (channels, height, width) = image(input)?;
                 if kernel == 0 || kernel > height || kernel > width {
-                    return Err(format!("pool {kernel} does not fit its input, {height} x {width}"));
+                    return Err(format!(
+                        "pool {kernel} does not fit its input, {height} x {width}"
+                    ));
                 }
                 image_of(channels, height / kernel, width / kernel)
             }
@@ -213,14 +251,24 @@ impl LayerSpec {
 
 fn image(input: Shape) -> Result<(usize, usize, usize), String> {
     match input {
-        Shape::Image { channels, height, width } => Ok((channels, height, width)),
-        Shape::Features(features) => Err(format!("needs an image, but {features} features come in")),
+        Shape::Image {
+            channels,
+            height,
+            width,
+        } => Ok((channels, height, width)),
+        Shape::Features(features) => {
+            Err(format!("needs an image, but {features} features come in"))
+        }
     }
 }
 
 fn image_of(channels: usize, height: usize, width: usize) -> Result<Shape, String> {
     checked_len(&[channels, height, width], MAX_ACTIVATION)?;
-    Ok(Shape::Image { channels, height, width })
+    Ok(Shape::Image {
+        channels,
+        height,
+        width,
+    })
 }
 
 /// The product of `dims`, if none is 0 and it does not pass `most`.

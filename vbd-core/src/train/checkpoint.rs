@@ -102,8 +102,16 @@ impl Checkpoint {
             insert_layer(&mut tensors, layer);
         }
         let statistics = [
-            ("normalize.mean", &self.spec.normalize.mean, &self.normalizer.mean),
-            ("normalize.std", &self.spec.normalize.std, &self.normalizer.std),
+            (
+                "normalize.mean",
+                &self.spec.normalize.mean,
+                &self.normalizer.mean,
+            ),
+            (
+                "normalize.std",
+                &self.spec.normalize.std,
+                &self.normalizer.std,
+            ),
         ];
         for (name, rule, values) in statistics {
             if rule.is_image() {
@@ -121,7 +129,8 @@ impl Checkpoint {
         };
         header.crc32 = checksum(&header, &tensors).map_err(|e| problem("vbd", e.to_string()))?;
         let json = serde_json::to_string(&header).map_err(|e| problem("vbd", e.to_string()))?;
-        let bytes = tensor_file::to_bytes(&tensors, json).map_err(|e| problem("tensors", e.to_string()))?;
+        let bytes =
+            tensor_file::to_bytes(&tensors, json).map_err(|e| problem("tensors", e.to_string()))?;
         file::write_atomic(path, &bytes)
     }
 
@@ -150,7 +159,8 @@ impl Checkpoint {
         let stated = std::mem::take(&mut header.crc32);
         let found = checksum(&header, &tensors).map_err(|e| problem("vbd", e.to_string()))?;
         if found != stated {
-            let text = format!("is {stated:08x}, but the content has {found:08x}: the file is damaged");
+            let text =
+                format!("is {stated:08x}, but the content has {found:08x}: the file is damaged");
             return Err(problem("crc32", text));
         }
         header.recipe.check()?;
@@ -158,11 +168,16 @@ impl Checkpoint {
             take_layer(&mut tensors, &weight.layer, &weight.shape)
                 .map_err(|(field, text)| problem(&field, text))
         });
-        let parameters = Parameters { layers: layers.collect::<Result<_>>()? };
+        let parameters = Parameters {
+            layers: layers.collect::<Result<_>>()?,
+        };
         let mut image = |name: &str| tensors.remove(name).and_then(|raw| raw.to_f32());
         let (mean, std) = (image("normalize.mean"), image("normalize.std"));
         let normalizer = Normalizer::with_images(&header.spec, mean, std).ok_or_else(|| {
-            problem("normalize", "the measured images are absent or of the wrong size".to_owned())
+            problem(
+                "normalize",
+                "the measured images are absent or of the wrong size".to_owned(),
+            )
         })?;
         Ok(Self {
             spec: header.spec,
@@ -176,7 +191,11 @@ impl Checkpoint {
 }
 
 fn checkpoint_error(path: &Path, field: &str, problem: String) -> Error {
-    Error::Checkpoint { path: path.to_path_buf(), field: field.to_owned(), problem }
+    Error::Checkpoint {
+        path: path.to_path_buf(),
+        field: field.to_owned(),
+        problem,
+    }
 }
 
 /// Looks at version and kind alone, so that a newer file is told as such.
@@ -191,7 +210,10 @@ fn check_version(json: &str) -> Result<(), (&'static str, String)> {
         return Err(("kind", format!("is `{}`: expected `{KIND}`", found.kind)));
     }
     if found.version != VERSION {
-        return Err(("version", format!("is {}: this program reads {VERSION}", found.version)));
+        return Err((
+            "version",
+            format!("is {}: this program reads {VERSION}", found.version),
+        ));
     }
     Ok(())
 }
@@ -225,7 +247,11 @@ fn insert_layer(tensors: &mut Tensors, layer: &LayerParameters) {
     if let Some(log_sigma2) = weight.log_sigma2() {
         insert(&format!("{}.log_sigma2", layer.name), shape, log_sigma2);
     }
-    insert(&format!("{}.bias", layer.name), &weight.shape()[..1], &layer.bias);
+    insert(
+        &format!("{}.bias", layer.name),
+        &weight.shape()[..1],
+        &layer.bias,
+    );
 }
 
 type FieldResult<T> = Result<T, (String, String)>;
@@ -235,11 +261,16 @@ fn take_layer(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldResult
     let live = match tensors.remove(&format!("{weight_name}.live")) {
         Some(raw) => {
             let places = raw.to_u32();
-            Some(places.ok_or_else(|| (format!("{weight_name}.live"), "is not of U32".to_owned()))?)
+            Some(
+                places
+                    .ok_or_else(|| (format!("{weight_name}.live"), "is not of U32".to_owned()))?,
+            )
         }
         None => None,
     };
-    let stored = live.as_ref().map_or_else(|| shape.to_vec(), |live| vec![live.len()]);
+    let stored = live
+        .as_ref()
+        .map_or_else(|| shape.to_vec(), |live| vec![live.len()]);
     let theta = take_parameter(tensors, &weight_name, &stored)?;
     let log_sigma2_name = format!("{name}.log_sigma2");
     let log_sigma2 = tensors
@@ -252,18 +283,32 @@ fn take_layer(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldResult
         None => VariationalWeight::dense(shape, theta, log_sigma2),
     };
     let weight = weight.map_err(|error| (weight_name, error.to_string()))?;
-    Ok(LayerParameters { name: name.to_owned(), weight, bias })
+    Ok(LayerParameters {
+        name: name.to_owned(),
+        weight,
+        bias,
+    })
 }
 
 fn take_parameter(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldResult<Parameter> {
     let mut take = |suffix: &str| {
         let name = format!("{name}{suffix}");
         let problem = |text: String| (name.clone(), text);
-        let raw = tensors.remove(&name).ok_or_else(|| problem("is absent".to_owned()))?;
+        let raw = tensors
+            .remove(&name)
+            .ok_or_else(|| problem("is absent".to_owned()))?;
         if raw.shape != shape {
-            return Err(problem(format!("has shape {:?}: expected {shape:?}", raw.shape)));
+            return Err(problem(format!(
+                "has shape {:?}: expected {shape:?}",
+                raw.shape
+            )));
         }
-        raw.to_f32().ok_or_else(|| problem(format!("is {:?}: expected F32", raw.dtype)))
+        raw.to_f32()
+            .ok_or_else(|| problem(format!("is {:?}: expected F32", raw.dtype)))
     };
-    Ok(Parameter { value: take(MOMENTS[0])?, m: take(MOMENTS[1])?, v: take(MOMENTS[2])? })
+    Ok(Parameter {
+        value: take(MOMENTS[0])?,
+        m: take(MOMENTS[1])?,
+        v: take(MOMENTS[2])?,
+    })
 }

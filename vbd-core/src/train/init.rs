@@ -19,7 +19,9 @@ impl Parameters {
             let bias = vec![0.0; weight.rows()];
             fresh(&weight, recipe, theta, bias)
         });
-        Ok(Self { layers: layers.collect::<Result<_>>()? })
+        Ok(Self {
+            layers: layers.collect::<Result<_>>()?,
+        })
     }
 
     /// The values of a trained network as a new start: moments 0, nothing dead, and `log_sigma2` at
@@ -57,7 +59,9 @@ impl Parameters {
             let weight = VariationalWeight::dense(&weight.shape, theta, log_sigma2)?;
             Ok(LayerParameters { weight, ..started })
         });
-        Ok(Self { layers: layers.collect::<Result<_>>()? })
+        Ok(Self {
+            layers: layers.collect::<Result<_>>()?,
+        })
     }
 }
 
@@ -68,8 +72,10 @@ fn fresh(
     bias: Vec<f32>,
 ) -> Result<LayerParameters> {
     let method = &recipe.method;
-    let log_sigma2 =
-        method.kind.prior().map(|_| Parameter::new(vec![method.log_sigma2_init; theta.len()]));
+    let log_sigma2 = method
+        .kind
+        .prior()
+        .map(|_| Parameter::new(vec![method.log_sigma2_init; theta.len()]));
     Ok(LayerParameters {
         name: weight.layer.clone(),
         weight: VariationalWeight::dense(&weight.shape, Parameter::new(theta), log_sigma2)?,

@@ -61,7 +61,12 @@ impl LayerCount {
         let count = |layer: &crate::weight::LayerParameters| {
             let (numel, nnz) = (layer.weight.numel(), layer.weight.nnz(log_alpha_threshold));
             let sparsity = 1.0 - nnz as f64 / numel as f64;
-            Self { name: layer.name.clone(), numel, nnz, sparsity }
+            Self {
+                name: layer.name.clone(),
+                numel,
+                nnz,
+                sparsity,
+            }
         };
         parameters.layers.iter().map(count).collect()
     }

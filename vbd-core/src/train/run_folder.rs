@@ -28,9 +28,13 @@ impl RunFolder {
     /// # Errors
     /// [`Error::RunExists`] if a run is there already; [`Error::Io`].
     pub fn create(path: &Path) -> Result<Self> {
-        let folder = Self { path: path.to_path_buf() };
+        let folder = Self {
+            path: path.to_path_buf(),
+        };
         if folder.metrics_path().exists() || folder.checkpoints_path().exists() {
-            return Err(Error::RunExists { path: path.to_path_buf() });
+            return Err(Error::RunExists {
+                path: path.to_path_buf(),
+            });
         }
         let checkpoints = folder.checkpoints_path();
         fs::create_dir_all(&checkpoints).map_err(Error::io(checkpoints))?;
@@ -42,9 +46,13 @@ impl RunFolder {
     /// # Errors
     /// [`Error::NoCheckpoint`] if there is no run.
     pub fn open(path: &Path) -> Result<Self> {
-        let folder = Self { path: path.to_path_buf() };
+        let folder = Self {
+            path: path.to_path_buf(),
+        };
         if !folder.checkpoints_path().is_dir() {
-            return Err(Error::NoCheckpoint { path: path.to_path_buf() });
+            return Err(Error::NoCheckpoint {
+                path: path.to_path_buf(),
+            });
         }
         Ok(folder)
     }
@@ -85,7 +93,9 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Io`].
     pub fn write_checkpoint(&self, checkpoint: &Checkpoint, keep_every: usize) -> Result<PathBuf> {
-        let path = self.checkpoints_path().join(file_name(&checkpoint.progress));
+        let path = self
+            .checkpoints_path()
+            .join(file_name(&checkpoint.progress));
         checkpoint.write(&path)?;
         let mut all = self.checkpoints()?;
         all.truncate(all.len().saturating_sub(NEWEST_KEPT));
@@ -124,14 +134,22 @@ impl RunFolder {
         let mut damaged = Vec::new();
         for (_, path) in self.checkpoints()?.into_iter().rev() {
             match Checkpoint::read(&path) {
-                Ok(checkpoint) => return Ok(LastCheckpoint { path, checkpoint, damaged }),
+                Ok(checkpoint) => {
+                    return Ok(LastCheckpoint {
+                        path,
+                        checkpoint,
+                        damaged,
+                    });
+                }
                 Err(error) => {
                     tracing::warn!("{error}: going on with the checkpoint before it");
                     damaged.push((path, error));
                 }
             }
         }
-        Err(Error::NoCheckpoint { path: self.path.clone() })
+        Err(Error::NoCheckpoint {
+            path: self.path.clone(),
+        })
     }
 
     /// Adds an epoch's line to the metrics.
@@ -143,7 +161,10 @@ impl RunFolder {
         let append = || -> std::io::Result<()> {
             let mut line = serde_json::to_string(report)?;
             line.push('\n');
-            let mut file = fs::OpenOptions::new().create(true).append(true).open(&path)?;
+            let mut file = fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&path)?;
             file.write_all(line.as_bytes())?;
             file.sync_data()
         };
@@ -201,7 +222,11 @@ pub struct LastCheckpoint {
 }
 
 fn file_name(progress: &Progress) -> String {
-    let Progress { epoch, step_in_epoch, .. } = progress;
+    let Progress {
+        epoch,
+        step_in_epoch,
+        ..
+    } = progress;
     match step_in_epoch {
         0 => format!("epoch-{epoch:04}.safetensors"),
         step => format!("epoch-{epoch:04}-step-{step:06}.safetensors"),
@@ -224,8 +249,15 @@ mod tests {
     #[test]
     fn names_tell_the_place_and_sort_by_it() {
         for (epoch, step_in_epoch) in [(0, 12), (7, 0), (12345, 600)] {
-            let progress = Progress { epoch, step_in_epoch, ..Progress::default() };
-            assert_eq!(place_of(&file_name(&progress)), Some((epoch, step_in_epoch)));
+            let progress = Progress {
+                epoch,
+                step_in_epoch,
+                ..Progress::default()
+            };
+            assert_eq!(
+                place_of(&file_name(&progress)),
+                Some((epoch, step_in_epoch))
+            );
         }
         assert_eq!(place_of(".vbd-x.tmp"), None);
     }
@@ -237,7 +269,13 @@ mod tests {
         let text = "{\"epoch\":1}\n{\"epoch\":2}\n{\"epoch\":3}\n{\"epo";
         file::write_atomic(&run.metrics_path(), text.as_bytes()).unwrap();
         run.cut_metrics(2).unwrap();
-        assert_eq!(file::read(&run.metrics_path()).unwrap(), b"{\"epoch\":1}\n{\"epoch\":2}\n");
-        assert!(matches!(RunFolder::create(run.path()), Err(Error::RunExists { .. })));
+        assert_eq!(
+            file::read(&run.metrics_path()).unwrap(),
+            b"{\"epoch\":1}\n{\"epoch\":2}\n"
+        );
+        assert!(matches!(
+            RunFolder::create(run.path()),
+            Err(Error::RunExists { .. })
+        ));
     }
 }

@@ -33,7 +33,11 @@ pub struct Compute {
 
 impl Default for Compute {
     fn default() -> Self {
-        Self { device: Device::Cpu, threads: 0, compaction: true }
+        Self {
+            device: Device::Cpu,
+            threads: 0,
+            compaction: true,
+        }
     }
 }
 
@@ -110,7 +114,11 @@ impl Trainer {
             spec: spec.clone(),
             recipe: recipe.clone(),
             progress: Progress::default(),
-            data: DataInfo { name: dataset.name.clone(), n_train, crc32 },
+            data: DataInfo {
+                name: dataset.name.clone(),
+                n_train,
+                crc32,
+            },
             normalizer: Normalizer::measure(spec, &train),
             parameters,
         };
@@ -217,7 +225,11 @@ impl Trainer {
     /// # Errors
     /// [`Error::Diverged`] if the loss or a parameter is no longer finite; the last checkpoint on
     /// disk is from before. [`Error::Io`] if a file cannot be written.
-    pub fn run(&mut self, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
+    pub fn run(
+        &mut self,
+        stop: &AtomicBool,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Outcome> {
         while self.progress.epoch < self.recipe.train.epochs {
             if self.run_epoch(stop, on_event)? {
                 return self.interrupted();
@@ -237,15 +249,20 @@ impl Trainer {
         let best = self.progress.best.map(|_| self.folder.best_path());
         Ok(Outcome {
             run: self.folder.path().to_path_buf(),
-            checkpoint: checkpoint
-                .ok_or_else(|| Error::NoCheckpoint { path: self.folder.path().to_path_buf() })?,
+            checkpoint: checkpoint.ok_or_else(|| Error::NoCheckpoint {
+                path: self.folder.path().to_path_buf(),
+            })?,
             best,
             interrupted,
         })
     }
 
     /// The rest of the epoch under way; whether it was stopped.
-    fn run_epoch(&mut self, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+    fn run_epoch(
+        &mut self,
+        stop: &AtomicBool,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<bool> {
         let seconds_before = self.progress.seconds;
         let begin = Instant::now();
         let epoch = self.progress.epoch;
@@ -264,18 +281,30 @@ impl Trainer {
             }
             let at = self.at(epoch * steps + step);
             let clock = Instant::now();
-            let batch = Batch { samples: &self.train, indices: batches[step] };
+            let batch = Batch {
+                samples: &self.train,
+                indices: batches[step],
+            };
             let nll_sum = self.engine.step(batch, &at)?;
             self.progress.train_seconds += clock.elapsed().as_secs_f64();
             if !nll_sum.is_finite() {
                 let what = "the loss".to_owned();
-                return Err(Error::Diverged { epoch: epoch + 1, step: step + 1, what });
+                return Err(Error::Diverged {
+                    epoch: epoch + 1,
+                    step: step + 1,
+                    what,
+                });
             }
             self.progress.nll_sum += nll_sum;
             self.progress.step_in_epoch = step + 1;
             let seen = (step + 1) * batch_size;
             let nll = self.progress.nll_sum / seen.min(self.train.len()) as f64;
-            on_event(Event::Step { epoch: epoch + 1, step: step + 1, steps, nll });
+            on_event(Event::Step {
+                epoch: epoch + 1,
+                step: step + 1,
+                steps,
+                nll,
+            });
         }
         let at = self.at((epoch + 1) * steps - 1);
         if at.kl_scale >= 1.0 {
@@ -288,12 +317,19 @@ impl Trainer {
 
     fn end_epoch(&mut self, at: At, seconds: &mut dyn FnMut() -> f64) -> Result<EpochReport> {
         let test = self.engine.evaluate(&self.test)?;
-        let validation = self.validation.as_ref().map(|samples| self.engine.evaluate(samples));
-        let validation_error = validation.transpose()?.map(|evaluation| evaluation.test_error());
+        let validation = self
+            .validation
+            .as_ref()
+            .map(|samples| self.engine.evaluate(samples));
+        let validation_error = validation
+            .transpose()?
+            .map(|evaluation| evaluation.test_error());
         let kl = self.engine.kl()?;
         let parameters = self.checked_parameters()?;
         let layers = LayerCount::of(&parameters, self.recipe.method.log_alpha_threshold);
-        let (numel, nnz) = layers.iter().fold((0, 0), |sum, l| (sum.0 + l.numel, sum.1 + l.nnz));
+        let (numel, nnz) = layers
+            .iter()
+            .fold((0, 0), |sum, l| (sum.0 + l.numel, sum.1 + l.nnz));
         let nll = self.progress.nll_sum / self.train.len() as f64;
         let objective = Objective::of(&self.recipe, self.train.len());
         let seconds = seconds();
@@ -319,7 +355,10 @@ impl Trainer {
         };
         let is_best = self.is_best(&report);
         let best = if is_best {
-            validation_error.map(|validation_error| Best { epoch: done, validation_error })
+            validation_error.map(|validation_error| Best {
+                epoch: done,
+                validation_error,
+            })
         } else {
             self.progress.best
         };
@@ -340,9 +379,17 @@ impl Trainer {
 
     /// Whether an epoch beats the best so far: pruned enough, and no worse on what was held out.
     fn is_best(&self, report: &EpochReport) -> bool {
-        let Some(error) = report.validation_error else { return false };
-        let pruned = report.compression_ratio.is_none_or(|r| r >= self.recipe.train.select_ratio);
-        pruned && self.progress.best.is_none_or(|best| error <= best.validation_error)
+        let Some(error) = report.validation_error else {
+            return false;
+        };
+        let pruned = report
+            .compression_ratio
+            .is_none_or(|r| r >= self.recipe.train.select_ratio);
+        pruned
+            && self
+                .progress
+                .best
+                .is_none_or(|best| error <= best.validation_error)
     }
 
     fn checked_parameters(&self) -> Result<Parameters> {
@@ -372,7 +419,13 @@ impl Trainer {
 }
 
 fn build_engine(checkpoint: &Checkpoint, compute: &Compute) -> Result<Box<dyn Step>> {
-    let Checkpoint { spec, recipe, normalizer, parameters, .. } = checkpoint;
+    let Checkpoint {
+        spec,
+        recipe,
+        normalizer,
+        parameters,
+        ..
+    } = checkpoint;
     let objective = Objective::of(recipe, checkpoint.data.n_train);
     if compute.device.is_cpu() {
         let config = CpuConfig {
@@ -380,36 +433,73 @@ fn build_engine(checkpoint: &Checkpoint, compute: &Compute) -> Result<Box<dyn St
             threads: compute.threads,
             compaction: compute.compaction,
         };
-        return Ok(Box::new(CpuStep::new(spec, objective, normalizer.clone(), parameters, config)?));
+        return Ok(Box::new(CpuStep::new(
+            spec,
+            objective,
+            normalizer.clone(),
+            parameters,
+            config,
+        )?));
     }
-    Ok(Box::new(CandleStep::new(spec, objective, normalizer, parameters, &compute.device)?))
+    Ok(Box::new(CandleStep::new(
+        spec,
+        objective,
+        normalizer,
+        parameters,
+        &compute.device,
+    )?))
 }
 
 fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> Result<()> {
     let problem = |field, found: String, expected: String| {
-        Err(Error::Data { name: dataset.name.clone(), field, found, expected })
+        Err(Error::Data {
+            name: dataset.name.clone(),
+            field,
+            found,
+            expected,
+        })
     };
     let len = dataset.shape.iter().product::<usize>();
     if spec.input != dataset.shape && spec.input != [len] {
         let expected = format!("{:?}, the input of network `{}`", spec.input, spec.name);
-        return problem("the shape of an image", format!("{:?}", dataset.shape), expected);
+        return problem(
+            "the shape of an image",
+            format!("{:?}", dataset.shape),
+            expected,
+        );
     }
     if dataset.classes > spec.classes {
         let expected = format!("at most {}, those of network `{}`", spec.classes, spec.name);
-        return problem("the number of classes", dataset.classes.to_string(), expected);
+        return problem(
+            "the number of classes",
+            dataset.classes.to_string(),
+            expected,
+        );
     }
     let (samples, held_out) = (dataset.train.len(), recipe.train.validation);
     if samples <= held_out {
         let expected = format!("more than the {held_out} of `train.validation`");
-        return problem("the number of training samples", samples.to_string(), expected);
+        return problem(
+            "the number of training samples",
+            samples.to_string(),
+            expected,
+        );
     }
     if dataset.test.is_empty() {
-        return problem("the number of test samples", "0".to_owned(), "at least 1".to_owned());
+        return problem(
+            "the number of test samples",
+            "0".to_owned(),
+            "at least 1".to_owned(),
+        );
     }
     let steps = (samples - held_out).div_ceil(recipe.train.batch_size) as u64;
     if steps * recipe.train.epochs as u64 >= u64::from(u32::MAX) {
         let found = (steps * recipe.train.epochs as u64).to_string();
-        return problem("the number of steps of the run", found, "less than 2^32".to_owned());
+        return problem(
+            "the number of steps of the run",
+            found,
+            "less than 2^32".to_owned(),
+        );
     }
     Ok(())
 }

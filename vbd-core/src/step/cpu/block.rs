@@ -38,7 +38,11 @@ impl Block {
             number,
             first_row: rows.start,
             entries: Entries::gather(&layer.weight, places),
-            bias: Parameter { value: cut(value), m: cut(m), v: cut(v) },
+            bias: Parameter {
+                value: cut(value),
+                m: cut(m),
+                v: cut(v),
+            },
             bias_gradient: vec![0.0; rows.len()],
             theta_gradient: Vec::new(),
             sigma2_gradient: Vec::new(),
@@ -74,7 +78,13 @@ impl Block {
     }
 
     /// Takes the gradient of the rows' outputs through ReLU and noise, and sums it for the biases.
-    pub(super) fn backward_noise(&mut self, g: &mut [f32], spread: &mut [f32], y: &[f32], relu: bool) {
+    pub(super) fn backward_noise(
+        &mut self,
+        g: &mut [f32],
+        spread: &mut [f32],
+        y: &[f32],
+        relu: bool,
+    ) {
         let spread = self.entries.is_variational().then_some(spread);
         backward_rows(g, spread, y, relu, &mut self.bias_gradient);
     }
@@ -82,7 +92,11 @@ impl Block {
     /// Updates the biases.
     pub(super) fn update_bias(&mut self, update: Update) {
         let rows = self.rows();
-        update::update_plain(self.bias.slices_mut(0..rows), &self.bias_gradient, update.adam);
+        update::update_plain(
+            self.bias.slices_mut(0..rows),
+            &self.bias_gradient,
+            update.adam,
+        );
     }
 
     /// Room for the gradients of `len` entries.
@@ -95,7 +109,10 @@ impl Block {
 
     /// Updates all entries by the gradients.
     pub(super) fn update_entries(&mut self, update: Update) {
-        let data = update::DataGradient { theta: &self.theta_gradient, sigma2: &self.sigma2_gradient };
+        let data = update::DataGradient {
+            theta: &self.theta_gradient,
+            sigma2: &self.sigma2_gradient,
+        };
         self.entries.update(0..self.entries.len(), &data, update);
     }
 }

@@ -34,9 +34,24 @@ impl Entries {
     /// Takes the entries at `places` from a weight in its dense form.
     pub(super) fn gather(weight: &VariationalWeight, places: Vec<u32>) -> Self {
         let theta = weight.theta().gather(&places, 0.0);
-        let log_sigma2 = weight.log_sigma2().map(|p| p.gather(&places, LOG_SIGMA2_DEAD));
-        let variance = vec![0.0; if log_sigma2.is_some() { places.len() } else { 0 }];
-        Self { mean: theta.value.clone(), variance, places, theta, log_sigma2 }
+        let log_sigma2 = weight
+            .log_sigma2()
+            .map(|p| p.gather(&places, LOG_SIGMA2_DEAD));
+        let variance = vec![
+            0.0;
+            if log_sigma2.is_some() {
+                places.len()
+            } else {
+                0
+            }
+        ];
+        Self {
+            mean: theta.value.clone(),
+            variance,
+            places,
+            theta,
+            log_sigma2,
+        }
     }
 
     /// Puts the entries back into dense parameters.
@@ -68,12 +83,19 @@ impl Entries {
     pub(super) fn update(&mut self, range: Range<usize>, data: &DataGradient<'_>, update: Update) {
         let mean = &mut self.mean[range.clone()];
         let (Some(log_sigma2), Some(prior)) = (&mut self.log_sigma2, update.prior) else {
-            update::update_plain(self.theta.slices_mut(range.clone()), data.theta, update.adam);
+            update::update_plain(
+                self.theta.slices_mut(range.clone()),
+                data.theta,
+                update.adam,
+            );
             mean.copy_from_slice(&self.theta.value[range]);
             return;
         };
         update::update_variational(
-            (self.theta.slices_mut(range.clone()), log_sigma2.slices_mut(range.clone())),
+            (
+                self.theta.slices_mut(range.clone()),
+                log_sigma2.slices_mut(range.clone()),
+            ),
             (mean, &mut self.variance[range]),
             data,
             (prior, update.kl_factor),
@@ -90,7 +112,9 @@ impl Entries {
 
     /// Makes the entries over the threshold dead for good.
     pub(super) fn kill(&mut self, log_alpha_threshold: f32) {
-        let Some(log_sigma2) = &mut self.log_sigma2 else { return };
+        let Some(log_sigma2) = &mut self.log_sigma2 else {
+            return;
+        };
         for index in 0..self.theta.value.len() {
             let (theta, l) = (self.theta.value[index], log_sigma2.value[index]);
             if !posterior::is_kept(theta, l, log_alpha_threshold) {

@@ -32,14 +32,30 @@ impl Geometry {
         let (shapes, weights) = (spec.shapes()?, spec.weights()?);
         let layers = spec.layers.iter().zip(shapes.windows(2));
         let owners = layers.filter(|(layer, _)| layer.name().is_some());
-        Ok(owners.zip(&weights).map(|((layer, io), weight)| Self::new(layer, io, weight)).collect())
+        Ok(owners
+            .zip(&weights)
+            .map(|((layer, io), weight)| Self::new(layer, io, weight))
+            .collect())
     }
 
     fn new(layer: &LayerSpec, io: &[Shape], weight: &WeightSpec) -> Self {
         let (
-            &LayerSpec::Conv2d { kernel, stride, padding, .. },
-            Shape::Image { channels, height, width },
-            Shape::Image { height: out_height, width: out_width, .. },
+            &LayerSpec::Conv2d {
+                kernel,
+                stride,
+                padding,
+                ..
+            },
+            Shape::Image {
+                channels,
+                height,
+                width,
+            },
+            Shape::Image {
+                height: out_height,
+                width: out_width,
+                ..
+            },
         ) = (layer, io[0], io[1])
         else {
             return Self {
@@ -55,7 +71,9 @@ impl Geometry {
         for (y, x) in (0..out_height).flat_map(|y| (0..out_width).map(move |x| (y, x))) {
             for (dy, dx) in (0..kernel).flat_map(|dy| (0..kernel).map(move |dx| (dy, dx))) {
                 let place = |position: usize, offset: usize, size: usize| {
-                    (position * stride + offset).checked_sub(padding).filter(|&place| place < size)
+                    (position * stride + offset)
+                        .checked_sub(padding)
+                        .filter(|&place| place < size)
                 };
                 let place = place(y, dy, height).zip(place(x, dx, width));
                 inside.push(place.map_or(OUTSIDE, |(y, x)| narrow(y * width + x)));
@@ -115,7 +133,10 @@ impl Geometry {
     pub(super) fn row_and_tap(&self, place: u32) -> (usize, usize) {
         let (place, row_len) = (place as usize, self.taps());
         let (row, rest) = (place / row_len, place % row_len);
-        (row, rest % self.kernel_area * self.channels + rest / self.kernel_area)
+        (
+            row,
+            rest % self.kernel_area * self.channels + rest / self.kernel_area,
+        )
     }
 }
 

@@ -82,13 +82,19 @@ impl Weighted {
         let compact = layer.weight.to_compact();
         let live = compact.live().expect("the compact form has places");
         self.form = choose(&self.geometry, live, self.reads_pixels, self.compaction);
-        let dense = LayerParameters { weight: layer.weight.to_dense(), ..layer.clone() };
+        let dense = LayerParameters {
+            weight: layer.weight.to_dense(),
+            ..layer.clone()
+        };
         self.blocks = self.form.cut(&dense);
         Ok(())
     }
 
     pub(super) fn parameters(&self) -> LayerParameters {
-        let is_variational = self.blocks.iter().any(|block| block.entries.is_variational());
+        let is_variational = self
+            .blocks
+            .iter()
+            .any(|block| block.entries.is_variational());
         let numel = self.shape.iter().product();
         let dead = |value| Parameter {
             value: vec![value; numel],
@@ -108,7 +114,11 @@ impl Weighted {
         }
         let weight = VariationalWeight::dense(&self.shape, theta, log_sigma2);
         let weight = weight.expect("the arrays were made for this shape");
-        LayerParameters { name: self.name.clone(), weight, bias }
+        LayerParameters {
+            name: self.name.clone(),
+            weight,
+            bias,
+        }
     }
 
     pub(super) fn mask(&mut self, masking: Masking, pixels: &PixelBatch) {
@@ -121,7 +131,9 @@ impl Weighted {
 
     /// Makes the weights over the threshold dead for good, and drops them where that pays.
     pub(super) fn kill(&mut self, log_alpha_threshold: f32) -> Result<()> {
-        self.blocks.par_iter_mut().for_each(|block| block.entries.kill(log_alpha_threshold));
+        self.blocks
+            .par_iter_mut()
+            .for_each(|block| block.entries.kill(log_alpha_threshold));
         self.load(&self.parameters())
     }
 
@@ -131,20 +143,30 @@ impl Weighted {
         let chunk = self.form.block_rows() * self.geometry.positions * lanes;
         let (form, relu) = (&self.form, self.relu);
         let Some(key) = sampled else {
-            y.par_chunks_mut(chunk).zip(&mut self.blocks).for_each(|(y, block)| {
-                form.forward(block, inputs, y, None);
-                block.finish_mean(y, relu);
-            });
+            y.par_chunks_mut(chunk)
+                .zip(&mut self.blocks)
+                .for_each(|(y, block)| {
+                    form.forward(block, inputs, y, None);
+                    block.finish_mean(y, relu);
+                });
             return;
         };
         if !form.reads_pixels() {
             self.x_square.resize(inputs.x.len(), 0.0);
-            let chunks = self.x_square.par_chunks_mut(CHUNK).zip(inputs.x.par_chunks(CHUNK));
+            let chunks = self
+                .x_square
+                .par_chunks_mut(CHUNK)
+                .zip(inputs.x.par_chunks(CHUNK));
             chunks.for_each(|(x_square, x)| square(x_square, x));
         }
-        let inputs = Inputs { x_square: &self.x_square, ..inputs };
+        let inputs = Inputs {
+            x_square: &self.x_square,
+            ..inputs
+        };
         self.spread.resize(y.len(), 0.0);
-        let out = y.par_chunks_mut(chunk).zip(self.spread.par_chunks_mut(chunk));
+        let out = y
+            .par_chunks_mut(chunk)
+            .zip(self.spread.par_chunks_mut(chunk));
         out.zip(&mut self.blocks).for_each(|((y, spread), block)| {
             form.forward(block, inputs, y, Some(spread));
             block.finish_sample((y, spread), (relu, lanes), key);
@@ -161,27 +183,41 @@ impl Weighted {
         let chunk = self.form.block_rows() * self.geometry.positions * lanes;
         let (form, relu) = (&self.form, self.relu);
         self.spread.resize(g.len(), 0.0);
-        let rows = g.par_chunks_mut(chunk).zip(self.spread.par_chunks_mut(chunk));
-        rows.zip(y.par_chunks(chunk)).zip(&mut self.blocks).for_each(|(((g, spread), y), block)| {
-            block.backward_noise(g, spread, y, relu);
-        });
+        let rows = g
+            .par_chunks_mut(chunk)
+            .zip(self.spread.par_chunks_mut(chunk));
+        rows.zip(y.par_chunks(chunk))
+            .zip(&mut self.blocks)
+            .for_each(|(((g, spread), y), block)| {
+                block.backward_noise(g, spread, y, relu);
+            });
         if let Some(g_x) = g_x {
             self.g_square.resize(g_x.len(), 0.0);
-            let gradients = OutputGradients { mean: g, variance: &self.spread };
+            let gradients = OutputGradients {
+                mean: g,
+                variance: &self.spread,
+            };
             form.input_gradient(&self.blocks, gradients, (g_x, &mut self.g_square), lanes);
             if self.blocks[0].entries.is_variational() {
-                let out = g_x.par_chunks_mut(CHUNK).zip(self.g_square.par_chunks(CHUNK));
-                out.zip(inputs.x.par_chunks(CHUNK)).for_each(|((g_x, g_square), x)| {
-                    add_square_gradient(g_x, x, g_square);
-                });
+                let out = g_x
+                    .par_chunks_mut(CHUNK)
+                    .zip(self.g_square.par_chunks(CHUNK));
+                out.zip(inputs.x.par_chunks(CHUNK))
+                    .for_each(|((g_x, g_square), x)| {
+                        add_square_gradient(g_x, x, g_square);
+                    });
             }
         }
-        let inputs = Inputs { x_square: &self.x_square, ..inputs };
+        let inputs = Inputs {
+            x_square: &self.x_square,
+            ..inputs
+        };
         let rows = g.par_chunks(chunk).zip(self.spread.par_chunks(chunk));
-        rows.zip(&mut self.blocks).for_each(|((mean, variance), block)| {
-            block.update_bias(update);
-            form.update(block, inputs, OutputGradients { mean, variance }, update);
-        });
+        rows.zip(&mut self.blocks)
+            .for_each(|((mean, variance), block)| {
+                block.update_bias(update);
+                form.update(block, inputs, OutputGradients { mean, variance }, update);
+            });
     }
 }
 
@@ -193,7 +229,10 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(window: Window) -> Self {
-        Self { window, argmax: Vec::new() }
+        Self {
+            window,
+            argmax: Vec::new(),
+        }
     }
 
     fn forward(&mut self, x: &[f32], y: &mut [f32], lanes: usize) {
@@ -201,18 +240,22 @@ impl Pool {
         let out = self.window.positions() * lanes;
         self.argmax.resize(y.len(), 0);
         let channels = y.par_chunks_mut(out).zip(self.argmax.par_chunks_mut(out));
-        channels.zip(x.par_chunks(height * width * lanes)).for_each(|((y, argmax), x)| {
-            pool::forward(x, y, argmax, self.window, lanes);
-        });
+        channels
+            .zip(x.par_chunks(height * width * lanes))
+            .for_each(|((y, argmax), x)| {
+                pool::forward(x, y, argmax, self.window, lanes);
+            });
     }
 
     fn backward(&self, g_x: &mut [f32], g: &[f32], lanes: usize) {
         let Window { height, width, .. } = self.window;
         let out = self.window.positions() * lanes;
         let channels = g.par_chunks(out).zip(self.argmax.par_chunks(out));
-        g_x.par_chunks_mut(height * width * lanes).zip(channels).for_each(|(g_x, (g, argmax))| {
-            pool::backward(g_x, g, argmax, self.window, lanes);
-        });
+        g_x.par_chunks_mut(height * width * lanes)
+            .zip(channels)
+            .for_each(|(g_x, (g, argmax))| {
+                pool::backward(g_x, g, argmax, self.window, lanes);
+            });
     }
 }
 

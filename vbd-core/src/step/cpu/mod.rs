@@ -89,7 +89,10 @@ impl CpuStep {
             normalizer,
             layers,
             masked: None,
-            values: units.iter().map(|units| vec![0.0; (units + 1) * lanes]).collect(),
+            values: units
+                .iter()
+                .map(|units| vec![0.0; (units + 1) * lanes])
+                .collect(),
             units,
             gradients: [vec![0.0; widest], vec![0.0; widest]],
             labels: Vec::new(),
@@ -112,7 +115,10 @@ impl CpuStep {
     fn ensure_masked(&mut self, active: bool) {
         if self.masked != Some(active) {
             let threshold = self.objective.log_alpha_threshold;
-            let masking = Masking { log_alpha_threshold: threshold, active };
+            let masking = Masking {
+                log_alpha_threshold: threshold,
+                active,
+            };
             for layer in self.layers.iter_mut().filter_map(Layer::weighted_mut) {
                 layer.mask(masking, &self.pixels);
             }
@@ -124,27 +130,37 @@ impl CpuStep {
     fn gather(&mut self, samples: &Samples, indices: &[u32]) -> usize {
         let lanes = indices.len().next_multiple_of(LANES);
         self.labels.clear();
-        self.labels.extend(indices.iter().map(|&index| samples.labels()[index as usize]));
-        if self.layers[0].weighted().is_some_and(Weighted::reads_pixels) {
+        self.labels.extend(
+            indices
+                .iter()
+                .map(|&index| samples.labels()[index as usize]),
+        );
+        if self.layers[0]
+            .weighted()
+            .is_some_and(Weighted::reads_pixels)
+        {
             self.pixels.fill(samples, indices);
             return lanes;
         }
         let Normalizer { scale, mean, std } = &self.normalizer;
         let (out, zeros) = self.values[0].split_at_mut(mean.len() * lanes);
         zeros[..lanes].fill(0.0);
-        out.par_chunks_mut(GATHER_CHUNK * lanes).enumerate().for_each(|(chunk, out)| {
-            let first = chunk * GATHER_CHUNK;
-            let features = out.len() / lanes;
-            let (mean, std) = (&mean[first..][..features], &std[first..][..features]);
-            out.chunks_exact_mut(lanes).for_each(|row| row[indices.len()..].fill(0.0));
-            for (sample, &index) in indices.iter().enumerate() {
-                let pixels = &samples.image(index as usize)[first..][..features];
-                for (feature, &pixel) in pixels.iter().enumerate() {
-                    let x = (f32::from(pixel) * scale - mean[feature]) / std[feature];
-                    out[feature * lanes + sample] = x;
+        out.par_chunks_mut(GATHER_CHUNK * lanes)
+            .enumerate()
+            .for_each(|(chunk, out)| {
+                let first = chunk * GATHER_CHUNK;
+                let features = out.len() / lanes;
+                let (mean, std) = (&mean[first..][..features], &std[first..][..features]);
+                out.chunks_exact_mut(lanes)
+                    .for_each(|row| row[indices.len()..].fill(0.0));
+                for (sample, &index) in indices.iter().enumerate() {
+                    let pixels = &samples.image(index as usize)[first..][..features];
+                    for (feature, &pixel) in pixels.iter().enumerate() {
+                        let x = (f32::from(pixel) * scale - mean[feature]) / std[feature];
+                        out[feature * lanes + sample] = x;
+                    }
                 }
-            }
-        });
+            });
         lanes
     }
 
@@ -155,9 +171,22 @@ impl CpuStep {
             let (before, after) = self.values.split_at_mut(index + 1);
             let x = &before[index][..(self.units[index] + 1) * lanes];
             let (y, zeros) = after[0].split_at_mut(self.units[index + 1] * lanes);
-            let key = at.map(|at| NoiseKey { seed: at.seed, step: at.step, stream: stream(weights) });
+            let key = at.map(|at| NoiseKey {
+                seed: at.seed,
+                step: at.step,
+                stream: stream(weights),
+            });
             weights += usize::from(layer.weighted().is_some());
-            layer.forward(Inputs { x, x_square: &[], pixels: &self.pixels, lanes }, y, key);
+            layer.forward(
+                Inputs {
+                    x,
+                    x_square: &[],
+                    pixels: &self.pixels,
+                    lanes,
+                },
+                y,
+                key,
+            );
             zeros[..lanes].fill(0.0);
         }
     }
@@ -173,19 +202,34 @@ impl CpuStep {
         let logits = self.units[last] * lanes;
         g[..logits].copy_from_slice(&self.values[last][..logits]);
         let nll_sum = loss::cross_entropy(&mut g[..logits], &self.labels, lanes);
-        #[expect(clippy::cast_possible_truncation, reason = "computed in f64, used in f32")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "computed in f64, used in f32"
+        )]
         let update = Update {
             prior: self.objective.prior,
             kl_factor: self.objective.kl_factor(at.kl_scale) as f32,
             adam: Adam::at(at.lr, at.step),
-            masking: Masking { log_alpha_threshold: self.objective.log_alpha_threshold, active },
+            masking: Masking {
+                log_alpha_threshold: self.objective.log_alpha_threshold,
+                active,
+            },
         };
         for (index, layer) in self.layers.iter_mut().enumerate().rev() {
             let x = &self.values[index][..(self.units[index] + 1) * lanes];
-            let inputs = Inputs { x, x_square: &[], pixels: &self.pixels, lanes };
+            let inputs = Inputs {
+                x,
+                x_square: &[],
+                pixels: &self.pixels,
+                lanes,
+            };
             let g_x = (index > 0).then(|| &mut g_next[..self.units[index] * lanes]);
             let out = self.units[index + 1] * lanes;
-            layer.backward((inputs, g_x), (&self.values[index + 1][..out], &mut g[..out]), update);
+            layer.backward(
+                (inputs, g_x),
+                (&self.values[index + 1][..out], &mut g[..out]),
+                update,
+            );
             std::mem::swap(&mut g, &mut g_next);
         }
         nll_sum
@@ -206,7 +250,11 @@ impl CpuStep {
             wrong += errors;
         }
         let nll = nll_sum / samples.len().max(1) as f64;
-        Evaluation { samples: samples.len(), wrong, nll }
+        Evaluation {
+            samples: samples.len(),
+            wrong,
+            nll,
+        }
     }
 }
 
@@ -226,16 +274,26 @@ fn compile(spec: &NetSpec, compaction: bool) -> Result<(Vec<Layer>, Vec<usize>)>
             LayerSpec::Flatten => continue,
             LayerSpec::Linear { .. } | LayerSpec::Conv2d { .. } => {
                 let (weight, geometry) = weights.next().expect("every such layer has a weight");
-                let relu = specs.next_if(|(next, _)| matches!(next, LayerSpec::Relu)).is_some();
+                let relu = specs
+                    .next_if(|(next, _)| matches!(next, LayerSpec::Relu))
+                    .is_some();
                 let reads_pixels = layers.is_empty() && matches!(layer, LayerSpec::Linear { .. });
                 let flags = (relu, reads_pixels, compaction);
-                Layer::Weighted(Weighted::new((&weight.layer, &weight.shape), geometry, flags))
+                Layer::Weighted(Weighted::new(
+                    (&weight.layer, &weight.shape),
+                    geometry,
+                    flags,
+                ))
             }
             LayerSpec::MaxPool2d { kernel } => {
                 let Shape::Image { height, width, .. } = io[0] else {
                     unreachable!("shape inference lets only images into a pool");
                 };
-                Layer::Pool(Pool::new(Window { kernel: *kernel, height, width }))
+                Layer::Pool(Pool::new(Window {
+                    kernel: *kernel,
+                    height,
+                    width,
+                }))
             }
             LayerSpec::Relu => Layer::Relu,
         });
@@ -248,7 +306,11 @@ impl Step for CpuStep {
     fn step(&mut self, batch: Batch<'_>, at: &At) -> Result<f64> {
         if batch.indices.len() > self.config.batch_size {
             let (found, expected) = (vec![batch.indices.len()], vec![self.config.batch_size]);
-            return Err(Error::Shape { name: "batch".to_owned(), found, expected });
+            return Err(Error::Shape {
+                name: "batch".to_owned(),
+                found,
+                expected,
+            });
         }
         Ok(self.in_pool(|this| this.step_in_pool(batch, at)))
     }
@@ -256,15 +318,24 @@ impl Step for CpuStep {
     fn kill(&mut self) -> Result<()> {
         let threshold = self.objective.log_alpha_threshold;
         self.masked = None;
-        self.in_pool(|this| this.weighted_mut().try_for_each(|layer| layer.kill(threshold)))
+        self.in_pool(|this| {
+            this.weighted_mut()
+                .try_for_each(|layer| layer.kill(threshold))
+        })
     }
 
     fn kl(&self) -> Result<f64> {
-        let Some(prior) = self.objective.prior else { return Ok(0.0) };
+        let Some(prior) = self.objective.prior else {
+            return Ok(0.0);
+        };
         let weighted = self.layers.iter().filter_map(Layer::weighted);
         let blocks: Vec<_> = weighted.flat_map(Weighted::blocks).collect();
-        let kls: Vec<f64> =
-            self.pool.install(|| blocks.par_iter().map(|block| block.entries.kl(prior)).collect());
+        let kls: Vec<f64> = self.pool.install(|| {
+            blocks
+                .par_iter()
+                .map(|block| block.entries.kl(prior))
+                .collect()
+        });
         Ok(kls.iter().sum())
     }
 
@@ -274,14 +345,20 @@ impl Step for CpuStep {
 
     fn parameters(&self) -> Result<Parameters> {
         let weighted = self.layers.iter().filter_map(Layer::weighted);
-        Ok(Parameters { layers: weighted.map(Weighted::parameters).collect() })
+        Ok(Parameters {
+            layers: weighted.map(Weighted::parameters).collect(),
+        })
     }
 
     fn load(&mut self, parameters: &Parameters) -> Result<()> {
         let (found, expected) = (parameters.layers.len(), self.weighted_mut().count());
         if found != expected {
             let (found, expected) = (vec![found], vec![expected]);
-            return Err(Error::Shape { name: "layers".to_owned(), found, expected });
+            return Err(Error::Shape {
+                name: "layers".to_owned(),
+                found,
+                expected,
+            });
         }
         for (layer, parameters) in self.weighted_mut().zip(&parameters.layers) {
             layer.load(parameters)?;

@@ -62,7 +62,13 @@ impl PixelBatch {
     /// Takes the pixels of a batch.
     pub(super) fn fill(&mut self, samples: &Samples, indices: &[u32]) {
         self.samples = indices.len();
-        let Self { by_sample, by_pixel, factor, shift, .. } = self;
+        let Self {
+            by_sample,
+            by_pixel,
+            factor,
+            shift,
+            ..
+        } = self;
         by_sample.clear();
         by_pixel.clear();
         by_pixel.ends.resize(factor.len() + 1, 0);
@@ -78,7 +84,9 @@ impl PixelBatch {
                     let shifted = value - shift[place];
                     by_sample.indices.push(super::geometry::narrow(place));
                     by_sample.value.push(value);
-                    by_sample.square.push(shifted.mul_add(shifted, -(shift[place] * shift[place])));
+                    by_sample
+                        .square
+                        .push(shifted.mul_add(shifted, -(shift[place] * shift[place])));
                     by_pixel.ends[place + 1] += 1;
                 }
             }
@@ -89,7 +97,11 @@ impl PixelBatch {
 
     /// Sorts the pixels by place: a counting sort, so that the samples of a pixel stay in order.
     fn turn(&mut self) {
-        let Self { by_sample, by_pixel, .. } = self;
+        let Self {
+            by_sample,
+            by_pixel,
+            ..
+        } = self;
         let mut end = 0;
         for count in &mut by_pixel.ends {
             end += std::mem::replace(count, end);
@@ -117,16 +129,31 @@ mod tests {
     #[test]
     fn both_orders_hold_every_pixel_that_is_not_zero() {
         let len = 19;
-        let images: Vec<u8> = (0..5 * len).map(|i| if i * 7 % 5 < 3 { 0 } else { (i * 37 % 251) as u8 }).collect();
+        let images: Vec<u8> = (0..5 * len)
+            .map(|i| {
+                if i * 7 % 5 < 3 {
+                    0
+                } else {
+                    (i * 37 % 251) as u8
+                }
+            })
+            .collect();
         let samples = Samples::new(images, vec![0; 5], len).unwrap();
-        let normalizer = Normalizer { scale: 0.5, mean: vec![3.0; len], std: vec![2.0; len] };
+        let normalizer = Normalizer {
+            scale: 0.5,
+            mean: vec![3.0; len],
+            std: vec![2.0; len],
+        };
         let mut batch = PixelBatch::new(&normalizer);
         for indices in [&[4, 0, 2][..], &[1], &[3, 3]] {
             batch.fill(&samples, indices);
             for (number, &index) in indices.iter().enumerate() {
                 let image = samples.image(index as usize);
                 let range = batch.by_sample.range(number);
-                let found: Vec<usize> = batch.by_sample.indices[range.clone()].iter().map(|&i| i as usize).collect();
+                let found: Vec<usize> = batch.by_sample.indices[range.clone()]
+                    .iter()
+                    .map(|&i| i as usize)
+                    .collect();
                 let expected: Vec<usize> = (0..len).filter(|&i| image[i] != 0).collect();
                 assert_eq!(found, expected);
                 for (place, at) in found.into_iter().zip(range) {

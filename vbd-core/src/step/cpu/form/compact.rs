@@ -4,7 +4,9 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{Form, Inputs, OutputGradients};
-use crate::kernels::sparse::{SparseProduct, SparseRow, add_scaled, sparse_products, weight_gradient};
+use crate::kernels::sparse::{
+    SparseProduct, SparseRow, add_scaled, sparse_products, weight_gradient,
+};
 use crate::step::cpu::block::Block;
 use crate::step::cpu::entries::Update;
 use crate::step::cpu::geometry::{Geometry, narrow};
@@ -49,7 +51,11 @@ impl CompactForm {
         let mut readers: Vec<Vec<Reader>> = Vec::new();
         readers.resize_with(geometry.channels.div_ceil(reader_channels), Vec::new);
         for (number, first) in (0..geometry.rows).step_by(block_rows).enumerate() {
-            let mut rows = Rows { places: Vec::new(), ends: vec![0], taps: Vec::new() };
+            let mut rows = Rows {
+                places: Vec::new(),
+                ends: vec![0],
+                taps: Vec::new(),
+            };
             for row in first..geometry.rows.min(first + block_rows) {
                 let (from, to) = (row * geometry.taps(), (row + 1) * geometry.taps());
                 let from = live.partition_point(|&place| (place as usize) < from);
@@ -71,7 +77,14 @@ impl CompactForm {
             blocks.push(rows);
         }
         let input_rows = geometry.input_rows();
-        Self { geometry: geometry.clone(), block_rows, input_rows, blocks, readers, reader_channels }
+        Self {
+            geometry: geometry.clone(),
+            block_rows,
+            input_rows,
+            blocks,
+            readers,
+            reader_channels,
+        }
     }
 
     /// The input row of each tap at an output position.
@@ -89,7 +102,12 @@ impl Form for CompactForm {
     fn cut(&self, layer: &LayerParameters) -> Vec<Block> {
         let block = |(number, rows): (usize, &Rows)| {
             let first = number * self.block_rows;
-            Block::new(layer, number, first..first + rows.ends.len() - 1, rows.places.clone())
+            Block::new(
+                layer,
+                number,
+                first..first + rows.ends.len() - 1,
+                rows.places.clone(),
+            )
         };
         self.blocks.iter().enumerate().map(block).collect()
     }
@@ -109,19 +127,29 @@ impl Form for CompactForm {
                 indices: &rows.taps[range.clone()],
                 table: self.table(unit % positions),
                 first: &entries.mean[range.clone()],
-                second: if entries.is_variational() { &entries.variance[range] } else { &entries.mean[range] },
+                second: if entries.is_variational() {
+                    &entries.variance[range]
+                } else {
+                    &entries.mean[range]
+                },
             }
         };
         let means = mean.chunks_exact_mut(inputs.lanes);
         if let Some(variance) = variance {
-            let out = means.zip(variance.chunks_exact_mut(inputs.lanes)).enumerate();
+            let out = means
+                .zip(variance.chunks_exact_mut(inputs.lanes))
+                .enumerate();
             let dense = [inputs.x, inputs.x_square];
-            sparse_products(out.map(|(unit, (mean, variance))| {
-                SparseProduct { row: row_of(unit), dense, out: [mean, variance] }
+            sparse_products(out.map(|(unit, (mean, variance))| SparseProduct {
+                row: row_of(unit),
+                dense,
+                out: [mean, variance],
             }));
         } else {
-            sparse_products(means.enumerate().map(|(unit, mean)| {
-                SparseProduct { row: row_of(unit), dense: [inputs.x], out: [mean] }
+            sparse_products(means.enumerate().map(|(unit, mean)| SparseProduct {
+                row: row_of(unit),
+                dense: [inputs.x],
+                out: [mean],
             }));
         }
     }
@@ -134,20 +162,45 @@ impl Form for CompactForm {
         lanes: usize,
     ) {
         let chunk = self.reader_channels * self.geometry.input_area * lanes;
-        let out = g_x.par_chunks_mut(chunk).zip(g_square.par_chunks_mut(chunk));
-        out.zip(&self.readers).enumerate().for_each(|(index, ((g_x, g_square), readers))| {
-            g_x.fill(0.0);
-            g_square.fill(0.0);
-            let first_row = index * self.reader_channels * self.geometry.input_area;
-            let scatter = Scatter { form: self, blocks, g, g_x, g_square, lanes, first_row, readers };
-            pulp::Arch::new().dispatch(scatter);
-        });
+        let out = g_x
+            .par_chunks_mut(chunk)
+            .zip(g_square.par_chunks_mut(chunk));
+        out.zip(&self.readers)
+            .enumerate()
+            .for_each(|(index, ((g_x, g_square), readers))| {
+                g_x.fill(0.0);
+                g_square.fill(0.0);
+                let first_row = index * self.reader_channels * self.geometry.input_area;
+                let scatter = Scatter {
+                    form: self,
+                    blocks,
+                    g,
+                    g_x,
+                    g_square,
+                    lanes,
+                    first_row,
+                    readers,
+                };
+                pulp::Arch::new().dispatch(scatter);
+            });
     }
 
-    fn update(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>, update: Update) {
+    fn update(
+        &self,
+        block: &mut Block,
+        inputs: Inputs<'_>,
+        g: OutputGradients<'_>,
+        update: Update,
+    ) {
         block.resize_gradients(block.entries.len());
         let rows = &self.blocks[block.number];
-        pulp::Arch::new().dispatch(Gradients { form: self, rows, block, inputs, g });
+        pulp::Arch::new().dispatch(Gradients {
+            form: self,
+            rows,
+            block,
+            inputs,
+            g,
+        });
         block.update_entries(update);
     }
 }
@@ -207,16 +260,29 @@ impl WithSimd for Gradients<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { form, rows, block, inputs, g } = self;
+        let Self {
+            form,
+            rows,
+            block,
+            inputs,
+            g,
+        } = self;
         let (positions, lanes) = (form.geometry.positions, inputs.lanes);
         let variational = block.entries.is_variational();
         for row in 0..rows.ends.len() - 1 {
             let from = row * positions * lanes;
             let g_mean = &g.mean[from..from + positions * lanes];
-            let g_variance = if variational { &g.variance[from..from + positions * lanes] } else { g_mean };
+            let g_variance = if variational {
+                &g.variance[from..from + positions * lanes]
+            } else {
+                g_mean
+            };
             for entry in rows.ends[row]..rows.ends[row + 1] {
                 let tap = rows.taps[entry] as usize;
-                let input_rows = form.input_rows[tap..].iter().step_by(form.geometry.taps()).copied();
+                let input_rows = form.input_rows[tap..]
+                    .iter()
+                    .step_by(form.geometry.taps())
+                    .copied();
                 let (theta, sigma2) =
                     weight_gradient(simd, inputs.x, input_rows, (g_mean, g_variance), lanes);
                 block.theta_gradient[entry] = theta;

@@ -28,8 +28,14 @@ impl GemmForm {
     pub(super) fn new(geometry: &Geometry) -> Self {
         let (rows, inputs) = (geometry.rows, geometry.channels);
         let numel = rows * inputs;
-        let blocks = (numel / LEAST_ENTRIES).clamp(1, SHARED).max(numel.div_ceil(MOST_ENTRIES));
-        Self { rows, inputs, block_rows: rows.div_ceil(blocks.min(rows)) }
+        let blocks = (numel / LEAST_ENTRIES)
+            .clamp(1, SHARED)
+            .max(numel.div_ceil(MOST_ENTRIES));
+        Self {
+            rows,
+            inputs,
+            block_rows: rows.div_ceil(blocks.min(rows)),
+        }
     }
 
     fn matrix<'a>(&self, block: &Block, values: &'a [f32]) -> Matrix<'a> {
@@ -46,7 +52,9 @@ impl Form for GemmForm {
         let first_rows = (0..self.rows).step_by(self.block_rows);
         let block = |(number, row): (usize, usize)| {
             let rows = row..self.rows.min(row + self.block_rows);
-            let places = (rows.start * self.inputs..rows.end * self.inputs).map(narrow).collect();
+            let places = (rows.start * self.inputs..rows.end * self.inputs)
+                .map(narrow)
+                .collect();
             Block::new(layer, number, rows, places)
         };
         first_rows.enumerate().map(block).collect()
@@ -60,7 +68,12 @@ impl Form for GemmForm {
         variance: Option<&mut [f32]>,
     ) {
         let x = |values| Matrix::row_major(values, self.inputs, inputs.lanes);
-        matmul(mean, self.matrix(block, &block.entries.mean), x(inputs.x), false);
+        matmul(
+            mean,
+            self.matrix(block, &block.entries.mean),
+            x(inputs.x),
+            false,
+        );
         if let Some(variance) = variance {
             let weight = self.matrix(block, &block.entries.variance);
             matmul(variance, weight, x(inputs.x_square), false);
@@ -76,7 +89,9 @@ impl Form for GemmForm {
         lanes: usize,
     ) {
         let chunk = INPUT_CHUNK * lanes;
-        let out = g_x.par_chunks_mut(chunk).zip(g_square.par_chunks_mut(chunk));
+        let out = g_x
+            .par_chunks_mut(chunk)
+            .zip(g_square.par_chunks_mut(chunk));
         out.enumerate().for_each(|(index, (g_x, g_square))| {
             let (first, inputs) = (index * INPUT_CHUNK, g_x.len() / lanes);
             for block in blocks {
@@ -94,11 +109,22 @@ impl Form for GemmForm {
         });
     }
 
-    fn update(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>, update: Update) {
+    fn update(
+        &self,
+        block: &mut Block,
+        inputs: Inputs<'_>,
+        g: OutputGradients<'_>,
+        update: Update,
+    ) {
         block.resize_gradients(block.entries.len());
         let (rows, lanes) = (block.rows(), inputs.lanes);
         let x = |values| Matrix::row_major(values, self.inputs, lanes).t();
-        matmul(&mut block.theta_gradient, Matrix::row_major(g.mean, rows, lanes), x(inputs.x), false);
+        matmul(
+            &mut block.theta_gradient,
+            Matrix::row_major(g.mean, rows, lanes),
+            x(inputs.x),
+            false,
+        );
         if block.entries.is_variational() {
             let g = Matrix::row_major(g.variance, rows, lanes);
             matmul(&mut block.sigma2_gradient, g, x(inputs.x_square), false);

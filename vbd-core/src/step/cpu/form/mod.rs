@@ -48,7 +48,13 @@ pub(super) trait Form: Send + Sync {
 
     /// Means of a block's outputs and, where `variance` is wanted, their variances:
     /// `[rows, positions, lanes]`.
-    fn forward(&self, block: &mut Block, inputs: Inputs<'_>, mean: &mut [f32], variance: Option<&mut [f32]>);
+    fn forward(
+        &self,
+        block: &mut Block,
+        inputs: Inputs<'_>,
+        mean: &mut [f32],
+        variance: Option<&mut [f32]>,
+    );
 
     /// Into `out`: the gradient of `x` through the means, and that of `x^2` through the variances,
     /// `[features, lanes]`. Shared between threads inside.
@@ -90,7 +96,10 @@ pub(super) fn choose(
     let (dense, compact_below): (Box<dyn Form>, f64) = if !is_linear {
         (Box::new(taps::TapsForm::new(geometry)), COMPACT_BELOW_TAPS)
     } else if reads_pixels {
-        (Box::new(pixels::PixelsForm::new(geometry)), COMPACT_BELOW_PIXELS)
+        (
+            Box::new(pixels::PixelsForm::new(geometry)),
+            COMPACT_BELOW_PIXELS,
+        )
     } else {
         (Box::new(gemm::GemmForm::new(geometry)), COMPACT_BELOW_GEMM)
     };

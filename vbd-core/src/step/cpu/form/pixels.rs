@@ -34,8 +34,15 @@ pub(super) struct PixelsForm {
 impl PixelsForm {
     pub(super) fn new(geometry: &Geometry) -> Self {
         let (rows, inputs) = (geometry.rows, geometry.channels);
-        let blocks = (rows * inputs).div_ceil(MOST_ENTRIES).max(LEAST_BLOCKS).min(rows);
-        Self { rows, inputs, block_rows: rows.div_ceil(blocks) }
+        let blocks = (rows * inputs)
+            .div_ceil(MOST_ENTRIES)
+            .max(LEAST_BLOCKS)
+            .min(rows);
+        Self {
+            rows,
+            inputs,
+            block_rows: rows.div_ceil(blocks),
+        }
     }
 
     fn width(block: &Block) -> usize {
@@ -100,7 +107,9 @@ impl Form for PixelsForm {
             let rows = first..self.rows.min(first + self.block_rows);
             let width = rows.len().next_multiple_of(LANES);
             let rows_of = |input: usize| {
-                let rows = rows.clone().map(move |row| narrow(row * self.inputs + input));
+                let rows = rows
+                    .clone()
+                    .map(move |row| narrow(row * self.inputs + input));
                 rows.chain(std::iter::repeat(NOWHERE)).take(width)
             };
             let places = (0..self.inputs).flat_map(rows_of).collect();
@@ -126,8 +135,14 @@ impl Form for PixelsForm {
         variance: Option<&mut [f32]>,
     ) {
         let (width, samples) = (Self::width(block), inputs.pixels.samples());
-        let Block { entries, scratch: [mean_constants, variance_constants, by_sample @ ..], .. } = block;
-        by_sample.iter_mut().for_each(|scratch| scratch.resize(samples * width, 0.0));
+        let Block {
+            entries,
+            scratch: [mean_constants, variance_constants, by_sample @ ..],
+            ..
+        } = block;
+        by_sample
+            .iter_mut()
+            .for_each(|scratch| scratch.resize(samples * width, 0.0));
         let [means, variances] = by_sample;
         let rows = (0..samples).map(|sample| row(&inputs.pixels.by_sample, sample));
         let means_out = means.chunks_exact_mut(width);
@@ -165,7 +180,13 @@ impl Form for PixelsForm {
         unreachable!("a first layer's input needs no gradient");
     }
 
-    fn update(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>, update: Update) {
+    fn update(
+        &self,
+        block: &mut Block,
+        inputs: Inputs<'_>,
+        g: OutputGradients<'_>,
+        update: Update,
+    ) {
         let (width, batch) = (Self::width(block), inputs.pixels);
         let variational = block.entries.is_variational();
         let samples = batch.samples();
@@ -191,7 +212,13 @@ impl Form for PixelsForm {
         for first in (0..self.inputs).step_by(PIXELS) {
             let pixels = first..self.inputs.min(first + PIXELS);
             let len = pixels.len() * width;
-            let Block { entries, theta_gradient, sigma2_gradient, scratch, .. } = &mut *block;
+            let Block {
+                entries,
+                theta_gradient,
+                sigma2_gradient,
+                scratch,
+                ..
+            } = &mut *block;
             let [.., g_mean, g_variance] = &*scratch;
             let rows = pixels.clone().map(|pixel| row(&batch.by_pixel, pixel));
             let theta_out = theta_gradient[..len].chunks_exact_mut(width);
@@ -209,12 +236,27 @@ impl Form for PixelsForm {
                     out: [theta],
                 }));
             }
-            shift_gradients((theta_gradient, &sums[0]), &batch.shift[pixels.clone()], |m| -m);
+            shift_gradients(
+                (theta_gradient, &sums[0]),
+                &batch.shift[pixels.clone()],
+                |m| -m,
+            );
             if variational {
-                shift_gradients((sigma2_gradient, &sums[1]), &batch.shift[pixels.clone()], |m| m * m);
+                shift_gradients(
+                    (sigma2_gradient, &sums[1]),
+                    &batch.shift[pixels.clone()],
+                    |m| m * m,
+                );
             }
-            let sigma2 = if variational { &sigma2_gradient[..len] } else { &[] };
-            let data = DataGradient { theta: &theta_gradient[..len], sigma2 };
+            let sigma2 = if variational {
+                &sigma2_gradient[..len]
+            } else {
+                &[]
+            };
+            let data = DataGradient {
+                theta: &theta_gradient[..len],
+                sigma2,
+            };
             entries.update(first * width..first * width + len, &data, update);
             add_constants(block, pixels, &batch.shift);
         }

@@ -51,7 +51,9 @@ impl TapsForm {
     pub(super) fn new(geometry: &Geometry) -> Self {
         let inside = |position: usize| {
             let places = (0..).zip(geometry.inside(position).iter().copied());
-            places.filter(|&(_, place)| place != OUTSIDE).collect::<Vec<(u32, u32)>>()
+            places
+                .filter(|&(_, place)| place != OUTSIDE)
+                .collect::<Vec<(u32, u32)>>()
         };
         let mut reached = vec![Vec::new(); geometry.input_area];
         for position in 0..geometry.positions {
@@ -59,7 +61,11 @@ impl TapsForm {
                 reached[place as usize].push((kernel_position, narrow(position)));
             }
         }
-        let block_rows = if geometry.rows < FEW_ROWS { geometry.rows.div_ceil(4) } else { BLOCK_ROWS };
+        let block_rows = if geometry.rows < FEW_ROWS {
+            geometry.rows.div_ceil(4)
+        } else {
+            BLOCK_ROWS
+        };
         Self {
             block_rows,
             input_rows: geometry.input_rows(),
@@ -110,14 +116,22 @@ impl Form for TapsForm {
             let mean = &mut mean[position * lanes..];
             if let Some(variance) = &mut variance {
                 product(
-                    [(&entries.mean, inputs.x), (&entries.variance, inputs.x_square)],
+                    [
+                        (&entries.mean, inputs.x),
+                        (&entries.variance, inputs.x_square),
+                    ],
                     (&taps, rows, lanes),
                     [mean, &mut variance[position * lanes..]],
                     (out_step, false),
                 );
             } else {
                 let shape = (&taps, rows, lanes);
-                product([(&entries.mean, inputs.x)], shape, [mean], (out_step, false));
+                product(
+                    [(&entries.mean, inputs.x)],
+                    shape,
+                    [mean],
+                    (out_step, false),
+                );
             }
         }
     }
@@ -163,7 +177,13 @@ impl Form for TapsForm {
         });
     }
 
-    fn update(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>, update: Update) {
+    fn update(
+        &self,
+        block: &mut Block,
+        inputs: Inputs<'_>,
+        g: OutputGradients<'_>,
+        update: Update,
+    ) {
         block.resize_gradients(block.entries.len());
         let rows = block.rows();
         let dots = |input: &[f32], g: &[f32], out: &mut [f32]| {
@@ -194,5 +214,15 @@ fn product<const N: usize>(
     (out_step, accumulate): (usize, bool),
 ) {
     let (weights, inputs) = (operands.map(|pair| pair.0), operands.map(|pair| pair.1));
-    Product { weights, inputs, taps, rows, lanes, out, out_step, accumulate }.run();
+    Product {
+        weights,
+        inputs,
+        taps,
+        rows,
+        lanes,
+        out,
+        out_step,
+        accumulate,
+    }
+    .run();
 }

@@ -1,0 +1,193 @@
+//! What all layers with a posterior share, whatever their weight is multiplied with.
+
+use candle_core::{Module, Result, Tensor};
+
+use crate::noise::NoiseKey;
+use crate::posterior::{LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, VARIANCE_FLOOR, keep_mask, masked};
+use crate::prior::Prior;
+
+/// Which weights take part in a training draw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Masking {
+    /// All live weights: while `kl_scale` is 0.
+    Off,
+    /// Those under the threshold.
+    On,
+}
+
+/// A map each of whose outputs is a sum of inputs times weights, no weight twice in one sum.
+///
+/// So with independent weights the variance of an output is the map of the squared inputs by the
+/// weights' variances: what local reparameterisation needs, and all that it needs.
+pub trait WeightedMap {
+    /// The output without a bias.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, ...]`
+    /// - `weight`: `[out, ...]`
+    /// - returns: `[batch, out, ...]`
+    ///
+    /// # Errors
+    /// If the shapes do not agree or the device fails.
+    fn apply(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor>;
+
+    /// The output with a bias for each index along dimension 1.
+    ///
+    /// # Shapes
+    /// - `bias`: `[out]`; the others as for [`WeightedMap::apply`]
+    ///
+    /// # Errors
+    /// As [`WeightedMap::apply`].
+    fn affine(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let y = self.apply(x, weight)?;
+        let Some(bias) = bias else { return Ok(y) };
+        let mut shape = vec![1; y.rank()];
+        shape[1] = bias.elem_count();
+        y.broadcast_add(&bias.reshape(shape)?)
+    }
+}
+
+/// A layer with a posterior for each entry of its weight; see [`super::VariationalLinear`] and
+/// [`super::VariationalConv2d`].
+#[derive(Debug, Clone)]
+pub struct Variational<M> {
+    map: M,
+    theta: Tensor,
+    log_sigma2: Tensor,
+    bias: Option<Tensor>,
+    log_alpha_threshold: f64,
+}
+
+impl<M> Variational<M> {
+    /// A layer from its map and its parameters.
+    ///
+    /// # Shapes
+    /// - `theta`, `log_sigma2`: the map's weight, `[out, ...]`, of one type, on one device
+    /// - `bias`: `[out]`
+    ///
+    /// # Errors
+    /// If the shapes do not agree.
+    pub fn from_map(
+        map: M,
+        (theta, log_sigma2): (Tensor, Tensor),
+        bias: Option<Tensor>,
+        log_alpha_threshold: f64,
+    ) -> Result<Self> {
+        let out = theta.dim(0)?;
+        if log_sigma2.dims() != theta.dims() {
+            candle_core::bail!(
+                "log_sigma2 is {:?}: expected {:?}",
+                log_sigma2.dims(),
+                theta.dims()
+            );
+        }
+        if let Some(bias) = bias.as_ref().filter(|bias| bias.dims() != [out]) {
+            candle_core::bail!("bias is {:?}: expected [{out}]", bias.dims());
+        }
+        Ok(Self {
+            map,
+            theta,
+            log_sigma2,
+            bias,
+            log_alpha_threshold,
+        })
+    }
+
+    /// What the weight is multiplied with, and how.
+    pub fn map(&self) -> &M {
+        &self.map
+    }
+
+    /// Posterior means, `[out, ...]`.
+    pub fn theta(&self) -> &Tensor {
+        &self.theta
+    }
+
+    /// Log variances of the posterior, `[out, ...]`.
+    pub fn log_sigma2(&self) -> &Tensor {
+        &self.log_sigma2
+    }
+
+    /// Biases, `[out]`.
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
+    /// 1 where `log_alpha` is under the threshold, `[out, ...]`, u8.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn keep_mask(&self) -> Result<Tensor> {
+        keep_mask(&self.theta, &self.log_sigma2, self.log_alpha_threshold)
+    }
+
+    /// The KL from posterior to prior, summed over the weights: a scalar, in nats, to be added to
+    /// the loss.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn kl(&self, prior: Prior) -> Result<Tensor> {
+        prior.kl_sum(&self.theta, &self.log_sigma2)
+    }
+
+    /// Means and variances of the weights that take part in a draw, 0 for the others.
+    fn moments(&self, masking: Masking) -> Result<(Tensor, Tensor)> {
+        let mask = match masking {
+            Masking::On => self.keep_mask()?,
+            Masking::Off => self.log_sigma2.lt(f64::from(LOG_SIGMA2_DEAD))?,
+        };
+        // A dead weight's sigma2 is infinite: its gradient would be 0 * inf without this bound.
+        let sigma2 = self
+            .log_sigma2
+            .minimum(f64::from(LOG_SIGMA2_MAX) + 1.0)?
+            .exp()?;
+        Ok((masked(&mask, &self.theta)?, masked(&mask, &sigma2)?))
+    }
+}
+
+impl<M: WeightedMap> Variational<M> {
+    /// A training draw by local reparameterisation: one for each output element. Sample `i` of the
+    /// batch gets the key's draws for sample `i`; the unit is the element's flat index in the output
+    /// of one sample.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, ...] -> [batch, out, ...]`
+    ///
+    /// # Errors
+    /// If the shapes do not agree or the device fails.
+    pub fn sample(&self, x: &Tensor, key: NoiseKey, masking: Masking) -> Result<Tensor> {
+        let (theta, sigma2) = self.moments(masking)?;
+        let mean = self.map.affine(x, &theta, self.bias.as_ref())?;
+        let variance = self.map.apply(&x.sqr()?, &sigma2)?;
+        let deviation = (variance + f64::from(VARIANCE_FLOOR))?.sqrt()?;
+        let eps = noise(key, &mean)?;
+        mean + (deviation * eps)?
+    }
+}
+
+impl<M: WeightedMap> Module for Variational<M> {
+    /// The mean of the output with pruned weights at zero: `[batch, ...] -> [batch, out, ...]`.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let theta = masked(&self.keep_mask()?, &self.theta)?;
+        self.map.affine(x, &theta, self.bias.as_ref())
+    }
+}
+
+/// The noise on the outputs of one layer, drawn on the host: the same on every device.
+///
+/// # Shapes
+/// - `outputs` and what is returned: `[batch, ...]`, of one type, on one device
+fn noise(key: NoiseKey, outputs: &Tensor) -> Result<Tensor> {
+    let batch = outputs.dim(0)?;
+    let units = outputs.elem_count() / batch.max(1);
+    let mut draws = vec![0.0_f32; batch * units];
+    for (unit, row) in (0..).zip(draws.chunks_exact_mut(batch.max(1))) {
+        key.fill_normal(unit, row);
+    }
+    let draws = Tensor::from_vec(draws, (units, batch), outputs.device())?;
+    draws
+        .t()?
+        .contiguous()?
+        .reshape(outputs.shape())?
+        .to_dtype(outputs.dtype())
+}

@@ -1,0 +1,261 @@
+//! The Candle engine: the layers and Candle's autograd, on any device.
+
+mod trained;
+mod weighted;
+
+use candle_core::{DType, Device, Result as CandleResult, Tensor};
+use candle_nn::ops::log_softmax;
+
+use self::weighted::{Map, Weighted};
+use super::cpu::stream;
+use super::{At, Batch, Evaluation, Objective, Step};
+use crate::data::Samples;
+use crate::error::{Error, Result};
+use crate::kernels::loss;
+use crate::layers::{Conv2d, Masking, max_pool2d};
+use crate::noise::NoiseKey;
+use crate::posterior;
+use crate::spec::{LayerSpec, NetSpec, Normalizer};
+use crate::weight::Parameters;
+
+/// Samples that are evaluated at once.
+const EVALUATION_BATCH: usize = 1000;
+
+/// A network that trains on any of Candle's devices.
+pub struct CandleStep {
+    device: Device,
+    objective: Objective,
+    /// `[features]` or `[channels, height, width]`.
+    input: Vec<usize>,
+    classes: usize,
+    scale: f64,
+    mean: Tensor,
+    std: Tensor,
+    layers: Vec<Layer>,
+}
+
+enum Layer {
+    Weighted(Weighted),
+    Relu,
+    MaxPool2d { kernel: usize },
+    Flatten,
+}
+
+impl CandleStep {
+    /// Builds the engine on a device.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] if the layers do not fit together; [`Error::Shape`] if the parameters are not
+    /// the network's; or if the device fails.
+    pub fn new(
+        spec: &NetSpec,
+        objective: Objective,
+        normalizer: &Normalizer,
+        parameters: &Parameters,
+        device: &Device,
+    ) -> Result<Self> {
+        let statistic = |values: &[f32]| Tensor::from_slice(values, (1, values.len()), device);
+        Ok(Self {
+            layers: compile(spec, parameters, device)?,
+            device: device.clone(),
+            objective,
+            input: spec.input.clone(),
+            classes: spec.classes,
+            scale: f64::from(normalizer.scale),
+            mean: statistic(&normalizer.mean)?,
+            std: statistic(&normalizer.std)?,
+        })
+    }
+
+    /// The inputs of some samples, `[batch, ...input]`.
+    fn inputs(&self, samples: &Samples, indices: &[u32]) -> Result<Tensor> {
+        let pixels: Vec<u8> = indices
+            .iter()
+            .flat_map(|&index| samples.image(index as usize))
+            .copied()
+            .collect();
+        let shape = (indices.len(), samples.sample_len());
+        let x = Tensor::from_vec(pixels, shape, &self.device)?.to_dtype(DType::F32)?;
+        let x = (x * self.scale)?
+            .broadcast_sub(&self.mean)?
+            .broadcast_div(&self.std)?;
+        Ok(x.reshape([&[indices.len()], &self.input[..]].concat())?)
+    }
+
+    fn weighted(&self) -> impl Iterator<Item = &Weighted> {
+        self.layers.iter().filter_map(|layer| match layer {
+            Layer::Weighted(weighted) => Some(weighted),
+            Layer::Relu | Layer::MaxPool2d { .. } | Layer::Flatten => None,
+        })
+    }
+
+    fn weighted_mut(&mut self) -> impl Iterator<Item = &mut Weighted> {
+        self.layers.iter_mut().filter_map(|layer| match layer {
+            Layer::Weighted(weighted) => Some(weighted),
+            Layer::Relu | Layer::MaxPool2d { .. } | Layer::Flatten => None,
+        })
+    }
+
+    /// Logits, `[batch, classes]`; with noise if `at` is given.
+    fn forward(&self, mut x: Tensor, at: Option<&At>) -> Result<Tensor> {
+        let mut streams = (0..).map(stream);
+        for layer in &self.layers {
+            x = match layer {
+                Layer::Flatten => x.flatten_from(1)?,
+                Layer::Relu => relu(&x)?,
+                Layer::MaxPool2d { kernel } => max_pool2d(&x, *kernel)?,
+                Layer::Weighted(weighted) => {
+                    let stream = streams.next().expect("the range has no end");
+                    let draw = at.map(|at| {
+                        let masking = if at.kl_scale > 0.0 {
+                            Masking::On
+                        } else {
+                            Masking::Off
+                        };
+                        (
+                            NoiseKey {
+                                seed: at.seed,
+                                step: at.step,
+                                stream,
+                            },
+                            masking,
+                        )
+                    });
+                    weighted.forward(&x, self.objective.log_alpha_threshold, draw)?
+                }
+            };
+        }
+        Ok(x)
+    }
+
+    fn kl_sum(&self) -> Result<Option<Tensor>> {
+        let Some(prior) = self.objective.prior else {
+            return Ok(None);
+        };
+        let mut sum: Option<Tensor> = None;
+        for weighted in self.weighted() {
+            if let Some(kl) = weighted.kl(prior)? {
+                sum = Some(match sum {
+                    Some(sum) => (sum + kl)?,
+                    None => kl,
+                });
+            }
+        }
+        Ok(sum)
+    }
+}
+
+/// The layers of a network, each with its own parameters.
+fn compile(spec: &NetSpec, parameters: &Parameters, device: &Device) -> Result<Vec<Layer>> {
+    let weights = spec.weights()?;
+    check_count(parameters, weights.len())?;
+    let mut weights = weights.into_iter().zip(&parameters.layers);
+    let mut weighted = |map| {
+        let (weight, own) = weights.next().expect("a layer with a map has a weight");
+        Weighted::new(weight, map, own, device).map(Layer::Weighted)
+    };
+    let layers = spec.layers.iter().map(|layer| match *layer {
+        LayerSpec::Flatten => Ok(Layer::Flatten),
+        LayerSpec::Relu => Ok(Layer::Relu),
+        LayerSpec::MaxPool2d { kernel } => Ok(Layer::MaxPool2d { kernel }),
+        LayerSpec::Linear { .. } => weighted(Map::Linear),
+        LayerSpec::Conv2d {
+            stride, padding, ..
+        } => weighted(Map::Conv2d(Conv2d { stride, padding })),
+    });
+    layers.collect()
+}
+
+/// ReLU with the gradient 0 at 0, where Candle's own has 1.
+fn relu(x: &Tensor) -> CandleResult<Tensor> {
+    posterior::masked(&x.gt(0.0)?, x)
+}
+
+fn check_count(parameters: &Parameters, expected: usize) -> Result<()> {
+    let found = parameters.layers.len();
+    if found == expected {
+        return Ok(());
+    }
+    let (found, expected) = (vec![found], vec![expected]);
+    Err(Error::Shape {
+        name: "layers".to_owned(),
+        found,
+        expected,
+    })
+}
+
+impl Step for CandleStep {
+    fn step(&mut self, batch: Batch<'_>, at: &At) -> Result<f64> {
+        let x = self.inputs(batch.samples, batch.indices)?;
+        let labels = batch
+            .indices
+            .iter()
+            .map(|&i| u32::from(batch.samples.labels()[i as usize]));
+        let labels: Vec<u32> = labels.collect();
+        let count = labels.len();
+        let labels = Tensor::from_vec(labels, (count, 1), &self.device)?;
+        let log_probabilities = log_softmax(&self.forward(x, Some(at))?, 1)?;
+        let nll = log_probabilities.gather(&labels, 1)?.sum_all()?.neg()?;
+        let mut loss = (&nll * (1.0 / count as f64))?;
+        if let Some(kl) = self.kl_sum()? {
+            loss = (loss + (kl * self.objective.kl_factor(at.kl_scale))?)?;
+        }
+        let gradients = loss.backward()?;
+        for weighted in self.weighted_mut() {
+            weighted.update(&gradients, at)?;
+        }
+        Ok(f64::from(nll.to_scalar::<f32>()?))
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        let threshold = self.objective.log_alpha_threshold;
+        for weighted in self.weighted_mut() {
+            weighted.kill(threshold)?;
+        }
+        Ok(())
+    }
+
+    fn kl(&self) -> Result<f64> {
+        let sum = self.kl_sum()?.map(|kl| kl.to_scalar::<f32>()).transpose()?;
+        Ok(sum.map_or(0.0, f64::from))
+    }
+
+    fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation> {
+        let (mut nll_sum, mut wrong) = (0.0, 0);
+        let count = u32::try_from(samples.len()).expect("samples are counted in 32 bits");
+        let indices: Vec<u32> = (0..count).collect();
+        for indices in indices.chunks(EVALUATION_BATCH) {
+            let logits = self.forward(self.inputs(samples, indices)?, None)?;
+            debug_assert_eq!(logits.dims(), [indices.len(), self.classes]);
+            let logits = logits.t()?.flatten_all()?.to_vec1::<f32>()?;
+            let labels = &samples.labels()[indices[0] as usize..][..indices.len()];
+            let (nll, errors) = loss::score(&logits, labels, labels.len());
+            nll_sum += nll;
+            wrong += errors;
+        }
+        let nll = nll_sum / samples.len().max(1) as f64;
+        Ok(Evaluation {
+            samples: samples.len(),
+            wrong,
+            nll,
+        })
+    }
+
+    fn parameters(&self) -> Result<Parameters> {
+        Ok(Parameters {
+            layers: self
+                .weighted()
+                .map(Weighted::parameters)
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    fn load(&mut self, parameters: &Parameters) -> Result<()> {
+        check_count(parameters, self.weighted().count())?;
+        let device = self.device.clone();
+        for (weighted, own) in self.weighted_mut().zip(&parameters.layers) {
+            weighted.load(own, &device)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! A layer with parameters: its map, its weight and its bias.
+
+use candle_core::{Device, Module, Result as CandleResult, Tensor, backprop::GradStore};
+
+use super::trained::Trained;
+use crate::error::{Error, Result};
+use crate::layers::{Conv2d, Linear, Masking, Variational, WeightedMap};
+use crate::noise::NoiseKey;
+use crate::posterior::{self, LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, LOG_SIGMA2_MIN};
+use crate::prior::Prior;
+use crate::spec::WeightSpec;
+use crate::step::At;
+use crate::weight::{LayerParameters, VariationalWeight};
+
+/// The maps of a network's layers.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Map {
+    /// An image that comes in is flattened.
+    Linear,
+    Conv2d(Conv2d),
+}
+
+impl WeightedMap for Map {
+    fn apply(&self, x: &Tensor, weight: &Tensor) -> CandleResult<Tensor> {
+        match self {
+            Self::Linear => Linear.apply(&x.flatten_from(1)?, weight),
+            Self::Conv2d(conv) => conv.apply(x, weight),
+        }
+    }
+}
+
+/// A layer with parameters; `log_sigma2` is `None` where the weight is plain.
+pub(super) struct Weighted {
+    spec: WeightSpec,
+    map: Map,
+    theta: Trained,
+    log_sigma2: Option<Trained>,
+    bias: Trained,
+}
+
+impl Weighted {
+    /// # Errors
+    /// [`Error::Shape`] if the parameters are not those of `spec`, or if the device fails.
+    pub(super) fn new(
+        spec: WeightSpec,
+        map: Map,
+        parameters: &LayerParameters,
+        device: &Device,
+    ) -> Result<Self> {
+        let weight = parameters.weight.to_dense();
+        if parameters.name != spec.layer || weight.shape() != spec.shape {
+            return Err(Error::Shape {
+                name: format!("{}.weight, for {}", parameters.name, spec.layer),
+                found: weight.shape().to_vec(),
+                expected: spec.shape,
+            });
+        }
+        let shape = &spec.shape[..];
+        let log_sigma2 = weight
+            .log_sigma2()
+            .map(|p| Trained::new(p, shape, device))
+            .transpose()?;
+        Ok(Self {
+            map,
+            theta: Trained::new(weight.theta(), shape, device)?,
+            log_sigma2,
+            bias: Trained::new(&parameters.bias, &shape[..1], device)?,
+            spec,
+        })
+    }
+
+    /// Takes parameters over.
+    ///
+    /// # Errors
+    /// As [`Weighted::new`].
+    pub(super) fn load(&mut self, parameters: &LayerParameters, device: &Device) -> Result<()> {
+        *self = Self::new(self.spec.clone(), self.map, parameters, device)?;
+        Ok(())
+    }
+
+    pub(super) fn parameters(&self) -> Result<LayerParameters> {
+        let log_sigma2 = self
+            .log_sigma2
+            .as_ref()
+            .map(Trained::parameter)
+            .transpose()?;
+        let weight =
+            VariationalWeight::dense(&self.spec.shape, self.theta.parameter()?, log_sigma2)?;
+        Ok(LayerParameters {
+            name: self.spec.layer.clone(),
+            weight,
+            bias: self.bias.parameter()?,
+        })
+    }
+
+    /// A training draw, or without a key the mean with pruned weights at zero.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        log_alpha_threshold: f32,
+        draw: Option<(NoiseKey, Masking)>,
+    ) -> CandleResult<Tensor> {
+        match (self.variational(log_alpha_threshold)?, draw) {
+            (Some(layer), Some((key, masking))) => layer.sample(x, key, masking),
+            (Some(layer), None) => layer.forward(x),
+            (None, _) => self
+                .map
+                .affine(x, self.theta.value(), Some(self.bias.value())),
+        }
+    }
+
+    /// The KL, summed; `None` for a plain weight.
+    pub(super) fn kl(&self, prior: Prior) -> CandleResult<Option<Tensor>> {
+        let log_sigma2 = self.log_sigma2.as_ref();
+        log_sigma2
+            .map(|p| prior.kl_sum(self.theta.value(), p.value()))
+            .transpose()
+    }
+
+    fn variational(&self, log_alpha_threshold: f32) -> CandleResult<Option<Variational<Map>>> {
+        let Some(log_sigma2) = &self.log_sigma2 else {
+            return Ok(None);
+        };
+        let weight = (self.theta.value().clone(), log_sigma2.value().clone());
+        let bias = Some(self.bias.value().clone());
+        Variational::from_map(self.map, weight, bias, f64::from(log_alpha_threshold)).map(Some)
+    }
+
+    /// Adam on every parameter; dead weights stay dead.
+    pub(super) fn update(&mut self, gradients: &GradStore, at: &At) -> CandleResult<()> {
+        self.bias.update(gradients, at, Ok)?;
+        self.theta.update(gradients, at, Ok)?;
+        let Some(log_sigma2) = &mut self.log_sigma2 else {
+            return Ok(());
+        };
+        let old = log_sigma2.value().detach();
+        log_sigma2.update(gradients, at, |new| {
+            let alive = old.lt(f64::from(LOG_SIGMA2_DEAD))?;
+            alive.where_cond(&new.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX)?, &old)
+        })
+    }
+
+    /// Makes the weights over the threshold dead for good.
+    pub(super) fn kill(&mut self, log_alpha_threshold: f32) -> CandleResult<()> {
+        let Some(log_sigma2) = &mut self.log_sigma2 else {
+            return Ok(());
+        };
+        let (theta, threshold) = (self.theta.value(), f64::from(log_alpha_threshold));
+        let keep = posterior::keep_mask(theta, log_sigma2.value(), threshold)?;
+        self.theta.clear(&keep, 0.0)?;
+        log_sigma2.clear(&keep, LOG_SIGMA2_DEAD)
+    }
+}
