@@ -41,8 +41,10 @@ pub enum Error {
         problem: String,
     },
     /// A recipe's value is out of range.
-    #[error("recipe: `{field}` is {found}: expected {expected}")]
+    #[error("{origin}: `{field}` is {found}: expected {expected}")]
     Recipe {
+        /// The file or name that the recipe came from.
+        origin: String,
         /// Dotted name of the field.
         field: &'static str,
         /// The value.

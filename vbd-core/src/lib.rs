@@ -3,6 +3,11 @@
 pub mod data;
 pub mod error;
 pub mod file;
+// For benchmarks only: what is public here may change with any version.
+#[cfg(feature = "bench-internals")]
+#[doc(hidden)]
+pub mod kernels;
+#[cfg(not(feature = "bench-internals"))]
 mod kernels;
 pub mod layers;
 pub mod noise;

@@ -79,6 +79,7 @@ pub fn masked(mask: &Tensor, values: &Tensor) -> candle_core::Result<Tensor> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "exact limits")]
 mod tests {
     use candle_core::Device;
 

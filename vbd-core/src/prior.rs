@@ -88,6 +88,7 @@ fn softplus(x: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "exact limits")]
 mod tests {
     use super::*;
 

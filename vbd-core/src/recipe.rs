@@ -197,7 +197,7 @@ impl Recipe {
     /// [`Error::Recipe`] if a value is out of range.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
         let recipe: Self = toml_file::parse(text, origin)?;
-        recipe.check()?;
+        recipe.check(origin)?;
         Ok(recipe)
     }
 
@@ -209,11 +209,11 @@ impl Recipe {
         Ok(toml::to_string(self)?)
     }
 
-    /// Checks every value's range.
+    /// Checks every value's range; `origin` names the recipe in errors.
     ///
     /// # Errors
     /// [`Error::Recipe`] naming the field.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self, origin: &str) -> Result<()> {
         let (method, train) = (&self.method, &self.train);
         let [start, end] = train.kl_warmup;
         let fraction = |x: f64| (0.0..=1.0).contains(&x);
@@ -283,6 +283,7 @@ impl Recipe {
         for (valid, field, found, expected) in checks {
             if !valid {
                 return Err(Error::Recipe {
+                    origin: origin.to_owned(),
                     field,
                     found,
                     expected,
@@ -323,6 +324,7 @@ impl Train {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "exact values")]
 mod tests {
     use super::*;
 

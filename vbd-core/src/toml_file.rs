@@ -30,8 +30,9 @@ pub fn nearest_key(message: &str) -> Option<String> {
         .skip(1)
         .step_by(2);
     let unknown = words.next()?;
-    let distance = |known: &&str| (strsim::jaro_winkler(unknown, known) * 1e6) as i64;
-    words.max_by_key(distance).map(str::to_owned)
+    let nearness = |known: &str| strsim::jaro_winkler(unknown, known);
+    let nearest = words.max_by(|a, b| nearness(a).total_cmp(&nearness(b)));
+    nearest.map(str::to_owned)
 }
 
 #[cfg(test)]

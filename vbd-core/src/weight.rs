@@ -1,4 +1,4 @@
-//! The variational weight: which entries live, and for those theta, log_sigma2 and the moments.
+//! The variational weight: which entries live, and for those theta, `log_sigma2` and the moments.
 //!
 //! It starts with every entry alive and only ever loses some. Dense or compact is a form of storage:
 //! both hold the same weight, and each turns into the other exactly.
@@ -190,6 +190,7 @@ impl VariationalWeight {
     }
 
     /// The weight in its dense form; dead entries have theta = 0 and no moments.
+    #[must_use]
     pub fn to_dense(&self) -> Self {
         let Some(live) = &self.live else {
             return self.clone();
@@ -216,6 +217,7 @@ impl VariationalWeight {
     ///
     /// # Panics
     /// If the weight has more than `u32::MAX` entries; a network's has at most 2^28.
+    #[must_use]
     pub fn to_compact(&self) -> Self {
         if self.live.is_some() {
             return self.clone();
@@ -241,6 +243,7 @@ impl VariationalWeight {
     }
 
     /// The form that takes fewer bytes.
+    #[must_use]
     pub fn to_smallest(&self) -> Self {
         let compact = self.to_compact();
         let arrays = if self.log_sigma2.is_some() { 6 } else { 3 };
@@ -287,6 +290,9 @@ impl VariationalWeight {
 
     /// Kills every entry that is not kept: theta = 0, moments dropped, never updated again.
     /// A plain weight has nothing to kill.
+    ///
+    /// # Panics
+    /// Never: a stored entry has its place in every array.
     pub fn kill(&mut self, log_alpha_threshold: f32) {
         let kept: Vec<bool> = self.kept(log_alpha_threshold).collect();
         let Some(log_sigma2) = &mut self.log_sigma2 else {
@@ -310,7 +316,7 @@ impl VariationalWeight {
         }
     }
 
-    /// Whether theta, log_sigma2 and all moments are numbers.
+    /// Whether theta, `log_sigma2` and all moments are numbers.
     pub fn is_finite(&self) -> bool {
         let log_sigma2 = self.log_sigma2.as_ref();
         self.theta.is_finite(None) && log_sigma2.is_none_or(|p| p.is_finite(Some(LOG_SIGMA2_DEAD)))
@@ -353,6 +359,7 @@ impl Parameters {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the same bits, moved")]
 mod tests {
     use super::*;
 

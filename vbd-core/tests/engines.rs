@@ -1,4 +1,10 @@
 //! The CPU engine against the Candle engine, and both against the rule of which weights live.
+#![expect(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    reason = "tests: helpers may panic, bits are compared, numbers are small"
+)]
 
 mod support;
 
@@ -41,7 +47,7 @@ fn spec() -> NetSpec {
     mlp(&[1, 6, 5], &[37, 13, 4])
 }
 
-/// Parameters with log_alpha on both sides of the threshold.
+/// Parameters with `log_alpha` on both sides of the threshold.
 fn mixed(spec: &NetSpec, recipe: &Recipe) -> Parameters {
     let initial = Parameters::init(spec, recipe).unwrap();
     let layers = initial.layers.iter().map(|layer| {
@@ -247,7 +253,7 @@ fn step_once(parameters: &Parameters, kl_scale: f64) -> Vec<Parameters> {
     ]
 }
 
-/// The first layer with every weight over the threshold: log_alpha = 4.
+/// The first layer with every weight over the threshold: `log_alpha` = 4.
 fn masked_first_layer() -> Parameters {
     let recipe = recipe("vbd", "");
     let mut parameters = Parameters::init(&spec(), &recipe).unwrap();
@@ -475,8 +481,9 @@ fn moved(
         &mut log_sigma2
     };
     values.value[index] += h;
+    let shape = weight.shape().to_vec();
     parameters.layers[layer].weight =
-        VariationalWeight::dense(&weight.shape().to_vec(), theta, Some(log_sigma2)).unwrap();
+        VariationalWeight::dense(&shape, theta, Some(log_sigma2)).unwrap();
     parameters
 }
 

@@ -1,4 +1,9 @@
 //! Runs on disk: going on after a stop, damage, divergence, the choice of an epoch.
+#![expect(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "tests: helpers may panic, bits are compared, numbers are small"
+)]
 
 mod support;
 
@@ -91,8 +96,7 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_it_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = recipe("vbd", SCHEDULE);
     let whole = run(&mut start(&recipe, &folder.path().join("whole"), 1));
-    type Damage = fn(&mut Vec<u8>);
-    let damages: [Damage; 3] = [
+    let damages: [fn(&mut Vec<u8>); 3] = [
         |bytes| bytes.truncate(bytes.len() / 2),
         |bytes| {
             let middle = bytes.len() / 2;

@@ -20,6 +20,7 @@
 //! #     data: DataInfo { name: "none".into(), n_train: 0, crc32: 0 },
 //! #     normalizer: Normalizer::with_images(&spec, None, None).unwrap(),
 //! #     parameters: Parameters { layers: vec![layer] },
+//! #     keep_every: 5,
 //! #     spec,
 //! # };
 //! # checkpoint.write(&folder.join("last.safetensors"))?;
@@ -51,6 +52,7 @@
 //! #     data: DataInfo { name: "none".into(), n_train: 0, crc32: 0 },
 //! #     normalizer: Normalizer::with_images(&spec, None, None).unwrap(),
 //! #     parameters: Parameters { layers: vec![layer] },
+//! #     keep_every: 5,
 //! #     spec,
 //! # };
 //! # let net = vbd_prune::PrunedNet::from_checkpoint(&checkpoint, None)?;

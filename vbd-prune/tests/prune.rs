@@ -311,7 +311,7 @@ fn a_runs_folder_stands_for_its_last_readable_checkpoint() {
     let mut checkpoint = random_checkpoint(1);
     for epoch in [1, 2] {
         checkpoint.progress.epoch = epoch;
-        run.write_checkpoint(&checkpoint, 1).unwrap();
+        run.write_checkpoint(&checkpoint).unwrap();
     }
     let opened = |epoch: usize| {
         let Opened::Checkpoint {

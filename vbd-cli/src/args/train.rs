@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use vbd_core::train::KEEP_EVERY;
 
 use super::DataDir;
 use crate::assignment::Assignment;
@@ -64,9 +63,12 @@ pub(crate) struct TrainArgs {
         ]
     )]
     pub(crate) resume: Option<PathBuf>,
-    /// Keep the checkpoint of every N-th epoch, beside the newest; 0 for none
-    #[arg(long, value_name = "N", default_value_t = KEEP_EVERY)]
-    pub(crate) keep_every: usize,
+    /// Keep the checkpoint of every N-th epoch, beside the newest; 0 for none [default: 5]
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_every: Option<usize>,
+    /// Compute with dead weights too, as a reference
+    #[arg(long)]
+    pub(crate) no_compaction: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }

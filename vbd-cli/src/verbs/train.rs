@@ -1,7 +1,6 @@
 //! `vbd train`: a new run, or one that goes on.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -24,14 +23,16 @@ pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<Finishe
     let compute = Compute {
         device,
         threads: context.threads,
-        ..Compute::default()
+        compaction: !args.no_compaction,
     };
     let mut trainer = match (&args.resume, &args.recipe) {
         (Some(folder), _) => resumed(folder, args, &compute)?,
         (None, Some(name)) => started(name, args, &compute)?,
         (None, None) => return Err(Problem::usage("give a RECIPE, or --resume RUN").into()),
     };
-    trainer.set_keep_every(args.keep_every);
+    if let Some(epochs) = args.keep_every {
+        trainer.set_keep_every(epochs);
+    }
     train(&mut trainer, &context.out)
 }
 
@@ -61,11 +62,7 @@ fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Tr
     }
     let data = files::load_data(&chosen.data, &args.dir)?;
     let place = (folder.as_path(), start.as_ref());
-    let mut trainer = Trainer::new(&chosen.net, &chosen.recipe, data, compute, place)?;
-    // A checkpoint before the first step: what is killed, or diverges, in its first epoch leaves
-    // something to go on from.
-    trainer.run(&AtomicBool::new(true), &mut |_| {})?;
-    Ok(trainer)
+    Ok(Trainer::new(&chosen.net, &chosen.recipe, data, compute, place)?)
 }
 
 /// A run that goes on.

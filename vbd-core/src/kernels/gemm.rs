@@ -56,6 +56,7 @@ impl<'a> Matrix<'a> {
 }
 
 /// `out = a b`, or `out += a b`; `out` is row-major, `[a.rows, b.cols]`.
+#[expect(clippy::many_single_char_names, reason = "BLAS's own names")]
 pub(crate) fn matmul(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, accumulate: bool) {
     assert_eq!(a.cols, b.rows, "inner sizes agree");
     let (m, n, k) = (a.rows, b.cols, a.cols);
@@ -126,9 +127,12 @@ mod tests {
                 (0..len).map(|i| ((i * step) % 17) as f32 - 8.0).collect()
             };
             let (a, b) = (values(m * k, 7), values(k * n, 5));
-            let matrix = |data, rows, cols, turned| match turned {
-                true => Matrix::row_major(data, cols, rows).t(),
-                false => Matrix::row_major(data, rows, cols),
+            let matrix = |data, rows, cols, turned| {
+                if turned {
+                    Matrix::row_major(data, cols, rows).t()
+                } else {
+                    Matrix::row_major(data, rows, cols)
+                }
             };
             let (a, b) = (matrix(&a, m, k, a_turned), matrix(&b, k, n, b_turned));
             let (mut fast, mut slow) = (values(m * n, 3), values(m * n, 3));

@@ -41,7 +41,7 @@ pub(crate) fn score(logits: &[f32], labels: &[u8], lanes: usize) -> (f64, usize)
         let sum: f32 = column().map(|logit| (logit - largest).exp()).sum();
         let label = usize::from(label);
         nll_sum += f64::from(sum.ln()) - f64::from(logits[label * lanes + sample] - largest);
-        wrong += usize::from(column().position(|logit| logit == largest) != Some(label));
+        wrong += usize::from(column().position(|logit| logit >= largest) != Some(label));
     }
     (nll_sum, wrong)
 }

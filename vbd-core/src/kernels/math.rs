@@ -29,6 +29,7 @@ pub(crate) fn exp(x: f32) -> f32 {
 /// `ln x`, within 2 units in the last place, for `x` finite and not negative; -inf at 0. Below the
 /// smallest normal number it is only known to lie under -87.
 #[inline(always)]
+#[expect(clippy::many_single_char_names, reason = "x = m 2^e, as in the books")]
 pub(crate) fn ln(x: f32) -> f32 {
     // x = m 2^e with m in [sqrt(1/2), sqrt(2))
     const SQRT_HALF: u32 = 0x3f35_04f3;
@@ -49,7 +50,7 @@ pub(crate) fn ln(x: f32) -> f32 {
     let p = p.mul_add(m, -1.666_805_7e-1);
     let p = p.mul_add(m, 2.000_071_5e-1);
     let p = p.mul_add(m, -2.499_999_4e-1);
-    let p = p.mul_add(m, 3.333_333_1e-1);
+    let p = p.mul_add(m, 0.333_333_3);
     let m2 = m * m;
     let y = m2 * m * p;
     let y = e.mul_add(-2.121_944_4e-4, y);
@@ -83,6 +84,7 @@ pub(crate) fn cos_sin_pi(t: f32) -> (f32, f32) {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "exact limits")]
 #[expect(
     clippy::cast_possible_truncation,
     reason = "f64 references of f32 values"

@@ -83,8 +83,5 @@ pub(crate) fn test_values(seed: u64, len: usize) -> Vec<f32> {
         stream: Stream::Other(0),
     }
     .fill_uniform(0, &mut values);
-    values
-        .iter_mut()
-        .for_each(|value| *value = 2.0 * *value - 1.0);
-    values
+    values.into_iter().map(|value| 2.0 * value - 1.0).collect()
 }

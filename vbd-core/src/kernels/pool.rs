@@ -92,6 +92,7 @@ pub(crate) fn backward(g_x: &mut [f32], g: &[f32], argmax: &[u16], window: Windo
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the same bits, moved")]
 mod tests {
     use super::*;
     use crate::kernels::test_values;

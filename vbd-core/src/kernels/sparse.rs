@@ -1,5 +1,9 @@
 //! Products with a sparse operand: rows of live weights over the samples, or pixels that are not zero
 //! over the outputs.
+#![expect(
+    clippy::needless_range_loop,
+    reason = "registers of a tile are indexed alike"
+)]
 
 use pulp::{Simd, WithSimd};
 

@@ -4,6 +4,10 @@
 //! samples, wherever it lies; a linear layer is a convolution of one position. Products are summed in
 //! a tile of registers: some rows of the weight times some vectors of samples. With `N = 2` mean
 //! (`theta x`) and variance (`sigma2 x^2`) share one traversal.
+#![expect(
+    clippy::needless_range_loop,
+    reason = "registers of a tile are indexed alike"
+)]
 
 use pulp::{Simd, WithSimd};
 

@@ -1,5 +1,5 @@
 //! What happens to a weight after backward, in one pass: the KL's gradient, Adam for theta and
-//! log_sigma2, the clamp, and the masked mean and variance of the next step.
+//! `log_sigma2`, the clamp, and the masked mean and variance of the next step.
 
 use super::{math, simd};
 use crate::posterior;
@@ -109,7 +109,7 @@ pub(crate) struct DataGradient<'a> {
     pub(crate) sigma2: &'a [f32],
 }
 
-/// Updates theta and log_sigma2, and the masked mean and variance with them.
+/// Updates theta and `log_sigma2`, and the masked mean and variance with them.
 ///
 /// `kl_factor` is `kl_scale * kl_weight / N`.
 pub(crate) fn update_variational(
@@ -169,7 +169,7 @@ pub(crate) fn kl_sum(theta: &[f32], log_sigma2: &[f32], prior: Prior) -> f64 {
     theta.iter().zip(log_sigma2).map(kl).sum()
 }
 
-/// Gradients of the hierarchical prior's KL by theta and log_sigma2.
+/// Gradients of the hierarchical prior's KL by theta and `log_sigma2`.
 #[inline(always)]
 fn hierarchical(theta: f32, _log_sigma2: f32, sigma2: f32) -> (f32, f32) {
     let gamma = theta.mul_add(theta, sigma2);
@@ -177,7 +177,7 @@ fn hierarchical(theta: f32, _log_sigma2: f32, sigma2: f32) -> (f32, f32) {
     (by_theta, -0.5 * theta * by_theta)
 }
 
-/// Gradients of the log-uniform prior's KL by theta and log_sigma2.
+/// Gradients of the log-uniform prior's KL by theta and `log_sigma2`.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "constants")]
 fn log_uniform(theta: f32, log_sigma2: f32, sigma2: f32) -> (f32, f32) {

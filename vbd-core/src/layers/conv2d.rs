@@ -105,10 +105,11 @@ struct Cover {
 impl Conv2d {
     fn cover(&self, size: usize, kernel: usize) -> Result<Cover> {
         let padded = size + 2 * self.padding;
-        let Some(room) = padded.checked_sub(kernel) else {
-            candle_core::bail!("kernel {kernel} is larger than its padded input, {padded}");
+        let room = padded.checked_sub(kernel);
+        let Some(left_over) = room.and_then(|room| room.checked_rem(self.stride)) else {
+            let stride = self.stride;
+            candle_core::bail!("kernel {kernel}, stride {stride} do not fit a side of {padded}");
         };
-        let left_over = room % self.stride;
         Ok(Cover {
             covered: padded - left_over,
             left_over,

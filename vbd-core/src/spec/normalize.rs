@@ -134,6 +134,9 @@ pub struct Normalizer {
 impl Normalizer {
     /// Measures what the rule leaves to the training images. A pixel that never varies gets the
     /// standard deviation 1.
+    ///
+    /// # Panics
+    /// If the images are not of the network's input length.
     #[expect(clippy::cast_possible_truncation, reason = "inputs are f32")]
     pub fn measure(spec: &NetSpec, train: &Samples) -> Self {
         let rule = &spec.normalize;

@@ -36,6 +36,8 @@ pub struct Checkpoint {
     pub normalizer: Normalizer,
     /// The parameters with their moments.
     pub parameters: Parameters,
+    /// Checkpoints of every so many epochs are kept; 0 for none but the newest.
+    pub keep_every: usize,
 }
 
 /// How far a run has come, with the sums of the epoch under way.
@@ -87,6 +89,7 @@ struct Header {
     recipe: Recipe,
     progress: Progress,
     data: DataInfo,
+    keep_every: usize,
     crc32: u32,
 }
 
@@ -125,6 +128,7 @@ impl Checkpoint {
             recipe: self.recipe.clone(),
             progress: self.progress.clone(),
             data: self.data.clone(),
+            keep_every: self.keep_every,
             crc32: 0,
         };
         header.crc32 = checksum(&header, &tensors).map_err(|e| problem("vbd", e.to_string()))?;
@@ -163,7 +167,7 @@ impl Checkpoint {
                 format!("is {stated:08x}, but the content has {found:08x}: the file is damaged");
             return Err(problem("crc32", text));
         }
-        header.recipe.check()?;
+        header.recipe.check(&path.display().to_string())?;
         let layers = header.spec.weights()?.into_iter().map(|weight| {
             take_layer(&mut tensors, &weight.layer, &weight.shape)
                 .map_err(|(field, text)| problem(&field, text))
@@ -184,6 +188,7 @@ impl Checkpoint {
             recipe: header.recipe,
             progress: header.progress,
             data: header.data,
+            keep_every: header.keep_every,
             normalizer,
             parameters,
         })

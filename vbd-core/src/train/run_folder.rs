@@ -88,19 +88,21 @@ impl RunFolder {
     }
 
     /// Writes a checkpoint, then removes those that are neither among the newest nor of an epoch
-    /// that `keep_every` divides.
+    /// that its `keep_every` divides.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn write_checkpoint(&self, checkpoint: &Checkpoint, keep_every: usize) -> Result<PathBuf> {
+    pub fn write_checkpoint(&self, checkpoint: &Checkpoint) -> Result<PathBuf> {
         let path = self
             .checkpoints_path()
             .join(file_name(&checkpoint.progress));
         checkpoint.write(&path)?;
         let mut all = self.checkpoints()?;
         all.truncate(all.len().saturating_sub(NEWEST_KEPT));
+        let keep_every = checkpoint.keep_every;
         for (place, path) in all {
-            let kept = place.1 == 0 && keep_every > 0 && place.0.is_multiple_of(keep_every);
+            let is_whole = place.1 == 0 && place.0 > 0;
+            let kept = is_whole && keep_every > 0 && place.0.is_multiple_of(keep_every);
             if !kept {
                 fs::remove_file(&path).map_err(Error::io(path))?;
             }

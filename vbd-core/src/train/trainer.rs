@@ -101,7 +101,7 @@ impl Trainer {
         compute: &Compute,
         (folder, start): (&Path, Option<&Parameters>),
     ) -> Result<Self> {
-        recipe.check()?;
+        recipe.check("recipe")?;
         check_data(spec, recipe, &dataset)?;
         let parameters = match start {
             Some(trained) => Parameters::start_from(spec, recipe, trained)?,
@@ -121,11 +121,16 @@ impl Trainer {
             },
             normalizer: Normalizer::measure(spec, &train),
             parameters,
+            keep_every: KEEP_EVERY,
         };
         let engine = build_engine(&checkpoint, compute)?;
         let folder = RunFolder::create(folder)?;
         folder.describe(&checkpoint)?;
-        Ok(Self::assemble(checkpoint, engine, dataset, folder))
+        // Before the first step: what is killed or diverges in its first epoch can go on from here.
+        let path = folder.write_checkpoint(&checkpoint)?;
+        let mut trainer = Self::assemble(checkpoint, engine, dataset, folder);
+        trainer.checkpoint_path = Some(path);
+        Ok(trainer)
     }
 
     /// A run that goes on from its newest readable checkpoint as if it had never stopped.
@@ -178,7 +183,7 @@ impl Trainer {
             normalizer: checkpoint.normalizer,
             progress: checkpoint.progress,
             folder,
-            keep_every: KEEP_EVERY,
+            keep_every: checkpoint.keep_every,
             checkpoint_path: None,
         }
     }
@@ -186,6 +191,11 @@ impl Trainer {
     /// Keeps the checkpoint of every `epochs`-th epoch; 0 for none but the newest.
     pub fn set_keep_every(&mut self, epochs: usize) {
         self.keep_every = epochs;
+    }
+
+    /// How far the run has come.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// The recipe of the run.
@@ -274,7 +284,8 @@ impl Trainer {
         };
         let order = key.permutation(self.train.len());
         let batches: Vec<&[u32]> = order.chunks(batch_size).collect();
-        for step in self.progress.step_in_epoch..steps {
+        let from = self.progress.step_in_epoch;
+        for (step, indices) in batches.into_iter().enumerate().skip(from) {
             if stop.load(Ordering::Relaxed) {
                 self.progress.seconds = seconds_before + begin.elapsed().as_secs_f64();
                 return Ok(true);
@@ -283,7 +294,7 @@ impl Trainer {
             let clock = Instant::now();
             let batch = Batch {
                 samples: &self.train,
-                indices: batches[step],
+                indices,
             };
             let nll_sum = self.engine.step(batch, &at)?;
             self.progress.train_seconds += clock.elapsed().as_secs_f64();
@@ -412,8 +423,9 @@ impl Trainer {
             data: self.data.clone(),
             normalizer: self.normalizer.clone(),
             parameters,
+            keep_every: self.keep_every,
         };
-        self.checkpoint_path = Some(self.folder.write_checkpoint(&checkpoint, self.keep_every)?);
+        self.checkpoint_path = Some(self.folder.write_checkpoint(&checkpoint)?);
         Ok(checkpoint)
     }
 }

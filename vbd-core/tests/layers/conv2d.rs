@@ -215,6 +215,15 @@ fn shapes_that_do_not_agree_are_refused() -> Result<()> {
     assert!(new(&[2, 3, 1, 2], &[2, 3, 1, 2], 2, 0).is_err());
     let layer = new(&[2, 3, 4, 4], &[2, 3, 4, 4], 2, 1)?;
     assert!(layer.forward(&zeros(&[1, 3, 3, 5])).is_err());
+    let stuck = Conv2d {
+        stride: 0,
+        padding: 0,
+    };
+    assert!(
+        stuck
+            .apply(&zeros(&[1, 3, 4, 4]), &zeros(&[2, 3, 1, 1]))
+            .is_err()
+    );
     assert!(layer.forward(&zeros(&[1, 2, 5, 5])).is_err());
     Ok(())
 }

@@ -4,11 +4,14 @@ use super::Layout;
 use super::size::{Declared, file_size};
 use super::writer::Content;
 
+/// What is chosen from; the bitmask layout is there for others' readers, and only when asked for.
+const OWN: [Layout; 3] = [Layout::Dense, Layout::Csr, Layout::Delta];
+
 /// The layouts of a net's weights, in order: `uniform` for all, or what makes the smallest file.
 ///
-/// Each weight gets the layout that is smallest for it, header entry counted. What is left to chance
-/// then is the padding and the digits of offsets, so the four uniform files are tried too: the choice
-/// is never larger than any of them.
+/// Each weight gets the layout of [`OWN`] that is smallest for it, header entry counted. What is left
+/// to chance then is the padding and the digits of offsets, so the uniform files are tried too: the
+/// choice is never larger than any of them.
 pub(crate) fn layouts(content: &Content<'_>, uniform: Option<Layout>) -> Vec<Layout> {
     let layers = &content.net.layers;
     if let Some(layout) = uniform {
@@ -23,14 +26,14 @@ pub(crate) fn layouts(content: &Content<'_>, uniform: Option<Layout>) -> Vec<Lay
                 .map(|part| part.bytes + part.entry_len(part.bytes))
                 .sum()
         };
-        Layout::ALL
+        OWN
             .into_iter()
             .min_by_key(cost)
             .unwrap_or(Layout::Dense)
     });
     let own: Vec<Layout> = own.collect();
     let size = |layouts: &Vec<Layout>| file_size(&content.declared(layouts), json_len);
-    let uniform = Layout::ALL
+    let uniform = OWN
         .into_iter()
         .map(|layout| vec![layout; layers.len()]);
     let least = uniform

@@ -45,6 +45,7 @@ const EVALUATED_AT_ONCE: usize = 4096;
 /// #     data: DataInfo { name: "none".into(), n_train: 0, crc32: 0 },
 /// #     normalizer: Normalizer::with_images(&spec, None, None).unwrap(),
 /// #     parameters: Parameters { layers: vec![layer] },
+/// #     keep_every: 5,
 /// #     spec,
 /// # };
 /// use candle_core::{Device, Module, Tensor};

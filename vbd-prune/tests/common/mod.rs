@@ -152,6 +152,7 @@ pub(crate) fn checkpoint_of(spec: NetSpec, seed: u64) -> Checkpoint {
         },
         normalizer,
         parameters,
+        keep_every: 5,
         spec,
     }
 }

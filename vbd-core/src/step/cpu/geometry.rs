@@ -99,11 +99,6 @@ impl Geometry {
         self.channels * self.input_area
     }
 
-    /// Output features.
-    pub(super) fn outputs(&self) -> usize {
-        self.rows * self.positions
-    }
-
     /// The input position of each kernel position at an output position.
     pub(super) fn inside(&self, position: usize) -> &[u32] {
         &self.inside[position * self.kernel_area..][..self.kernel_area]

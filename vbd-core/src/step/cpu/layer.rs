@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::block::Block;
 use super::entries::Update;
-use super::form::{Form, Inputs, OutputGradients, choose};
+use super::form::{Compaction, Form, Inputs, OutputGradients, choose};
 use super::geometry::Geometry;
 use super::pixel_batch::PixelBatch;
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ pub(super) struct Weighted {
     relu: bool,
     /// Whether it is the first layer, and linear.
     reads_pixels: bool,
-    compaction: bool,
+    pub(super) compaction: Compaction,
     form: Box<dyn Form>,
     blocks: Vec<Block>,
     x_square: Vec<f32>,
@@ -45,12 +45,12 @@ impl Weighted {
     pub(super) fn new(
         (name, shape): (&str, &[usize]),
         geometry: Geometry,
-        (relu, reads_pixels, compaction): (bool, bool, bool),
+        (relu, reads_pixels, compaction): (bool, bool, Compaction),
     ) -> Self {
         Self {
             name: name.to_owned(),
             shape: shape.to_vec(),
-            form: choose(&geometry, &[], reads_pixels, false),
+            form: choose(&geometry, &[], reads_pixels, Compaction::Never),
             geometry,
             relu,
             reads_pixels,
@@ -60,6 +60,11 @@ impl Weighted {
             spread: Vec::new(),
             g_square: Vec::new(),
         }
+    }
+
+    #[cfg(feature = "bench-internals")]
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(super) fn reads_pixels(&self) -> bool {

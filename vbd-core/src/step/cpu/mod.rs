@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use self::entries::Update;
-use self::form::Inputs;
+use self::form::{Compaction, Inputs};
 use self::geometry::Geometry;
 use self::layer::{Layer, Pool, Weighted};
 use self::pixel_batch::PixelBatch;
@@ -79,7 +79,12 @@ impl CpuStep {
             .thread_name(|index| format!("vbd-{index}"))
             .build()
             .map_err(|source| Error::Threads { threads, source })?;
-        let (layers, units) = compile(spec, config.compaction)?;
+        let compaction = if config.compaction {
+            Compaction::WhereFaster
+        } else {
+            Compaction::Never
+        };
+        let (layers, units) = compile(spec, compaction)?;
         let lanes = config.batch_size.next_multiple_of(LANES);
         let widest = units.iter().copied().max().unwrap_or(0) * lanes;
         let mut engine = Self {
@@ -100,6 +105,17 @@ impl CpuStep {
         };
         engine.load(parameters)?;
         Ok(engine)
+    }
+
+    /// Makes a layer compact, whatever lives of it.
+    #[cfg(feature = "bench-internals")]
+    #[doc(hidden)]
+    pub fn compact_only(&mut self, name: &str) -> Result<()> {
+        let parameters = self.parameters()?;
+        for layer in self.weighted_mut().filter(|layer| layer.name() == name) {
+            layer.compaction = Compaction::Always;
+        }
+        self.load(&parameters)
     }
 
     /// Runs `f` on the engine's own threads.
@@ -264,7 +280,7 @@ pub(super) fn stream(index: usize) -> Stream {
 }
 
 /// The layers that compute, each weight with the ReLU behind it, and the values between them.
-fn compile(spec: &NetSpec, compaction: bool) -> Result<(Vec<Layer>, Vec<usize>)> {
+fn compile(spec: &NetSpec, compaction: Compaction) -> Result<(Vec<Layer>, Vec<usize>)> {
     let shapes = spec.shapes()?;
     let mut weights = spec.weights()?.into_iter().zip(Geometry::of(spec)?);
     let (mut layers, mut units) = (Vec::new(), vec![spec.input_len()]);

@@ -123,6 +123,7 @@ impl PixelBatch {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the same bits, moved")]
 mod tests {
     use super::*;
 
@@ -134,7 +135,7 @@ mod tests {
                 if i * 7 % 5 < 3 {
                     0
                 } else {
-                    (i * 37 % 251) as u8
+                    u8::try_from(i * 37 % 251).unwrap()
                 }
             })
             .collect();

@@ -80,16 +80,38 @@ pub(super) trait Form: Send + Sync {
 
 /// A weight's density at which the compact form becomes faster, by the form it leaves; measured, see
 /// docs/performance.md.
-const COMPACT_BELOW_GEMM: f64 = 0.12;
-const COMPACT_BELOW_PIXELS: f64 = 0.06;
-const COMPACT_BELOW_TAPS: f64 = 0.25;
+const COMPACT_BELOW_GEMM: f64 = 0.35;
+const COMPACT_BELOW_PIXELS: f64 = 0.25;
+const COMPACT_BELOW_TAPS: f64 = 0.33;
+
+/// When a weight's dead entries leave the computation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compaction {
+    Never,
+    /// Where that makes a step faster.
+    WhereFaster,
+    /// Whatever lives, so that a benchmark can tell where it is faster.
+    #[cfg(feature = "bench-internals")]
+    Always,
+}
+
+impl Compaction {
+    fn is_due(self, density: f64, compact_below: f64) -> bool {
+        match self {
+            Self::Never => false,
+            Self::WhereFaster => density < compact_below,
+            #[cfg(feature = "bench-internals")]
+            Self::Always => true,
+        }
+    }
+}
 
 /// The form for a layer: by its kind and the share of its entries that live.
 pub(super) fn choose(
     geometry: &Geometry,
     live: &[u32],
     reads_pixels: bool,
-    compaction: bool,
+    compaction: Compaction,
 ) -> Box<dyn Form> {
     let density = live.len() as f64 / (geometry.rows * geometry.taps()) as f64;
     let is_linear = geometry.kernel_area == 1 && geometry.input_area == 1;
@@ -103,7 +125,7 @@ pub(super) fn choose(
     } else {
         (Box::new(gemm::GemmForm::new(geometry)), COMPACT_BELOW_GEMM)
     };
-    if compaction && density < compact_below {
+    if compaction.is_due(density, compact_below) {
         return Box::new(compact::CompactForm::new(geometry, live));
     }
     dense

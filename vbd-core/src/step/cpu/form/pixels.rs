@@ -140,9 +140,9 @@ impl Form for PixelsForm {
             scratch: [mean_constants, variance_constants, by_sample @ ..],
             ..
         } = block;
-        by_sample
-            .iter_mut()
-            .for_each(|scratch| scratch.resize(samples * width, 0.0));
+        for scratch in &mut *by_sample {
+            scratch.resize(samples * width, 0.0);
+        }
         let [means, variances] = by_sample;
         let rows = (0..samples).map(|sample| row(&inputs.pixels.by_sample, sample));
         let means_out = means.chunks_exact_mut(width);

@@ -1,0 +1,135 @@
+//! How long a training step takes.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::trainer::check_data;
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::noise::{NoiseKey, Stream};
+use crate::recipe::Recipe;
+use crate::spec::{NetSpec, Normalizer};
+use crate::step::{At, Batch, CpuConfig, CpuStep, Objective, Step};
+use crate::weight::Parameters;
+
+/// Steps before the first that is timed.
+const WARM_UP: usize = 20;
+/// In mid-warm-up: the KL acts and weights are masked, but none is dead yet.
+const KL_SCALE: f64 = 0.5;
+
+/// How to time training steps on a CPU.
+///
+/// Name | Default | Meaning
+/// -|-|-
+/// `threads` | 0 | threads; 0 for as many as there are cores
+/// `steps` | 300 | steps that are timed
+/// `compaction` | true | whether dead weights leave the computation where that makes it faster
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepBench {
+    /// Threads; 0 for as many as there are cores.
+    pub threads: usize,
+    /// Steps that are timed, at least 1.
+    pub steps: usize,
+    /// Whether dead weights leave the computation where that makes it faster.
+    pub compaction: bool,
+}
+
+impl Default for StepBench {
+    fn default() -> Self {
+        Self {
+            threads: 0,
+            steps: 300,
+            compaction: true,
+        }
+    }
+}
+
+/// What a training step takes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct StepTime {
+    /// `train-step`.
+    pub what: &'static str,
+    /// Samples of a step.
+    pub batch: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Median, microseconds.
+    pub median_us: f64,
+    /// 99th percentile, microseconds.
+    pub p99_us: f64,
+}
+
+impl StepBench {
+    /// Times steps of a recipe on the training samples of a data set, at half of the KL's warm-up.
+    ///
+    /// Without `start` they are the dense steps of the run's beginning. With the parameters of a
+    /// checkpoint, as they are: what is dead there takes no part.
+    ///
+    /// # Errors
+    /// If recipe, network, data and parameters do not fit together, or threads cannot be started.
+    pub fn run(
+        &self,
+        (spec, recipe): (&NetSpec, &Recipe),
+        dataset: &Dataset,
+        start: Option<&Parameters>,
+    ) -> Result<StepTime> {
+        recipe.check()?;
+        check_data(spec, recipe, dataset)?;
+        let batch_size = recipe.train.batch_size.min(dataset.train.len());
+        let fresh = match start {
+            Some(_) => None,
+            None => Some(Parameters::init(spec, recipe)?),
+        };
+        let config = CpuConfig {
+            batch_size,
+            threads: self.threads,
+            compaction: self.compaction,
+        };
+        let mut engine = CpuStep::new(
+            spec,
+            Objective::of(recipe, dataset.train.len()),
+            Normalizer::measure(spec, &dataset.train),
+            start.or(fresh.as_ref()).expect("there are the ones or the others"),
+            config,
+        )?;
+        let order = NoiseKey {
+            seed: recipe.train.seed,
+            step: 0,
+            stream: Stream::Shuffle,
+        }
+        .permutation(dataset.train.len());
+        let mut batches = order.chunks_exact(batch_size).cycle();
+        let mut times = Vec::with_capacity(self.steps);
+        for step in 0..WARM_UP + self.steps.max(1) {
+            let batch = Batch {
+                samples: &dataset.train,
+                indices: batches.next().expect("a batch is no larger than the data"),
+            };
+            let at = At {
+                seed: recipe.train.seed,
+                step: u32::try_from(step).unwrap_or(u32::MAX),
+                lr: recipe.train.lr,
+                kl_scale: KL_SCALE,
+            };
+            let clock = Instant::now();
+            engine.step(batch, &at)?;
+            if step >= WARM_UP {
+                times.push(clock.elapsed());
+            }
+        }
+        times.sort_unstable();
+        Ok(StepTime {
+            what: "train-step",
+            batch: batch_size,
+            threads: engine.threads(),
+            median_us: quantile(&times, 50),
+            p99_us: quantile(&times, 99),
+        })
+    }
+}
+
+/// A percentile of sorted times, microseconds.
+fn quantile(times: &[Duration], percent: usize) -> f64 {
+    times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e6
+}
