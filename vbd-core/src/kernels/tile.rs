@@ -9,6 +9,8 @@
     reason = "registers of a tile are indexed alike"
 )]
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 /// Rows of a weight in one tile.
@@ -128,10 +130,10 @@ impl<const N: usize> WithSimd for Product<'_, '_, N> {
     }
 }
 
-/// Taps in one tile of [`Dots`].
-const TILE_TAPS: usize = 4;
-/// Rows in one tile of [`Dots`].
-const TILE_DOT_ROWS: usize = 5;
+/// Rows of a tile of [`Dots`] with 4 taps; a tile of 5 taps has 5. Both fill 32 registers.
+const TILE_DOT_ROWS: usize = 6;
+/// Values of `g` that one pass over the taps reads: they stay in a core's cache.
+const DOT_VALUES: usize = 64 * 1024;
 
 /// `out[tap, row] = sum over positions and samples of input[position, tap] * g[row, position]`.
 pub(crate) struct Dots<'a, 'b> {
@@ -156,10 +158,16 @@ impl Dots<'_, '_> {
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const T: usize, const R: usize>(&mut self, simd: S, tap: usize, row: usize) {
+    fn tile<S: Simd, const T: usize, const R: usize>(
+        &mut self,
+        simd: S,
+        (tap, row): (usize, usize),
+        positions: Range<usize>,
+    ) {
         let mut sums = [[simd.splat_f32s(0.0); R]; T];
         let vectors = self.lanes / S::F32_LANES;
-        for position in 0..self.positions {
+        let is_first = positions.start == 0;
+        for position in positions {
             let rows = &self.input_rows[position * self.taps + tap..][..T];
             let x: [&[S::f32s]; T] = std::array::from_fn(|t| {
                 let from = rows[t] as usize * self.lanes;
@@ -180,23 +188,28 @@ impl Dots<'_, '_> {
         }
         for (t, sums) in sums.iter().enumerate() {
             for (r, &sum) in sums.iter().enumerate() {
-                self.out[(tap + t) * self.rows + row + r] = simd.reduce_sum_f32s(sum);
+                let out = &mut self.out[(tap + t) * self.rows + row + r];
+                let before = if is_first { 0.0 } else { *out };
+                *out = before + simd.reduce_sum_f32s(sum);
             }
         }
     }
 
     #[inline(always)]
-    fn strip<S: Simd, const T: usize>(&mut self, simd: S, tap: usize) {
+    fn strip<S: Simd, const T: usize>(&mut self, simd: S, tap: usize, positions: &Range<usize>) {
+        let most = if T == 5 { 5 } else { TILE_DOT_ROWS };
         let mut row = 0;
         while row < self.rows {
-            match self.rows - row {
-                1 => self.tile::<S, T, 1>(simd, tap, row),
-                2 => self.tile::<S, T, 2>(simd, tap, row),
-                3 => self.tile::<S, T, 3>(simd, tap, row),
-                4 => self.tile::<S, T, 4>(simd, tap, row),
-                _ => self.tile::<S, T, TILE_DOT_ROWS>(simd, tap, row),
+            let (at, positions) = ((tap, row), positions.clone());
+            match (self.rows - row).min(most) {
+                1 => self.tile::<S, T, 1>(simd, at, positions),
+                2 => self.tile::<S, T, 2>(simd, at, positions),
+                3 => self.tile::<S, T, 3>(simd, at, positions),
+                4 => self.tile::<S, T, 4>(simd, at, positions),
+                5 => self.tile::<S, T, 5>(simd, at, positions),
+                _ => self.tile::<S, T, TILE_DOT_ROWS>(simd, at, positions),
             }
-            row += TILE_DOT_ROWS;
+            row += most;
         }
     }
 }
@@ -206,14 +219,27 @@ impl WithSimd for Dots<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let mut tap = 0;
-        while tap < self.taps {
-            if self.taps - tap >= TILE_TAPS {
-                self.strip::<S, TILE_TAPS>(simd, tap);
-                tap += TILE_TAPS;
-            } else {
-                self.strip::<S, 1>(simd, tap);
-                tap += 1;
+        let tile_taps = if self.rows.is_multiple_of(TILE_DOT_ROWS) {
+            4
+        } else {
+            5
+        };
+        let step = (DOT_VALUES / (self.rows * self.lanes)).max(1);
+        for first in (0..self.positions).step_by(step) {
+            let positions = first..self.positions.min(first + step);
+            let mut tap = 0;
+            while tap < self.taps {
+                let taps = if self.taps - tap >= tile_taps {
+                    tile_taps
+                } else {
+                    1
+                };
+                match taps {
+                    5 => self.strip::<S, 5>(simd, tap, &positions),
+                    4 => self.strip::<S, 4>(simd, tap, &positions),
+                    _ => self.strip::<S, 1>(simd, tap, &positions),
+                }
+                tap += taps;
             }
         }
     }
@@ -295,9 +321,13 @@ mod tests {
 
     #[test]
     fn dots_agree_with_plain_sums() {
-        for (rows, taps, positions, lanes) in
-            [(1, 1, 1, 16), (6, 5, 3, 112), (7, 9, 4, 32), (4, 2, 5, 48)]
-        {
+        for (rows, taps, positions, lanes) in [
+            (1, 1, 1, 16),
+            (6, 5, 3, 112),
+            (7, 9, 4, 32),
+            (5, 10, 700, 32),
+            (4, 2, 5, 48),
+        ] {
             let input = test_values(1, 40 * lanes);
             let g = test_values(2, rows * positions * lanes);
             let input_rows: Vec<u32> = (0..positions * taps)

@@ -74,9 +74,10 @@ impl StepBench {
         dataset: &Dataset,
         start: Option<&Parameters>,
     ) -> Result<StepTime> {
-        recipe.check()?;
+        recipe.check("recipe")?;
         check_data(spec, recipe, dataset)?;
-        let batch_size = recipe.train.batch_size.min(dataset.train.len());
+        let train = dataset.train.split_last(recipe.train.validation).0;
+        let batch_size = recipe.train.batch_size.min(train.len());
         let fresh = match start {
             Some(_) => None,
             None => Some(Parameters::init(spec, recipe)?),
@@ -88,9 +89,11 @@ impl StepBench {
         };
         let mut engine = CpuStep::new(
             spec,
-            Objective::of(recipe, dataset.train.len()),
-            Normalizer::measure(spec, &dataset.train),
-            start.or(fresh.as_ref()).expect("there are the ones or the others"),
+            Objective::of(recipe, train.len()),
+            Normalizer::measure(spec, &train),
+            start
+                .or(fresh.as_ref())
+                .expect("there are the ones or the others"),
             config,
         )?;
         let order = NoiseKey {
@@ -98,12 +101,12 @@ impl StepBench {
             step: 0,
             stream: Stream::Shuffle,
         }
-        .permutation(dataset.train.len());
+        .permutation(train.len());
         let mut batches = order.chunks_exact(batch_size).cycle();
         let mut times = Vec::with_capacity(self.steps);
         for step in 0..WARM_UP + self.steps.max(1) {
             let batch = Batch {
-                samples: &dataset.train,
+                samples: &train,
                 indices: batches.next().expect("a batch is no larger than the data"),
             };
             let at = At {

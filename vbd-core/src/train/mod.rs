@@ -1,11 +1,13 @@
 //! Training: the loop over epochs, what it reports, and what it leaves on disk.
 
+mod bench;
 mod checkpoint;
 mod init;
 mod metrics;
 mod run_folder;
 mod trainer;
 
+pub use bench::{StepBench, StepTime};
 pub use checkpoint::{Best, Checkpoint, DataInfo, KIND, Progress, VERSION};
 pub use metrics::{EpochReport, LayerCount, compression_ratio};
 pub use run_folder::{LastCheckpoint, RunFolder};

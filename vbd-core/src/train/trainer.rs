@@ -462,7 +462,7 @@ fn build_engine(checkpoint: &Checkpoint, compute: &Compute) -> Result<Box<dyn St
     )?))
 }
 
-fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> Result<()> {
+pub(super) fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> Result<()> {
     let problem = |field, found: String, expected: String| {
         Err(Error::Data {
             name: dataset.name.clone(),

@@ -107,6 +107,11 @@ impl CpuStep {
         Ok(engine)
     }
 
+    /// Threads that the engine works with.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
     /// Makes a layer compact, whatever lives of it.
     #[cfg(feature = "bench-internals")]
     #[doc(hidden)]

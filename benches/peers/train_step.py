@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Times a VBD training step in PyTorch (eager and torch.compile) and in vbd, in turns.
+
+    python3 -m venv target/peers-venv
+    target/peers-venv/bin/pip install -r benches/peers/requirements-train.txt
+    cargo build --release
+    target/peers-venv/bin/python benches/peers/train_step.py --data-dir DATA [--run RUN ...]
+
+Same nets, batch, data and threads; PyTorch and vbd never run at once. A figure is the median over the
+turns of each turn's median step; the spread is the least and the largest of these. With `--run`, the
+finished run's epochs are added up and set against PyTorch's better mode, extrapolated from a few epochs,
+evaluation of each included.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data-dir", required=True, help="folder with mnist/*.gz")
+    parser.add_argument("--nets", default="lenet-300-100,lenet-5-caffe")
+    parser.add_argument("--modes", default="eager,compile", help="of PyTorch")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of a turn")
+    parser.add_argument("--run", action="append", default=[], help="folder of a finished run")
+    parser.add_argument("--epochs", type=int, default=3, help="of PyTorch, for --run")
+    parser.add_argument("--vbd", default=str(TARGET / "vbd"))
+    parser.add_argument("--json", help="write all figures to this file")
+    return parser.parse_args()
+
+
+def ours(args, net, steps):
+    """Median milliseconds of a step, from a process of its own."""
+    recipe = f"{net}-vbd"
+    command = [args.vbd, "bench", "--recipe", recipe, "--data-dir", args.data_dir, "--json"]
+    command += ["--threads", str(args.threads)]
+    if subprocess.run([args.vbd, "bench", "--help"], capture_output=True).returncode:
+        program = TARGET / "examples" / "train_step"
+        command = [program, recipe, args.data_dir, str(args.threads), str(steps)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)["rows"][0]["median_us"] / 1e3
+
+
+def turn(step, seconds):
+    """Median milliseconds of as many steps as fit."""
+    times, end = [], time.perf_counter() + seconds
+    step()
+    while len(times) < 5 or time.perf_counter() < end:
+        start = time.perf_counter()
+        step()
+        times.append((time.perf_counter() - start) * 1e3)
+    return statistics.median(times)
+
+
+def summary(values):
+    return {"median": statistics.median(values), "least": min(values), "largest": max(values)}
+
+
+def compare(args, net, data):
+    """The table of one net; returns its figures and the trainers."""
+    from vbd_torch import Trainer
+
+    trainers = {mode: Trainer(net, data, mode == "compile") for mode in args.modes.split(",")}
+    for trainer in trainers.values():
+        for _ in range(5):
+            trainer.step()
+    times = {**{mode: [] for mode in trainers}, "vbd": []}
+    steps = 300 if net == "lenet-300-100" else 60
+    for _ in range(args.turns):
+        for mode, trainer in trainers.items():
+            times[mode].append(turn(trainer.step, args.seconds))
+        times["vbd"].append(ours(args, net, steps))
+    figures = {name: summary(values) for name, values in times.items()}
+    better = min(trainers, key=lambda mode: figures[mode]["median"])
+    print(f"\n{net}, batch 100, threads {args.threads}: milliseconds a step, {args.turns} turns")
+    print(f"{'':16} {'median':>8} {'least':>8} {'largest':>8} {'to ' + better:>12}")
+    for name, row in figures.items():
+        ratio = row["median"] / figures[better]["median"]
+        title = name if name == "vbd" else f"pytorch {name}"
+        print(
+            f"{title:16} {row['median']:8.2f} {row['least']:8.2f} {row['largest']:8.2f} {ratio:12.2f}",
+            flush=True,
+        )
+    return {"net": net, "better": better, "step_ms": figures}, trainers[better]
+
+
+def whole_run(args, figures, trainer, run):
+    """A finished run's seconds against PyTorch's, extrapolated."""
+    trainer.evaluate()  # compiles it
+    seconds = []
+    for _ in range(args.epochs):
+        start = time.perf_counter()
+        for _ in range(len(trainer.order)):
+            trainer.step()
+        error = trainer.evaluate()
+        seconds.append(time.perf_counter() - start)
+    epochs = [json.loads(line) for line in (Path(run) / "metrics.jsonl").open()]
+    own, each = sum(epoch["seconds"] for epoch in epochs), statistics.median(seconds)
+    peer = each * len(epochs)
+    print(
+        f"\n{figures['net']}, {len(epochs)} epochs, evaluation included ({run}):\n"
+        f"pytorch {figures['better']:8} {peer:8.0f} s, from {each:.2f} s an epoch "
+        f"({min(seconds):.2f} to {max(seconds):.2f}; error {100 * error:.2f} %)\n"
+        f"vbd              {own:8.0f} s\nratio            {own / peer:8.3f}",
+        flush=True,
+    )
+    return {"run": str(run), "pytorch_seconds": peer, "vbd_seconds": own, "epoch_seconds": seconds}
+
+
+def net_of(run):
+    """Name of a run's net, from its net.toml."""
+    for line in (Path(run) / "net.toml").open():
+        if line.startswith("name"):
+            return line.split('"')[1]
+    raise SystemExit(f"{run}: net.toml names no net")
+
+
+def main():
+    args = arguments()
+    # Before torch starts its threads.
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(args.threads)
+    import torch
+    from vbd_torch import mnist
+
+    torch.set_num_threads(args.threads)
+    if "compile" in args.modes and shutil.which("g++") is None:
+        print("torch.compile needs g++, which is missing: left out", file=sys.stderr)
+        args.modes = ",".join(mode for mode in args.modes.split(",") if mode != "compile")
+        if not args.modes:
+            raise SystemExit("no mode of PyTorch is left")
+    print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {os.cpu_count()} cores")
+    data = mnist(args.data_dir)
+    runs = {net_of(run): run for run in args.run}
+    results = []
+    for net in args.nets.split(","):
+        figures, trainer = compare(args, net, data)
+        if net in runs:
+            figures["whole_run"] = whole_run(args, figures, trainer, runs[net])
+        results.append(figures)
+    if args.json:
+        Path(args.json).write_text(json.dumps({"threads": args.threads, "nets": results}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
