@@ -171,7 +171,6 @@ fn data_are_counted_and_written() {
 }
 
 #[test]
-#[ignore = "half a minute, and .ci/run runs the README's own quickstart"]
 fn quickstart_tells_each_step() {
     let lab = Lab::new();
     let road = lab.json("quickstart");

@@ -53,7 +53,7 @@ proptest! {
         let net = net(seed);
         for values in ValueType::ALL {
             let size = |layout| PrunedFile::new(&net, layout, values).unwrap().bytes();
-            for layout in Layout::ALL {
+            for layout in [Layout::Dense, Layout::Csr, Layout::Delta] {
                 prop_assert!(size(None) <= size(Some(layout)), "{} {}", layout, values);
             }
         }
