@@ -47,7 +47,7 @@ def ours(args, net, steps):
     """Median milliseconds of a step, from a process of its own."""
     recipe = f"{net}-vbd"
     command = [args.vbd, "bench", "--recipe", recipe, "--data-dir", args.data_dir, "--json"]
-    command += ["--threads", str(args.threads)]
+    command += ["--threads", str(args.threads), "--steps", str(steps)]
     if subprocess.run([args.vbd, "bench", "--help"], capture_output=True).returncode:
         program = TARGET / "examples" / "train_step"
         command = [program, recipe, args.data_dir, str(args.threads), str(steps)]

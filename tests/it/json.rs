@@ -196,3 +196,60 @@ fn quickstart_tells_each_step() {
     assert!(road["test_error"].as_f64().unwrap() <= 0.05, "{road}");
     assert!(lab.path("runs/quickstart/pruned.safetensors").is_file());
 }
+
+#[test]
+fn bench_has_a_row_for_the_training_step() {
+    let lab = Lab::new();
+    let timed = lab.json("bench --recipe small.toml --steps 3 --threads 1");
+    let rows = timed["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 1);
+    has_fields(
+        &rows[0],
+        &["what", "batch", "threads", "median_us", "p99_us"],
+    );
+    assert_eq!(rows[0]["what"], "train-step");
+    assert_eq!(rows[0]["threads"], 1);
+    assert!(rows[0]["median_us"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn a_net_of_convolutions_goes_the_whole_road() {
+    let lab = Lab::new();
+    let net = "
+        name = 'conv'
+        input = [1, 8, 8]
+        classes = 4
+        normalize = { scale = 0.00390625, mean = 'image' }
+        [[layer]]
+        kind = 'conv2d'
+        name = 'conv1'
+        out_channels = 6
+        kernel = 3
+        padding = 1
+        [[layer]]
+        kind = 'relu'
+        [[layer]]
+        kind = 'max_pool2d'
+        kernel = 2
+        [[layer]]
+        kind = 'flatten'
+        [[layer]]
+        kind = 'linear'
+        name = 'fc1'
+        out_features = 4
+    ";
+    lab.write("conv.toml", net);
+    let lines =
+        json_lines(&lab.succeed("train small.toml --model conv.toml --epochs 4 --out run --json"));
+    lab.succeed("prune run -o p.safetensors");
+    let evaluated = lab.json("eval p.safetensors");
+    assert_eq!(evaluated["test_error"], lines[3]["test_error"]);
+    let report = lab.json("inspect p.safetensors");
+    assert_eq!(report["layers"][0]["kind"], "conv2d");
+    assert_eq!(
+        report["layers"][0]["shape"],
+        serde_json::json!([6, 1, 3, 3])
+    );
+    let predicted = lab.json("predict p.safetensors --data idx:data --index 0");
+    has_fields(&predicted, &["input", "class", "probabilities"]);
+}

@@ -9,7 +9,7 @@ use vbd_core::spec::NetSpec;
 use vbd_core::{file, toml_file};
 use vbd_models::{nets, recipes};
 
-use crate::args::TrainArgs;
+use crate::args::RecipeChanges;
 use crate::assignment::{Assignment, paths};
 use crate::error::{Problem, Usage};
 
@@ -27,7 +27,7 @@ pub(crate) struct Chosen {
 }
 
 /// Reads `name_or_path` and applies the flags, then each `--set`.
-pub(crate) fn choose(name_or_path: &str, args: &TrainArgs) -> anyhow::Result<Chosen> {
+pub(crate) fn choose(name_or_path: &str, changes: &RecipeChanges) -> anyhow::Result<Chosen> {
     let path = is_path(name_or_path).then(|| Path::new(name_or_path));
     let (text, origin) = match path {
         Some(path) => (file::read_to_string(path)?, name_or_path.to_owned()),
@@ -40,7 +40,7 @@ pub(crate) fn choose(name_or_path: &str, args: &TrainArgs) -> anyhow::Result<Cho
         .and_then(Path::file_stem)
         .map(|stem| stem.to_string_lossy().into_owned());
     let label = stem.unwrap_or_else(|| name_or_path.to_owned());
-    let recipe = changed(&text, &origin, args)?;
+    let recipe = changed(&text, &origin, changes)?;
     let Some(model) = &recipe.model else {
         let problem = Problem::usage(format!("{origin} is for any network: none is given"));
         return Err(problem
@@ -54,7 +54,7 @@ pub(crate) fn choose(name_or_path: &str, args: &TrainArgs) -> anyhow::Result<Cho
             .into());
     };
     let net = match path {
-        Some(path) if args.model.is_none() => nets::net(&beside(path, model))?,
+        Some(path) if changes.model.is_none() => nets::net(&beside(path, model))?,
         _ => nets::net(model)?,
     };
     Ok(Chosen {
@@ -66,16 +66,16 @@ pub(crate) fn choose(name_or_path: &str, args: &TrainArgs) -> anyhow::Result<Cho
 }
 
 /// The recipe as its text has it, with the command line's changes.
-fn changed(text: &str, origin: &str, args: &TrainArgs) -> anyhow::Result<Recipe> {
+fn changed(text: &str, origin: &str, changes: &RecipeChanges) -> anyhow::Result<Recipe> {
     let recipe = Recipe::from_toml(text, origin)?;
-    let changes = changes(args);
-    if changes.is_empty() {
+    let assignments = assignments(changes);
+    if assignments.is_empty() {
         return Ok(recipe);
     }
     let mut table: Table = toml_file::parse(text, origin)?;
     let known = known_keys(&recipe)?;
-    for change in changes {
-        change.apply(&mut table, &known)?;
+    for assignment in assignments {
+        assignment.apply(&mut table, &known)?;
     }
     let origin = format!("{origin} with the changes of the command line");
     let usage = || Usage::new("the changed recipe cannot be used");
@@ -83,20 +83,20 @@ fn changed(text: &str, origin: &str, args: &TrainArgs) -> anyhow::Result<Recipe>
 }
 
 /// The flags that change a recipe, then `--set` as given.
-fn changes(args: &TrainArgs) -> Vec<Assignment> {
-    let mut changes = Vec::new();
-    let mut change = |key: &str, value: Option<toml::Value>| {
-        changes.extend(value.map(|value| Assignment::new(key, value)));
+fn assignments(changes: &RecipeChanges) -> Vec<Assignment> {
+    let mut assignments = Vec::new();
+    let mut assign = |key: &str, value: Option<toml::Value>| {
+        assignments.extend(value.map(|value| Assignment::new(key, value)));
     };
-    change("model", args.model.clone().map(Into::into));
-    change("data", args.data.clone().map(Into::into));
-    change("train.epochs", args.epochs.map(Into::into));
-    change("train.batch_size", args.batch_size.map(Into::into));
-    change("train.lr", args.lr.map(Into::into));
-    change("train.seed", args.seed.map(Into::into));
-    change("method.kl_weight", args.kl_weight.map(Into::into));
-    changes.extend(args.assignments.iter().cloned());
-    changes
+    assign("model", changes.model.clone().map(Into::into));
+    assign("data", changes.data.clone().map(Into::into));
+    assign("train.epochs", changes.epochs.map(Into::into));
+    assign("train.batch_size", changes.batch_size.map(Into::into));
+    assign("train.lr", changes.lr.map(Into::into));
+    assign("train.seed", changes.seed.map(Into::into));
+    assign("method.kl_weight", changes.kl_weight.map(Into::into));
+    assignments.extend(changes.assignments.iter().cloned());
+    assignments
 }
 
 /// The dotted paths of every key that a recipe may have.
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
 
-    fn train_args(words: &str) -> TrainArgs {
+    fn train_args(words: &str) -> crate::args::TrainArgs {
         let command = Cli::try_parse_from(words.split_whitespace())
             .unwrap()
             .command;
@@ -145,7 +145,7 @@ mod tests {
 
     fn choose_by(words: &str) -> anyhow::Result<Chosen> {
         let args = train_args(words);
-        choose(args.recipe.as_deref().unwrap(), &args)
+        choose(args.recipe.as_deref().unwrap(), &args.changes)
     }
 
     #[test]

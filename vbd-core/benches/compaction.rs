@@ -137,7 +137,12 @@ fn spec(layers: &str, input: [usize; 3]) -> NetSpec {
             ["max_pool2d", kernel] => format!("kernel = {kernel}"),
             _ => String::new(),
         };
-        text += &format!("[[layer]]\nkind = '{}'\n{fields}\n", words[0]);
+        let kind = words[0];
+        text += "[[layer]]\nkind = '";
+        text += kind;
+        text += "'\n";
+        text += &fields;
+        text += "\n";
     }
     NetSpec::from_toml(&text, "bench").unwrap()
 }

@@ -1,13 +1,16 @@
 //! Variational Bayesian dropout (VBD) on Candle.
 
+#[cfg(feature = "bench-internals")]
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    clippy::missing_panics_doc,
+    reason = "for benches/ alone"
+)]
+pub mod bench_internals;
 pub mod data;
 pub mod error;
 pub mod file;
-// For benchmarks only: what is public here may change with any version.
-#[cfg(feature = "bench-internals")]
-#[doc(hidden)]
-pub mod kernels;
-#[cfg(not(feature = "bench-internals"))]
 mod kernels;
 pub mod layers;
 pub mod noise;

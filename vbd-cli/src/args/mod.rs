@@ -1,5 +1,6 @@
 //! The command line, as clap reads it. What the words mean is the verbs' business.
 
+mod bench;
 mod train;
 mod using;
 
@@ -8,7 +9,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
 
-pub(crate) use self::train::{DeviceArgs, TrainArgs};
+pub(crate) use self::bench::BenchArgs;
+pub(crate) use self::train::{DeviceArgs, RecipeChanges, TrainArgs};
 pub(crate) use self::using::{EvalArgs, InspectArgs, PredictArgs, PruneArgs, Split};
 
 /// Train, prune and run sparse networks by variational Bayesian dropout.
@@ -57,6 +59,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Tell the classes of images, or of a data set's samples
     Predict(PredictArgs),
+    /// Time a recipe's training step
+    Bench(Box<BenchArgs>),
     /// List the recipes, or print one
     #[command(after_help = "Examples:\n  vbd recipes\n  vbd recipes vbd > my-recipe.toml")]
     Recipes(NameArgs),

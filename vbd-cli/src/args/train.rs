@@ -21,6 +21,37 @@ pub(crate) struct TrainArgs {
     /// A recipe's name (see `vbd recipes`), or the path of its TOML file
     #[arg(required_unless_present = "resume")]
     pub(crate) recipe: Option<String>,
+    #[command(flatten)]
+    pub(crate) changes: RecipeChanges,
+    /// The run's folder [default: runs/RECIPE-seedN, or the next free name]
+    #[arg(long, value_name = "RUN")]
+    pub(crate) out: Option<PathBuf>,
+    /// Start from the weights of this checkpoint or run
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    /// Go on with the run of this folder as if it had never stopped
+    #[arg(
+        long,
+        value_name = "RUN",
+        conflicts_with_all = [
+            "recipe", "model", "epochs", "batch_size", "lr", "seed", "kl_weight", "assignments",
+            "out", "from",
+        ]
+    )]
+    pub(crate) resume: Option<PathBuf>,
+    /// Keep the checkpoint of every N-th epoch, beside the newest; 0 for none [default: 5]
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_every: Option<usize>,
+    /// Compute with dead weights too, as a reference
+    #[arg(long)]
+    pub(crate) no_compaction: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+/// What the command line changes of a recipe.
+#[derive(Debug, Args)]
+pub(crate) struct RecipeChanges {
     /// The network: a name (see `vbd models`), or the path of its TOML file [default: the recipe's]
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<String>,
@@ -47,30 +78,6 @@ pub(crate) struct TrainArgs {
     /// Set any key of the recipe, as `method.log_alpha_threshold=2`; may come again
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) assignments: Vec<Assignment>,
-    /// The run's folder [default: runs/RECIPE-seedN, or the next free name]
-    #[arg(long, value_name = "RUN")]
-    pub(crate) out: Option<PathBuf>,
-    /// Start from the weights of this checkpoint or run
-    #[arg(long, value_name = "FILE")]
-    pub(crate) from: Option<PathBuf>,
-    /// Go on with the run of this folder as if it had never stopped
-    #[arg(
-        long,
-        value_name = "RUN",
-        conflicts_with_all = [
-            "recipe", "model", "epochs", "batch_size", "lr", "seed", "kl_weight", "assignments",
-            "out", "from",
-        ]
-    )]
-    pub(crate) resume: Option<PathBuf>,
-    /// Keep the checkpoint of every N-th epoch, beside the newest; 0 for none [default: 5]
-    #[arg(long, value_name = "N")]
-    pub(crate) keep_every: Option<usize>,
-    /// Compute with dead weights too, as a reference
-    #[arg(long)]
-    pub(crate) no_compaction: bool,
-    #[command(flatten)]
-    pub(crate) device: DeviceArgs,
 }
 
 /// Where to compute.

@@ -1,5 +1,6 @@
 //! The verbs, one file each: what a command line does, by way of the libraries.
 
+mod bench;
 mod completions;
 mod data;
 mod eval;
@@ -59,6 +60,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<Finish
         Command::Eval(args) => eval::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
         Command::Predict(args) => predict::run(args, out),
+        Command::Bench(args) => bench::run(args, context),
         Command::Recipes(args) => lists::recipes(args, out),
         Command::Models(args) => lists::models(args, out),
         Command::Data(args) => data::run(args, out),

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<Finishe
 
 /// A new run.
 fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Trainer> {
-    let chosen = recipe::choose(name, args)?;
+    let chosen = recipe::choose(name, &args.changes)?;
     let folder = match &args.out {
         Some(folder) if RunFolder::open(folder).is_ok() => {
             return Err(vbd_core::Error::RunExists {
@@ -60,9 +60,15 @@ fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Tr
             method.kl_weight
         ));
     }
-    let data = files::load_data(&chosen.data, &args.dir)?;
+    let data = files::load_data(&chosen.data, &args.changes.dir)?;
     let place = (folder.as_path(), start.as_ref());
-    Ok(Trainer::new(&chosen.net, &chosen.recipe, data, compute, place)?)
+    Ok(Trainer::new(
+        &chosen.net,
+        &chosen.recipe,
+        data,
+        compute,
+        place,
+    )?)
 }
 
 /// A run that goes on.
@@ -73,8 +79,12 @@ fn resumed(folder: &Path, args: &TrainArgs, compute: &Compute) -> anyhow::Result
     let LastCheckpoint {
         path, checkpoint, ..
     } = last;
-    let name = args.data.as_deref().unwrap_or(&checkpoint.data.name);
-    let data = files::load_data(name, &args.dir)?;
+    let name = args
+        .changes
+        .data
+        .as_deref()
+        .unwrap_or(&checkpoint.data.name);
+    let data = files::load_data(name, &args.changes.dir)?;
     let trainer = Trainer::resume(run, data, compute)?;
     let (done, all) = (checkpoint.progress.epoch, checkpoint.recipe.train.epochs);
     say(&format!(

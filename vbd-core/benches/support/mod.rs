@@ -127,3 +127,24 @@ pub(crate) fn at(step: u32, lr: f64) -> At {
         kl_scale: 0.5,
     }
 }
+
+/// Runs this program again with one thread for Candle, which reads its number of threads from the
+/// environment; returns in that second run alone.
+pub(crate) fn on_one_thread() {
+    const THREADS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
+    if THREADS.iter().all(|name| std::env::var_os(name).is_some()) {
+        return;
+    }
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args(std::env::args_os().skip(1));
+    for name in THREADS {
+        again.env(name, "1");
+    }
+    std::process::exit(again.status().unwrap().code().unwrap_or(1));
+}
+
+/// Values between -1 and 1.
+pub(crate) fn values(seed: u64, len: usize) -> Vec<f32> {
+    let values = uniform(seed, len).into_iter();
+    values.map(|value| 2.0 * value - 1.0).collect()
+}
