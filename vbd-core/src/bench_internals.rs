@@ -12,23 +12,21 @@ use crate::prior::Prior;
 /// Samples in the widest vector.
 pub const VECTOR: usize = LANES;
 
-/// `out = a b`, `[m, n] = [m, k] [k, n]`; the operands in memory as said.
+/// `out = a b`, `[m, n] = [m, k] [k, n]`; each operand with whether it is stored turned.
 pub fn product(
     out: &mut [f32],
     (m, n, k): (usize, usize, usize),
-    (a, a_turned): (&[f32], bool),
-    (b, b_turned): (&[f32], bool),
+    left: (&[f32], bool),
+    right: (&[f32], bool),
 ) {
-    let matrix = |data, rows, cols, turned| match turned {
-        true => Matrix::row_major(data, cols, rows).t(),
-        false => Matrix::row_major(data, rows, cols),
+    let matrix = |(data, turned), rows, cols| {
+        if turned {
+            Matrix::row_major(data, cols, rows).t()
+        } else {
+            Matrix::row_major(data, rows, cols)
+        }
     };
-    matmul(
-        out,
-        matrix(a, m, k, a_turned),
-        matrix(b, k, n, b_turned),
-        false,
-    );
+    matmul(out, matrix(left, m, k), matrix(right, k, n), false);
 }
 
 /// A convolution without padding, stride 1, of square images `[channels, side, side, lanes]`.

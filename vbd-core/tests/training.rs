@@ -27,6 +27,31 @@ fn spec() -> NetSpec {
     mlp(&[1, 6, 5], &[24, 12, 4])
 }
 
+/// A convolution, a pool and a linear layer.
+fn convolution() -> NetSpec {
+    let text = "
+        name = 'convolution'
+        input = [1, 6, 5]
+        classes = 4
+        normalize = { scale = 0.00390625, mean = 'image' }
+        [[layer]]
+        kind = 'conv2d'
+        name = 'conv1'
+        out_channels = 9
+        kernel = 3
+        [[layer]]
+        kind = 'relu'
+        [[layer]]
+        kind = 'max_pool2d'
+        kernel = 2
+        [[layer]]
+        kind = 'linear'
+        name = 'fc1'
+        out_features = 4
+    ";
+    NetSpec::from_toml(text, "convolution").unwrap()
+}
+
 fn compute(threads: usize) -> Compute {
     Compute {
         threads,
@@ -35,7 +60,11 @@ fn compute(threads: usize) -> Compute {
 }
 
 fn start(recipe: &Recipe, folder: &Path, threads: usize) -> Trainer {
-    Trainer::new(&spec(), recipe, data(), &compute(threads), (folder, None)).unwrap()
+    start_net(&spec(), recipe, folder, threads)
+}
+
+fn start_net(spec: &NetSpec, recipe: &Recipe, folder: &Path, threads: usize) -> Trainer {
+    Trainer::new(spec, recipe, data(), &compute(threads), (folder, None)).unwrap()
 }
 
 fn run(trainer: &mut Trainer) -> Outcome {
@@ -72,21 +101,20 @@ fn result(outcome: &Outcome) -> (Checkpoint, Vec<serde_json::Value>) {
 #[test]
 fn a_stopped_run_goes_on_bit_for_bit_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
-    for kind in ["vbd", "vd", "dense"] {
+    let nets = [spec(), convolution()];
+    let kinds = ["vbd", "vd", "dense"].into_iter();
+    for (kind, net) in kinds.flat_map(|kind| nets.iter().map(move |net| (kind, net))) {
         let recipe = recipe(kind, SCHEDULE);
-        let whole = run(&mut start(
-            &recipe,
-            &folder.path().join(format!("{kind}-whole")),
-            1,
-        ));
+        let path = |number: &str| folder.path().join(format!("{kind}-{}-{number}", net.name));
+        let whole = run(&mut start_net(net, &recipe, &path("whole"), 1));
         assert!(!whole.interrupted);
-        for (number, place) in [(1, 3), (3, 10), (4, 1), (6, 9)].into_iter().enumerate() {
-            let path = folder.path().join(format!("{kind}-{number}"));
-            let stopped = run_to(&mut start(&recipe, &path, 2), place);
+        for (epoch, step) in [(1, 3), (3, 10), (4, 1), (6, 9)] {
+            let path = path(&format!("{epoch}"));
+            let stopped = run_to(&mut start_net(net, &recipe, &path, 2), (epoch, step));
             assert!(stopped.interrupted);
             let run_folder = RunFolder::open(&path).unwrap();
             let outcome = run(&mut Trainer::resume(run_folder, data(), &compute(2)).unwrap());
-            assert_eq!(result(&outcome), result(&whole), "{kind} {place:?}");
+            assert_eq!(result(&outcome), result(&whole), "{kind} {epoch} {step}");
         }
     }
 }

@@ -78,9 +78,12 @@ impl StepBench {
         check_data(spec, recipe, dataset)?;
         let train = dataset.train.split_last(recipe.train.validation).0;
         let batch_size = recipe.train.batch_size.min(train.len());
-        let fresh = match start {
-            Some(_) => None,
-            None => Some(Parameters::init(spec, recipe)?),
+        let fresh;
+        let parameters = if let Some(parameters) = start {
+            parameters
+        } else {
+            fresh = Parameters::init(spec, recipe)?;
+            &fresh
         };
         let config = CpuConfig {
             batch_size,
@@ -91,9 +94,7 @@ impl StepBench {
             spec,
             Objective::of(recipe, train.len()),
             Normalizer::measure(spec, &train),
-            start
-                .or(fresh.as_ref())
-                .expect("there are the ones or the others"),
+            parameters,
             config,
         )?;
         let order = NoiseKey {
@@ -102,12 +103,12 @@ impl StepBench {
             stream: Stream::Shuffle,
         }
         .permutation(train.len());
-        let mut batches = order.chunks_exact(batch_size).cycle();
+        let batches = order.chunks_exact(batch_size).cycle();
         let mut times = Vec::with_capacity(self.steps);
-        for step in 0..WARM_UP + self.steps.max(1) {
+        for (step, indices) in (0..WARM_UP + self.steps.max(1)).zip(batches) {
             let batch = Batch {
                 samples: &train,
-                indices: batches.next().expect("a batch is no larger than the data"),
+                indices,
             };
             let at = At {
                 seed: recipe.train.seed,
