@@ -26,16 +26,11 @@ pub(crate) fn layouts(content: &Content<'_>, uniform: Option<Layout>) -> Vec<Lay
                 .map(|part| part.bytes + part.entry_len(part.bytes))
                 .sum()
         };
-        OWN
-            .into_iter()
-            .min_by_key(cost)
-            .unwrap_or(Layout::Dense)
+        OWN.into_iter().min_by_key(cost).unwrap_or(Layout::Dense)
     });
     let own: Vec<Layout> = own.collect();
     let size = |layouts: &Vec<Layout>| file_size(&content.declared(layouts), json_len);
-    let uniform = OWN
-        .into_iter()
-        .map(|layout| vec![layout; layers.len()]);
+    let uniform = OWN.into_iter().map(|layout| vec![layout; layers.len()]);
     let least = uniform
         .min_by_key(size)
         .filter(|uniform| size(uniform) < size(&own));

@@ -82,7 +82,7 @@ pub(super) trait Form: Send + Sync {
 /// docs/performance.md.
 const COMPACT_BELOW_GEMM: f64 = 0.35;
 const COMPACT_BELOW_PIXELS: f64 = 0.25;
-const COMPACT_BELOW_TAPS: f64 = 0.33;
+const COMPACT_BELOW_TAPS: f64 = 0.30;
 
 /// When a weight's dead entries leave the computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
