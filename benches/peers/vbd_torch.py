@@ -22,9 +22,16 @@ class Variational(nn.Module):
     def __init__(self, apply, shape):
         super().__init__()
         self.apply_weight = apply
-        self.theta = nn.Parameter(0.01 * torch.randn(shape))
-        self.log_sigma2 = nn.Parameter(torch.full(shape, -10.0))
-        self.bias = nn.Parameter(torch.zeros(shape[0]))
+        self.theta = nn.Parameter(torch.empty(shape))
+        self.log_sigma2 = nn.Parameter(torch.empty(shape))
+        self.bias = nn.Parameter(torch.empty(shape[0]))
+        self.reset()
+
+    @torch.no_grad()
+    def reset(self):
+        self.theta.normal_(0.0, 0.01)
+        self.log_sigma2.fill_(-10.0)
+        self.bias.zero_()
 
     def keep(self):
         return self.log_sigma2 < THRESHOLD + 2.0 * self.theta.abs().log()
@@ -76,13 +83,19 @@ class Trainer:
         self.net, self.data, self.batch = NETS[net](), data, batch
         self.weights = [m for m in self.net.modules() if isinstance(m, Variational)]
         self.log_sigma2 = [w.log_sigma2 for w in self.weights]
-        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3, fused=True)
-        self.kl_factor = torch.tensor(0.5 / len(data["train"][0]))
+        self.restart(kl_scale=0.5)
         # Inductor's own normal draws are scalar code; ATen's are twice as fast for the whole step.
         torch._inductor.config.fallback_random = True
         compile_ = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
         self.loss, self.logits = compile_(self._loss), compile_(self._logits)
         self.order, self.position = self._shuffle(), 0
+
+    def restart(self, kl_scale):
+        """The first parameters again, and no moments."""
+        for weight in self.weights:
+            weight.reset()
+        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3, fused=True)
+        self.kl_factor = torch.tensor(kl_scale / len(self.data["train"][0]))
 
     def _loss(self, x, labels, kl_factor):
         nll = F.cross_entropy(self.net(x), labels)

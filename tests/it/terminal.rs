@@ -42,6 +42,7 @@ fn what_is_shown_fits_into_columns() {
         ("recipes", 50),
         ("train small.toml --epochs 1", 44),
         ("inspect run", 90),
+        ("inspect run", 60),
     ] {
         let words = words.split_whitespace();
         let output = lab

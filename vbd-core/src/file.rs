@@ -34,7 +34,12 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         }
         Ok(())
     };
-    write().map_err(Error::io(path))
+    // tempfile's errors name the temporary file, of which nobody has heard.
+    let plain = |error: std::io::Error| match error.raw_os_error() {
+        Some(code) => std::io::Error::from_raw_os_error(code),
+        None => error.kind().into(),
+    };
+    write().map_err(plain).map_err(Error::io(path))
 }
 
 /// The whole text of a file.

@@ -131,8 +131,8 @@ impl From<ThetaInit> for String {
 ///
 /// Name | Default | Range | Meaning
 /// -|-|-|-
-/// `epochs` | 200 | at least 1 | passes over the training samples
-/// `batch_size` | 100 | at least 1 | samples a step
+/// `epochs` | 200 | 1 to 10^6 | passes over the training samples
+/// `batch_size` | 100 | 1 to 2^20 | samples a step
 /// `seed` | 0 | | of every draw
 /// `lr` | 1e-3 | positive | Adam's step size
 /// `lr_decay_from` | 0.5 | 0 to 1 | constant before, linear to 0 after
@@ -153,6 +153,7 @@ pub struct Train {
     /// Progress at which `lr` starts to fall.
     pub lr_decay_from: f64,
     /// Progress at which `kl_scale` starts to rise, and at which it is 1.
+    #[serde(deserialize_with = "two_fractions")]
     pub kl_warmup: [f64; 2],
     /// Training samples that are held out to choose an epoch by.
     pub validation: usize,
@@ -173,6 +174,14 @@ impl Default for Train {
             select_ratio: 1.0,
         }
     }
+}
+
+/// Two numbers, no more: an array would drop what follows.
+fn two_fractions<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[f64; 2], D::Error> {
+    let values = Vec::<f64>::deserialize(deserializer)?;
+    values.try_into().map_err(|values: Vec<f64>| {
+        serde::de::Error::invalid_length(values.len(), &"two fractions of the run")
+    })
 }
 
 mod default {
@@ -348,6 +357,7 @@ mod tests {
             ("lr = -1.0", "train.lr"),
             ("kl_warmup = [0.2, 0.1]", "train.kl_warmup"),
             ("lr = nan", "train.lr"),
+            ("kl_warmup = [0.1, 0.2, 0.3]", "kl_warmup"),
         ] {
             let error = Recipe::from_toml(&format!("{TEXT}[train]\n{line}"), "r").unwrap_err();
             assert!(error.to_string().contains(field), "{error}");

@@ -68,11 +68,13 @@
 //! ```
 //!
 //! - [`open`] reads whatever this program writes; [`prune`] makes a [`PrunedFile`] of it.
-//! - [`PrunedNet`] is what is left of a net; [`SparseNet`] runs it; [`Report`] tells of it.
+//! - [`PrunedNet`] is what is left of a net; [`Report`] tells of it.
+//! - [`Plan`] says how it is computed and [`Session`] runs it; [`SparseNet`] is both as a Candle module.
 //! - [`mod@format`] has the layouts, the writer, and a reader that takes every file as hostile.
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare exactly"))]
 
+pub mod bench;
 pub mod error;
 mod evaluation;
 pub mod format;
@@ -80,6 +82,7 @@ mod matrix;
 mod net;
 mod open;
 pub mod report;
+pub mod runtime;
 mod sparse_net;
 mod statistic;
 #[cfg(test)]
@@ -93,5 +96,6 @@ pub use matrix::SparseMatrix;
 pub use net::{PrunedLayer, PrunedNet};
 pub use open::{Opened, open};
 pub use report::Report;
+pub use runtime::{Plan, Session};
 pub use sparse_net::SparseNet;
 pub use weights::{PruneOptions, prune};

@@ -74,6 +74,12 @@ impl PrunedNet {
         &self.layers
     }
 
+    /// Factor on a pixel.
+    #[expect(clippy::cast_possible_truncation, reason = "inputs are f32")]
+    pub(crate) fn scale(&self) -> f32 {
+        self.spec.normalize.scale as f32
+    }
+
     pub(crate) fn mean_values(&self) -> PerInput {
         PerInput::new(&self.spec.normalize.mean, self.mean.as_ref(), &self.spec)
     }

@@ -14,7 +14,7 @@ use common::{Draws, random_checkpoint};
 use lies::{read, small};
 use safetensors::Dtype;
 use vbd_core::tensor_file;
-use vbd_prune::{Layout, Opened, PrunedFile, PrunedNet, Report, SparseNet, ValueType};
+use vbd_prune::{Error, Layout, Opened, Plan, PrunedFile, PrunedNet, Report, ValueType};
 
 fn valid(seed: u64, layout: Layout, values: ValueType) -> Vec<u8> {
     let net = PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap();
@@ -40,15 +40,19 @@ fn use_it(bytes: &[u8]) -> bool {
     };
     let report = Report::new(&file).unwrap();
     assert_eq!(report.nnz, weights);
-    let spec = file.spec();
-    if spec
-        .shapes()
-        .unwrap()
-        .iter()
-        .all(|shape| shape.len() < 1 << 16)
-    {
-        let net = SparseNet::new(&file.net().unwrap()).unwrap();
-        net.logits(&vec![255; spec.input_len()], 1).unwrap();
+    match Plan::new(&file.net().unwrap()) {
+        Ok(plan) if plan.multiply_adds() < 1 << 20 && plan.input_len() < 1 << 16 => {
+            let mut session = plan.session();
+            for samples in [1, 5] {
+                let pixels = vec![255_u8; samples * plan.input_len()];
+                assert_eq!(
+                    session.run(&pixels).unwrap().len(),
+                    samples * plan.classes()
+                );
+            }
+        }
+        Ok(_) | Err(Error::TooLarge { .. }) => {}
+        Err(error) => panic!("{error}"),
     }
     true
 }

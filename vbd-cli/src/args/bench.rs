@@ -1,5 +1,7 @@
 //! `vbd bench`.
 
+use std::num::NonZeroUsize;
+
 use clap::Args;
 
 use super::RecipeChanges;
@@ -19,6 +21,6 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub(crate) changes: RecipeChanges,
     /// Training steps that are timed
-    #[arg(long, value_name = "N", default_value_t = 300)]
-    pub(crate) steps: usize,
+    #[arg(long, value_name = "N", default_value = "300")]
+    pub(crate) steps: NonZeroUsize,
 }

@@ -43,8 +43,17 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
     pub(crate) color: ColorChoice,
     /// CPU threads [default: one a core]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", value_parser = thread_count)]
     pub(crate) threads: Option<NonZeroUsize>,
+}
+
+/// More threads than any machine has would only be slow to start.
+fn thread_count(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number: &NonZeroUsize| number.get() <= 1024);
+    number.ok_or_else(|| "1 to 1024 threads".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

@@ -19,7 +19,7 @@ pub(crate) struct PruneArgs {
     #[arg(short, long)]
     pub(crate) out: PathBuf,
     /// Keep weights whose `log_alpha` is under this [default: the training's]
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = finite)]
     pub(crate) threshold: Option<f32>,
     /// How weights are stored: auto (the smallest), dense, csr, bitmask or delta
     #[arg(long, default_value = "auto")]
@@ -27,6 +27,11 @@ pub(crate) struct PruneArgs {
     /// Type of the values: f32, f16 or bf16 [default: f32, or as in the pruned FILE]
     #[arg(long, value_name = "TYPE")]
     pub(crate) values: Option<ValueType>,
+}
+
+fn finite(text: &str) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|number: &f32| number.is_finite());
+    number.ok_or_else(|| "a finite number is wanted".to_owned())
 }
 
 /// `auto`, or one layout for all weights.
@@ -82,7 +87,7 @@ pub(crate) struct PredictArgs {
     #[arg(long, conflicts_with = "index")]
     pub(crate) invert: bool,
     /// The data set of --index [default: what the file was trained on]
-    #[arg(long, requires = "index")]
+    #[arg(long, requires = "index", conflicts_with = "images")]
     pub(crate) data: Option<String>,
     #[command(flatten)]
     pub(crate) dir: DataDir,

@@ -54,7 +54,8 @@ fn layers(out: &Output, report: &Report) -> String {
         ("inputs", Column::Number),
         ("outputs", Column::Number),
     ];
-    let mut table = Table::new(out, &columns);
+    let spare = ["outputs", "inputs", "kind", "bytes", "layout", "shape"];
+    let mut table = Table::new(out, &columns).spare(&spare);
     for layer in &report.layers {
         table.row(layer_row(layer));
     }

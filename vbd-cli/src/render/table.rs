@@ -21,49 +21,81 @@ const STYLE: TableStyle = UTF8_HORIZONTAL_ONLY
     .row_separator(LineStyle::none());
 
 /// A table under way.
-pub(crate) struct Table {
-    columns: Vec<Column>,
-    table: comfy_table::Table,
+pub(crate) struct Table<'a> {
+    columns: &'a [(&'a str, Column)],
+    /// Titles of columns that may go where the width is short, the first one first.
+    spare: &'a [&'a str],
+    rows: Vec<Vec<String>>,
+    colours: bool,
+    width: Option<usize>,
 }
 
-impl Table {
+impl<'a> Table<'a> {
     /// A table with these columns.
-    pub(crate) fn new(out: &Output, columns: &[(&str, Column)]) -> Self {
-        let mut table = comfy_table::Table::new();
-        table.load_style(STYLE).force_no_tty();
-        if out.colours() {
-            table.enforce_styling();
-        }
-        if let Some(width) = out.width() {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
-        }
-        let cell = |&(title, column): &(&str, Column)| {
-            align(Cell::new(title), column).add_attribute(Attribute::Bold)
-        };
-        table.set_header(columns.iter().map(cell));
+    pub(crate) fn new(out: &Output, columns: &'a [(&'a str, Column)]) -> Self {
         Self {
-            columns: columns.iter().map(|&(_, column)| column).collect(),
-            table,
+            columns,
+            spare: &[],
+            rows: Vec::new(),
+            colours: out.colours(),
+            width: out.width(),
         }
+    }
+
+    /// Lets columns go, the first of these first, where the table is too wide.
+    pub(crate) fn spare(mut self, titles: &'a [&'a str]) -> Self {
+        self.spare = titles;
+        self
     }
 
     /// Adds a row, one text a column.
     pub(crate) fn row(&mut self, texts: impl IntoIterator<Item = String>) {
-        let cells = texts.into_iter().zip(&self.columns).map(|(text, &column)| {
-            let cell = align(Cell::new(text), column);
-            if column == Column::Bar {
-                cell.fg(Color::Green)
-            } else {
-                cell
-            }
-        });
-        self.table.add_row(cells);
+        self.rows.push(texts.into_iter().collect());
     }
 
-    /// The table's text.
+    /// The table's text: whole if it fits, else without what can be spared, else in broken cells.
     pub(crate) fn into_text(self) -> String {
-        let lines = self.table.lines().map(|line| line.trim_end().to_owned());
+        let fits = |text: &str| {
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            self.width.is_none_or(|width| widest.unwrap_or(0) <= width)
+        };
+        for spared in 0..=self.spare.len() {
+            // Escape sequences have no width: measured without.
+            if fits(&self.build(&self.spare[..spared], false, false)) {
+                return self.build(&self.spare[..spared], self.colours, false);
+            }
+        }
+        self.build(self.spare, self.colours, true)
+    }
+
+    fn build(&self, spared: &[&str], colours: bool, breaks: bool) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_style(STYLE).force_no_tty();
+        if colours {
+            table.enforce_styling();
+        }
+        if let Some(width) = self.width.filter(|_| breaks) {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+        }
+        let shown = |title: &str| !spared.contains(&title);
+        let titles = self.columns.iter().filter(|(title, _)| shown(title));
+        table.set_header(titles.map(|&(title, column)| {
+            align(Cell::new(title), column).add_attribute(Attribute::Bold)
+        }));
+        for row in &self.rows {
+            let cells = row.iter().zip(self.columns);
+            let cells = cells.filter(|(_, (title, _))| shown(title));
+            table.add_row(cells.map(|(text, &(_, column))| {
+                let cell = align(Cell::new(text), column);
+                if column == Column::Bar {
+                    cell.fg(Color::Green)
+                } else {
+                    cell
+                }
+            }));
+        }
+        let lines = table.lines().map(|line| line.trim_end().to_owned());
         lines.collect::<Vec<_>>().join("\n")
     }
 }

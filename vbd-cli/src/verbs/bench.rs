@@ -18,7 +18,7 @@ pub(crate) fn run(args: &BenchArgs, context: &Context) -> anyhow::Result<Finishe
     let data = files::load_data(&chosen.data, &args.changes.dir)?;
     let bench = StepBench {
         threads: context.threads,
-        steps: args.steps,
+        steps: args.steps.get(),
         ..StepBench::default()
     };
     let row = bench.run((&chosen.net, &chosen.recipe), &data, None)?;

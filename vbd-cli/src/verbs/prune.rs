@@ -1,14 +1,24 @@
 //! `vbd prune`: the weights that are kept, as a file.
 
 use anyhow::Context as _;
+use vbd_core::train::Checkpoint;
 use vbd_prune::{PruneOptions, Report};
 
 use super::Finished;
 use crate::args::PruneArgs;
+use crate::error::Problem;
 use crate::files;
 use crate::render::{Output, show_report};
 
 pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
+    // A mistyped path must not cost a run.
+    if args.out.is_file() && Checkpoint::read(&args.out).is_ok() {
+        let problem = Problem::usage(format!(
+            "{} is a checkpoint: it will not be written over",
+            args.out.display()
+        ));
+        return Err(problem.hint("give -o another path").into());
+    }
     let from = files::open(&args.file)?;
     let options = PruneOptions {
         threshold: args.threshold,

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// A layer and its own sizes; what follows from the layers before it is not repeated here.
+///
+/// Layers without sizes are empty structs: serde would let unknown keys pass in a unit variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum LayerSpec {
@@ -29,14 +31,14 @@ pub enum LayerSpec {
         padding: usize,
     },
     /// `max(x, 0)`.
-    Relu,
+    Relu {},
     /// Largest value of each `kernel x kernel` window, windows side by side.
     MaxPool2d {
         /// Side of the window, and the step between windows.
         kernel: usize,
     },
     /// `[batch, c, h, w] -> [batch, c * h * w]`.
-    Flatten,
+    Flatten {},
 }
 
 /// The kinds of layer that own a weight.
@@ -64,7 +66,7 @@ impl LayerSpec {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Linear { name, .. } | Self::Conv2d { name, .. } => Some(name),
-            Self::Relu | Self::MaxPool2d { .. } | Self::Flatten => None,
+            Self::Relu {} | Self::MaxPool2d { .. } | Self::Flatten {} => None,
         }
     }
 
@@ -72,9 +74,9 @@ impl LayerSpec {
     pub(super) fn label(&self, index: usize) -> String {
         let kind = match self {
             Self::Linear { name, .. } | Self::Conv2d { name, .. } => return name.clone(),
-            Self::Relu => "relu",
+            Self::Relu {} => "relu",
             Self::MaxPool2d { .. } => "max_pool2d",
-            Self::Flatten => "flatten",
+            Self::Flatten {} => "flatten",
         };
         format!("{kind} (layer {})", index + 1)
     }

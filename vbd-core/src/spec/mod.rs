@@ -87,7 +87,7 @@ impl NetSpec {
     pub fn starts_linear(&self) -> bool {
         self.layers
             .iter()
-            .find(|layer| !matches!(layer, LayerSpec::Flatten))
+            .find(|layer| !matches!(layer, LayerSpec::Flatten {}))
             .is_some_and(|layer| matches!(layer, LayerSpec::Linear { .. }))
     }
 

@@ -243,8 +243,8 @@ impl LayerSpec {
                 }
                 image_of(channels, height / kernel, width / kernel)
             }
-            Self::Relu => Ok(input),
-            Self::Flatten => Ok(Shape::Features(input.len())),
+            Self::Relu {} => Ok(input),
+            Self::Flatten {} => Ok(Shape::Features(input.len())),
         }
     }
 }

@@ -10,7 +10,9 @@ use super::checkpoint::{Checkpoint, Progress};
 use super::metrics::EpochReport;
 use crate::error::{Error, Result};
 use crate::file;
+use crate::recipe::Recipe;
 
+const NET: &str = "net.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 /// Newest checkpoints that are always kept: the last, and the one before it should it be damaged.
@@ -81,10 +83,16 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Io`].
     pub fn describe(&self, checkpoint: &Checkpoint) -> Result<()> {
-        let recipe = checkpoint.recipe.to_toml()?;
+        // The network lies beside the recipe, wherever the run came from.
+        let model = Some(NET.to_owned());
+        let recipe = Recipe {
+            model,
+            ..checkpoint.recipe.clone()
+        }
+        .to_toml()?;
         file::write_atomic(&self.path.join("recipe.toml"), recipe.as_bytes())?;
         let net = checkpoint.spec.to_toml()?;
-        file::write_atomic(&self.path.join("net.toml"), net.as_bytes())
+        file::write_atomic(&self.path.join(NET), net.as_bytes())
     }
 
     /// Writes a checkpoint, then removes those that are neither among the newest nor of an epoch

@@ -250,13 +250,15 @@ impl Trainer {
 
     fn interrupted(&mut self) -> Result<Outcome> {
         let parameters = self.checked_parameters()?;
-        self.write_checkpoint(parameters)?;
+        let checkpoint = self.checkpoint(parameters);
+        self.checkpoint_path = Some(self.folder.write_checkpoint(&checkpoint)?);
         self.outcome(true)
     }
 
     fn outcome(&self, interrupted: bool) -> Result<Outcome> {
         let checkpoint = self.checkpoint_path.clone();
         let best = self.progress.best.map(|_| self.folder.best_path());
+        let best = best.filter(|path| path.is_file());
         Ok(Outcome {
             run: self.folder.path().to_path_buf(),
             checkpoint: checkpoint.ok_or_else(|| Error::NoCheckpoint {
@@ -381,10 +383,13 @@ impl Trainer {
             ..Progress::default()
         };
         self.folder.append_metrics(&report)?;
-        let checkpoint = self.write_checkpoint(parameters)?;
+        let checkpoint = self.checkpoint(parameters);
         if is_best {
+            // Before the epoch's own, which says that there is a best: a crash between the two then
+            // leaves a file for an epoch that is done again.
             checkpoint.write(&self.folder.best_path())?;
         }
+        self.checkpoint_path = Some(self.folder.write_checkpoint(&checkpoint)?);
         Ok(report)
     }
 
@@ -415,8 +420,8 @@ impl Trainer {
         }
     }
 
-    fn write_checkpoint(&mut self, parameters: Parameters) -> Result<Checkpoint> {
-        let checkpoint = Checkpoint {
+    fn checkpoint(&self, parameters: Parameters) -> Checkpoint {
+        Checkpoint {
             spec: self.spec.clone(),
             recipe: self.recipe.clone(),
             progress: self.progress.clone(),
@@ -424,9 +429,7 @@ impl Trainer {
             normalizer: self.normalizer.clone(),
             parameters,
             keep_every: self.keep_every,
-        };
-        self.checkpoint_path = Some(self.folder.write_checkpoint(&checkpoint)?);
-        Ok(checkpoint)
+        }
     }
 }
 

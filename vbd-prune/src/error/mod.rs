@@ -176,6 +176,18 @@ pub enum Error {
         /// Values of one sample.
         expected: usize,
     },
+    /// A net whose activations are too large to run.
+    #[error(
+        "network `{net}` needs {found} bytes of activations a sample: this program runs up to {most}"
+    )]
+    TooLarge {
+        /// Name of the network.
+        net: String,
+        /// Bytes that it needs.
+        found: u64,
+        /// Bytes that it may need.
+        most: u64,
+    },
     /// A label that the network has no class for.
     #[error("sample {index} has label {label}: network `{net}` has {classes} classes")]
     Label {

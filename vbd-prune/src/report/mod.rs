@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::format::{self, Provenance, PrunedFile, ValueType};
 use crate::net::{PrunedLayer, PrunedNet};
 use crate::open::Opened;
+use crate::runtime::{Kernel, Plan};
 
 /// A file's sizes and sparsity. As JSON it has the fields of `vbd inspect --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,6 +79,15 @@ pub struct LayerReport {
     pub live_inputs: usize,
     /// Outputs with at least one kept weight; of a convolution, output channels.
     pub live_outputs: usize,
+    /// What computes it for many samples at once; absent of a net that is too large to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Kernel>,
+    /// What computes it for one sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_one: Option<Kernel>,
+    /// Multiply-adds a sample that are left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multiply_adds: Option<usize>,
     /// The weights' `log_alpha`, where the file has `log_sigma2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_alpha: Option<Histogram>,
@@ -149,8 +159,15 @@ impl Report {
     fn assemble(
         (format, version, bytes): (&'static str, u32, u64),
         net: &PrunedNet,
-        layers: Vec<LayerReport>,
+        mut layers: Vec<LayerReport>,
     ) -> Self {
+        if let Ok(plan) = Plan::new(net) {
+            for (layer, plan) in layers.iter_mut().zip(plan.layers()) {
+                layer.kernel = Some(plan.kernel);
+                layer.kernel_one = Some(plan.kernel_one);
+                layer.multiply_adds = Some(plan.multiply_adds);
+            }
+        }
         let numel = layers.iter().map(|layer| layer.numel).sum();
         let nnz = layers.iter().map(|layer| layer.nnz).sum();
         let dense_bytes = format::dense_bytes(net);
@@ -202,6 +219,9 @@ fn layer_report(layer: &PrunedLayer, layout: &'static str, bytes: u64) -> LayerR
             .windows(2)
             .filter(|row| row[0] < row[1])
             .count(),
+        kernel: None,
+        kernel_one: None,
+        multiply_adds: None,
         log_alpha: None,
     }
 }

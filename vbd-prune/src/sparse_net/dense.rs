@@ -7,7 +7,7 @@ use crate::net::{PrunedLayer, PrunedNet};
 
 /// The net with dense weights on one device.
 #[derive(Debug)]
-pub(super) struct DenseNet {
+pub(crate) struct DenseNet {
     input: Vec<usize>,
     scale: f64,
     mean: Tensor,
@@ -35,7 +35,7 @@ enum Layer {
 }
 
 impl DenseNet {
-    pub(super) fn new(net: &PrunedNet, device: &Device) -> Result<Self> {
+    pub(crate) fn new(net: &PrunedNet, device: &Device) -> Result<Self> {
         let mut weights = net.layers.iter();
         let mut next = || {
             weights
@@ -65,9 +65,9 @@ impl DenseNet {
                         padding,
                     }
                 }
-                LayerSpec::Relu => Layer::Relu,
+                LayerSpec::Relu {} => Layer::Relu,
                 LayerSpec::MaxPool2d { kernel } => Layer::MaxPool2d { kernel },
-                LayerSpec::Flatten => Layer::Flatten,
+                LayerSpec::Flatten {} => Layer::Flatten,
             })
         });
         let rule = &net.spec.normalize;

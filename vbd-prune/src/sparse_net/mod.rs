@@ -1,35 +1,31 @@
 //! A pruned net that runs: raw pixels in, logits out, as a Candle module or over slices.
 
-mod block;
 mod dense;
-mod layers;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, DeviceLocation, Module, Tensor};
-use rayon::prelude::*;
 use vbd_core::data::Samples;
 use vbd_core::spec::NetSpec;
 use vbd_core::step::Evaluation;
 use vbd_core::train::Checkpoint;
 
-use self::block::Runner;
-use self::dense::DenseNet;
-use self::layers::Stack;
+pub(crate) use self::dense::DenseNet;
 use crate::error::{Error, Result};
 use crate::evaluation::{Score, softmax};
 use crate::net::PrunedNet;
 use crate::open::open;
+use crate::runtime::{Pixel, Plan, Session};
 
 /// Samples that go through the net together in [`SparseNet::evaluate`].
 const EVALUATED_AT_ONCE: usize = 4096;
 
 /// A pruned net that runs.
 ///
-/// On a CPU it computes on the kept weights alone, samples side by side in SIMD lanes; a sample's
-/// logits do not depend on what else is in the batch, nor on the number of threads. On another device
-/// it runs the dense net with Candle's operations, on weights that are brought there once.
+/// On a CPU it is a [`Plan`] with its [`Session`]s, one for each thread that calls at the same time. On
+/// another device it runs the dense net with Candle's operations, on weights that are brought there
+/// once.
 ///
 /// ```
 /// # use vbd_core::{recipe::Recipe, spec::{NetSpec, Normalizer}, train::*, weight::*};
@@ -59,7 +55,9 @@ const EVALUATED_AT_ONCE: usize = 4096;
 #[derive(Debug)]
 pub struct SparseNet {
     net: PrunedNet,
-    stack: Stack,
+    plan: Plan,
+    /// Those that nobody runs just now.
+    sessions: Mutex<Vec<Session>>,
     /// The dense net on each device that it has been run on.
     elsewhere: Mutex<Vec<(DeviceLocation, Arc<DenseNet>)>>,
 }
@@ -68,12 +66,12 @@ impl SparseNet {
     /// The net of a pruned file or in memory.
     ///
     /// # Errors
-    /// [`Error::Core`] if the net's layers do not fit together.
+    /// As [`Plan::new`].
     pub fn new(net: &PrunedNet) -> Result<Self> {
-        let stack = Stack::new(net)?;
         Ok(Self {
             net: net.clone(),
-            stack,
+            plan: Plan::new(net)?,
+            sessions: Mutex::default(),
             elsewhere: Mutex::default(),
         })
     }
@@ -81,7 +79,7 @@ impl SparseNet {
     /// The weights of a checkpoint that are kept at `threshold`, by default the training's.
     ///
     /// # Errors
-    /// As [`PrunedNet::from_checkpoint`].
+    /// As [`PrunedNet::from_checkpoint`], and [`Plan::new`].
     pub fn from_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<Self> {
         Self::new(&PrunedNet::from_checkpoint(checkpoint, threshold)?)
     }
@@ -89,7 +87,7 @@ impl SparseNet {
     /// Opens a pruned file, a checkpoint or a run's folder and makes it run.
     ///
     /// # Errors
-    /// As [`open`](crate::open).
+    /// As [`open`](crate::open()), and [`Plan::new`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::new(&open(path)?.net()?)
     }
@@ -97,6 +95,11 @@ impl SparseNet {
     /// The network.
     pub fn spec(&self) -> &NetSpec {
         self.net.spec()
+    }
+
+    /// How it is computed on a CPU.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// The logits of `n` samples, on the CPU.
@@ -108,7 +111,7 @@ impl SparseNet {
     /// # Errors
     /// [`Error::Input`] if there are not as many pixels.
     pub fn logits(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>> {
-        self.run(pixels, n, f32::from)
+        self.run(pixels, n)
     }
 
     /// The probability of each class for one image.
@@ -149,14 +152,8 @@ impl SparseNet {
         Ok(score.finish())
     }
 
-    /// Cuts the batch into blocks of as many samples as go side by side, and runs them.
-    fn run<T: Copy + Sync>(
-        &self,
-        pixels: &[T],
-        n: usize,
-        to_f32: impl Fn(T) -> f32 + Sync + Copy,
-    ) -> Result<Vec<f32>> {
-        let (input_len, classes) = (self.spec().input_len(), self.spec().classes);
+    fn run<T: Pixel>(&self, pixels: &[T], n: usize) -> Result<Vec<f32>> {
+        let input_len = self.spec().input_len();
         if n.checked_mul(input_len) != Some(pixels.len()) {
             return Err(Error::Input {
                 net: self.spec().name.clone(),
@@ -165,15 +162,11 @@ impl SparseNet {
                 expected: input_len,
             });
         }
-        let mut logits = vec![0.0; n * classes];
-        let lanes = self.stack.lanes(n);
-        let blocks = pixels
-            .par_chunks(lanes * input_len)
-            .zip(logits.par_chunks_mut(lanes * classes));
-        blocks.for_each_init(
-            || Runner::new(&self.stack, lanes),
-            |runner, (pixels, logits)| runner.run(pixels, to_f32, logits),
-        );
+        let idle = || self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = idle().pop();
+        let mut session = session.unwrap_or_else(|| self.plan.session());
+        let logits = session.run(pixels)?.to_vec();
+        idle().push(session);
         Ok(logits)
     }
 
@@ -205,12 +198,8 @@ impl Module for SparseNet {
         }
         let flat = x.flatten_all()?;
         let logits = match x.dtype() {
-            DType::U8 => self.run(&flat.to_vec1::<u8>()?, batch, f32::from),
-            _ => self.run(
-                &flat.to_dtype(DType::F32)?.to_vec1::<f32>()?,
-                batch,
-                |pixel| pixel,
-            ),
+            DType::U8 => self.run(&flat.to_vec1::<u8>()?, batch),
+            _ => self.run(&flat.to_dtype(DType::F32)?.to_vec1::<f32>()?, batch),
         };
         let logits = logits.map_err(candle_core::Error::wrap)?;
         Tensor::from_vec(logits, (batch, self.spec().classes), x.device())

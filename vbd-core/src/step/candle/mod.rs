@@ -155,8 +155,8 @@ fn compile(spec: &NetSpec, parameters: &Parameters, device: &Device) -> Result<V
         Weighted::new(weight, map, own, device).map(Layer::Weighted)
     };
     let layers = spec.layers.iter().map(|layer| match *layer {
-        LayerSpec::Flatten => Ok(Layer::Flatten),
-        LayerSpec::Relu => Ok(Layer::Relu),
+        LayerSpec::Flatten {} => Ok(Layer::Flatten),
+        LayerSpec::Relu {} => Ok(Layer::Relu),
         LayerSpec::MaxPool2d { kernel } => Ok(Layer::MaxPool2d { kernel }),
         LayerSpec::Linear { .. } => weighted(Map::Linear),
         LayerSpec::Conv2d {

@@ -292,11 +292,11 @@ fn compile(spec: &NetSpec, compaction: Compaction) -> Result<(Vec<Layer>, Vec<us
     let mut specs = spec.layers.iter().zip(shapes.windows(2)).peekable();
     while let Some((layer, io)) = specs.next() {
         layers.push(match layer {
-            LayerSpec::Flatten => continue,
+            LayerSpec::Flatten {} => continue,
             LayerSpec::Linear { .. } | LayerSpec::Conv2d { .. } => {
                 let (weight, geometry) = weights.next().expect("every such layer has a weight");
                 let relu = specs
-                    .next_if(|(next, _)| matches!(next, LayerSpec::Relu))
+                    .next_if(|(next, _)| matches!(next, LayerSpec::Relu {}))
                     .is_some();
                 let reads_pixels = layers.is_empty() && matches!(layer, LayerSpec::Linear { .. });
                 let flags = (relu, reads_pixels, compaction);
@@ -316,7 +316,7 @@ fn compile(spec: &NetSpec, compaction: Compaction) -> Result<(Vec<Layer>, Vec<us
                     width,
                 }))
             }
-            LayerSpec::Relu => Layer::Relu,
+            LayerSpec::Relu {} => Layer::Relu,
         });
         units.push(io[1].len());
     }

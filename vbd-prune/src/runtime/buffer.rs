@@ -1,0 +1,33 @@
+//! Memory for vectors.
+
+/// f32 values that start on a cache line, so that no vector of a kernel straddles two.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    data: Vec<f32>,
+    start: usize,
+    len: usize,
+}
+
+/// Bytes of a cache line, and of the widest vector.
+const LINE: usize = 64;
+
+impl Buffer {
+    /// `len` zeros.
+    pub(super) fn zeroed(len: usize) -> Self {
+        let data = vec![0.0_f32; len + LINE / size_of::<f32>()];
+        // A hint only: where it cannot be known, vectors straddle lines and results are the same.
+        let start = data
+            .as_ptr()
+            .align_offset(LINE)
+            .min(LINE / size_of::<f32>());
+        Self { data, start, len }
+    }
+
+    pub(super) fn get(&self) -> &[f32] {
+        &self.data[self.start..self.start + self.len]
+    }
+
+    pub(super) fn get_mut(&mut self) -> &mut [f32] {
+        &mut self.data[self.start..self.start + self.len]
+    }
+}

@@ -1,0 +1,314 @@
+//! What is left of a net once everything that cannot matter is gone.
+//!
+//! A unit is a neuron, a channel, or of a net that starts with a linear layer an input value. A unit
+//! without incoming weights is a constant, which folds into the biases of those that read it; a unit
+//! that nobody reads disappears, with all that only it reads. One pass forward and one back reach the
+//! fixed point: folding depends on what lies before a layer, reading on what lies behind it.
+
+use vbd_core::spec::{LayerSpec, Shape};
+
+use super::kernels::FUSED_WINDOW;
+use crate::error::Result;
+use crate::matrix::SparseMatrix;
+use crate::net::PrunedNet;
+
+/// What one sample is between two steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// Neurons or channels.
+    pub(super) units: usize,
+    /// Rows of a channel; 1 of a neuron.
+    pub(super) height: usize,
+    /// Columns of a channel; 1 of a neuron.
+    pub(super) width: usize,
+}
+
+impl Extent {
+    fn of(shape: Shape) -> Self {
+        match shape {
+            Shape::Features(units) => Self {
+                units,
+                height: 1,
+                width: 1,
+            },
+            Shape::Image {
+                channels: units,
+                height,
+                width,
+            } => Self {
+                units,
+                height,
+                width,
+            },
+        }
+    }
+
+    /// Values of a unit.
+    pub(super) fn area(self) -> usize {
+        self.height * self.width
+    }
+}
+
+/// What a step computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    /// `y = W x + b`.
+    Linear,
+    /// A convolution, and max-pooling of `pool x pool` windows behind it where that is more than 1.
+    Conv {
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        pool: usize,
+    },
+    /// Max-pooling, or with `kernel` 1 nothing but the ReLU.
+    Pool { kernel: usize },
+}
+
+/// One step: a layer with the activation and the pooling behind it.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    /// Which of the net's layers with weights it is.
+    pub(super) layer: Option<usize>,
+    pub(super) op: Op,
+    /// Whether negative outputs become 0. Where there is pooling too, the order is the same either way.
+    pub(super) relu: bool,
+    pub(super) input: Extent,
+    pub(super) output: Extent,
+    /// Rows are outputs; columns are inputs, [`Step::per_unit`] of each unit.
+    pub(super) weight: SparseMatrix,
+    pub(super) bias: Vec<f32>,
+}
+
+impl Step {
+    /// Columns of the weight for each input unit: its values, or the taps of a kernel.
+    pub(super) fn per_unit(&self) -> usize {
+        match self.op {
+            Op::Conv { kernel, .. } => kernel * kernel,
+            Op::Linear | Op::Pool { .. } => self.input.area(),
+        }
+    }
+
+    /// Multiply-adds for one sample.
+    pub(super) fn multiply_adds(&self) -> usize {
+        match self.op {
+            Op::Conv { pool, .. } => self.weight.nnz() * self.output.area() * pool * pool,
+            Op::Linear => self.weight.nnz(),
+            Op::Pool { .. } => 0,
+        }
+    }
+}
+
+/// The steps that are left, and which input units they read.
+#[derive(Debug, Clone)]
+pub(super) struct Chain {
+    pub(super) steps: Vec<Step>,
+    /// Rising; input values if the first step is linear, else channels.
+    pub(super) inputs: Vec<u32>,
+    /// Whether the first step takes pixels as they are: the rule of normalisation is in its weights.
+    pub(super) raw: bool,
+}
+
+impl Chain {
+    pub(super) fn new(net: &PrunedNet) -> Result<Self> {
+        let mut steps = steps(net)?;
+        let raw = steps.first().is_some_and(|step| step.op == Op::Linear);
+        if raw {
+            fold_normalisation(&mut steps[0], net);
+        }
+        fold_constants(&mut steps);
+        let inputs = drop_unread(&mut steps);
+        if let Some(dead) = steps.iter().rposition(|step| step.output.units == 0) {
+            steps.drain(..=dead);
+        }
+        Ok(Self { steps, inputs, raw })
+    }
+}
+
+/// The layers as steps, whole.
+fn steps(net: &PrunedNet) -> Result<Vec<Step>> {
+    let shapes = net.spec.shapes()?;
+    let mut weights = net.layers.iter().enumerate();
+    let mut steps: Vec<Step> = Vec::new();
+    for (layer, pair) in net.spec.layers.iter().zip(shapes.windows(2)) {
+        let (input, output) = (Extent::of(pair[0]), Extent::of(pair[1]));
+        let op = match *layer {
+            LayerSpec::Flatten {} | LayerSpec::MaxPool2d { kernel: 1 } => continue,
+            LayerSpec::Linear { .. } => Op::Linear,
+            LayerSpec::Conv2d {
+                kernel,
+                stride,
+                padding,
+                ..
+            } => Op::Conv {
+                kernel,
+                stride,
+                padding,
+                pool: 1,
+            },
+            LayerSpec::MaxPool2d { kernel } => {
+                if let Some(step) = steps.last_mut()
+                    && let Op::Conv { pool: pool @ 1, .. } = &mut step.op
+                    && kernel == FUSED_WINDOW
+                {
+                    *pool = kernel;
+                    step.output = output;
+                    continue;
+                }
+                Op::Pool { kernel }
+            }
+            LayerSpec::Relu {} => {
+                if let Some(step) = steps.last_mut() {
+                    step.relu = true;
+                    continue;
+                }
+                Op::Pool { kernel: 1 }
+            }
+        };
+        let weight = if let Op::Pool { .. } = op {
+            None
+        } else {
+            weights.next()
+        };
+        let input = steps.last().map_or(input, |step| step.output);
+        steps.push(Step {
+            layer: weight.map(|(index, _)| index),
+            op,
+            relu: matches!(layer, LayerSpec::Relu {}),
+            input,
+            output,
+            weight: weight
+                .map(|(_, layer)| layer.weight.clone())
+                .unwrap_or_default(),
+            bias: weight
+                .map(|(_, layer)| layer.bias.clone())
+                .unwrap_or_default(),
+        });
+    }
+    // The input of a net that starts linear is read value by value.
+    if let Some(first) = steps.first_mut()
+        && first.op == Op::Linear
+    {
+        first.input = Extent {
+            units: net.spec.input_len(),
+            height: 1,
+            width: 1,
+        };
+    }
+    Ok(steps)
+}
+
+/// `W ((p scale - mean) / std) + b = (W scale / std) p + (b - W mean / std)`, worked out in f64.
+#[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+fn fold_normalisation(first: &mut Step, net: &PrunedNet) {
+    let (mean, std) = (net.mean_values(), net.std_values());
+    let scale = f64::from(net.scale());
+    let old = &first.weight;
+    let mut folded = SparseMatrix::with_capacity(old.rows(), old.cols(), old.nnz());
+    for (row, bias) in first.bias.iter_mut().enumerate() {
+        let mut shifted = f64::from(*bias);
+        let (columns, values) = old.row(row);
+        for (&col, &value) in columns.iter().zip(values) {
+            let value = f64::from(value) / f64::from(std.at(col as usize));
+            shifted -= value * f64::from(mean.at(col as usize));
+            folded.push(col, (value * scale) as f32);
+        }
+        folded.end_row();
+        *bias = shifted as f32;
+    }
+    first.weight = folded;
+}
+
+/// Makes units that cannot vary part of the biases of those that read them.
+#[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
+fn fold_constants(steps: &mut [Step]) {
+    // Of each unit that comes in; none are known where this is shorter.
+    let mut constants: Vec<Option<f32>> = Vec::new();
+    for step in steps {
+        let relu = |value: f32| if step.relu { value.max(0.0) } else { value };
+        if let Op::Pool { .. } = step.op {
+            constants
+                .iter_mut()
+                .flatten()
+                .for_each(|value| *value = relu(*value));
+            continue;
+        }
+        // At the edge of a padded image zeros stand in for a constant, so that it varies.
+        let padded = matches!(step.op, Op::Conv { padding, .. } if padding > 0);
+        let per_unit = step.per_unit();
+        let constant = |col: u32| {
+            let value = constants.get(col as usize / per_unit).copied().flatten();
+            value.filter(|&value| !padded || value == 0.0)
+        };
+        let old = &step.weight;
+        let mut left = SparseMatrix::with_capacity(old.rows(), old.cols(), old.nnz());
+        let mut outputs = Vec::with_capacity(old.rows());
+        for (row, bias) in step.bias.iter_mut().enumerate() {
+            let mut shifted = f64::from(*bias);
+            let (columns, values) = old.row(row);
+            let before = left.nnz();
+            for (&col, &value) in columns.iter().zip(values) {
+                match constant(col) {
+                    Some(constant) => shifted += f64::from(value) * f64::from(constant),
+                    None => left.push(col, value),
+                }
+            }
+            left.end_row();
+            *bias = shifted as f32;
+            outputs.push((left.nnz() == before).then(|| relu(*bias)));
+        }
+        step.weight = left;
+        constants = outputs;
+    }
+}
+
+/// Drops the units that nobody reads, numbers those that are left anew, and returns which of the
+/// inputs are left.
+fn drop_unread(steps: &mut [Step]) -> Vec<u32> {
+    // All outputs of the last step are read.
+    let mut read: Option<Vec<u32>> = None;
+    for step in steps.iter_mut().rev() {
+        if let Some(read) = &read {
+            step.output.units = read.len();
+        }
+        if let Op::Pool { .. } = step.op {
+            step.input.units = step.output.units;
+            continue;
+        }
+        let per_unit = step.per_unit();
+        let all: Vec<u32>;
+        let rows = if let Some(read) = &read {
+            read
+        } else {
+            all = (0..).take(step.bias.len()).collect();
+            &all
+        };
+        let units = rows.iter().flat_map(|&row| step.weight.row(row as usize).0);
+        let mut units: Vec<u32> = units.map(|&col| unit_of(col, per_unit)).collect();
+        units.sort_unstable();
+        units.dedup();
+        let mut left =
+            SparseMatrix::with_capacity(rows.len(), units.len() * per_unit, step.weight.nnz());
+        for &row in rows {
+            let (columns, values) = step.weight.row(row as usize);
+            for (&col, &value) in columns.iter().zip(values) {
+                let unit = units.partition_point(|&unit| unit < unit_of(col, per_unit));
+                let col = unit * per_unit + col as usize % per_unit;
+                left.push(
+                    u32::try_from(col).expect("no column is above what it was"),
+                    value,
+                );
+            }
+            left.end_row();
+        }
+        step.bias = rows.iter().map(|&row| step.bias[row as usize]).collect();
+        step.weight = left;
+        step.input.units = units.len();
+        read = Some(units);
+    }
+    read.unwrap_or_default()
+}
+
+fn unit_of(col: u32, per_unit: usize) -> u32 {
+    u32::try_from(col as usize / per_unit).expect("a part of an u32")
+}

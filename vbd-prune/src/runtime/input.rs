@@ -1,0 +1,138 @@
+//! How pixels come in.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::chain::{Chain, Extent};
+use super::kernels::{Pixel, Transpose, mul_add};
+use super::layout::Layout;
+use crate::net::PrunedNet;
+
+/// How pixels become the first step's input.
+#[derive(Debug)]
+pub(super) struct Input {
+    /// Pixels of a sample that are read.
+    len: usize,
+    /// Of a net that does not take pixels as they are, how one sample is normalised.
+    pub(super) image: Option<Image>,
+    lanes: Transpose,
+}
+
+/// `x = pixel * factor + shift`, for the channels that are read.
+#[derive(Debug)]
+pub(super) struct Image {
+    extent: Extent,
+    /// The first pixel of each channel.
+    channels: Vec<usize>,
+    /// Factor and shift of each pixel of those channels.
+    rule: Vec<(f32, f32)>,
+    layout: Layout,
+}
+
+impl Input {
+    pub(super) fn new(net: &PrunedNet, chain: &Chain, extent: Extent, layout: Layout) -> Self {
+        let unit_len = layout.unit_len().expect("a buffer has been made for it");
+        let spare = u32::try_from(extent.units * unit_len).expect("a buffer has fewer values");
+        let input_len = net.spec.input_len();
+        if chain.raw {
+            let lanes = Transpose::new(chain.inputs.iter().copied().zip(0..), input_len, spare);
+            return Self {
+                len: chain.inputs.len(),
+                image: None,
+                lanes,
+            };
+        }
+        let (scale, mean, std) = (net.scale(), net.mean_values(), net.std_values());
+        let rule_of = |pixel: usize| {
+            let (mean, std) = (mean.at(pixel), std.at(pixel));
+            (scale / std, -mean / std)
+        };
+        let Extent { height, width, .. } = extent;
+        let channels: Vec<usize> = chain
+            .inputs
+            .iter()
+            .map(|&channel| channel as usize * extent.area())
+            .collect();
+        let rows = channels.iter().enumerate().flat_map(|(unit, &first)| {
+            (0..height).flat_map(move |y| {
+                (0..width)
+                    .map(move |x| (first + y * width + x, unit * unit_len + layout.place(y, x)))
+            })
+        });
+        let number = |place| u32::try_from(place).expect("a buffer has fewer values");
+        let rows = rows.map(|(pixel, row)| (number(pixel), number(row)));
+        let lanes = Transpose::new(rows, input_len, spare)
+            .with_rule(|pixel| rule_of((pixel as usize).min(input_len - 1)));
+        let pixels = channels
+            .iter()
+            .flat_map(|&first| first..first + extent.area());
+        let rule = pixels.map(rule_of).collect();
+        let image = Image {
+            extent,
+            channels,
+            rule,
+            layout,
+        };
+        Self {
+            len: extent.units * extent.area(),
+            image: Some(image),
+            lanes,
+        }
+    }
+
+    /// Pixels of a sample that are read.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Samples into as many lanes or more.
+    pub(super) fn load_lanes<T: Pixel>(
+        &self,
+        arch: Arch,
+        samples: (&[T], usize),
+        y: &mut [f32],
+        lanes: usize,
+    ) {
+        self.lanes.run(arch, samples, y, lanes);
+    }
+}
+
+impl Image {
+    /// One sample.
+    pub(super) fn load_one<T: Pixel>(&self, arch: Arch, pixels: &[T], out: &mut [f32]) {
+        arch.dispatch(LoadOne {
+            image: self,
+            pixels,
+            out,
+        });
+    }
+}
+
+struct LoadOne<'a, T> {
+    image: &'a Image,
+    pixels: &'a [T],
+    out: &'a mut [f32],
+}
+
+impl<T: Pixel> WithSimd for LoadOne<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { image, pixels, out } = self;
+        let Extent { height, width, .. } = image.extent;
+        let unit_len = image.layout.unit_len().unwrap_or(0);
+        for (unit, &first) in image.channels.iter().enumerate() {
+            for y in 0..height {
+                let pixels = &pixels[first + y * width..][..width];
+                let rule = &image.rule[(unit * height + y) * width..][..width];
+                for (x, step, place) in image.layout.runs(y, width) {
+                    let out = &mut out[unit * unit_len + place..];
+                    let values = pixels[x..].iter().zip(&rule[x..]).step_by(step);
+                    for (out, (&pixel, &(factor, shift))) in out.iter_mut().zip(values) {
+                        *out = mul_add(simd, pixel.to_f32(), factor, shift);
+                    }
+                }
+            }
+        }
+    }
+}

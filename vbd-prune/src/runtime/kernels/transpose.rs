@@ -1,0 +1,180 @@
+//! Samples into lanes, and logits out of them.
+#![expect(
+    unsafe_code,
+    reason = "bounds checks are a fifth of a batch's time: one for all is made before"
+)]
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::pixel::{Pixel, QUAD};
+use super::{LANES, mul_add};
+
+/// Which pixels are read of a sample, and where they go, four neighbours at a time.
+#[derive(Debug, Default)]
+pub(in super::super) struct Transpose {
+    quads: Vec<Quad>,
+    /// Factor and shift of each pixel, where they are not 1 and 0.
+    rules: Vec<[(f32, f32); QUAD]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Quad {
+    /// The first pixel.
+    start: u32,
+    /// The row of lanes that each goes to.
+    rows: [u32; QUAD],
+}
+
+impl Transpose {
+    /// Pixels with the row that each goes to, by rising pixel, of samples of `sample_len`. A quad's
+    /// other pixels are read with them, and go to the row `spare`.
+    pub(in super::super) fn new(
+        pixels: impl Iterator<Item = (u32, u32)>,
+        sample_len: usize,
+        spare: u32,
+    ) -> Self {
+        let latest = u32::try_from(sample_len.saturating_sub(QUAD)).unwrap_or(u32::MAX);
+        let mut quads: Vec<Quad> = Vec::new();
+        for (pixel, row) in pixels {
+            let last = quads.last_mut().filter(|quad| pixel - quad.start < 4);
+            if let Some(quad) = last {
+                quad.rows[(pixel - quad.start) as usize] = row;
+            } else {
+                // A quad ends where the samples do.
+                let (start, mut rows) = (pixel.min(latest), [spare; QUAD]);
+                rows[(pixel - start) as usize] = row;
+                quads.push(Quad { start, rows });
+            }
+        }
+        Self {
+            quads,
+            rules: Vec::new(),
+        }
+    }
+
+    /// With a factor and a shift for each pixel.
+    pub(in super::super) fn with_rule(mut self, rule: impl Fn(u32) -> (f32, f32)) -> Self {
+        let of = |quad: &Quad| {
+            std::array::from_fn(|side| rule(quad.start + u32::try_from(side).unwrap_or(0)))
+        };
+        self.rules = self.quads.iter().map(of).collect();
+        self
+    }
+
+    /// Writes each pixel that is read of each sample; lanes without a sample get anything finite.
+    ///
+    /// # Shapes
+    /// - `samples`: `[at most lanes, sample_len]`; `y`: `[rows, lanes]`
+    pub(in super::super) fn run<T: Pixel>(
+        &self,
+        arch: Arch,
+        (samples, sample_len): (&[T], usize),
+        y: &mut [f32],
+        lanes: usize,
+    ) {
+        let end = self
+            .quads
+            .last()
+            .map_or(0, |quad| quad.start as usize + QUAD);
+        assert!(end <= sample_len.max(QUAD), "pixels lie within a sample");
+        arch.dispatch(Run {
+            transpose: self,
+            samples,
+            sample_len,
+            y,
+            lanes,
+        });
+    }
+}
+
+struct Run<'a, T> {
+    transpose: &'a Transpose,
+    samples: &'a [T],
+    sample_len: usize,
+    y: &'a mut [f32],
+    lanes: usize,
+}
+
+impl<T: Pixel> Run<'_, T> {
+    /// Samples that are shorter than a quad.
+    fn by_pixel<S: Simd>(self, simd: S) {
+        for (lane, sample) in self.samples.chunks_exact(self.sample_len).enumerate() {
+            for (index, quad) in self.transpose.quads.iter().enumerate() {
+                let rows = quad.rows.iter().zip(&sample[quad.start as usize..]);
+                for (side, (&row, &pixel)) in rows.enumerate() {
+                    let rule = self
+                        .transpose
+                        .rules
+                        .get(index)
+                        .map_or((1.0, 0.0), |rule| rule[side]);
+                    self.y[row as usize * self.lanes + lane] =
+                        mul_add(simd, pixel.to_f32(), rule.0, rule.1);
+                }
+            }
+        }
+    }
+
+    /// A vector of samples, fewer at the end, into the lanes from `lane`. `order` says which of them
+    /// go where before the turn, so that after it they are in their own order.
+    #[inline(always)]
+    fn group<S: Simd, const RULE: bool>(&mut self, simd: S, lane: usize, order: &[usize]) {
+        let Self {
+            transpose,
+            samples,
+            sample_len,
+            lanes,
+            ..
+        } = *self;
+        let last = samples.len() / sample_len - 1;
+        let mut starts = [0; LANES];
+        for (start, sample) in starts.iter_mut().zip(order) {
+            *start = (lane + sample).min(last) * sample_len;
+        }
+        for (index, quad) in transpose.quads.iter().enumerate() {
+            // SAFETY: quads lie within a sample, which `run` has checked, and samples within all.
+            let turned = unsafe { T::turn(simd, samples, quad.start as usize, &starts) };
+            for (side, (&row, &values)) in quad.rows.iter().zip(&turned).enumerate() {
+                let at = row as usize * lanes + lane;
+                let y = S::as_mut_simd_f32s(&mut self.y[at..at + S::F32_LANES]).0;
+                y[0] = if RULE {
+                    let (factor, shift) = transpose.rules[index][side];
+                    simd.mul_add_e_f32s(values, simd.splat_f32s(factor), simd.splat_f32s(shift))
+                } else {
+                    values
+                };
+            }
+        }
+    }
+}
+
+impl<T: Pixel> WithSimd for Run<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        if self.sample_len < QUAD {
+            return self.by_pixel(simd);
+        }
+        let order = T::order(simd);
+        let samples = self.samples.len() / self.sample_len;
+        for lane in (0..samples).step_by(S::F32_LANES) {
+            if self.transpose.rules.is_empty() {
+                self.group::<S, false>(simd, lane, &order[..S::F32_LANES]);
+            } else {
+                self.group::<S, true>(simd, lane, &order[..S::F32_LANES]);
+            }
+        }
+    }
+}
+
+/// Writes the logits of each sample.
+///
+/// # Shapes
+/// - `y`: `[classes, lanes]`; `logits`: `[at most lanes, classes]`
+pub(in super::super) fn logits(y: &[f32], logits: &mut [f32], classes: usize, lanes: usize) {
+    for (lane, logits) in logits.chunks_exact_mut(classes).enumerate() {
+        for (logit, y) in logits.iter_mut().zip(y.chunks_exact(lanes)) {
+            *logit = y[lane];
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Running a pruned net: a [`Plan`] of what is left of it, and [`Session`]s with their buffers.
+//!
+//! ```text
+//! PrunedNet -> chain    what cannot matter is gone, normalisation is folded
+//!           -> layout   where each activation lies
+//!           -> kernels  one for each step, by its density
+//! ```
+
+mod buffer;
+mod chain;
+mod input;
+mod kernels;
+mod layout;
+mod plan;
+mod session;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub use kernels::Pixel;
+pub use plan::{Kernel, LayerPlan, Plan};
+pub use session::Session;

@@ -1,0 +1,236 @@
+//! Buffers to run a plan with.
+
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::buffer::Buffer;
+use super::kernels::{self, LANES, Pixel};
+use super::plan::{Inner, Plan};
+use super::stage::{One, Stage};
+use crate::error::{Error, Result};
+
+/// From as many samples on they go side by side: a few would leave most lanes empty.
+const SIDE_BY_SIDE: usize = 4;
+/// From as many multiply-adds on a batch is cut up for several threads: some 40 microseconds of work.
+const FOR_THREADS: usize = 1_000_000;
+/// Values that the buffers of all threads hold at most, if one thread's do not hold more: 48 MB.
+const ALL_VALUES: usize = 12 << 20;
+
+/// A plan with its buffers: runs one sample or a batch, and allocates nothing once it has run a batch
+/// as large.
+///
+/// A sample's logits depend neither on what else is in the batch nor on the number of threads, to the
+/// last bit. Batches that are large enough are shared among the threads of the rayon pool that calls.
+#[derive(Debug)]
+pub struct Session {
+    plan: Plan,
+    workers: Vec<Mutex<Worker>>,
+    logits: Vec<f32>,
+}
+
+/// The buffers of one thread.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// What goes into each stage and comes out of the last, of one sample.
+    one: Vec<Buffer>,
+    /// The same of many samples, feature-major.
+    many: Vec<Buffer>,
+    /// How many samples lay side by side last.
+    lanes: usize,
+    /// One channel's outputs.
+    scratch: Buffer,
+    /// The inputs of a dense layer that are not 0.
+    nonzero: Vec<(u32, f32)>,
+}
+
+impl Worker {
+    fn new(plan: &Inner) -> Self {
+        // Raw pixels are read where they are, but for bytes.
+        let one = plan.lens.iter().map(|&len| Buffer::zeroed(len));
+        let many = plan
+            .lens
+            .iter()
+            .map(|&len| Buffer::zeroed(len * plan.lanes));
+        let scratch = plan
+            .stages
+            .iter()
+            .map(Stage::scratch_len)
+            .max()
+            .unwrap_or(0);
+        Self {
+            one: one.collect(),
+            many: if plan.lanes == 0 {
+                Vec::new()
+            } else {
+                many.collect()
+            },
+            lanes: plan.lanes,
+            scratch: Buffer::zeroed(scratch),
+            nonzero: Vec::with_capacity(plan.lens.iter().copied().max().unwrap_or(0)),
+        }
+    }
+
+    /// One sample.
+    fn run_one<T: Pixel>(&mut self, plan: &Inner, pixels: &[T], logits: &mut [f32]) {
+        let Self {
+            one,
+            scratch,
+            nonzero,
+            ..
+        } = self;
+        let mut pixels = Some(pixels);
+        if let Some(image) = &plan.input.image
+            && let Some(pixels) = pixels.take()
+        {
+            image.load_one(plan.arch, pixels, one[0].get_mut());
+        }
+        for (index, stage) in plan.stages.iter().enumerate() {
+            let (before, after) = one.split_at_mut(index + 1);
+            let (x, y) = (before[index].get(), after[0].get_mut());
+            match (stage, pixels.take()) {
+                (Stage::Linear { one: kernel, .. }, Some(pixels)) => {
+                    kernel.run(plan.arch, pixels, y, nonzero);
+                }
+                (Stage::Linear { one: kernel, .. }, None) => kernel.run(plan.arch, x, y, nonzero),
+                (Stage::Conv(conv), _) => conv.run_one(plan.arch, x, y, scratch.get_mut()),
+                (Stage::Pool(pool), _) => pool.run(x, y, 1),
+            }
+        }
+        if let Some(last) = one.last() {
+            logits.copy_from_slice(&last.get()[..logits.len()]);
+        }
+    }
+
+    /// At most `lanes` samples side by side.
+    fn run_many<T: Pixel>(&mut self, plan: &Inner, pixels: &[T], logits: &mut [f32], lanes: usize) {
+        let many = &mut self.many;
+        if std::mem::replace(&mut self.lanes, lanes) != lanes && plan.padded {
+            // The zeros around padded images lie elsewhere now.
+            for buffer in many.iter_mut() {
+                buffer.get_mut().fill(0.0);
+            }
+        }
+        plan.input.load_lanes(
+            plan.arch,
+            (pixels, plan.input_len),
+            many[0].get_mut(),
+            lanes,
+        );
+        for (index, stage) in plan.stages.iter().enumerate() {
+            let (before, after) = many.split_at_mut(index + 1);
+            let (x, y) = (before[index].get(), after[0].get_mut());
+            match stage {
+                Stage::Linear { many, .. } => many.run(plan.arch, x, y, lanes),
+                Stage::Conv(conv) => conv.run_lanes(plan.arch, x, y, lanes),
+                Stage::Pool(pool) => pool.run(x, y, lanes),
+            }
+        }
+        if let Some(last) = many.last() {
+            kernels::logits(last.get(), logits, plan.classes, lanes);
+        }
+    }
+}
+
+impl One {
+    fn run<T: Pixel>(
+        &self,
+        arch: pulp::Arch,
+        x: &[T],
+        y: &mut [f32],
+        nonzero: &mut Vec<(u32, f32)>,
+    ) {
+        match self {
+            Self::Rows(rows) => rows.run(arch, x, y),
+            Self::Columns(columns) => columns.run(arch, x, y, nonzero),
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn new(plan: Plan) -> Self {
+        let values = plan.inner.lens.iter().sum::<usize>() * (1 + plan.inner.lanes);
+        let threads = rayon::current_num_threads()
+            .min(ALL_VALUES / values.max(1))
+            .max(1);
+        let workers = (0..threads)
+            .map(|_| Mutex::new(Worker::new(&plan.inner)))
+            .collect();
+        Self {
+            plan,
+            workers,
+            logits: Vec::new(),
+        }
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The logits of as many samples as there are.
+    ///
+    /// # Shapes
+    /// - `pixels`: `[n, input_len]`, row-major, channels first: raw pixels of 0 to 255, u8 or f32
+    /// - returns: `[n, classes]`
+    ///
+    /// # Errors
+    /// [`Error::Input`] if these are not whole samples.
+    pub fn run<T: Pixel>(&mut self, pixels: &[T]) -> Result<&[f32]> {
+        let plan = &*self.plan.inner;
+        let samples = pixels.len() / plan.input_len;
+        if samples * plan.input_len != pixels.len() {
+            return Err(Error::Input {
+                net: plan.net.clone(),
+                found: pixels.len(),
+                samples: samples + 1,
+                expected: plan.input_len,
+            });
+        }
+        if self.logits.len() < samples * plan.classes {
+            self.logits.resize(samples * plan.classes, 0.0);
+        }
+        let logits = &mut self.logits[..samples * plan.classes];
+        let threads = rayon::current_num_threads().min(self.workers.len());
+        let work = samples.saturating_mul(self.plan.multiply_adds() + plan.input.len());
+        let threads = if work >= FOR_THREADS { threads } else { 1 };
+        let lanes = if samples < SIDE_BY_SIDE {
+            0
+        } else {
+            lanes(samples, threads).min(plan.lanes)
+        };
+        let at_once = lanes.max(1);
+        let run = |worker: &mut Worker, pixels: &[T], logits: &mut [f32]| match lanes {
+            0 => worker.run_one(plan, pixels, logits),
+            _ => worker.run_many(plan, pixels, logits, lanes),
+        };
+        let (sample_len, classes) = (at_once * plan.input_len, at_once * plan.classes);
+        if threads == 1 {
+            let worker = self.workers[0]
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner);
+            for (pixels, logits) in pixels.chunks(sample_len).zip(logits.chunks_mut(classes)) {
+                run(worker, pixels, logits);
+            }
+        } else {
+            let blocks = pixels
+                .par_chunks(sample_len)
+                .zip(logits.par_chunks_mut(classes));
+            blocks.for_each(|(pixels, logits)| {
+                let thread = rayon::current_thread_index().unwrap_or(0) % self.workers.len();
+                let mut worker = self.workers[thread]
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                run(&mut worker, pixels, logits);
+            });
+        }
+        Ok(logits)
+    }
+}
+
+/// Samples that go side by side, so that each thread has some blocks.
+fn lanes(samples: usize, threads: usize) -> usize {
+    (samples / threads.max(1))
+        .clamp(LANES, 4 * LANES)
+        .next_power_of_two()
+}

@@ -1,0 +1,97 @@
+//! One step with its kernels: one for a single sample, one for many.
+
+use super::chain::{Op, Step};
+use super::kernels::{Columns, Conv, Geometry, LaneRows, Pool, RowGroups};
+use super::layout::Layout;
+use super::plan::Kernel;
+
+/// A step that runs.
+#[derive(Debug)]
+pub(super) enum Stage {
+    Linear { one: One, many: LaneRows },
+    Conv(Conv),
+    Pool(Pool),
+}
+
+/// The kernels of a linear layer for one sample.
+#[derive(Debug)]
+pub(super) enum One {
+    Rows(RowGroups),
+    Columns(Columns),
+}
+
+/// A vector of 16 products costs as much as this many entries of [`RowGroups`] do, measured.
+const ENTRIES_A_VECTOR: f64 = 0.8;
+
+impl Stage {
+    /// The kernels of `step`, from a buffer of layout `from` to one of layout `to`. `raw` are the
+    /// pixels that the first step's inputs are, where it takes pixels as they come.
+    pub(super) fn new(step: &Step, [from, to]: [Layout; 2], raw: Option<&[u32]>) -> Self {
+        let Step {
+            weight,
+            bias,
+            relu,
+            output,
+            ..
+        } = step;
+        let (relu, output) = (*relu, *output);
+        match step.op {
+            Op::Linear => {
+                let place = |col: u32| raw.map_or(col, |places| places[col as usize]);
+                let mut columns = weight.col_idx().to_vec();
+                columns.sort_unstable();
+                columns.dedup();
+                let vectors = Columns::len(weight.rows(), columns.len()) / super::kernels::LANES;
+                let dense = vectors as f64 <= weight.nnz() as f64 * ENTRIES_A_VECTOR;
+                let one = if dense {
+                    One::Columns(Columns::new(weight, &columns, bias, relu, place))
+                } else {
+                    One::Rows(RowGroups::new(weight, bias, relu, place))
+                };
+                Self::Linear {
+                    one,
+                    many: LaneRows::new(weight, bias, relu),
+                }
+            }
+            Op::Conv {
+                kernel,
+                stride,
+                pool,
+                ..
+            } => {
+                let geometry = Geometry {
+                    kernel,
+                    stride,
+                    pool,
+                    relu,
+                    output,
+                    from,
+                    to,
+                };
+                Self::Conv(Conv::new(weight, bias, &geometry))
+            }
+            Op::Pool { kernel } => Self::Pool(Pool {
+                kernel,
+                relu,
+                output,
+                from,
+                to,
+            }),
+        }
+    }
+
+    /// The kernel for many samples, and the one for one sample.
+    pub(super) fn kernels(&self) -> [Kernel; 2] {
+        match self {
+            Self::Linear {
+                one: One::Rows(_), ..
+            } => [Kernel::Sparse, Kernel::Sparse],
+            Self::Linear {
+                one: One::Columns(_),
+                ..
+            } => [Kernel::Sparse, Kernel::Dense],
+            Self::Conv(_) => [Kernel::Taps, Kernel::Taps],
+            Self::Pool(_) => [Kernel::None, Kernel::None],
+        }
+    }
+}
