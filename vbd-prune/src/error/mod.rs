@@ -217,10 +217,6 @@ impl Error {
             Self::ThresholdWithoutPosterior { .. } => Some(
                 "prune a checkpoint of a run with method vbd or vd, or leave the threshold out",
             ),
-            Self::TensorFile {
-                source: TensorFileError::NoMetadata,
-                ..
-            } => Some("bring in a file of another program with `vbd import`"),
             Self::Version { .. } => Some("the file is of a newer program"),
             _ => None,
         }
