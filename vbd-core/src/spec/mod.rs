@@ -99,3 +99,29 @@ impl NetSpec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_refused_in_every_kind_of_layer() {
+        let kinds = [
+            "kind = 'linear'\nname = 'a'\nout_features = 2",
+            "kind = 'conv2d'\nname = 'a'\nout_channels = 2\nkernel = 1",
+            "kind = 'max_pool2d'\nkernel = 1",
+            "kind = 'relu'",
+            "kind = 'flatten'",
+        ];
+        for kind in kinds {
+            let text = format!(
+                "name = 'n'\ninput = [1, 2, 2]\nclasses = 2\n[[layer]]\n{kind}\nslope = 0.1\n\
+                 [[layer]]\nkind = 'linear'\nname = 'last'\nout_features = 2\n"
+            );
+            let error = NetSpec::from_toml(&text, "n.toml").unwrap_err().to_string();
+            assert!(error.contains("slope"), "{kind}: {error}");
+            let known = text.replace("slope = 0.1\n", "");
+            assert!(NetSpec::from_toml(&known, "n.toml").is_ok(), "{kind}");
+        }
+    }
+}
