@@ -8,8 +8,8 @@ use super::support::Lab;
 
 /// Epochs of the runs here; the images are many, and come one by one, so that an epoch takes long
 /// enough to be hit in its middle.
-const EPOCHS: usize = 4;
-const WORDS: &str = "train small.toml --epochs 4 --batch-size 1 --json";
+const EPOCHS: usize = 16;
+const WORDS: &str = "train small.toml --epochs 16 --batch-size 1 --json";
 
 fn lab() -> Lab {
     let lab = Lab::with_images([4000, 50]);
