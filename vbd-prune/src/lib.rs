@@ -75,6 +75,8 @@
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare exactly"))]
 
 pub mod bench;
+#[cfg(feature = "capi")]
+pub mod capi;
 pub mod error;
 mod evaluation;
 pub mod format;

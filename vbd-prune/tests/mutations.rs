@@ -11,10 +11,10 @@ mod common;
 mod lies;
 
 use common::{Draws, random_checkpoint};
-use lies::{read, small};
+use lies::{small, use_it};
 use safetensors::Dtype;
 use vbd_core::tensor_file;
-use vbd_prune::{Error, Layout, Opened, Plan, PrunedFile, PrunedNet, Report, ValueType};
+use vbd_prune::{Layout, PrunedFile, PrunedNet, ValueType};
 
 fn valid(seed: u64, layout: Layout, values: ValueType) -> Vec<u8> {
     let net = PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap();
@@ -22,39 +22,6 @@ fn valid(seed: u64, layout: Layout, values: ValueType) -> Vec<u8> {
         .unwrap()
         .to_bytes()
         .unwrap()
-}
-
-/// What a user does with a file, as far as the file lets it.
-fn use_it(bytes: &[u8]) -> bool {
-    let Ok(file) = read(bytes) else { return false };
-    let weights: usize = file
-        .net()
-        .layers()
-        .iter()
-        .map(|layer| layer.weight.nnz())
-        .sum();
-    assert!(weights * 2 <= bytes.len());
-    let file = Opened::Pruned {
-        path: "f".into(),
-        file: Box::new(file),
-    };
-    let report = Report::new(&file).unwrap();
-    assert_eq!(report.nnz, weights);
-    match Plan::new(&file.net().unwrap()) {
-        Ok(plan) if plan.multiply_adds() < 1 << 20 && plan.input_len() < 1 << 16 => {
-            let mut session = plan.session();
-            for samples in [1, 5] {
-                let pixels = vec![255_u8; samples * plan.input_len()];
-                assert_eq!(
-                    session.run(&pixels).unwrap().len(),
-                    samples * plan.classes()
-                );
-            }
-        }
-        Ok(_) | Err(Error::TooLarge { .. }) => {}
-        Err(error) => panic!("{error}"),
-    }
-    true
 }
 
 fn mutate(bytes: &mut Vec<u8>, draws: &mut Draws) {

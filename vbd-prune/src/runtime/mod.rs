@@ -8,6 +8,7 @@
 
 mod buffer;
 mod chain;
+mod crew;
 mod input;
 mod kernels;
 mod layout;

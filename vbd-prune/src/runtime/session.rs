@@ -1,10 +1,9 @@
 //! Buffers to run a plan with.
 
-use std::sync::{Mutex, PoisonError};
-
-use rayon::prelude::*;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::buffer::Buffer;
+use super::crew;
 use super::kernels::{self, LANES, Pixel};
 use super::plan::{Inner, Plan};
 use super::stage::{One, Stage};
@@ -12,8 +11,8 @@ use crate::error::{Error, Result};
 
 /// From as many samples on they go side by side: a few would leave most lanes empty.
 const SIDE_BY_SIDE: usize = 4;
-/// From as many multiply-adds on a batch is cut up for several threads: some 40 microseconds of work.
-const FOR_THREADS: usize = 1_000_000;
+/// From as many multiply-adds on a batch is cut up for several threads: some 5 microseconds of work.
+const FOR_THREADS: usize = 100_000;
 /// Values that the buffers of all threads hold at most, if one thread's do not hold more: 48 MB.
 const ALL_VALUES: usize = 12 << 20;
 
@@ -21,7 +20,7 @@ const ALL_VALUES: usize = 12 << 20;
 /// as large.
 ///
 /// A sample's logits depend neither on what else is in the batch nor on the number of threads, to the
-/// last bit. Batches that are large enough are shared among the threads of the rayon pool that calls.
+/// last bit. Batches that are large enough are shared with helper threads, as many as rayon's pool has.
 #[derive(Debug)]
 pub struct Session {
     plan: Plan,
@@ -205,27 +204,22 @@ impl Session {
             _ => worker.run_many(plan, pixels, logits, lanes),
         };
         let (sample_len, classes) = (at_once * plan.input_len, at_once * plan.classes);
-        if threads == 1 {
-            let worker = self.workers[0]
-                .get_mut()
-                .unwrap_or_else(PoisonError::into_inner);
-            for (pixels, logits) in pixels.chunks(sample_len).zip(logits.chunks_mut(classes)) {
-                run(worker, pixels, logits);
-            }
-        } else {
-            let blocks = pixels
-                .par_chunks(sample_len)
-                .zip(logits.par_chunks_mut(classes));
-            blocks.for_each(|(pixels, logits)| {
-                let thread = rayon::current_thread_index().unwrap_or(0) % self.workers.len();
-                let mut worker = self.workers[thread]
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
+        let blocks = pixels.chunks(sample_len).zip(logits.chunks_mut(classes));
+        let (blocks, workers) = (Mutex::new(blocks), &self.workers);
+        crew::run(threads, &|member| {
+            let mut worker = lock(&workers[member]);
+            loop {
+                let block = lock(&blocks).next();
+                let Some((pixels, logits)) = block else { break };
                 run(&mut worker, pixels, logits);
-            });
-        }
+            }
+        });
         Ok(logits)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Samples that go side by side, so that each thread has some blocks.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use safetensors::Dtype;
 use vbd_core::tensor_file::{self, RawTensor, Tensors};
-use vbd_prune::{Error, Layout, Problem, PrunedFile, ValueType};
+use vbd_prune::{Error, Layout, Opened, Plan, Problem, PrunedFile, Report, ValueType};
 
 pub(crate) fn read(bytes: &[u8]) -> Result<PrunedFile, Error> {
     PrunedFile::from_bytes(bytes, Path::new("hostile"))
@@ -96,4 +96,37 @@ pub(crate) fn u8s(numbers: &[u8]) -> RawTensor {
         shape: vec![numbers.len()],
         bytes: numbers.to_vec(),
     }
+}
+
+/// What a user does with a file, as far as the file lets it.
+pub(crate) fn use_it(bytes: &[u8]) -> bool {
+    let Ok(file) = read(bytes) else { return false };
+    let weights: usize = file
+        .net()
+        .layers()
+        .iter()
+        .map(|layer| layer.weight.nnz())
+        .sum();
+    assert!(weights * 2 <= bytes.len());
+    let file = Opened::Pruned {
+        path: "f".into(),
+        file: Box::new(file),
+    };
+    let report = Report::new(&file).unwrap();
+    assert_eq!(report.nnz, weights);
+    match Plan::new(&file.net().unwrap()) {
+        Ok(plan) if plan.multiply_adds() < 1 << 20 && plan.input_len() < 1 << 16 => {
+            let mut session = plan.session();
+            for samples in [1, 5] {
+                let pixels = vec![255_u8; samples * plan.input_len()];
+                assert_eq!(
+                    session.run(&pixels).unwrap().len(),
+                    samples * plan.classes()
+                );
+            }
+        }
+        Ok(_) | Err(Error::TooLarge { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+    true
 }

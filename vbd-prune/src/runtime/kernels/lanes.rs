@@ -12,20 +12,46 @@ const STRIP: usize = 4;
 /// A sparse weight in rows.
 #[derive(Debug)]
 pub(in super::super) struct LaneRows {
-    row_ptr: Vec<u32>,
-    /// Column and value of each entry.
+    rows: Vec<Row>,
+    /// Column and value of each entry, row by row.
     entries: Vec<(u32, f32)>,
-    bias: Vec<f32>,
     relu: bool,
+}
+
+/// An output. They are computed in the order of where their inputs lie, so that what one of them reads
+/// is still in cache for the next.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    output: u32,
+    /// How many entries it has.
+    len: u32,
+    bias: f32,
 }
 
 impl LaneRows {
     pub(in super::super) fn new(weight: &SparseMatrix, bias: &[f32], relu: bool) -> Self {
-        let columns = weight.col_idx().iter().copied();
+        let centre = |row: u32| {
+            let columns = weight.row(row as usize).0;
+            let sum: u64 = columns.iter().map(|&col| u64::from(col)).sum();
+            sum / (columns.len() as u64).max(1)
+        };
+        let mut order: Vec<u32> = (0..).take(bias.len()).collect();
+        order.sort_by_key(|&row| centre(row));
+        let mut rows = Vec::with_capacity(bias.len());
+        let mut entries = Vec::with_capacity(weight.nnz());
+        for output in order {
+            let (columns, values) = weight.row(output as usize);
+            let len = u32::try_from(columns.len()).expect("a row is shorter than its weight");
+            rows.push(Row {
+                output,
+                len,
+                bias: bias[output as usize],
+            });
+            entries.extend(columns.iter().copied().zip(values.iter().copied()));
+        }
         Self {
-            row_ptr: weight.row_ptr().to_vec(),
-            entries: columns.zip(weight.values().iter().copied()).collect(),
-            bias: bias.to_vec(),
+            rows,
+            entries,
             relu,
         }
     }
@@ -57,10 +83,12 @@ impl Run<'_> {
         let y = S::as_mut_simd_f32s(y).0.as_chunks_mut::<V>().0;
         let zero = simd.splat_f32s(0.0);
         for strip in 0..strips {
-            let ends = rows.row_ptr.windows(2).zip(&rows.bias);
-            for ((row, &bias), y) in ends.zip(y[strip..].iter_mut().step_by(strips)) {
-                let mut sums = [simd.splat_f32s(bias); V];
-                for &(col, value) in &rows.entries[row[0] as usize..row[1] as usize] {
+            let mut entries = &rows.entries[..];
+            for row in &rows.rows {
+                let (these, rest) = entries.split_at(row.len as usize);
+                entries = rest;
+                let mut sums = [simd.splat_f32s(row.bias); V];
+                for &(col, value) in these {
                     let x = &x[col as usize * strips + strip];
                     let value = simd.splat_f32s(value);
                     for (sum, &x) in sums.iter_mut().zip(x) {
@@ -72,7 +100,7 @@ impl Run<'_> {
                         *sum = simd.max_f32s(*sum, zero);
                     }
                 }
-                *y = sums;
+                y[row.output as usize * strips + strip] = sums;
             }
         }
     }

@@ -36,20 +36,17 @@ pub(in super::super) mod sealed {
 
     /// What a type of pixels does for its turn.
     pub trait Turn: Sized {
-        /// Four neighbouring pixels of as many samples as fill a vector: each pixel's vector. The
-        /// samples come in the order that [`super::order`] says.
+        /// Four neighbouring pixels, from `pixel` on, of as many samples as fill a vector: each
+        /// pixel's vector. `start` says where a sample starts.
         ///
         /// # Safety
-        /// `pixel + starts[i] + 4` is at most `samples.len()` for each sample.
+        /// `start(i) + pixel + 4` is at most `samples.len()` for each sample.
         unsafe fn turn<S: Simd>(
             simd: S,
             samples: &[Self],
             pixel: usize,
-            starts: &[usize],
+            start: impl Fn(usize) -> usize,
         ) -> [S::f32s; QUAD];
-
-        /// Which sample comes where.
-        fn order<S: Simd>(simd: S) -> [usize; super::LANES];
     }
 }
 
@@ -59,9 +56,9 @@ pub(in super::super) mod sealed {
 /// They lie in `samples`.
 #[inline(always)]
 unsafe fn quad<T: Copy>(samples: &[T], start: usize) -> [T; QUAD] {
-    // SAFETY: the caller's promise.
-    let quad = unsafe { samples.get_unchecked(start..start + QUAD) };
-    [quad[0], quad[1], quad[2], quad[3]]
+    debug_assert!(start + QUAD <= samples.len());
+    // SAFETY: the caller's promise; an array is aligned as its elements are.
+    unsafe { samples.as_ptr().add(start).cast::<[T; QUAD]>().read() }
 }
 
 impl sealed::Turn for f32 {
@@ -70,52 +67,30 @@ impl sealed::Turn for f32 {
         simd: S,
         samples: &[Self],
         pixel: usize,
-        starts: &[usize],
+        start: impl Fn(usize) -> usize,
     ) -> [S::f32s; QUAD] {
         // SAFETY: the caller's promise.
-        let quad = |sample: usize| unsafe { quad(samples, pixel + starts[sample]) };
-        if S::F32_LANES < QUAD {
-            return quad(0).map(|pixel| simd.splat_f32s(pixel));
-        }
-        let vector = |from: usize| {
+        let quad = |sample: usize| unsafe { quad(samples, start(sample) + pixel) };
+        // What is turned is each 128 bits of four registers: one of them holds every fourth sample.
+        let vector = |first: usize| {
             // Written out, so that they meet in a register and not in memory.
+            let none = [0.0; QUAD];
             let pixels = match S::F32_LANES / QUAD {
-                4 => [quad(from), quad(from + 1), quad(from + 2), quad(from + 3)],
-                2 => [quad(from), quad(from + 1), [0.0; QUAD], [0.0; QUAD]],
-                _ => [quad(from), [0.0; QUAD], [0.0; QUAD], [0.0; QUAD]],
+                4 => [
+                    quad(first),
+                    quad(first + 4),
+                    quad(first + 8),
+                    quad(first + 12),
+                ],
+                2 => [quad(first), quad(first + 4), none, none],
+                _ => [quad(first), none, none, none],
             };
             S::as_simd_f32s(&pixels.as_flattened()[..S::F32_LANES]).0[0]
         };
-        let step = S::F32_LANES / QUAD;
-        simd.deinterleave_shfl_f32s([vector(0), vector(step), vector(2 * step), vector(3 * step)])
-    }
-
-    /// Which place of a turned tile each of its rows goes to depends on the instruction set.
-    #[inline(always)]
-    fn order<S: Simd>(simd: S) -> [usize; LANES] {
         if S::F32_LANES < QUAD {
-            return [0; LANES];
+            return quad(0).map(|pixel| simd.splat_f32s(pixel));
         }
-        let mut tile = [simd.splat_f32s(0.0); QUAD];
-        let rows = bytemuck::cast_slice_mut::<S::f32s, f32>(&mut tile);
-        for (row, values) in (0_u8..).zip(rows.chunks_exact_mut(QUAD)) {
-            values.fill(f32::from(row));
-        }
-        let turned = simd.deinterleave_shfl_f32s(tile);
-        let mut order = [0; LANES];
-        for (place, &row) in bytemuck::cast_slice::<S::f32s, f32>(&turned[..1])
-            .iter()
-            .enumerate()
-        {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "below 16"
-            )]
-            let row = row as usize;
-            order[row] = place;
-        }
-        order
+        simd.deinterleave_shfl_f32s([vector(0), vector(1), vector(2), vector(3)])
     }
 }
 
@@ -125,25 +100,21 @@ impl sealed::Turn for u8 {
         _simd: S,
         samples: &[Self],
         pixel: usize,
-        starts: &[usize],
+        start: impl Fn(usize) -> usize,
     ) -> [S::f32s; QUAD] {
         // Four bytes are a number, and a vector of them is turned by shifting.
         let mut words = [0; LANES];
-        for (word, start) in words[..S::F32_LANES].iter_mut().zip(starts) {
+        for (sample, word) in words[..S::F32_LANES].iter_mut().enumerate() {
             // SAFETY: the caller's promise.
-            *word = u32::from_le_bytes(unsafe { quad(samples, pixel + start) });
+            *word = u32::from_le_bytes(unsafe { quad(samples, start(sample) + pixel) });
         }
         let vector = |side: u32| {
             let mut values = [0.0; LANES];
             for (value, word) in values.iter_mut().zip(words) {
-                *value = (word >> (8 * side) & 0xFF).cast_signed() as f32;
+                *value = ((word >> (8 * side)) & 0xFF).cast_signed() as f32;
             }
             S::as_simd_f32s(&values[..S::F32_LANES]).0[0]
         };
         [vector(0), vector(1), vector(2), vector(3)]
-    }
-
-    fn order<S: Simd>(_simd: S) -> [usize; LANES] {
-        std::array::from_fn(|sample| sample)
     }
 }

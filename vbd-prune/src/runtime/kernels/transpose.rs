@@ -6,8 +6,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::mul_add;
 use super::pixel::{Pixel, QUAD};
-use super::{LANES, mul_add};
 
 /// Which pixels are read of a sample, and where they go, four neighbours at a time.
 #[derive(Debug, Default)]
@@ -114,25 +114,38 @@ impl<T: Pixel> Run<'_, T> {
         }
     }
 
-    /// A vector of samples, fewer at the end, into the lanes from `lane`. `order` says which of them
-    /// go where before the turn, so that after it they are in their own order.
     #[inline(always)]
-    fn group<S: Simd, const RULE: bool>(&mut self, simd: S, lane: usize, order: &[usize]) {
+    fn groups<S: Simd, const RULE: bool>(&mut self, simd: S) {
+        let len = self.sample_len;
+        let samples = self.samples.len() / len;
+        let mut lane = 0;
+        while lane + S::F32_LANES <= samples {
+            self.group::<S, RULE>(simd, lane, |sample| (lane + sample) * len);
+            lane += S::F32_LANES;
+        }
+        if lane < samples {
+            // What is missing of the last vector is the last sample again.
+            self.group::<S, RULE>(simd, lane, |sample| (lane + sample).min(samples - 1) * len);
+        }
+    }
+
+    /// A vector of samples into the lanes from `lane`; `start` says where each starts.
+    #[inline(always)]
+    fn group<S: Simd, const RULE: bool>(
+        &mut self,
+        simd: S,
+        lane: usize,
+        start: impl Fn(usize) -> usize + Copy,
+    ) {
         let Self {
             transpose,
             samples,
-            sample_len,
             lanes,
             ..
         } = *self;
-        let last = samples.len() / sample_len - 1;
-        let mut starts = [0; LANES];
-        for (start, sample) in starts.iter_mut().zip(order) {
-            *start = (lane + sample).min(last) * sample_len;
-        }
         for (index, quad) in transpose.quads.iter().enumerate() {
             // SAFETY: quads lie within a sample, which `run` has checked, and samples within all.
-            let turned = unsafe { T::turn(simd, samples, quad.start as usize, &starts) };
+            let turned = unsafe { T::turn(simd, samples, quad.start as usize, start) };
             for (side, (&row, &values)) in quad.rows.iter().zip(&turned).enumerate() {
                 let at = row as usize * lanes + lane;
                 let y = S::as_mut_simd_f32s(&mut self.y[at..at + S::F32_LANES]).0;
@@ -153,16 +166,11 @@ impl<T: Pixel> WithSimd for Run<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         if self.sample_len < QUAD {
-            return self.by_pixel(simd);
-        }
-        let order = T::order(simd);
-        let samples = self.samples.len() / self.sample_len;
-        for lane in (0..samples).step_by(S::F32_LANES) {
-            if self.transpose.rules.is_empty() {
-                self.group::<S, false>(simd, lane, &order[..S::F32_LANES]);
-            } else {
-                self.group::<S, true>(simd, lane, &order[..S::F32_LANES]);
-            }
+            self.by_pixel(simd);
+        } else if self.transpose.rules.is_empty() {
+            self.groups::<S, false>(simd);
+        } else {
+            self.groups::<S, true>(simd);
         }
     }
 }
@@ -175,6 +183,67 @@ pub(in super::super) fn logits(y: &[f32], logits: &mut [f32], classes: usize, la
     for (lane, logits) in logits.chunks_exact_mut(classes).enumerate() {
         for (logit, y) in logits.iter_mut().zip(y.chunks_exact(lanes)) {
             *logit = y[lane];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Draws;
+
+    /// The bounds-checked twin, pixel by pixel.
+    fn transpose_slow<T: Pixel>(
+        pixels: &[(u32, u32)],
+        (samples, sample_len): (&[T], usize),
+        y: &mut [f32],
+        lanes: usize,
+    ) {
+        for (lane, sample) in samples.chunks_exact(sample_len).enumerate() {
+            for &(pixel, row) in pixels {
+                y[row as usize * lanes + lane] = sample[pixel as usize].to_f32();
+            }
+        }
+    }
+
+    fn check<T: Pixel>(arch: Arch, samples: &[T], sample_len: usize, pixels: &[(u32, u32)]) {
+        let spare = u32::try_from(pixels.len()).unwrap();
+        let transpose = Transpose::new(pixels.iter().copied(), sample_len, spare);
+        for lanes in [16, 32, 64] {
+            let n = (samples.len() / sample_len).min(lanes);
+            let samples = (&samples[..n * sample_len], sample_len);
+            let (mut fast, mut slow) = (
+                vec![0.0; (pixels.len() + 1) * lanes],
+                vec![0.0; pixels.len() * lanes],
+            );
+            transpose.run(arch, samples, &mut fast, lanes);
+            transpose_slow(pixels, samples, &mut slow, lanes);
+            for (fast, slow) in fast.chunks(lanes).zip(slow.chunks(lanes)) {
+                assert_eq!(fast[..n], slow[..n]);
+            }
+        }
+    }
+
+    #[test]
+    fn turned_pixels_agree_with_the_checked_twin() {
+        let mut arches = vec![Arch::new(), Arch::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        arches.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        let draws = &mut Draws(1);
+        for case in 0..60 {
+            let sample_len = 1 + draws.below(40);
+            let n = 1 + draws.below(70);
+            let bytes: Vec<u8> = (0..n * sample_len)
+                .map(|_| u8::try_from(draws.below(256)).unwrap())
+                .collect();
+            let floats: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte)).collect();
+            let read =
+                (0..u32::try_from(sample_len).unwrap()).filter(|_| draws.below(3) > case % 3);
+            let pixels: Vec<(u32, u32)> = read.zip(0..).collect();
+            for &arch in &arches {
+                check(arch, &bytes, sample_len, &pixels);
+                check(arch, &floats, sample_len, &pixels);
+            }
         }
     }
 }

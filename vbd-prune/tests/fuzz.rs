@@ -1,0 +1,135 @@
+//! Fuzz targets over the reader, the plan builder and the session: a file or a typed error, never a
+//! panic, and never 64 MB more than the file.
+//!
+//! `cargo test` runs the corpus in `tests/__fuzz__` and some thousand inputs of each;
+//! `BOLERO_RANDOM_ITERATIONS=10000000 cargo test --release -p vbd-prune --test fuzz` as many as it
+//! says, and `cargo bolero test` with a fuzzer.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panics")]
+
+mod common;
+mod counting;
+mod lies;
+
+use common::random_checkpoint;
+use counting::count;
+use lies::{small, use_it};
+use vbd_core::tensor_file;
+use vbd_prune::{Layout, PrunedFile, PrunedNet, ValueType};
+
+/// What a file may cost over its own size.
+const MOST_BYTES: usize = 64 << 20;
+
+fn check(bytes: &[u8]) -> bool {
+    let (is_file, _, most) = count(|| use_it(bytes));
+    assert!(
+        most <= bytes.len() + MOST_BYTES,
+        "{most} bytes for a file of {}",
+        bytes.len()
+    );
+    is_file
+}
+
+#[test]
+fn any_bytes() {
+    bolero::check!()
+        .with_iterations(2000)
+        .for_each(|bytes: &[u8]| {
+            check(bytes);
+        });
+}
+
+/// Valid files, small ones and those of random nets.
+fn files() -> Vec<Vec<u8>> {
+    let random = (0..12).map(|seed| {
+        let net = PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap();
+        let kind = usize::try_from(seed).unwrap();
+        let (layout, values) = (Layout::ALL[kind % 4], ValueType::ALL[kind % 3]);
+        PrunedFile::new(&net, Some(layout), values)
+            .unwrap()
+            .to_bytes()
+            .unwrap()
+    });
+    Layout::ALL
+        .map(small)
+        .into_iter()
+        .chain(random)
+        .filter(|file| file.len() < 6000)
+        .collect()
+}
+
+/// Changes to the bytes of a file's tensors and of its JSON, inside a container that stays whole.
+#[test]
+fn changed_files() {
+    let files = files();
+    let changes = bolero::check!().with_iterations(5000);
+    changes
+        .with_type::<(u8, Vec<(u8, u16, u8)>)>()
+        .for_each(|(file, changes)| {
+            let bytes = &files[usize::from(*file) % files.len()];
+            let (mut tensors, json) = tensor_file::from_bytes(bytes).unwrap();
+            let mut json = json.into_bytes();
+            for &(tensor, place, byte) in changes.iter().take(4) {
+                let count = tensors.len() + 1;
+                let target = match tensors.values_mut().nth(usize::from(tensor) % count) {
+                    Some(raw) => &mut raw.bytes,
+                    None => &mut json,
+                };
+                let len = target.len().max(1);
+                if let Some(target) = target.get_mut(usize::from(place) % len) {
+                    *target = byte;
+                }
+            }
+            let Ok(json) = String::from_utf8(json) else {
+                return;
+            };
+            if let Ok(bytes) = tensor_file::to_bytes(&tensors, json) {
+                check(&bytes);
+            }
+        });
+}
+
+/// Files whose network is larger than anything in them, and some that are no files.
+fn hostile() -> Vec<Vec<u8>> {
+    let respec = |input: &str, layers: &str| {
+        let (mut tensors, json) = tensor_file::from_bytes(&small(Layout::Delta)).unwrap();
+        tensors.remove("normalize.std");
+        let layer = json.find(r#""layer":["#).unwrap() + r#""layer":["#.len();
+        let json = format!("{}{layers}{}", &json[..layer], &json[layer..]);
+        let json = json.replace("[10]", input).replace(r#""image""#, "1.0");
+        tensor_file::to_bytes(&tensors, json).unwrap()
+    };
+    let pool = r#"{"kind":"max_pool2d","kernel":1000},{"kind":"flatten"},"#;
+    let whole = small(Layout::Csr);
+    vec![
+        respec("[16777216]", ""),
+        respec("[1,2,5]", r#"{"kind":"relu"},{"kind":"flatten"},"#),
+        respec("[10,1000,1000]", pool),
+        respec("[1,4000,4000]", pool),
+        whole[..whole.len() - 1].to_vec(),
+        Vec::new(),
+        vec![0xFF; 16],
+    ]
+}
+
+/// `cargo test --release -p vbd-prune --test fuzz -- --ignored` makes the corpus anew.
+#[test]
+#[ignore = "writes tests/__fuzz__"]
+fn write_the_corpus() {
+    let folder = corpus();
+    std::fs::create_dir_all(&folder).unwrap();
+    for (number, file) in files().iter().chain(&hostile()).enumerate() {
+        vbd_core::file::write_atomic(&folder.join(format!("{number:02}")), file).unwrap();
+    }
+}
+
+fn corpus() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/__fuzz__/any_bytes/corpus")
+}
+
+#[test]
+fn the_corpus_has_files_that_are_read() {
+    let files = std::fs::read_dir(corpus()).unwrap();
+    let read = files.filter(|file| check(&std::fs::read(file.as_ref().unwrap().path()).unwrap()));
+    assert!(read.count() >= 10);
+}
