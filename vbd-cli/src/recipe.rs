@@ -7,7 +7,7 @@ use toml::Table;
 use vbd_core::recipe::Recipe;
 use vbd_core::spec::NetSpec;
 use vbd_core::{file, toml_file};
-use vbd_models::{nets, recipes};
+use vbd_models::{is_path, nets, recipes};
 
 use crate::args::RecipeChanges;
 use crate::assignment::{Assignment, paths};
@@ -117,13 +117,6 @@ fn beside(recipe: &Path, model: &str) -> String {
         Some(path) => path.to_string_lossy().into_owned(),
         None => model.to_owned(),
     }
-}
-
-/// Whether it is a path and no name: as `vbd-models` has it.
-fn is_path(text: &str) -> bool {
-    let extension = Path::new(text).extension();
-    extension.is_some_and(|end| end.eq_ignore_ascii_case("toml"))
-        || text.contains(std::path::is_separator)
 }
 
 #[cfg(test)]

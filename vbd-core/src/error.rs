@@ -106,16 +106,6 @@ pub enum Error {
         /// `loss`, or the name of a parameter.
         what: String,
     },
-    /// A network asks for what an engine cannot do.
-    #[error("layer `{layer}`: {engine} cannot train a {kind} layer")]
-    Unsupported {
-        /// Name of the layer.
-        layer: String,
-        /// Kind of the layer.
-        kind: &'static str,
-        /// The engine.
-        engine: &'static str,
-    },
     /// A thread pool could not be started.
     #[error("{threads} threads cannot be started: {source}")]
     Threads {

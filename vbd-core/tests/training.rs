@@ -71,6 +71,13 @@ fn run(trainer: &mut Trainer) -> Outcome {
     trainer.run(&AtomicBool::new(false), &mut |_| {}).unwrap()
 }
 
+/// The run of a folder, from where it stopped.
+fn resume(folder: &Path, data: Dataset, threads: usize) -> vbd_core::Result<Trainer> {
+    let folder = RunFolder::open(folder)?;
+    let last = folder.last_checkpoint()?;
+    Trainer::resume(folder, last, data, &compute(threads))
+}
+
 /// Runs until the step with this number is done.
 fn run_to(trainer: &mut Trainer, (stop_epoch, stop_step): (usize, usize)) -> Outcome {
     let stop = AtomicBool::new(false);
@@ -112,8 +119,7 @@ fn a_stopped_run_goes_on_bit_for_bit_on_any_number_of_threads() {
             let path = path(&format!("{epoch}"));
             let stopped = run_to(&mut start_net(net, &recipe, &path, 2), (epoch, step));
             assert!(stopped.interrupted);
-            let run_folder = RunFolder::open(&path).unwrap();
-            let outcome = run(&mut Trainer::resume(run_folder, data(), &compute(2)).unwrap());
+            let outcome = run(&mut resume(&path, data(), 2).unwrap());
             assert_eq!(result(&outcome), result(&whole), "{kind} {epoch} {step}");
         }
     }
@@ -143,7 +149,7 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_it_is_used() {
         assert_eq!(last.checkpoint.progress.epoch, 3);
         assert_eq!(last.damaged.len(), 1);
         assert_eq!(last.damaged[0].0, stopped.checkpoint);
-        let outcome = run(&mut Trainer::resume(run_folder, data(), &compute(1)).unwrap());
+        let outcome = run(&mut resume(&path, data(), 1).unwrap());
         assert_eq!(result(&outcome), result(&whole));
     }
 }
@@ -205,7 +211,7 @@ fn a_run_does_not_go_on_with_other_data_or_over_another_run() {
     let (recipe, path) = (recipe("vbd", SCHEDULE), folder.path().join("run"));
     run_to(&mut start(&recipe, &path, 1), (1, 2));
     let other = dataset([1, 6, 5], 4, 150, 41);
-    let resumed = Trainer::resume(RunFolder::open(&path).unwrap(), other, &compute(1));
+    let resumed = resume(&path, other, 1);
     assert!(matches!(resumed.err(), Some(Error::Data { .. })));
     let again = Trainer::new(&spec(), &recipe, data(), &compute(1), (&path, None));
     assert!(matches!(again.err(), Some(Error::RunExists { .. })));

@@ -25,4 +25,4 @@ pub mod nets;
 pub mod recipes;
 
 pub use error::{Error, Result};
-pub use listed::Listed;
+pub use listed::{Listed, is_path};

@@ -53,8 +53,12 @@ impl BuiltIn {
     }
 }
 
-/// Whether it is a path: it ends in `.toml`, or has a separator.
-fn is_path(text: &str) -> bool {
+/// Whether what stands for a network or a recipe is a path: it ends in `.toml`, or has a separator.
+///
+/// ```
+/// assert!(vbd_models::is_path("mine.toml") && !vbd_models::is_path("lenet-300-100"));
+/// ```
+pub fn is_path(text: &str) -> bool {
     let is_toml = Path::new(text)
         .extension()
         .is_some_and(|end| end.eq_ignore_ascii_case("toml"));

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Serialize;
-use tracing::subscriber::{NoSubscriber, with_default};
-use vbd_core::train::{Compute, EpochReport, LastCheckpoint, Outcome, RunFolder, Trainer};
+use vbd_core::train::{Compute, EpochReport, Outcome, RunFolder, Trainer};
 use vbd_core::weight::Parameters;
 use vbd_prune::Opened;
 
@@ -74,19 +73,17 @@ fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Tr
 /// A run that goes on.
 fn resumed(folder: &Path, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Trainer> {
     let run = RunFolder::open(folder)?;
-    // The trainer looks for it again, and it is then that damage is told.
-    let last = with_default(NoSubscriber::default(), || run.last_checkpoint())?;
-    let LastCheckpoint {
-        path, checkpoint, ..
-    } = last;
+    let last = run.last_checkpoint()?;
+    let checkpoint = &last.checkpoint;
     let name = args
         .changes
         .data
         .as_deref()
         .unwrap_or(&checkpoint.data.name);
     let data = files::load_data(name, &args.changes.dir)?;
-    let trainer = Trainer::resume(run, data, compute)?;
     let (done, all) = (checkpoint.progress.epoch, checkpoint.recipe.train.epochs);
+    let path = last.path.clone();
+    let trainer = Trainer::resume(run, last, data, compute)?;
     say(&format!(
         "going on from {}: {done} of {all} epochs are done",
         path.display()

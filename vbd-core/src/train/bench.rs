@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::trainer::check_data;
+use super::run_data::check_data;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::noise::{NoiseKey, Stream};

@@ -2,13 +2,16 @@
 
 mod bench;
 mod checkpoint;
+mod compute;
 mod init;
 mod metrics;
+mod run_data;
 mod run_folder;
 mod trainer;
 
 pub use bench::{StepBench, StepTime};
 pub use checkpoint::{Best, Checkpoint, DataInfo, KIND, Progress, VERSION};
+pub use compute::Compute;
 pub use metrics::{EpochReport, LayerCount, compression_ratio};
 pub use run_folder::{LastCheckpoint, RunFolder};
-pub use trainer::{Compute, Event, KEEP_EVERY, Outcome, Trainer};
+pub use trainer::{Event, KEEP_EVERY, Outcome, Trainer};

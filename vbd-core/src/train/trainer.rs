@@ -4,42 +4,21 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use candle_core::Device;
-
-use super::checkpoint::{Best, Checkpoint, DataInfo, Progress};
+use super::checkpoint::{Best, Checkpoint, Progress};
+use super::compute::Compute;
 use super::metrics::{EpochReport, LayerCount, compression_ratio};
-use super::run_folder::RunFolder;
-use crate::data::{Dataset, Samples};
+use super::run_data::RunData;
+use super::run_folder::{LastCheckpoint, RunFolder};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::noise::{NoiseKey, Stream};
 use crate::recipe::Recipe;
 use crate::spec::{NetSpec, Normalizer};
-use crate::step::{At, Batch, CandleStep, CpuConfig, CpuStep, Objective, Step};
+use crate::step::{At, Batch, Objective, Step};
 use crate::weight::Parameters;
 
 /// Checkpoints of every fifth epoch are kept, unless the caller says otherwise.
 pub const KEEP_EVERY: usize = 5;
-
-/// Where a run computes.
-#[derive(Debug, Clone)]
-pub struct Compute {
-    /// On a CPU the kernels of [`CpuStep`], elsewhere [`CandleStep`].
-    pub device: Device,
-    /// Threads of the CPU engine; 0 for as many as there are cores.
-    pub threads: usize,
-    /// Whether dead weights leave the CPU engine's computation where that makes it faster.
-    pub compaction: bool,
-}
-
-impl Default for Compute {
-    fn default() -> Self {
-        Self {
-            device: Device::Cpu,
-            threads: 0,
-            compaction: true,
-        }
-    }
-}
 
 /// What a run tells while it goes.
 #[derive(Debug)]
@@ -78,15 +57,12 @@ pub struct Trainer {
     spec: NetSpec,
     recipe: Recipe,
     engine: Box<dyn Step>,
-    train: Samples,
-    validation: Option<Samples>,
-    test: Samples,
-    data: DataInfo,
+    data: RunData,
     normalizer: Normalizer,
     progress: Progress,
     folder: RunFolder,
     keep_every: usize,
-    checkpoint_path: Option<PathBuf>,
+    checkpoint_path: PathBuf,
 }
 
 impl Trainer {
@@ -102,100 +78,73 @@ impl Trainer {
         (folder, start): (&Path, Option<&Parameters>),
     ) -> Result<Self> {
         recipe.check("recipe")?;
-        check_data(spec, recipe, &dataset)?;
+        let data = RunData::new(spec, recipe, dataset)?;
         let parameters = match start {
             Some(trained) => Parameters::start_from(spec, recipe, trained)?,
             None => Parameters::init(spec, recipe)?,
         };
-        let crc32 = data_crc32(&dataset);
-        let n_train = dataset.train.len() - recipe.train.validation;
-        let train = dataset.train.split_last(recipe.train.validation).0;
         let checkpoint = Checkpoint {
             spec: spec.clone(),
             recipe: recipe.clone(),
             progress: Progress::default(),
-            data: DataInfo {
-                name: dataset.name.clone(),
-                n_train,
-                crc32,
-            },
-            normalizer: Normalizer::measure(spec, &train),
+            data: data.info.clone(),
+            normalizer: Normalizer::measure(spec, &data.train),
             parameters,
             keep_every: KEEP_EVERY,
         };
-        let engine = build_engine(&checkpoint, compute)?;
+        let engine = compute.engine(&checkpoint)?;
         let folder = RunFolder::create(folder)?;
         folder.describe(&checkpoint)?;
         // Before the first step: what is killed or diverges in its first epoch can go on from here.
         let path = folder.write_checkpoint(&checkpoint)?;
-        let mut trainer = Self::assemble(checkpoint, engine, dataset, folder);
-        trainer.checkpoint_path = Some(path);
-        Ok(trainer)
+        Ok(Self::assemble((path, checkpoint), engine, data, folder))
     }
 
-    /// A run that goes on from its newest readable checkpoint as if it had never stopped.
+    /// A run that goes on from a checkpoint as if it had never stopped; see
+    /// [`RunFolder::last_checkpoint`].
     ///
     /// # Errors
-    /// If no checkpoint can be read, or the data are not those of the run.
-    pub fn resume(folder: RunFolder, dataset: Dataset, compute: &Compute) -> Result<Self> {
-        let last = folder.last_checkpoint()?;
-        let checkpoint = last.checkpoint;
-        check_data(&checkpoint.spec, &checkpoint.recipe, &dataset)?;
-        let crc32 = data_crc32(&dataset);
-        if crc32 != checkpoint.data.crc32 {
-            return Err(Error::Data {
-                name: dataset.name,
-                field: "the checksum of its images and labels",
-                found: format!("{crc32:08x}"),
-                expected: format!("{:08x}, as when the run began", checkpoint.data.crc32),
-            });
-        }
-        let engine = build_engine(&checkpoint, compute)?;
+    /// If the data are not those of the run, or the folder cannot be written.
+    pub fn resume(
+        folder: RunFolder,
+        last: LastCheckpoint,
+        dataset: Dataset,
+        compute: &Compute,
+    ) -> Result<Self> {
+        let LastCheckpoint {
+            path, checkpoint, ..
+        } = last;
+        let mut data = RunData::new(&checkpoint.spec, &checkpoint.recipe, dataset)?;
+        data.check_same(&checkpoint.data)?;
+        data.info = checkpoint.data.clone();
+        let engine = compute.engine(&checkpoint)?;
         folder.cut_metrics(checkpoint.progress.epoch)?;
         folder.remove_after(&checkpoint.progress)?;
-        let mut trainer = Self::assemble(checkpoint, engine, dataset, folder);
-        trainer.checkpoint_path = Some(last.path);
-        Ok(trainer)
+        Ok(Self::assemble((path, checkpoint), engine, data, folder))
     }
 
     fn assemble(
-        checkpoint: Checkpoint,
+        (path, checkpoint): (PathBuf, Checkpoint),
         engine: Box<dyn Step>,
-        dataset: Dataset,
+        data: RunData,
         folder: RunFolder,
     ) -> Self {
-        let held_out = checkpoint.recipe.train.validation;
-        let (train, validation) = match held_out {
-            0 => (dataset.train, None),
-            held_out => {
-                let (train, validation) = dataset.train.split_last(held_out);
-                (train, Some(validation))
-            }
-        };
         Self {
             spec: checkpoint.spec,
             recipe: checkpoint.recipe,
             engine,
-            train,
-            validation,
-            test: dataset.test,
-            data: checkpoint.data,
+            data,
             normalizer: checkpoint.normalizer,
             progress: checkpoint.progress,
             folder,
             keep_every: checkpoint.keep_every,
-            checkpoint_path: None,
+            checkpoint_path: path,
         }
     }
 
     /// Keeps the checkpoint of every `epochs`-th epoch; 0 for none but the newest.
     pub fn set_keep_every(&mut self, epochs: usize) {
         self.keep_every = epochs;
-    }
-
-    /// How far the run has come.
-    pub fn progress(&self) -> &Progress {
-        &self.progress
     }
 
     /// The recipe of the run.
@@ -214,7 +163,7 @@ impl Trainer {
     }
 
     fn steps_per_epoch(&self) -> usize {
-        self.train.len().div_ceil(self.recipe.train.batch_size)
+        self.data.train.len().div_ceil(self.recipe.train.batch_size)
     }
 
     /// The rates and scales of a step of the run, from 0.
@@ -245,28 +194,24 @@ impl Trainer {
                 return self.interrupted();
             }
         }
-        self.outcome(false)
+        Ok(self.outcome(false))
     }
 
     fn interrupted(&mut self) -> Result<Outcome> {
         let parameters = self.checked_parameters()?;
         let checkpoint = self.checkpoint(parameters);
-        self.checkpoint_path = Some(self.folder.write_checkpoint(&checkpoint)?);
-        self.outcome(true)
+        self.checkpoint_path = self.folder.write_checkpoint(&checkpoint)?;
+        Ok(self.outcome(true))
     }
 
-    fn outcome(&self, interrupted: bool) -> Result<Outcome> {
-        let checkpoint = self.checkpoint_path.clone();
+    fn outcome(&self, interrupted: bool) -> Outcome {
         let best = self.progress.best.map(|_| self.folder.best_path());
-        let best = best.filter(|path| path.is_file());
-        Ok(Outcome {
+        Outcome {
             run: self.folder.path().to_path_buf(),
-            checkpoint: checkpoint.ok_or_else(|| Error::NoCheckpoint {
-                path: self.folder.path().to_path_buf(),
-            })?,
-            best,
+            checkpoint: self.checkpoint_path.clone(),
+            best: best.filter(|path| path.is_file()),
             interrupted,
-        })
+        }
     }
 
     /// The rest of the epoch under way; whether it was stopped.
@@ -284,7 +229,7 @@ impl Trainer {
             step: u32::try_from(epoch).expect("a recipe has at most 10^6 epochs"),
             stream: Stream::Shuffle,
         };
-        let order = key.permutation(self.train.len());
+        let order = key.permutation(self.data.train.len());
         let batches: Vec<&[u32]> = order.chunks(batch_size).collect();
         let from = self.progress.step_in_epoch;
         for (step, indices) in batches.into_iter().enumerate().skip(from) {
@@ -295,7 +240,7 @@ impl Trainer {
             let at = self.at(epoch * steps + step);
             let clock = Instant::now();
             let batch = Batch {
-                samples: &self.train,
+                samples: &self.data.train,
                 indices,
             };
             let nll_sum = self.engine.step(batch, &at)?;
@@ -311,7 +256,7 @@ impl Trainer {
             self.progress.nll_sum += nll_sum;
             self.progress.step_in_epoch = step + 1;
             let seen = (step + 1) * batch_size;
-            let nll = self.progress.nll_sum / seen.min(self.train.len()) as f64;
+            let nll = self.progress.nll_sum / seen.min(self.data.train.len()) as f64;
             on_event(Event::Step {
                 epoch: epoch + 1,
                 step: step + 1,
@@ -329,8 +274,9 @@ impl Trainer {
     }
 
     fn end_epoch(&mut self, at: At, seconds: &mut dyn FnMut() -> f64) -> Result<EpochReport> {
-        let test = self.engine.evaluate(&self.test)?;
+        let test = self.engine.evaluate(&self.data.test)?;
         let validation = self
+            .data
             .validation
             .as_ref()
             .map(|samples| self.engine.evaluate(samples));
@@ -343,8 +289,8 @@ impl Trainer {
         let (numel, nnz) = layers
             .iter()
             .fold((0, 0), |sum, l| (sum.0 + l.numel, sum.1 + l.nnz));
-        let nll = self.progress.nll_sum / self.train.len() as f64;
-        let objective = Objective::of(&self.recipe, self.train.len());
+        let nll = self.progress.nll_sum / self.data.train.len() as f64;
+        let objective = Objective::of(&self.recipe, self.data.train.len());
         let seconds = seconds();
         let done = self.progress.epoch + 1;
         let before = self.progress.seconds_before + seconds;
@@ -389,7 +335,7 @@ impl Trainer {
             // leaves a file for an epoch that is done again.
             checkpoint.write(&self.folder.best_path())?;
         }
-        self.checkpoint_path = Some(self.folder.write_checkpoint(&checkpoint)?);
+        self.checkpoint_path = self.folder.write_checkpoint(&checkpoint)?;
         Ok(report)
     }
 
@@ -425,105 +371,10 @@ impl Trainer {
             spec: self.spec.clone(),
             recipe: self.recipe.clone(),
             progress: self.progress.clone(),
-            data: self.data.clone(),
+            data: self.data.info.clone(),
             normalizer: self.normalizer.clone(),
             parameters,
             keep_every: self.keep_every,
         }
     }
-}
-
-fn build_engine(checkpoint: &Checkpoint, compute: &Compute) -> Result<Box<dyn Step>> {
-    let Checkpoint {
-        spec,
-        recipe,
-        normalizer,
-        parameters,
-        ..
-    } = checkpoint;
-    let objective = Objective::of(recipe, checkpoint.data.n_train);
-    if compute.device.is_cpu() {
-        let config = CpuConfig {
-            batch_size: recipe.train.batch_size,
-            threads: compute.threads,
-            compaction: compute.compaction,
-        };
-        return Ok(Box::new(CpuStep::new(
-            spec,
-            objective,
-            normalizer.clone(),
-            parameters,
-            config,
-        )?));
-    }
-    Ok(Box::new(CandleStep::new(
-        spec,
-        objective,
-        normalizer,
-        parameters,
-        &compute.device,
-    )?))
-}
-
-pub(super) fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> Result<()> {
-    let problem = |field, found: String, expected: String| {
-        Err(Error::Data {
-            name: dataset.name.clone(),
-            field,
-            found,
-            expected,
-        })
-    };
-    let len = dataset.shape.iter().product::<usize>();
-    if spec.input != dataset.shape && spec.input != [len] {
-        let expected = format!("{:?}, the input of network `{}`", spec.input, spec.name);
-        return problem(
-            "the shape of an image",
-            format!("{:?}", dataset.shape),
-            expected,
-        );
-    }
-    if dataset.classes > spec.classes {
-        let expected = format!("at most {}, those of network `{}`", spec.classes, spec.name);
-        return problem(
-            "the number of classes",
-            dataset.classes.to_string(),
-            expected,
-        );
-    }
-    let (samples, held_out) = (dataset.train.len(), recipe.train.validation);
-    if samples <= held_out {
-        let expected = format!("more than the {held_out} of `train.validation`");
-        return problem(
-            "the number of training samples",
-            samples.to_string(),
-            expected,
-        );
-    }
-    if dataset.test.is_empty() {
-        return problem(
-            "the number of test samples",
-            "0".to_owned(),
-            "at least 1".to_owned(),
-        );
-    }
-    let steps = (samples - held_out).div_ceil(recipe.train.batch_size) as u64;
-    if steps * recipe.train.epochs as u64 >= u64::from(u32::MAX) {
-        let found = (steps * recipe.train.epochs as u64).to_string();
-        return problem(
-            "the number of steps of the run",
-            found,
-            "less than 2^32".to_owned(),
-        );
-    }
-    Ok(())
-}
-
-fn data_crc32(dataset: &Dataset) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    for samples in [&dataset.train, &dataset.test] {
-        hasher.update(samples.images());
-        hasher.update(samples.labels());
-    }
-    hasher.finalize()
 }

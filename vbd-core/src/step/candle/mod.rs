@@ -10,7 +10,7 @@ use self::weighted::{Map, Weighted};
 use super::cpu::stream;
 use super::{At, Batch, Evaluation, Objective, Step};
 use crate::data::Samples;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels::loss;
 use crate::layers::{Conv2d, Masking, max_pool2d};
 use crate::noise::NoiseKey;
@@ -45,7 +45,7 @@ impl CandleStep {
     /// Builds the engine on a device.
     ///
     /// # Errors
-    /// [`Error::Spec`] if the layers do not fit together; [`Error::Shape`] if the parameters are not
+    /// [`crate::Error::Spec`] if the layers do not fit together; [`crate::Error::Shape`] if the parameters are not
     /// the network's; or if the device fails.
     pub fn new(
         spec: &NetSpec,
@@ -148,7 +148,7 @@ impl CandleStep {
 /// The layers of a network, each with its own parameters.
 fn compile(spec: &NetSpec, parameters: &Parameters, device: &Device) -> Result<Vec<Layer>> {
     let weights = spec.weights()?;
-    check_count(parameters, weights.len())?;
+    parameters.check_count(weights.len())?;
     let mut weights = weights.into_iter().zip(&parameters.layers);
     let mut weighted = |map| {
         let (weight, own) = weights.next().expect("a layer with a map has a weight");
@@ -169,19 +169,6 @@ fn compile(spec: &NetSpec, parameters: &Parameters, device: &Device) -> Result<V
 /// ReLU with the gradient 0 at 0, where Candle's own has 1.
 fn relu(x: &Tensor) -> CandleResult<Tensor> {
     posterior::masked(&x.gt(0.0)?, x)
-}
-
-fn check_count(parameters: &Parameters, expected: usize) -> Result<()> {
-    let found = parameters.layers.len();
-    if found == expected {
-        return Ok(());
-    }
-    let (found, expected) = (vec![found], vec![expected]);
-    Err(Error::Shape {
-        name: "layers".to_owned(),
-        found,
-        expected,
-    })
 }
 
 impl Step for CandleStep {
@@ -251,7 +238,7 @@ impl Step for CandleStep {
     }
 
     fn load(&mut self, parameters: &Parameters) -> Result<()> {
-        check_count(parameters, self.weighted().count())?;
+        parameters.check_count(self.weighted().count())?;
         let device = self.device.clone();
         for (weighted, own) in self.weighted_mut().zip(&parameters.layers) {
             weighted.load(own, &device)?;

@@ -3,7 +3,7 @@
 use candle_core::{Device, Module, Result as CandleResult, Tensor, backprop::GradStore};
 
 use super::trained::Trained;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layers::{Conv2d, Linear, Masking, Variational, WeightedMap};
 use crate::noise::NoiseKey;
 use crate::posterior::{self, LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, LOG_SIGMA2_MIN};
@@ -40,21 +40,15 @@ pub(super) struct Weighted {
 
 impl Weighted {
     /// # Errors
-    /// [`Error::Shape`] if the parameters are not those of `spec`, or if the device fails.
+    /// [`crate::Error::Shape`] if the parameters are not those of `spec`, or if the device fails.
     pub(super) fn new(
         spec: WeightSpec,
         map: Map,
         parameters: &LayerParameters,
         device: &Device,
     ) -> Result<Self> {
+        parameters.check(&spec.layer, &spec.shape)?;
         let weight = parameters.weight.to_dense();
-        if parameters.name != spec.layer || weight.shape() != spec.shape {
-            return Err(Error::Shape {
-                name: format!("{}.weight, for {}", parameters.name, spec.layer),
-                found: weight.shape().to_vec(),
-                expected: spec.shape,
-            });
-        }
         let shape = &spec.shape[..];
         let log_sigma2 = weight
             .log_sigma2()

@@ -3,6 +3,8 @@
 //! A block owns all that concerns its rows, so that threads share nothing they write. Blocks are cut
 //! by the weight's shape and its live entries alone: the number of threads changes no sum.
 
+use std::ops::Range;
+
 use super::entries::{Entries, Update};
 use crate::kernels::reparameterise::{backward_rows, mean_rows, sample_rows};
 use crate::kernels::update;
@@ -24,14 +26,24 @@ pub(super) struct Block {
     noise: Vec<f32>,
 }
 
+/// Cuts a layer in its dense form into blocks of `block_rows` rows; `places` are the entries of rows.
+pub(super) fn cut(
+    layer: &LayerParameters,
+    block_rows: usize,
+    places: impl Fn(Range<usize>) -> Vec<u32>,
+) -> Vec<Block> {
+    let all = layer.bias.value.len();
+    let firsts = (0..all).step_by(block_rows).enumerate();
+    let block = |(number, first): (usize, usize)| {
+        let rows = first..all.min(first + block_rows);
+        Block::new(layer, number, rows.clone(), places(rows))
+    };
+    firsts.map(block).collect()
+}
+
 impl Block {
     /// Block `number` of a layer in its dense form: `rows` rows, with the entries at `places`.
-    pub(super) fn new(
-        layer: &LayerParameters,
-        number: usize,
-        rows: std::ops::Range<usize>,
-        places: Vec<u32>,
-    ) -> Self {
+    fn new(layer: &LayerParameters, number: usize, rows: Range<usize>, places: Vec<u32>) -> Self {
         let cut = |values: &[f32]| values[rows.clone()].to_vec();
         let [value, m, v] = layer.bias.arrays();
         Self {

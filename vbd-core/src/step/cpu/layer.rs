@@ -7,7 +7,7 @@ use super::entries::Update;
 use super::form::{Compaction, Form, Inputs, OutputGradients, choose};
 use super::geometry::Geometry;
 use super::pixel_batch::PixelBatch;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels::pool::{self, Window};
 use crate::kernels::reparameterise::{add_square_gradient, relu, relu_backward, square};
 use crate::kernels::update::Masking;
@@ -77,13 +77,7 @@ impl Weighted {
 
     /// Takes parameters over, in the form that suits how many of them live.
     pub(super) fn load(&mut self, layer: &LayerParameters) -> Result<()> {
-        if layer.name != self.name || layer.weight.shape() != self.shape {
-            return Err(Error::Shape {
-                name: format!("{}.weight, for {}", layer.name, self.name),
-                found: layer.weight.shape().to_vec(),
-                expected: self.shape.clone(),
-            });
-        }
+        layer.check(&self.name, &self.shape)?;
         let compact = layer.weight.to_compact();
         let live = compact.live().expect("the compact form has places");
         self.form = choose(&self.geometry, live, self.reads_pixels, self.compaction);

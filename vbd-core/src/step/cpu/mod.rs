@@ -372,15 +372,7 @@ impl Step for CpuStep {
     }
 
     fn load(&mut self, parameters: &Parameters) -> Result<()> {
-        let (found, expected) = (parameters.layers.len(), self.weighted_mut().count());
-        if found != expected {
-            let (found, expected) = (vec![found], vec![expected]);
-            return Err(Error::Shape {
-                name: "layers".to_owned(),
-                found,
-                expected,
-            });
-        }
+        parameters.check_count(self.weighted_mut().count())?;
         for (layer, parameters) in self.weighted_mut().zip(&parameters.layers) {
             layer.load(parameters)?;
         }

@@ -7,7 +7,7 @@ use super::{Form, Inputs, OutputGradients};
 use crate::kernels::sparse::{
     SparseProduct, SparseRow, add_scaled, sparse_products, weight_gradient,
 };
-use crate::step::cpu::block::Block;
+use crate::step::cpu::block::{Block, cut};
 use crate::step::cpu::entries::Update;
 use crate::step::cpu::geometry::{Geometry, narrow};
 use crate::weight::LayerParameters;
@@ -100,16 +100,9 @@ impl Form for CompactForm {
     }
 
     fn cut(&self, layer: &LayerParameters) -> Vec<Block> {
-        let block = |(number, rows): (usize, &Rows)| {
-            let first = number * self.block_rows;
-            Block::new(
-                layer,
-                number,
-                first..first + rows.ends.len() - 1,
-                rows.places.clone(),
-            )
-        };
-        self.blocks.iter().enumerate().map(block).collect()
+        cut(layer, self.block_rows, |rows| {
+            self.blocks[rows.start / self.block_rows].places.clone()
+        })
     }
 
     fn forward(

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{Form, Inputs, OutputGradients};
 use crate::kernels::gemm::{Matrix, matmul};
-use crate::step::cpu::block::Block;
+use crate::step::cpu::block::{Block, cut};
 use crate::step::cpu::entries::Update;
 use crate::step::cpu::geometry::{Geometry, narrow};
 use crate::weight::LayerParameters;
@@ -19,7 +19,6 @@ const INPUT_CHUNK: usize = 64;
 
 /// Entries of a block are `[rows, inputs]`.
 pub(super) struct GemmForm {
-    rows: usize,
     inputs: usize,
     block_rows: usize,
 }
@@ -32,7 +31,6 @@ impl GemmForm {
             .clamp(1, SHARED)
             .max(numel.div_ceil(MOST_ENTRIES));
         Self {
-            rows,
             inputs,
             block_rows: rows.div_ceil(blocks.min(rows)),
         }
@@ -49,15 +47,10 @@ impl Form for GemmForm {
     }
 
     fn cut(&self, layer: &LayerParameters) -> Vec<Block> {
-        let first_rows = (0..self.rows).step_by(self.block_rows);
-        let block = |(number, row): (usize, usize)| {
-            let rows = row..self.rows.min(row + self.block_rows);
-            let places = (rows.start * self.inputs..rows.end * self.inputs)
-                .map(narrow)
-                .collect();
-            Block::new(layer, number, rows, places)
-        };
-        first_rows.enumerate().map(block).collect()
+        cut(layer, self.block_rows, |rows| {
+            let entries = rows.start * self.inputs..rows.end * self.inputs;
+            entries.map(narrow).collect()
+        })
     }
 
     fn forward(

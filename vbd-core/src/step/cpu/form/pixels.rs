@@ -8,7 +8,7 @@ use super::{Form, Inputs, OutputGradients};
 use crate::kernels::sparse::{SparseProduct, SparseRow, add_scaled, sparse_products};
 use crate::kernels::update::DataGradient;
 use crate::kernels::{LANES, simd, transpose};
-use crate::step::cpu::block::Block;
+use crate::step::cpu::block::{Block, cut};
 use crate::step::cpu::entries::{NOWHERE, Update};
 use crate::step::cpu::geometry::{Geometry, narrow};
 use crate::step::cpu::pixel_batch::{Order, PixelBatch};
@@ -26,7 +26,6 @@ const PIXELS: usize = 16;
 /// A block's scratch holds the constants of the means and of the variances, and the gradients of both
 /// with the samples first.
 pub(super) struct PixelsForm {
-    rows: usize,
     inputs: usize,
     block_rows: usize,
 }
@@ -39,7 +38,6 @@ impl PixelsForm {
             .max(LEAST_BLOCKS)
             .min(rows);
         Self {
-            rows,
             inputs,
             block_rows: rows.div_ceil(blocks),
         }
@@ -102,9 +100,7 @@ impl Form for PixelsForm {
     }
 
     fn cut(&self, layer: &LayerParameters) -> Vec<Block> {
-        let first_rows = (0..self.rows).step_by(self.block_rows);
-        let block = |(number, first): (usize, usize)| {
-            let rows = first..self.rows.min(first + self.block_rows);
+        cut(layer, self.block_rows, |rows| {
             let width = rows.len().next_multiple_of(LANES);
             let rows_of = |input: usize| {
                 let rows = rows
@@ -112,10 +108,8 @@ impl Form for PixelsForm {
                     .map(move |row| narrow(row * self.inputs + input));
                 rows.chain(std::iter::repeat(NOWHERE)).take(width)
             };
-            let places = (0..self.inputs).flat_map(rows_of).collect();
-            Block::new(layer, number, rows.clone(), places)
-        };
-        first_rows.enumerate().map(block).collect()
+            (0..self.inputs).flat_map(rows_of).collect()
+        })
     }
 
     fn masked(&self, block: &mut Block, pixels: &PixelBatch) {

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{Form, Inputs, OutputGradients};
 use crate::kernels::tile::{Dots, Product, Taps};
-use crate::step::cpu::block::Block;
+use crate::step::cpu::block::{Block, cut};
 use crate::step::cpu::entries::Update;
 use crate::step::cpu::geometry::{Geometry, OUTSIDE, narrow};
 use crate::weight::LayerParameters;
@@ -83,14 +83,10 @@ impl Form for TapsForm {
 
     fn cut(&self, layer: &LayerParameters) -> Vec<Block> {
         let geometry = &self.geometry;
-        let first_rows = (0..geometry.rows).step_by(self.block_rows);
-        let block = |(number, row): (usize, usize)| {
-            let rows = row..geometry.rows.min(row + self.block_rows);
+        cut(layer, self.block_rows, |rows| {
             let taps = (0..geometry.taps()).flat_map(|tap| rows.clone().map(move |row| (row, tap)));
-            let places = taps.map(|(row, tap)| geometry.place(row, tap)).collect();
-            Block::new(layer, number, rows, places)
-        };
-        first_rows.enumerate().map(block).collect()
+            taps.map(|(row, tap)| geometry.place(row, tap)).collect()
+        })
     }
 
     fn forward(

@@ -3,88 +3,14 @@
 //! It starts with every entry alive and only ever loses some. Dense or compact is a form of storage:
 //! both hold the same weight, and each turns into the other exactly.
 
+mod parameter;
+mod parameters;
+
+pub use parameter::Parameter;
+pub use parameters::{LayerParameters, Parameters};
+
 use crate::error::{Error, Result};
 use crate::posterior::{self, LOG_SIGMA2_DEAD};
-
-/// Values that Adam trains, with the moments of their gradients.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Parameter {
-    /// The values.
-    pub value: Vec<f32>,
-    /// Running mean of the gradient.
-    pub m: Vec<f32>,
-    /// Running mean of the gradient's square.
-    pub v: Vec<f32>,
-}
-
-impl Parameter {
-    /// A parameter that has not been trained yet.
-    pub fn new(value: Vec<f32>) -> Self {
-        let zeros = vec![0.0; value.len()];
-        Self {
-            value,
-            m: zeros.clone(),
-            v: zeros,
-        }
-    }
-
-    /// The three arrays, in the order value, m, v.
-    pub fn arrays(&self) -> [&Vec<f32>; 3] {
-        [&self.value, &self.m, &self.v]
-    }
-
-    /// The values at `range`, with their moments.
-    pub(crate) fn slices_mut(&mut self, range: std::ops::Range<usize>) -> [&mut [f32]; 3] {
-        let Self { value, m, v } = self;
-        [
-            &mut value[range.clone()],
-            &mut m[range.clone()],
-            &mut v[range],
-        ]
-    }
-
-    /// The values at `places`, with their moments; `absent` where a place is not in the parameter.
-    pub(crate) fn gather(&self, places: &[u32], absent: f32) -> Self {
-        let gather = |values: &[f32], absent: f32| {
-            places
-                .iter()
-                .map(|&place| values.get(place as usize).copied().unwrap_or(absent))
-                .collect()
-        };
-        self.map(absent, gather)
-    }
-
-    /// Puts the values back that [`Parameter::gather`] took from `places`.
-    pub(crate) fn scatter(&mut self, places: &[u32], from: &Self) {
-        for (to, from) in arrays_mut(self).into_iter().zip(from.arrays()) {
-            for (&place, &value) in places.iter().zip(from) {
-                if let Some(to) = to.get_mut(place as usize) {
-                    *to = value;
-                }
-            }
-        }
-    }
-
-    /// Sets one entry to a value, and drops its moments.
-    pub(crate) fn clear(&mut self, index: usize, value: f32) {
-        (self.value[index], self.m[index], self.v[index]) = (value, 0.0, 0.0);
-    }
-
-    /// Applies `f` to each of the three arrays; `absent` is the value's entry for what is not there.
-    fn map(&self, absent: f32, f: impl Fn(&[f32], f32) -> Vec<f32>) -> Self {
-        Self {
-            value: f(&self.value, absent),
-            m: f(&self.m, 0.0),
-            v: f(&self.v, 0.0),
-        }
-    }
-
-    /// Whether every number is finite; `log_sigma2` of dead weights apart.
-    fn is_finite(&self, apart: Option<f32>) -> bool {
-        let finite = |x: &f32| x.is_finite() || Some(*x) == apart;
-        self.value.iter().all(finite) && self.m.iter().chain(&self.v).all(|x| x.is_finite())
-    }
-}
 
 /// A weight with its posterior, or a plain weight where `log_sigma2` is `None`.
 #[derive(Debug, Clone, PartialEq)]
@@ -290,24 +216,15 @@ impl VariationalWeight {
 
     /// Kills every entry that is not kept: theta = 0, moments dropped, never updated again.
     /// A plain weight has nothing to kill.
-    ///
-    /// # Panics
-    /// Never: a stored entry has its place in every array.
     pub fn kill(&mut self, log_alpha_threshold: f32) {
         let kept: Vec<bool> = self.kept(log_alpha_threshold).collect();
         let Some(log_sigma2) = &mut self.log_sigma2 else {
             return;
         };
         if let Some(live) = &mut self.live {
-            let mut index = 0..;
-            live.retain(|_| kept[index.next().expect("the range has no end")]);
-            for array in [&mut self.theta, log_sigma2]
-                .into_iter()
-                .flat_map(arrays_mut)
-            {
-                let mut index = 0..;
-                array.retain(|_| kept[index.next().expect("the range has no end")]);
-            }
+            retain(live, &kept);
+            self.theta.retain(&kept);
+            log_sigma2.retain(&kept);
         } else {
             for (index, _) in kept.iter().enumerate().filter(|&(_, &kept)| !kept) {
                 self.theta.clear(index, 0.0);
@@ -323,39 +240,10 @@ impl VariationalWeight {
     }
 }
 
-fn arrays_mut(parameter: &mut Parameter) -> [&mut Vec<f32>; 3] {
-    [&mut parameter.value, &mut parameter.m, &mut parameter.v]
-}
-
-/// The parameters of one layer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LayerParameters {
-    /// Name of the layer.
-    pub name: String,
-    /// Its weight.
-    pub weight: VariationalWeight,
-    /// Its bias, `[out]`: no posterior, never pruned.
-    pub bias: Parameter,
-}
-
-/// All parameters of a network, in the order of its layers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Parameters {
-    /// One entry for each layer that has parameters.
-    pub layers: Vec<LayerParameters>,
-}
-
-impl Parameters {
-    /// The first parameter that holds something else than numbers.
-    pub fn not_finite(&self) -> Option<String> {
-        self.layers.iter().find_map(|layer| {
-            let name = &layer.name;
-            if !layer.weight.is_finite() {
-                return Some(format!("{name}.weight"));
-            }
-            (!layer.bias.is_finite(None)).then(|| format!("{name}.bias"))
-        })
-    }
+/// Drops the values that are not kept.
+fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    values.retain(|_| kept.next().is_some_and(|&kept| kept));
 }
 
 #[cfg(test)]

@@ -1,0 +1,126 @@
+//! The samples of a run: checked against network and recipe, split, and known by a checksum.
+
+use super::checkpoint::DataInfo;
+use crate::data::{Dataset, Samples};
+use crate::error::{Error, Result};
+use crate::recipe::Recipe;
+use crate::spec::NetSpec;
+
+/// What a run trains on, chooses by and measures on.
+pub(super) struct RunData {
+    pub(super) train: Samples,
+    /// The training samples held out, if any are.
+    pub(super) validation: Option<Samples>,
+    pub(super) test: Samples,
+    /// What checkpoints say of it.
+    pub(super) info: DataInfo,
+}
+
+impl RunData {
+    /// Splits a data set as the recipe says.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if it does not fit the network and the recipe.
+    pub(super) fn new(spec: &NetSpec, recipe: &Recipe, dataset: Dataset) -> Result<Self> {
+        check_data(spec, recipe, &dataset)?;
+        let crc32 = crc32(&dataset);
+        let (train, validation) = match recipe.train.validation {
+            0 => (dataset.train, None),
+            held_out => {
+                let (train, validation) = dataset.train.split_last(held_out);
+                (train, Some(validation))
+            }
+        };
+        let info = DataInfo {
+            name: dataset.name,
+            n_train: train.len(),
+            crc32,
+        };
+        Ok(Self {
+            train,
+            validation,
+            test: dataset.test,
+            info,
+        })
+    }
+
+    /// Checks that these are the data that a run began with, wherever they are found now.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if they are not.
+    pub(super) fn check_same(&self, began: &DataInfo) -> Result<()> {
+        if self.info.crc32 == began.crc32 {
+            return Ok(());
+        }
+        Err(Error::Data {
+            name: self.info.name.clone(),
+            field: "the checksum of its images and labels",
+            found: format!("{:08x}", self.info.crc32),
+            expected: format!("{:08x}, as when the run began", began.crc32),
+        })
+    }
+}
+
+/// Checks that a data set fits a network and a recipe.
+pub(super) fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> Result<()> {
+    let problem = |field, found: String, expected: String| {
+        Err(Error::Data {
+            name: dataset.name.clone(),
+            field,
+            found,
+            expected,
+        })
+    };
+    let len = dataset.shape.iter().product::<usize>();
+    if spec.input != dataset.shape && spec.input != [len] {
+        let expected = format!("{:?}, the input of network `{}`", spec.input, spec.name);
+        return problem(
+            "the shape of an image",
+            format!("{:?}", dataset.shape),
+            expected,
+        );
+    }
+    if dataset.classes > spec.classes {
+        let expected = format!("at most {}, those of network `{}`", spec.classes, spec.name);
+        return problem(
+            "the number of classes",
+            dataset.classes.to_string(),
+            expected,
+        );
+    }
+    let (samples, held_out) = (dataset.train.len(), recipe.train.validation);
+    if samples <= held_out {
+        let expected = format!("more than the {held_out} of `train.validation`");
+        return problem(
+            "the number of training samples",
+            samples.to_string(),
+            expected,
+        );
+    }
+    if dataset.test.is_empty() {
+        return problem(
+            "the number of test samples",
+            "0".to_owned(),
+            "at least 1".to_owned(),
+        );
+    }
+    let steps = (samples - held_out).div_ceil(recipe.train.batch_size) as u64;
+    if steps * recipe.train.epochs as u64 >= u64::from(u32::MAX) {
+        let found = (steps * recipe.train.epochs as u64).to_string();
+        return problem(
+            "the number of steps of the run",
+            found,
+            "less than 2^32".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+fn crc32(dataset: &Dataset) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for samples in [&dataset.train, &dataset.test] {
+        hasher.update(samples.images());
+        hasher.update(samples.labels());
+    }
+    hasher.finalize()
+}

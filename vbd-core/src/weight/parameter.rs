@@ -1,0 +1,92 @@
+//! Trained values with Adam's moments.
+
+/// Values that Adam trains, with the moments of their gradients.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Parameter {
+    /// The values.
+    pub value: Vec<f32>,
+    /// Running mean of the gradient.
+    pub m: Vec<f32>,
+    /// Running mean of the gradient's square.
+    pub v: Vec<f32>,
+}
+
+impl Parameter {
+    /// A parameter that has not been trained yet.
+    pub fn new(value: Vec<f32>) -> Self {
+        let zeros = vec![0.0; value.len()];
+        Self {
+            value,
+            m: zeros.clone(),
+            v: zeros,
+        }
+    }
+
+    /// The three arrays, in the order value, m, v.
+    pub fn arrays(&self) -> [&Vec<f32>; 3] {
+        [&self.value, &self.m, &self.v]
+    }
+
+    fn arrays_mut(&mut self) -> [&mut Vec<f32>; 3] {
+        [&mut self.value, &mut self.m, &mut self.v]
+    }
+
+    /// The values at `range`, with their moments.
+    pub(crate) fn slices_mut(&mut self, range: std::ops::Range<usize>) -> [&mut [f32]; 3] {
+        let Self { value, m, v } = self;
+        [
+            &mut value[range.clone()],
+            &mut m[range.clone()],
+            &mut v[range],
+        ]
+    }
+
+    /// The values at `places`, with their moments; `absent` where a place is not in the parameter.
+    pub(crate) fn gather(&self, places: &[u32], absent: f32) -> Self {
+        let gather = |values: &[f32], absent: f32| {
+            places
+                .iter()
+                .map(|&place| values.get(place as usize).copied().unwrap_or(absent))
+                .collect()
+        };
+        self.map(absent, gather)
+    }
+
+    /// Puts the values back that [`Parameter::gather`] took from `places`.
+    pub(crate) fn scatter(&mut self, places: &[u32], from: &Self) {
+        for (to, from) in self.arrays_mut().into_iter().zip(from.arrays()) {
+            for (&place, &value) in places.iter().zip(from) {
+                if let Some(to) = to.get_mut(place as usize) {
+                    *to = value;
+                }
+            }
+        }
+    }
+
+    /// Sets one entry to a value, and drops its moments.
+    pub(crate) fn clear(&mut self, index: usize, value: f32) {
+        (self.value[index], self.m[index], self.v[index]) = (value, 0.0, 0.0);
+    }
+
+    /// Drops the entries that are not kept.
+    pub(super) fn retain(&mut self, kept: &[bool]) {
+        for array in self.arrays_mut() {
+            super::retain(array, kept);
+        }
+    }
+
+    /// Applies `f` to each of the three arrays; `absent` is the value's entry for what is not there.
+    pub(super) fn map(&self, absent: f32, f: impl Fn(&[f32], f32) -> Vec<f32>) -> Self {
+        Self {
+            value: f(&self.value, absent),
+            m: f(&self.m, 0.0),
+            v: f(&self.v, 0.0),
+        }
+    }
+
+    /// Whether every number is finite; `log_sigma2` of dead weights apart.
+    pub(super) fn is_finite(&self, apart: Option<f32>) -> bool {
+        let finite = |x: &f32| x.is_finite() || Some(*x) == apart;
+        self.value.iter().all(finite) && self.m.iter().chain(&self.v).all(|x| x.is_finite())
+    }
+}
