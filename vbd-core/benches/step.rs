@@ -67,6 +67,12 @@ fn candle_step(bencher: Bencher<'_, '_>, name: &str) {
     let samples = samples([1, 28, 28], 10 * BATCH);
     let parameters = Parameters::init(&spec, &recipe()).unwrap();
     let normalizer = Normalizer::measure(&spec, &samples);
-    let engine = CandleStep::new(&spec, objective(), &normalizer, &parameters, &Device::Cpu);
+    let engine = CandleStep::new(
+        &spec,
+        objective(&spec),
+        &normalizer,
+        &parameters,
+        &Device::Cpu,
+    );
     time(bencher, &mut engine.unwrap(), 1e-3);
 }

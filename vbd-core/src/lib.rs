@@ -11,6 +11,7 @@ pub mod bench_internals;
 pub mod data;
 pub mod error;
 pub mod file;
+pub mod gate;
 mod kernels;
 pub mod layers;
 pub mod noise;

@@ -17,6 +17,8 @@ const LANES: usize = 16;
 pub enum Stream {
     /// Noise on the outputs of the network's layer with this index.
     Layer(u16),
+    /// Noise of the gate with this index.
+    Gate(u16),
     /// First values of the parameters of the layer with this index.
     Init(u16),
     /// The order of the training samples.
@@ -32,6 +34,7 @@ impl Stream {
             Self::Init(index) => 1 << 16 | u32::from(index),
             Self::Shuffle => 2 << 16,
             Self::Other(index) => 3 << 16 | u32::from(index),
+            Self::Gate(index) => 4 << 16 | u32::from(index),
         }
     }
 }
@@ -321,6 +324,7 @@ mod tests {
         let first = draw(Stream::Layer(0), 0, 0);
         assert_ne!(first, draw(Stream::Layer(1), 0, 0));
         assert_ne!(first, draw(Stream::Init(0), 0, 0));
+        assert_ne!(first, draw(Stream::Gate(0), 0, 0));
         assert_ne!(first, draw(Stream::Layer(0), 1, 0));
         assert_ne!(first, draw(Stream::Layer(0), 0, 1));
     }

@@ -4,6 +4,7 @@
 mod support;
 
 use candle_core::Device;
+use support::engine::kill;
 use support::{dataset, lenet5_like, mlp, recipe};
 use vbd_core::Error;
 use vbd_core::data::Dataset;
@@ -14,7 +15,7 @@ use vbd_core::weight::{Parameters, VariationalWeight};
 fn engine(spec: &NetSpec, kind: &str, data: &Dataset) -> (CandleStep, Parameters) {
     let recipe = recipe(kind, "");
     let parameters = Parameters::init(spec, &recipe).unwrap();
-    let objective = Objective::of(&recipe, data.train.len());
+    let objective = Objective::new(spec, &recipe, data.train.len()).unwrap();
     let normalizer = Normalizer::measure(spec, &data.train);
     let engine = CandleStep::new(spec, objective, &normalizer, &parameters, &Device::Cpu).unwrap();
     (engine, parameters)
@@ -53,7 +54,7 @@ fn a_convolutional_network_learns_and_prunes() {
         let before = engine.evaluate(&data.test).unwrap();
         run(&mut engine, &data, 0..40, 0.0);
         run(&mut engine, &data, 40..120, 1.0);
-        engine.kill().unwrap();
+        kill(&mut engine, &lenet5_like(4), &recipe(kind, ""));
         let after = engine.evaluate(&data.test).unwrap();
         assert!(
             before.test_error() > 0.4 && after.test_error() < 0.1,
@@ -74,7 +75,7 @@ fn an_engine_that_takes_parameters_over_goes_on_as_the_one_they_come_from() {
     let (mut first, initial) = engine(&lenet5_like(4), "vbd", &data);
     assert_eq!(first.parameters().unwrap(), initial);
     run(&mut first, &data, 0..5, 0.5);
-    first.kill().unwrap();
+    kill(&mut first, &lenet5_like(4), &recipe("vbd", ""));
     let (mut second, _) = engine(&lenet5_like(4), "vbd", &data);
     // the compact form as a checkpoint has it
     let mut halfway = first.parameters().unwrap();

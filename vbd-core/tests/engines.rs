@@ -8,130 +8,14 @@
 
 mod support;
 
-use candle_core::Device;
-use support::{dataset, mlp, recipe, uniform};
-use vbd_core::data::Dataset;
-use vbd_core::recipe::Recipe;
-use vbd_core::spec::{NetSpec, Normalizer};
-use vbd_core::step::{At, Batch, CandleStep, CpuConfig, CpuStep, Objective, Step};
+use support::engine::{
+    BATCH, THETA_TOLERANCE, assert_close, assert_same_gradients, at, convolutions, cpu, indices,
+    kill, mixed, pair, spec,
+};
+use support::{mlp, recipe};
+use vbd_core::spec::NetSpec;
+use vbd_core::step::{Batch, Step};
 use vbd_core::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
-
-const BATCH: usize = 23;
-
-/// One step's gradients agree to this, as a share of the largest: f32 sums in another order.
-const GRADIENT_TOLERANCE: f32 = 1e-5;
-/// Theta after twenty steps.
-const THETA_TOLERANCE: f32 = 1e-4;
-
-struct Pair {
-    cpu: CpuStep,
-    candle: CandleStep,
-    data: Dataset,
-}
-
-fn pair(spec: &NetSpec, recipe: &Recipe, parameters: &Parameters, threads: usize) -> Pair {
-    let data = dataset([1, 6, 5], 4, 60, 17);
-    let objective = Objective::of(recipe, data.train.len());
-    let normalizer = Normalizer::measure(spec, &data.train);
-    let candle = CandleStep::new(spec, objective, &normalizer, parameters, &Device::Cpu).unwrap();
-    let config = CpuConfig {
-        batch_size: BATCH,
-        threads,
-        compaction: true,
-    };
-    let cpu = CpuStep::new(spec, objective, normalizer, parameters, config).unwrap();
-    Pair { cpu, candle, data }
-}
-
-fn spec() -> NetSpec {
-    mlp(&[1, 6, 5], &[37, 13, 4])
-}
-
-/// Parameters with `log_alpha` on both sides of the threshold.
-fn mixed(spec: &NetSpec, recipe: &Recipe) -> Parameters {
-    let initial = Parameters::init(spec, recipe).unwrap();
-    let layers = initial.layers.iter().map(|layer| {
-        let theta = layer.weight.theta().value.clone();
-        let draws = uniform(5, theta.len());
-        let log_sigma2 = layer.weight.log_sigma2().map(|_| {
-            let spread = draws.iter().zip(&theta);
-            Parameter::new(
-                spread
-                    .map(|(u, theta)| 2.0 * theta.abs().ln() + 12.0 * u - 6.0)
-                    .collect(),
-            )
-        });
-        let shape = layer.weight.shape();
-        let weight = VariationalWeight::dense(shape, Parameter::new(theta), log_sigma2).unwrap();
-        LayerParameters {
-            weight,
-            ..layer.clone()
-        }
-    });
-    Parameters {
-        layers: layers.collect(),
-    }
-}
-
-fn at(step: u32, kl_scale: f64) -> At {
-    At {
-        seed: 11,
-        step,
-        lr: 1e-3,
-        kl_scale,
-    }
-}
-
-fn indices(step: u32) -> Vec<u32> {
-    (0..BATCH as u32)
-        .map(|i| (i * 7 + step * 13) % 60)
-        .collect()
-}
-
-fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
-    let scale = expected.iter().fold(0.0_f32, |most, x| {
-        if x.is_finite() {
-            most.max(x.abs())
-        } else {
-            most
-        }
-    });
-    for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
-        let close = found == expected || (found - expected).abs() <= tolerance * scale;
-        assert!(
-            close,
-            "{what}[{index}]: {found} {expected} (largest {scale})"
-        );
-    }
-}
-
-/// After the first step from zero moments, m is a tenth of the gradient.
-fn assert_same_gradients(cpu: &Parameters, candle: &Parameters) {
-    for (cpu, candle) in cpu.layers.iter().zip(&candle.layers) {
-        let name = &cpu.name;
-        assert_close(
-            &cpu.bias.m,
-            &candle.bias.m,
-            GRADIENT_TOLERANCE,
-            &format!("{name}.bias"),
-        );
-        let (a, b) = (&cpu.weight, &candle.weight);
-        assert_close(
-            &a.theta().m,
-            &b.theta().m,
-            GRADIENT_TOLERANCE,
-            &format!("{name}.theta"),
-        );
-        if let (Some(a), Some(b)) = (a.log_sigma2(), b.log_sigma2()) {
-            assert_close(
-                &a.m,
-                &b.m,
-                GRADIENT_TOLERANCE,
-                &format!("{name}.log_sigma2"),
-            );
-        }
-    }
-}
 
 #[test]
 fn both_engines_give_equal_gradients() {
@@ -180,8 +64,8 @@ fn both_engines_have_equal_theta_after_20_steps_with_a_kill_between() {
             pair.cpu.step(batch, &at(step, kl_scale)).unwrap();
             pair.candle.step(batch, &at(step, kl_scale)).unwrap();
             if step == 10 {
-                pair.cpu.kill().unwrap();
-                pair.candle.kill().unwrap();
+                kill(&mut pair.cpu, &spec, &recipe);
+                kill(&mut pair.candle, &spec, &recipe);
             }
         }
         let (cpu, candle) = (
@@ -314,7 +198,7 @@ fn rule_3_a_killed_weight_is_never_updated_again() {
     let mut pair = pair(&spec, &recipe, &mixed(&spec, &recipe), 2);
     let steps: [&mut dyn Step; 2] = [&mut pair.cpu, &mut pair.candle];
     for engine in steps {
-        engine.kill().unwrap();
+        kill(engine, &spec, &recipe);
         let before = engine.parameters().unwrap();
         for step in 0..3 {
             let indices = indices(step);
@@ -373,9 +257,7 @@ fn nothing_turns_nan_at_the_edges() {
                 ..layer.clone()
             }
         });
-        Parameters {
-            layers: layers.collect(),
-        }
+        Parameters::from(layers.collect::<Vec<_>>())
     };
     let cases = [
         with(Some(0.0), -10.0),
@@ -392,75 +274,6 @@ fn nothing_turns_nan_at_the_edges() {
             }
         }
     }
-}
-
-/// Convolutions with stride and padding, a pool that leaves rows over, a ReLU of its own.
-fn convolutions() -> NetSpec {
-    let text = "
-        name = 'convolutions'
-        input = [1, 6, 5]
-        classes = 4
-        normalize = { scale = 0.00390625, mean = 'image' }
-        [[layer]]
-        kind = 'conv2d'
-        name = 'conv1'
-        out_channels = 7
-        kernel = 3
-        padding = 1
-        [[layer]]
-        kind = 'relu'
-        [[layer]]
-        kind = 'conv2d'
-        name = 'conv2'
-        out_channels = 5
-        kernel = 2
-        stride = 1
-        [[layer]]
-        kind = 'max_pool2d'
-        kernel = 2
-        [[layer]]
-        kind = 'relu'
-        [[layer]]
-        kind = 'conv2d'
-        name = 'conv3'
-        out_channels = 6
-        kernel = 2
-        stride = 2
-        padding = 1
-        [[layer]]
-        kind = 'flatten'
-        [[layer]]
-        kind = 'linear'
-        name = 'fc1'
-        out_features = 9
-        [[layer]]
-        kind = 'relu'
-        [[layer]]
-        kind = 'linear'
-        name = 'fc2'
-        out_features = 4
-    ";
-    NetSpec::from_toml(text, "convolutions").unwrap()
-}
-
-fn cpu(
-    spec: &NetSpec,
-    recipe: &Recipe,
-    parameters: &Parameters,
-    compaction: bool,
-) -> (CpuStep, Dataset) {
-    let data = dataset([1, 6, 5], 4, 60, 17);
-    let normalizer = Normalizer::measure(spec, &data.train);
-    let objective = Objective::of(recipe, data.train.len());
-    let config = CpuConfig {
-        batch_size: BATCH,
-        threads: 2,
-        compaction,
-    };
-    (
-        CpuStep::new(spec, objective, normalizer, parameters, config).unwrap(),
-        data,
-    )
 }
 
 /// The same parameters with one value of a layer's weight moved.
@@ -551,7 +364,7 @@ fn compact_computation_gives_the_numbers_of_masked_dense_computation() {
                     };
                     engine.step(batch, &at(step, 1.0)).unwrap();
                     if step == 4 {
-                        engine.kill().unwrap();
+                        kill(&mut engine, &spec, &recipe);
                     }
                 }
                 let evaluation = engine.evaluate(&data.test).unwrap();

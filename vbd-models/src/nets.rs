@@ -18,6 +18,7 @@ const NETS: BuiltIn = BuiltIn {
     texts: &[
         ("lenet-300-100", include_str!("../nets/lenet-300-100.toml")),
         ("lenet-5-caffe", include_str!("../nets/lenet-5-caffe.toml")),
+        ("lenet-500-300", include_str!("../nets/lenet-500-300.toml")),
     ],
 };
 

@@ -31,8 +31,25 @@ const RECIPES: BuiltIn = BuiltIn {
             "lenet-5-caffe-vd",
             include_str!("../recipes/lenet-5-caffe-vd.toml"),
         ),
+        (
+            "lenet-5-caffe-vbd-neurons",
+            include_str!("../recipes/lenet-5-caffe-vbd-neurons.toml"),
+        ),
+        (
+            "lenet-5-caffe-dense",
+            include_str!("../recipes/lenet-5-caffe-dense.toml"),
+        ),
+        (
+            "lenet-500-300-vbd-neurons",
+            include_str!("../recipes/lenet-500-300-vbd-neurons.toml"),
+        ),
+        (
+            "lenet-500-300-dense",
+            include_str!("../recipes/lenet-500-300-dense.toml"),
+        ),
         ("vbd", include_str!("../recipes/vbd.toml")),
         ("vd", include_str!("../recipes/vd.toml")),
+        ("dense", include_str!("../recipes/dense.toml")),
         ("quickstart", include_str!("../recipes/quickstart.toml")),
     ],
 };
@@ -85,7 +102,9 @@ mod tests {
             assert_eq!(recipe.summary, summary);
             assert!(!summary.is_empty() && !summary.contains('\n'));
             if let Some(model) = &recipe.model {
-                crate::nets::net(model).unwrap();
+                let spec = crate::nets::net(model).unwrap();
+                let gates = vbd_core::gate::Gate::all(&spec, &recipe.method).unwrap();
+                assert_eq!(gates.len(), recipe.method.gates.len());
             }
             if let Some(data) = &recipe.data {
                 crate::data::DataSource::parse(data).unwrap();
@@ -115,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_general_recipes_leave_the_model_and_the_data_open() {
-        for name in ["vbd", "vd"] {
+        for name in ["vbd", "vd", "dense"] {
             let recipe = recipe(name).unwrap();
             assert_eq!((recipe.model, recipe.data), (None, None));
         }

@@ -19,7 +19,7 @@
 //! #     progress: Progress::default(),
 //! #     data: DataInfo { name: "none".into(), n_train: 0, crc32: 0 },
 //! #     normalizer: Normalizer::with_images(&spec, None, None).unwrap(),
-//! #     parameters: Parameters { layers: vec![layer] },
+//! #     parameters: vec![layer].into(),
 //! #     keep_every: 5,
 //! #     spec,
 //! # };
@@ -51,7 +51,7 @@
 //! #     progress: Progress::default(),
 //! #     data: DataInfo { name: "none".into(), n_train: 0, crc32: 0 },
 //! #     normalizer: Normalizer::with_images(&spec, None, None).unwrap(),
-//! #     parameters: Parameters { layers: vec![layer] },
+//! #     parameters: vec![layer].into(),
 //! #     keep_every: 5,
 //! #     spec,
 //! # };
@@ -77,11 +77,13 @@
 pub mod bench;
 #[cfg(feature = "capi")]
 pub mod capi;
+mod chain;
 pub mod error;
 mod evaluation;
 pub mod format;
 mod matrix;
 mod net;
+mod neurons;
 mod open;
 pub mod report;
 pub mod runtime;
@@ -95,7 +97,7 @@ mod weights;
 pub use error::{Error, Problem, Result};
 pub use format::{Layout, PrunedFile, ValueType};
 pub use matrix::SparseMatrix;
-pub use net::{PrunedLayer, PrunedNet};
+pub use net::{PrunedLayer, PrunedNet, Selection};
 pub use open::{Opened, open};
 pub use report::Report;
 pub use runtime::{Plan, Session};

@@ -124,6 +124,21 @@ impl SparseMatrix {
         all
     }
 
+    /// The same entries in other columns; `column` must rise with its argument.
+    pub(crate) fn with_columns(&self, cols: usize, column: impl Fn(u32) -> usize) -> Self {
+        let column = |&col: &u32| {
+            let col = column(col);
+            debug_assert!(col < cols);
+            u32::try_from(col).expect("a weight has at most 2^28 entries")
+        };
+        Self {
+            cols,
+            row_ptr: self.row_ptr.clone(),
+            col_idx: self.col_idx.iter().map(column).collect(),
+            values: self.values.clone(),
+        }
+    }
+
     /// The same entries with `f` applied to each; entries that become 0 are left out.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! A pruned net in memory: the network, and of each weight the entries that are left.
 
-use vbd_core::spec::{LayerKind, NetSpec, Statistic};
+use vbd_core::spec::{LayerKind, LayerSpec, NetSpec, Statistic};
 
+use crate::chain::values_of;
 use crate::error::Result;
 use crate::format::{Method, Provenance, ValueType};
 use crate::matrix::SparseMatrix;
@@ -34,6 +35,22 @@ impl PrunedLayer {
     }
 }
 
+/// The units that a selection of the network keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Name of the layer.
+    pub name: String,
+    /// Which of its input's features or channels, rising.
+    pub index: Vec<u32>,
+}
+
+impl Selection {
+    /// Name of the index's tensor.
+    pub fn index_name(&self) -> String {
+        format!("{}.index", self.name)
+    }
+}
+
 /// A network of which only the kept weights are there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrunedNet {
@@ -42,6 +59,10 @@ pub struct PrunedNet {
     pub(crate) threshold: Option<f32>,
     pub(crate) provenance: Provenance,
     pub(crate) layers: Vec<PrunedLayer>,
+    /// What the network's selections keep, in order.
+    pub(crate) selections: Vec<Selection>,
+    /// The network that this one was made smaller from.
+    pub(crate) before: Option<NetSpec>,
     /// The mean image, `[input_len]`, where the rule asks for one.
     pub(crate) mean: Option<Vec<f32>>,
     /// Standard deviations, `[input_len]`, where the rule asks for them.
@@ -72,6 +93,16 @@ impl PrunedNet {
     /// The layers that have weights, in order.
     pub fn layers(&self) -> &[PrunedLayer] {
         &self.layers
+    }
+
+    /// What the network's selections keep, in order.
+    pub fn selections(&self) -> &[Selection] {
+        &self.selections
+    }
+
+    /// The network that this one was made smaller from, or this one.
+    pub fn before(&self) -> &NetSpec {
+        self.before.as_ref().unwrap_or(&self.spec)
     }
 
     /// Factor on a pixel.
@@ -123,6 +154,7 @@ impl PrunedNet {
             return;
         }
         let (mean, std) = (self.mean_values(), self.std_values());
+        let inputs = self.linear_inputs();
         let Some(first) = self.layers.first_mut() else {
             return;
         };
@@ -132,7 +164,8 @@ impl PrunedNet {
                 .iter()
                 .zip(values)
                 .map(|(&col, &value)| {
-                    let (mean, std) = (mean.at(col as usize), std.at(col as usize));
+                    let input = inputs.as_ref().map_or(col, |inputs| inputs[col as usize]);
+                    let (mean, std) = (mean.at(input as usize), std.at(input as usize));
                     f64::from(value) * f64::from(mean) / f64::from(std)
                 })
                 .sum();
@@ -140,5 +173,33 @@ impl PrunedNet {
         }
         self.spec.normalize.mean = zero;
         self.mean = None;
+    }
+
+    /// Of a net that starts linear, which input value each column of the first weight reads; `None` if
+    /// they are the same.
+    fn linear_inputs(&self) -> Option<Vec<u32>> {
+        let mut selections = self.selections.iter();
+        let mut area = self.spec.input[1..].iter().product();
+        let mut inputs: Option<Vec<u32>> = None;
+        for layer in &self.spec.layers {
+            match layer {
+                LayerSpec::Select { .. } => {
+                    let index = &selections.next()?.index;
+                    inputs = Some(match inputs {
+                        Some(inputs) => index.iter().map(|&at| inputs[at as usize]).collect(),
+                        None => index.clone(),
+                    });
+                }
+                LayerSpec::Flatten {} | LayerSpec::Linear { .. } => {
+                    inputs = inputs.map(|units| values_of(&units, area));
+                    area = 1;
+                    if matches!(layer, LayerSpec::Linear { .. }) {
+                        break;
+                    }
+                }
+                _ => break,
+            }
+        }
+        inputs
     }
 }

@@ -1,8 +1,10 @@
-//! Which weights of a checkpoint go: those whose `log_alpha` is not under the threshold.
+//! Which weights of a checkpoint go: those whose `log_alpha` is not under the threshold, and those of
+//! units whose own is not.
 
+use vbd_core::gate::Gate;
 use vbd_core::spec::WeightSpec;
 use vbd_core::train::Checkpoint;
-use vbd_core::weight::{LayerParameters, VariationalWeight};
+use vbd_core::weight::LayerParameters;
 
 use crate::error::{Error, Result};
 use crate::format::{Layout, Method, Provenance, PrunedFile, ValueType};
@@ -14,13 +16,16 @@ use crate::open::Opened;
 ///
 /// Name | Default | Range | Meaning
 /// -|-|-|-
-/// `threshold` | the training's | at most the training's | weights whose `log_alpha` is not under it go
+/// `threshold` | the training's | at most the training's | weights and units whose `log_alpha` is not under it go
+/// `structured` | false | | whether units that nothing needs go with all their weights: a smaller net
 /// `layout` | the smallest file | [`Layout::ALL`] | how weights are stored
 /// `values` | f32; of a pruned file, its own | [`ValueType::ALL`] | type of weights and biases
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct PruneOptions {
-    /// Weights whose `log_alpha` is not under it go.
+    /// Weights and units whose `log_alpha` is not under it go.
     pub threshold: Option<f32>,
+    /// Whether units that nothing needs go with all their weights: a smaller net.
+    pub structured: bool,
     /// The layout of all weights; `None` for the one that is smallest for each.
     pub layout: Option<Layout>,
     /// The type of weights and biases.
@@ -34,32 +39,39 @@ pub struct PruneOptions {
 /// [`Error::ThresholdNotFinite`] if the threshold cannot be applied; [`Error::Overflow`] or
 /// [`Error::NotFinite`] if a value does not fit its type.
 pub fn prune(from: &Opened, options: &PruneOptions) -> Result<PrunedFile> {
-    match from {
+    let (net, values) = match from {
         Opened::Checkpoint { checkpoint, .. } => {
             let net = PrunedNet::from_checkpoint(checkpoint, options.threshold)?;
-            PrunedFile::new(&net, options.layout, options.values.unwrap_or_default())
+            (net, ValueType::default())
         }
         Opened::Pruned { file, .. } => {
             if let Some(threshold) = options.threshold {
                 let what = "a pruned file";
                 return Err(Error::ThresholdWithoutPosterior { threshold, what });
             }
-            let values = options.values.unwrap_or(file.values());
-            PrunedFile::new(file.net(), options.layout, values)
+            (file.net().clone(), file.values())
         }
-    }
+    };
+    let net = if options.structured {
+        net.smaller()?
+    } else {
+        net
+    };
+    PrunedFile::new(&net, options.layout, options.values.unwrap_or(values))
 }
 
 impl PrunedNet {
     /// The weights of a checkpoint that are kept at `threshold`, by default the training's. Of plain
-    /// weights, those that are not 0.
+    /// weights, those that are not 0. Units over their gates' thresholds go with their weights, and the
+    /// factors of the others fold into the weights that read them.
     ///
     /// # Errors
     /// [`Error::ThresholdAboveTraining`], [`Error::ThresholdWithoutPosterior`] or
     /// [`Error::ThresholdNotFinite`] if the threshold cannot be applied; [`Error::NotFinite`] if a
     /// parameter is no number.
     pub fn from_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<Self> {
-        let threshold = applied_threshold(checkpoint, threshold)?;
+        let mut gates = Gate::all(&checkpoint.spec, &checkpoint.recipe.method)?;
+        let applied = applied_threshold(checkpoint, &gates, threshold)?;
         if let Some(tensor) = checkpoint.parameters.not_finite() {
             return Err(Error::NotFinite {
                 tensor,
@@ -67,18 +79,27 @@ impl PrunedNet {
             });
         }
         let specs = checkpoint.spec.weights()?;
-        check_shapes(checkpoint, &specs)?;
-        let layers = specs.into_iter().zip(&checkpoint.parameters.layers);
+        check_shapes(checkpoint, &specs, &gates)?;
+        for gate in &mut gates {
+            gate.log_alpha_threshold = threshold.unwrap_or(gate.log_alpha_threshold);
+        }
+        let mut parameters = checkpoint.parameters.clone();
+        // Plain weights look at no threshold.
+        parameters.kill(applied.unwrap_or_default(), &gates);
+        parameters.fold(&gates);
+        let layers = specs.into_iter().zip(parameters.layers);
         let image = |asked: bool, values: &Vec<f32>| asked.then(|| values.clone());
         let (rule, measured) = (&checkpoint.spec.normalize, &checkpoint.normalizer);
         Ok(Self {
             spec: checkpoint.spec.clone(),
             method: Some(Method::of(checkpoint)),
-            threshold,
+            threshold: applied,
             provenance: Provenance::of(checkpoint, threshold),
             layers: layers
-                .map(|(spec, layer)| kept_layer(spec, layer, threshold))
+                .map(|(spec, layer)| kept_layer(spec, layer))
                 .collect(),
+            selections: Vec::new(),
+            before: None,
             mean: image(rule.mean.is_image(), &measured.mean),
             std: image(rule.std.is_image(), &measured.std),
         })
@@ -86,7 +107,8 @@ impl PrunedNet {
 }
 
 /// Parameters that do not belong to the network come from no file, but from a caller's hand.
-fn check_shapes(checkpoint: &Checkpoint, specs: &[WeightSpec]) -> Result<()> {
+fn check_shapes(checkpoint: &Checkpoint, specs: &[WeightSpec], gates: &[Gate]) -> Result<()> {
+    checkpoint.parameters.check(specs.len(), gates)?;
     let layers = &checkpoint.parameters.layers;
     for (index, spec) in specs.iter().enumerate() {
         let found = layers
@@ -106,48 +128,52 @@ fn check_shapes(checkpoint: &Checkpoint, specs: &[WeightSpec]) -> Result<()> {
     Ok(())
 }
 
-/// The threshold that applies; `None` where no weight has a posterior.
-fn applied_threshold(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<Option<f32>> {
+/// The threshold that applies to all that has a posterior; `None` where nothing has, or where each gate
+/// has its own.
+fn applied_threshold(
+    checkpoint: &Checkpoint,
+    gates: &[Gate],
+    threshold: Option<f32>,
+) -> Result<Option<f32>> {
     let mut weights = checkpoint
         .parameters
         .layers
         .iter()
         .map(|layer| &layer.weight);
-    let trained = checkpoint.recipe.method.log_alpha_threshold;
-    let variational = weights.any(|weight| weight.log_sigma2().is_some());
-    match threshold {
-        None => Ok(variational.then_some(trained)),
-        Some(threshold) if !variational => Err(Error::ThresholdWithoutPosterior {
+    let of_weights = weights
+        .any(|weight| weight.log_sigma2().is_some())
+        .then_some(checkpoint.recipe.method.log_alpha_threshold);
+    let of_gates = gates.iter().map(|gate| gate.log_alpha_threshold);
+    let trained = of_gates.chain(of_weights).reduce(f32::min);
+    match (threshold, trained) {
+        (None, _) => Ok(of_weights),
+        (Some(threshold), None) => Err(Error::ThresholdWithoutPosterior {
             threshold,
             what: "a dense checkpoint",
         }),
-        Some(threshold) if !threshold.is_finite() => Err(Error::ThresholdNotFinite { threshold }),
-        Some(threshold) if threshold > trained => {
+        (Some(threshold), _) if !threshold.is_finite() => {
+            Err(Error::ThresholdNotFinite { threshold })
+        }
+        (Some(threshold), Some(trained)) if threshold > trained => {
             Err(Error::ThresholdAboveTraining { threshold, trained })
         }
-        Some(threshold) => Ok(Some(threshold)),
+        (Some(threshold), Some(_)) => Ok(Some(threshold)),
     }
 }
 
-fn kept_layer(spec: WeightSpec, layer: &LayerParameters, threshold: Option<f32>) -> PrunedLayer {
-    // A plain weight looks at no threshold.
-    let weight = kept_entries(&layer.weight, threshold.unwrap_or_default(), &spec);
-    let bias = layer.bias.value.clone();
+fn kept_layer(spec: WeightSpec, layer: LayerParameters) -> PrunedLayer {
+    let (weight, theta) = (&layer.weight, &layer.weight.theta().value);
+    // Whatever is not kept is dead by now, and so 0.
+    let entries = theta.iter().enumerate().map(|(index, &theta)| {
+        let place = weight.live().map_or(index, |live| live[index] as usize);
+        (place, theta)
+    });
+    let nnz = theta.iter().filter(|&&theta| theta != 0.0).count();
     PrunedLayer {
+        weight: SparseMatrix::from_places([spec.rows(), spec.cols()], nnz, entries),
+        bias: layer.bias.value,
         name: spec.layer,
         kind: spec.kind,
         shape: spec.shape,
-        weight,
-        bias,
     }
-}
-
-fn kept_entries(weight: &VariationalWeight, threshold: f32, spec: &WeightSpec) -> SparseMatrix {
-    let theta = &weight.theta().value;
-    let kept = weight.kept(threshold).enumerate().filter(|&(_, kept)| kept);
-    let entries = kept.map(|(index, _)| {
-        let place = weight.live().map_or(index, |live| live[index] as usize);
-        (place, theta[index])
-    });
-    SparseMatrix::from_places([spec.rows(), spec.cols()], weight.nnz(threshold), entries)
 }

@@ -113,6 +113,7 @@ fn a_pruned_file_takes_another_layout_and_type() {
             prune(
                 &pruned,
                 &PruneOptions {
+                    structured: false,
                     threshold: None,
                     layout,
                     values,

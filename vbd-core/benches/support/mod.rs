@@ -101,7 +101,7 @@ pub(crate) fn engine(
 ) -> CpuStep {
     CpuStep::new(
         spec,
-        objective(),
+        objective(spec),
         Normalizer::measure(spec, samples),
         parameters,
         CpuConfig {
@@ -114,8 +114,8 @@ pub(crate) fn engine(
 }
 
 /// The objective of a run on MNIST.
-pub(crate) fn objective() -> Objective {
-    Objective::of(&recipe(), 60_000)
+pub(crate) fn objective(spec: &NetSpec) -> Objective {
+    Objective::new(spec, &recipe(), 60_000).unwrap()
 }
 
 /// A step in mid-warm-up; a learning rate of 0 keeps what lives where it is.

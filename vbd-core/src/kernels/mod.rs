@@ -4,6 +4,7 @@
 //! weight own contiguous rows of its output. Loops are plain code inside `pulp`'s dispatch, which
 //! compiles them once for each instruction set and picks one at run time.
 
+pub(crate) mod gate;
 pub(crate) mod gemm;
 pub(crate) mod loss;
 pub(crate) mod math;

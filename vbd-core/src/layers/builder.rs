@@ -3,7 +3,7 @@
 use candle_core::{Result, Shape, Tensor, Var};
 use candle_nn::{Init, VarBuilder};
 
-use super::{Conv2d, VariationalConv2d, VariationalLinear};
+use super::{Conv2d, NoiseGate, VariationalConv2d, VariationalLinear};
 use crate::noise::{NoiseKey, Stream};
 use crate::recipe::ThetaInit;
 
@@ -109,6 +109,26 @@ pub fn variational_conv2d(
         *conv,
         weight.log_alpha_threshold,
     )
+}
+
+/// A gate with the variables `theta`, at first 1, and `log_sigma2` of `vb`; `theta_init` and the seed
+/// of the config are for weights.
+///
+/// # Errors
+/// If `vb` holds a variable of another shape.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "as candle_nn's own constructors"
+)]
+pub fn noise_gate(
+    units: usize,
+    config: &VariationalConfig,
+    vb: VarBuilder<'_>,
+) -> Result<NoiseGate> {
+    let theta = vb.get_with_hints(units, "theta", Init::Const(1.0))?;
+    let first = Init::Const(config.log_sigma2_init);
+    let log_sigma2 = vb.get_with_hints(units, "log_sigma2", first)?;
+    NoiseGate::new(theta, log_sigma2, config.log_alpha_threshold)
 }
 
 struct Variables {

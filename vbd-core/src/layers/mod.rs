@@ -7,11 +7,15 @@ mod builder;
 mod conv2d;
 mod linear;
 mod max_pool;
+mod noise_gate;
 mod variational;
 
 pub(crate) use builder::draw_theta;
-pub use builder::{Conv2dConfig, VariationalConfig, variational_conv2d, variational_linear};
+pub use builder::{
+    Conv2dConfig, VariationalConfig, noise_gate, variational_conv2d, variational_linear,
+};
 pub use conv2d::{Conv2d, VariationalConv2d};
 pub use linear::{Linear, VariationalLinear};
 pub use max_pool::max_pool2d;
+pub use noise_gate::NoiseGate;
 pub use variational::{Masking, Variational, WeightedMap};

@@ -129,20 +129,6 @@ impl<M> Variational<M> {
     pub fn kl(&self, prior: Prior) -> Result<Tensor> {
         prior.kl_sum(&self.theta, &self.log_sigma2)
     }
-
-    /// Means and variances of the weights that take part in a draw, 0 for the others.
-    fn moments(&self, masking: Masking) -> Result<(Tensor, Tensor)> {
-        let mask = match masking {
-            Masking::On => self.keep_mask()?,
-            Masking::Off => self.log_sigma2.lt(f64::from(LOG_SIGMA2_DEAD))?,
-        };
-        // A dead weight's sigma2 is infinite: its gradient would be 0 * inf without this bound.
-        let sigma2 = self
-            .log_sigma2
-            .minimum(f64::from(LOG_SIGMA2_MAX) + 1.0)?
-            .exp()?;
-        Ok((masked(&mask, &self.theta)?, masked(&mask, &sigma2)?))
-    }
 }
 
 impl<M: WeightedMap> Variational<M> {
@@ -156,11 +142,12 @@ impl<M: WeightedMap> Variational<M> {
     /// # Errors
     /// If the shapes do not agree or the device fails.
     pub fn sample(&self, x: &Tensor, key: NoiseKey, masking: Masking) -> Result<Tensor> {
-        let (theta, sigma2) = self.moments(masking)?;
+        let parameters = (&self.theta, &self.log_sigma2);
+        let (theta, sigma2) = moments(parameters, self.log_alpha_threshold, masking)?;
         let mean = self.map.affine(x, &theta, self.bias.as_ref())?;
         let variance = self.map.apply(&x.sqr()?, &sigma2)?;
         let deviation = (variance + f64::from(VARIANCE_FLOOR))?.sqrt()?;
-        let eps = noise(key, &mean)?;
+        let eps = noise(key, mean.dim(0)?, &mean.get(0)?)?;
         mean + (deviation * eps)?
     }
 }
@@ -173,21 +160,36 @@ impl<M: WeightedMap> Module for Variational<M> {
     }
 }
 
-/// The noise on the outputs of one layer, drawn on the host: the same on every device.
+/// Means and variances of what takes part in a draw, 0 for the others.
+pub(super) fn moments(
+    (theta, log_sigma2): (&Tensor, &Tensor),
+    log_alpha_threshold: f64,
+    masking: Masking,
+) -> Result<(Tensor, Tensor)> {
+    let mask = match masking {
+        Masking::On => keep_mask(theta, log_sigma2, log_alpha_threshold)?,
+        Masking::Off => log_sigma2.lt(f64::from(LOG_SIGMA2_DEAD))?,
+    };
+    // What is dead has an infinite sigma2: its gradient would be 0 * inf without this bound.
+    let sigma2 = log_sigma2.minimum(f64::from(LOG_SIGMA2_MAX) + 1.0)?.exp()?;
+    Ok((masked(&mask, theta)?, masked(&mask, &sigma2)?))
+}
+
+/// The noise on units, drawn on the host: the same on every device.
 ///
 /// # Shapes
-/// - `outputs` and what is returned: `[batch, ...]`, of one type, on one device
-fn noise(key: NoiseKey, outputs: &Tensor) -> Result<Tensor> {
-    let batch = outputs.dim(0)?;
-    let units = outputs.elem_count() / batch.max(1);
-    let mut draws = vec![0.0_f32; batch * units];
+/// - `units`: one sample's, `[...]`, for its type and device
+/// - returns: `[batch, ...]`
+pub(super) fn noise(key: NoiseKey, batch: usize, units: &Tensor) -> Result<Tensor> {
+    let count = units.elem_count();
+    let mut draws = vec![0.0_f32; batch * count];
     for (unit, row) in (0..).zip(draws.chunks_exact_mut(batch.max(1))) {
         key.fill_normal(unit, row);
     }
-    let draws = Tensor::from_vec(draws, (units, batch), outputs.device())?;
+    let draws = Tensor::from_vec(draws, (count, batch), units.device())?;
     draws
         .t()?
         .contiguous()?
-        .reshape(outputs.shape())?
-        .to_dtype(outputs.dtype())
+        .reshape([&[batch], units.dims()].concat())?
+        .to_dtype(units.dtype())
 }

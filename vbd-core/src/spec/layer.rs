@@ -39,6 +39,14 @@ pub enum LayerSpec {
     },
     /// `[batch, c, h, w] -> [batch, c * h * w]`.
     Flatten {},
+    /// Some of the features, or channels, by the places in the tensor `NAME.index`: what reads the
+    /// inputs of a net that was made smaller.
+    Select {
+        /// Prefix of the layer's tensor.
+        name: String,
+        /// How many are kept.
+        units: usize,
+    },
 }
 
 /// The kinds of layer that own a weight.
@@ -66,14 +74,24 @@ impl LayerSpec {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Linear { name, .. } | Self::Conv2d { name, .. } => Some(name),
-            Self::Relu {} | Self::MaxPool2d { .. } | Self::Flatten {} => None,
+            Self::Relu {} | Self::MaxPool2d { .. } | Self::Flatten {} | Self::Select { .. } => None,
+        }
+    }
+
+    /// The prefix of the layer's tensors, where it has any.
+    pub(super) fn prefix(&self) -> Option<&str> {
+        match self {
+            Self::Select { name, .. } => Some(name),
+            layer => layer.name(),
         }
     }
 
     /// What errors call the layer: its name, or its kind and place.
     pub(super) fn label(&self, index: usize) -> String {
         let kind = match self {
-            Self::Linear { name, .. } | Self::Conv2d { name, .. } => return name.clone(),
+            Self::Linear { name, .. } | Self::Conv2d { name, .. } | Self::Select { name, .. } => {
+                return name.clone();
+            }
             Self::Relu {} => "relu",
             Self::MaxPool2d { .. } => "max_pool2d",
             Self::Flatten {} => "flatten",

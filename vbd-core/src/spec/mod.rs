@@ -82,13 +82,19 @@ impl NetSpec {
         self.input.iter().product()
     }
 
-    /// Whether the first layer with parameters is linear and nothing but a flattening lies before
-    /// it. Then a shift of the input is a shift of that layer's bias, and zero pixels can be skipped.
+    /// Whether the first layer with parameters is linear and nothing but a flattening or a selection
+    /// lies before it. Then a shift of the input is a shift of that layer's bias, and zero pixels can be skipped.
     pub fn starts_linear(&self) -> bool {
         self.layers
             .iter()
-            .find(|layer| !matches!(layer, LayerSpec::Flatten {}))
+            .find(|layer| !matches!(layer, LayerSpec::Flatten {} | LayerSpec::Select { .. }))
             .is_some_and(|layer| matches!(layer, LayerSpec::Linear { .. }))
+    }
+
+    /// What to say of a selection in a network that is to be trained.
+    pub(crate) fn cannot_train(&self, layer: &str) -> Error {
+        let problem = "a selection comes from `vbd prune --structured`, and cannot be trained";
+        self.problem(layer, problem)
     }
 
     pub(crate) fn problem(&self, layer: &str, problem: impl Into<String>) -> Error {
@@ -112,6 +118,7 @@ mod tests {
             "kind = 'max_pool2d'\nkernel = 1",
             "kind = 'relu'",
             "kind = 'flatten'",
+            "kind = 'select'\nname = 'a'\nunits = 1",
         ];
         for kind in kinds {
             let text = format!(

@@ -98,7 +98,7 @@ impl NetSpec {
         let mut names = HashSet::new();
         for (index, layer) in self.layers.iter().enumerate() {
             let label = layer.label(index);
-            if let Some(name) = layer.name() {
+            if let Some(name) = layer.prefix() {
                 self.check_name(name)?;
                 if !names.insert(name) {
                     return Err(self.problem(name, "two layers have this name"));
@@ -110,6 +110,12 @@ impl NetSpec {
             shapes.push(output);
         }
         self.check_output(shapes[self.layers.len()])?;
+        let last = self.layers.iter().rposition(|layer| layer.name().is_some());
+        for layer in &self.layers[last.unwrap_or_default()..] {
+            if let LayerSpec::Select { name, .. } = layer {
+                return Err(self.problem(name, "no linear or conv2d layer reads what it selects"));
+            }
+        }
         Ok(shapes)
     }
 
@@ -245,6 +251,20 @@ impl LayerSpec {
             }
             Self::Relu {} => Ok(input),
             Self::Flatten {} => Ok(Shape::Features(input.len())),
+            Self::Select { units, .. } => {
+                let all = input.dims()[0];
+                if units == 0 || units > all {
+                    return Err(format!("keeps {units} of {all}: expected 1 to {all}"));
+                }
+                Ok(match input {
+                    Shape::Features(_) => Shape::Features(units),
+                    Shape::Image { height, width, .. } => Shape::Image {
+                        channels: units,
+                        height,
+                        width,
+                    },
+                })
+            }
         }
     }
 }

@@ -6,8 +6,9 @@
 //!
 //! Which weights take part: while `kl_scale` is 0 all do. While it is positive, a weight over the
 //! threshold at this step has its mean, its variance and all its data gradients zero; the KL still
-//! moves it, and it may come back. [`Step::kill`], called at the end of an epoch whose last step had
-//! `kl_scale` 1, makes the weights over the threshold dead for good.
+//! moves it, and it may come back. The same holds for a gate's units and their factors. At the end of an
+//! epoch whose last step had `kl_scale` 1, what is over the threshold dies for good
+//! ([`Parameters::kill`]).
 
 mod candle;
 mod cpu;
@@ -19,13 +20,16 @@ pub use cpu::{CpuConfig, CpuStep};
 
 use crate::data::Samples;
 use crate::error::Result;
+use crate::gate::Gate;
+use crate::noise::{NoiseKey, Stream};
 use crate::prior::Prior;
 use crate::recipe::Recipe;
+use crate::spec::NetSpec;
 use crate::weight::Parameters;
 
 /// What is minimised, apart from what changes from step to step:
 /// `(1/M) sum of cross-entropy + (kl_scale * kl_weight / N) sum of KL` (Liu et al. 2019, eq. 7, 12).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
     /// The prior; `None` for plain training without noise.
     pub prior: Option<Prior>,
@@ -35,17 +39,23 @@ pub struct Objective {
     pub n_train: usize,
     /// Weights at this `log_alpha` or over it are pruned.
     pub log_alpha_threshold: f32,
+    /// The gates, each with a KL weight and a threshold of its own.
+    pub gates: Vec<Gate>,
 }
 
 impl Objective {
-    /// The objective of a recipe on `n_train` samples.
-    pub fn of(recipe: &Recipe, n_train: usize) -> Self {
-        Self {
+    /// The objective of a recipe for a network on `n_train` samples.
+    ///
+    /// # Errors
+    /// As [`Gate::all`].
+    pub fn new(spec: &NetSpec, recipe: &Recipe, n_train: usize) -> Result<Self> {
+        Ok(Self {
             prior: recipe.method.kind.prior(),
             kl_weight: recipe.method.kl_weight,
             n_train,
             log_alpha_threshold: recipe.method.log_alpha_threshold,
-        }
+            gates: Gate::all(spec, &recipe.method)?,
+        })
     }
 
     /// The factor on the sum of the KL.
@@ -65,6 +75,17 @@ pub struct At {
     pub lr: f64,
     /// Factor on the KL, 0 to 1.
     pub kl_scale: f64,
+}
+
+impl At {
+    /// The key of the step's draws for a purpose.
+    pub(crate) fn key(&self, stream: Stream) -> NoiseKey {
+        NoiseKey {
+            seed: self.seed,
+            step: self.step,
+            stream,
+        }
+    }
 }
 
 /// The samples of one step.
@@ -102,13 +123,7 @@ pub trait Step: Send {
     /// If the device fails, or a batch is larger than the engine was made for.
     fn step(&mut self, batch: Batch<'_>, at: &At) -> Result<f64>;
 
-    /// Makes the weights over the threshold dead for good.
-    ///
-    /// # Errors
-    /// If the device fails.
-    fn kill(&mut self) -> Result<()>;
-
-    /// The sum of the KL over all live weights, nats.
+    /// The sum of the KL over all live weights and units, nats; that of a gate times its own weight.
     ///
     /// # Errors
     /// If the device fails.

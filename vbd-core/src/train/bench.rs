@@ -92,7 +92,7 @@ impl StepBench {
         };
         let mut engine = CpuStep::new(
             spec,
-            Objective::of(recipe, train.len()),
+            Objective::new(spec, recipe, train.len())?,
             Normalizer::measure(spec, &train),
             parameters,
             config,

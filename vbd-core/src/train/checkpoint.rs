@@ -1,7 +1,8 @@
 //! A run's whole state in one file, so that going on from it is as if the run had never stopped.
 //!
 //! Tensors of a layer `fc1`: `fc1.weight` (theta), `fc1.log_sigma2` and `fc1.bias`, each with its
-//! moments under the suffixes `.m` and `.v`. A compact weight keeps only its live entries, and their
+//! moments under the suffixes `.m` and `.v`; of a gate behind it `gate.fc1.theta` and
+//! `gate.fc1.log_sigma2`. A compact weight keeps only its live entries, and their
 //! flat row-major places in `fc1.weight.live`. The JSON carries a CRC-32 of itself (with this field
 //! 0) and of all tensors, so that damage is seen and never trained on.
 
@@ -11,10 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::file;
+use crate::gate::Gate;
 use crate::recipe::Recipe;
 use crate::spec::{NetSpec, Normalizer};
 use crate::tensor_file::{self, RawTensor, TensorFileError, Tensors};
-use crate::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
+use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, VariationalWeight};
 
 /// The newest version of the format that this code reads and writes.
 pub const VERSION: u32 = 1;
@@ -104,6 +106,9 @@ impl Checkpoint {
         for layer in &self.parameters.layers {
             insert_layer(&mut tensors, layer);
         }
+        for gate in &self.parameters.gates {
+            insert_gate(&mut tensors, gate);
+        }
         let statistics = [
             (
                 "normalize.mean",
@@ -172,8 +177,14 @@ impl Checkpoint {
             take_layer(&mut tensors, &weight.layer, &weight.shape)
                 .map_err(|(field, text)| problem(&field, text))
         });
+        let layers = layers.collect::<Result<_>>()?;
+        let gates = Gate::all(&header.spec, &header.recipe.method)?;
+        let gates = gates.iter().map(|gate| {
+            take_gate(&mut tensors, gate).map_err(|(field, text)| problem(&field, text))
+        });
         let parameters = Parameters {
-            layers: layers.collect::<Result<_>>()?,
+            layers,
+            gates: gates.collect::<Result<_>>()?,
         };
         let mut image = |name: &str| tensors.remove(name).and_then(|raw| raw.to_f32());
         let (mean, std) = (image("normalize.mean"), image("normalize.std"));
@@ -243,20 +254,31 @@ fn insert_layer(tensors: &mut Tensors, layer: &LayerParameters) {
     if let Some(live) = weight.live() {
         tensors.insert(format!("{name}.live"), RawTensor::u32(live));
     }
-    let mut insert = |name: &str, shape: &[usize], parameter: &Parameter| {
-        for (suffix, values) in MOMENTS.iter().zip(parameter.arrays()) {
-            tensors.insert(format!("{name}{suffix}"), RawTensor::f32(shape, values));
-        }
-    };
-    insert(&name, shape, weight.theta());
+    insert_parameter(tensors, &name, shape, weight.theta());
     if let Some(log_sigma2) = weight.log_sigma2() {
-        insert(&format!("{}.log_sigma2", layer.name), shape, log_sigma2);
+        let name = format!("{}.log_sigma2", layer.name);
+        insert_parameter(tensors, &name, shape, log_sigma2);
     }
-    insert(
-        &format!("{}.bias", layer.name),
-        &weight.shape()[..1],
-        &layer.bias,
-    );
+    let name = format!("{}.bias", layer.name);
+    insert_parameter(tensors, &name, &weight.shape()[..1], &layer.bias);
+}
+
+/// The names of a gate's theta and `log_sigma2`.
+fn gate_names(after: &str) -> [String; 2] {
+    ["theta", "log_sigma2"].map(|name| format!("gate.{after}.{name}"))
+}
+
+fn insert_gate(tensors: &mut Tensors, gate: &GateParameters) {
+    let parameters = [&gate.theta, &gate.log_sigma2];
+    for (name, parameter) in gate_names(&gate.after).iter().zip(parameters) {
+        insert_parameter(tensors, name, &[parameter.value.len()], parameter);
+    }
+}
+
+fn insert_parameter(tensors: &mut Tensors, name: &str, shape: &[usize], parameter: &Parameter) {
+    for (suffix, values) in MOMENTS.iter().zip(parameter.arrays()) {
+        tensors.insert(format!("{name}{suffix}"), RawTensor::f32(shape, values));
+    }
 }
 
 type FieldResult<T> = Result<T, (String, String)>;
@@ -292,6 +314,15 @@ fn take_layer(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldResult
         name: name.to_owned(),
         weight,
         bias,
+    })
+}
+
+fn take_gate(tensors: &mut Tensors, gate: &Gate) -> FieldResult<GateParameters> {
+    let [theta, log_sigma2] = gate_names(&gate.after);
+    Ok(GateParameters {
+        after: gate.after.clone(),
+        theta: take_parameter(tensors, &theta, &[gate.units])?,
+        log_sigma2: take_parameter(tensors, &log_sigma2, &[gate.units])?,
     })
 }
 

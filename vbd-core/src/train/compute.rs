@@ -29,7 +29,11 @@ impl Default for Compute {
 
 impl Compute {
     /// The engine that goes on from a checkpoint.
-    pub(super) fn engine(&self, checkpoint: &Checkpoint) -> Result<Box<dyn Step>> {
+    pub(super) fn engine(
+        &self,
+        checkpoint: &Checkpoint,
+        objective: Objective,
+    ) -> Result<Box<dyn Step>> {
         let Checkpoint {
             spec,
             recipe,
@@ -37,7 +41,6 @@ impl Compute {
             parameters,
             ..
         } = checkpoint;
-        let objective = Objective::of(recipe, checkpoint.data.n_train);
         if self.device.is_cpu() {
             let config = CpuConfig {
                 batch_size: recipe.train.batch_size,

@@ -1,10 +1,11 @@
 //! The parameters that a run starts from.
 
 use crate::error::{Error, Result};
+use crate::gate::Gate;
 use crate::layers::draw_theta;
 use crate::recipe::Recipe;
 use crate::spec::{NetSpec, WeightSpec};
-use crate::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
+use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, VariationalWeight};
 
 impl Parameters {
     /// New parameters of a network: theta drawn by the recipe's seed, biases 0.
@@ -21,14 +22,16 @@ impl Parameters {
         });
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
+            gates: fresh_gates(spec, recipe)?,
         })
     }
 
     /// The values of a trained network as a new start: moments 0, nothing dead, and `log_sigma2` at
-    /// the recipe's first value where `trained` has none.
+    /// the recipe's first value where `trained` has none. Gates start anew.
     ///
     /// # Errors
-    /// [`Error::Shape`] if `trained` is of another network.
+    /// [`Error::Shape`] if `trained` is of another network, or has gates of its own: its weights are
+    /// made for them.
     pub fn start_from(spec: &NetSpec, recipe: &Recipe, trained: &Self) -> Result<Self> {
         let weights = spec.weights()?;
         if weights.len() != trained.layers.len() {
@@ -36,6 +39,13 @@ impl Parameters {
                 name: "layers of the network to start from".to_owned(),
                 found: vec![trained.layers.len()],
                 expected: vec![weights.len()],
+            });
+        }
+        if let Some(gate) = trained.gates.first() {
+            return Err(Error::Shape {
+                name: format!("gate.{} of the network to start from", gate.after),
+                found: vec![gate.theta.value.len()],
+                expected: vec![0],
             });
         }
         let layers = weights.iter().zip(&trained.layers).map(|(weight, layer)| {
@@ -61,8 +71,15 @@ impl Parameters {
         });
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
+            gates: fresh_gates(spec, recipe)?,
         })
     }
+}
+
+fn fresh_gates(spec: &NetSpec, recipe: &Recipe) -> Result<Vec<GateParameters>> {
+    let gates = Gate::all(spec, &recipe.method)?;
+    let fresh = |gate| GateParameters::new(gate, recipe.method.log_sigma2_init);
+    Ok(gates.iter().map(fresh).collect())
 }
 
 fn fresh(
@@ -74,8 +91,8 @@ fn fresh(
     let method = &recipe.method;
     let log_sigma2 = method
         .kind
-        .prior()
-        .map(|_| Parameter::new(vec![method.log_sigma2_init; theta.len()]));
+        .has_variational_weights()
+        .then(|| Parameter::new(vec![method.log_sigma2_init; theta.len()]));
     Ok(LayerParameters {
         name: weight.layer.clone(),
         weight: VariationalWeight::dense(&weight.shape, Parameter::new(theta), log_sigma2)?,

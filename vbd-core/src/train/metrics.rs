@@ -13,7 +13,8 @@ pub struct EpochReport {
     pub loss: f64,
     /// Mean cross-entropy of the epoch's steps, nats a sample.
     pub nll: f64,
-    /// Sum of the KL over live weights at the epoch's end, nats.
+    /// Sum of the KL over live weights and units at the epoch's end, nats; that of a gate times its
+    /// own weight.
     pub kl: f64,
     /// Factor on the KL at the epoch's last step.
     pub kl_scale: f64,
@@ -34,6 +35,9 @@ pub struct EpochReport {
     pub compression_ratio: Option<f64>,
     /// The same for each layer.
     pub layers: Vec<LayerCount>,
+    /// How many units each gate keeps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateCount>,
     /// Seconds of the epoch spent in steps.
     pub train_seconds: f64,
     /// Seconds of the epoch in all, evaluation included.
@@ -56,19 +60,43 @@ pub struct LayerCount {
 }
 
 impl LayerCount {
-    /// The counts of each layer at a threshold.
-    pub fn of(parameters: &Parameters, log_alpha_threshold: f32) -> Vec<Self> {
+    /// The counts of each layer, of parameters of which what is not kept is dead.
+    pub fn of(pruned: &Parameters) -> Vec<Self> {
         let count = |layer: &crate::weight::LayerParameters| {
-            let (numel, nnz) = (layer.weight.numel(), layer.weight.nnz(log_alpha_threshold));
-            let sparsity = 1.0 - nnz as f64 / numel as f64;
+            let theta = &layer.weight.theta().value;
+            let nnz = theta.iter().filter(|&&theta| theta != 0.0).count();
+            let numel = layer.weight.numel();
             Self {
                 name: layer.name.clone(),
                 numel,
                 nnz,
-                sparsity,
+                sparsity: 1.0 - nnz as f64 / numel as f64,
             }
         };
-        parameters.layers.iter().map(count).collect()
+        pruned.layers.iter().map(count).collect()
+    }
+}
+
+/// How many units of a gate are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateCount {
+    /// What the gate lies behind.
+    pub after: String,
+    /// Its units.
+    pub units: usize,
+    /// Those that are kept.
+    pub kept: usize,
+}
+
+impl GateCount {
+    /// The counts of each gate, of parameters of which what is not kept is dead.
+    pub fn of(pruned: &Parameters) -> Vec<Self> {
+        let gates = pruned.gates.iter().map(|gate| Self {
+            after: gate.after.clone(),
+            units: gate.theta.value.len(),
+            kept: gate.alive().filter(|&alive| alive).count(),
+        });
+        gates.collect()
     }
 }
 

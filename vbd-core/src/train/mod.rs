@@ -12,6 +12,6 @@ mod trainer;
 pub use bench::{StepBench, StepTime};
 pub use checkpoint::{Best, Checkpoint, DataInfo, KIND, Progress, VERSION};
 pub use compute::Compute;
-pub use metrics::{EpochReport, LayerCount, compression_ratio};
+pub use metrics::{EpochReport, GateCount, LayerCount, compression_ratio};
 pub use run_folder::{LastCheckpoint, RunFolder};
 pub use trainer::{Event, KEEP_EVERY, Outcome, Trainer};

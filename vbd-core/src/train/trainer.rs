@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::checkpoint::{Best, Checkpoint, Progress};
 use super::compute::Compute;
-use super::metrics::{EpochReport, LayerCount, compression_ratio};
+use super::metrics::{EpochReport, GateCount, LayerCount, compression_ratio};
 use super::run_data::RunData;
 use super::run_folder::{LastCheckpoint, RunFolder};
 use crate::data::Dataset;
@@ -56,6 +56,7 @@ pub struct Outcome {
 pub struct Trainer {
     spec: NetSpec,
     recipe: Recipe,
+    objective: Objective,
     engine: Box<dyn Step>,
     data: RunData,
     normalizer: Normalizer,
@@ -92,11 +93,13 @@ impl Trainer {
             parameters,
             keep_every: KEEP_EVERY,
         };
-        let engine = compute.engine(&checkpoint)?;
+        let objective = Objective::new(spec, recipe, data.train.len())?;
+        let engine = compute.engine(&checkpoint, objective.clone())?;
         let folder = RunFolder::create(folder)?;
         folder.describe(&checkpoint)?;
         // Before the first step: what is killed or diverges in its first epoch can go on from here.
         let path = folder.write_checkpoint(&checkpoint)?;
+        let engine = (objective, engine);
         Ok(Self::assemble((path, checkpoint), engine, data, folder))
     }
 
@@ -117,21 +120,24 @@ impl Trainer {
         let mut data = RunData::new(&checkpoint.spec, &checkpoint.recipe, dataset)?;
         data.check_same(&checkpoint.data)?;
         data.info = checkpoint.data.clone();
-        let engine = compute.engine(&checkpoint)?;
+        let objective = Objective::new(&checkpoint.spec, &checkpoint.recipe, data.train.len())?;
+        let engine = compute.engine(&checkpoint, objective.clone())?;
         folder.cut_metrics(checkpoint.progress.epoch)?;
         folder.remove_after(&checkpoint.progress)?;
+        let engine = (objective, engine);
         Ok(Self::assemble((path, checkpoint), engine, data, folder))
     }
 
     fn assemble(
         (path, checkpoint): (PathBuf, Checkpoint),
-        engine: Box<dyn Step>,
+        (objective, engine): (Objective, Box<dyn Step>),
         data: RunData,
         folder: RunFolder,
     ) -> Self {
         Self {
             spec: checkpoint.spec,
             recipe: checkpoint.recipe,
+            objective,
             engine,
             data,
             normalizer: checkpoint.normalizer,
@@ -266,7 +272,8 @@ impl Trainer {
         }
         let at = self.at((epoch + 1) * steps - 1);
         if at.kl_scale >= 1.0 {
-            self.engine.kill()?;
+            let pruned = self.pruned(self.engine.parameters()?);
+            self.engine.load(&pruned)?;
         }
         let report = self.end_epoch(at, &mut || seconds_before + begin.elapsed().as_secs_f64())?;
         on_event(Event::Epoch(&report));
@@ -285,18 +292,18 @@ impl Trainer {
             .map(|evaluation| evaluation.test_error());
         let kl = self.engine.kl()?;
         let parameters = self.checked_parameters()?;
-        let layers = LayerCount::of(&parameters, self.recipe.method.log_alpha_threshold);
+        let pruned = self.pruned(parameters.clone());
+        let layers = LayerCount::of(&pruned);
         let (numel, nnz) = layers
             .iter()
             .fold((0, 0), |sum, l| (sum.0 + l.numel, sum.1 + l.nnz));
         let nll = self.progress.nll_sum / self.data.train.len() as f64;
-        let objective = Objective::of(&self.recipe, self.data.train.len());
         let seconds = seconds();
         let done = self.progress.epoch + 1;
         let before = self.progress.seconds_before + seconds;
         let report = EpochReport {
             epoch: done,
-            loss: nll + objective.kl_factor(at.kl_scale) * kl,
+            loss: nll + self.objective.kl_factor(at.kl_scale) * kl,
             nll,
             kl,
             kl_scale: at.kl_scale,
@@ -308,6 +315,7 @@ impl Trainer {
             nnz,
             compression_ratio: compression_ratio(numel, nnz),
             layers,
+            gates: GateCount::of(&pruned),
             train_seconds: self.progress.train_seconds,
             seconds,
             eta_seconds: before / done as f64 * (self.recipe.train.epochs - done) as f64,
@@ -352,6 +360,17 @@ impl Trainer {
                 .progress
                 .best
                 .is_none_or(|best| error <= best.validation_error)
+    }
+
+    /// The parameters with what is over the threshold dead.
+    fn pruned(&self, mut parameters: Parameters) -> Parameters {
+        let Objective {
+            log_alpha_threshold,
+            gates,
+            ..
+        } = &self.objective;
+        parameters.kill(*log_alpha_threshold, gates);
+        parameters
     }
 
     fn checked_parameters(&self) -> Result<Parameters> {

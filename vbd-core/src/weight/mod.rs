@@ -3,9 +3,13 @@
 //! It starts with every entry alive and only ever loses some. Dense or compact is a form of storage:
 //! both hold the same weight, and each turns into the other exactly.
 
+mod gate;
+mod narrow;
 mod parameter;
 mod parameters;
 
+pub use gate::GateParameters;
+pub(crate) use narrow::Narrow;
 pub use parameter::Parameter;
 pub use parameters::{LayerParameters, Parameters};
 
@@ -139,7 +143,8 @@ impl VariationalWeight {
         }
     }
 
-    /// The weight in its compact form. A plain weight has no dead entries, and so keeps all.
+    /// The weight in its compact form. Of a plain weight what is 0 and has no moments is left out:
+    /// it reads as that again.
     ///
     /// # Panics
     /// If the weight has more than `u32::MAX` entries; a network's has at most 2^28.
@@ -151,7 +156,7 @@ impl VariationalWeight {
         let numel = u32::try_from(self.numel()).expect("a weight has at most 2^28 entries");
         let alive = |&place: &u32| match &self.log_sigma2 {
             Some(log_sigma2) => !posterior::is_dead(log_sigma2.value[place as usize]),
-            None => true,
+            None => !self.theta.is_clear(place as usize),
         };
         let live: Vec<u32> = (0..numel).filter(alive).collect();
         let gather = |values: &[f32], _absent: f32| -> Vec<f32> {
@@ -217,19 +222,48 @@ impl VariationalWeight {
     /// Kills every entry that is not kept: theta = 0, moments dropped, never updated again.
     /// A plain weight has nothing to kill.
     pub fn kill(&mut self, log_alpha_threshold: f32) {
-        let kept: Vec<bool> = self.kept(log_alpha_threshold).collect();
-        let Some(log_sigma2) = &mut self.log_sigma2 else {
-            return;
+        if self.log_sigma2.is_some() {
+            let kept: Vec<bool> = self.kept(log_alpha_threshold).collect();
+            self.drop_entries(&kept);
+        }
+    }
+
+    /// Kills the entries at the flat row-major places that are not kept. Of a plain weight too: an
+    /// entry between dead units has the gradient 0, and so stays 0.
+    pub(crate) fn kill_places(&mut self, keeps: impl Fn(usize) -> bool) {
+        let stored = 0..self.theta.value.len();
+        let kept: Vec<bool> = match &self.live {
+            Some(live) => live.iter().map(|&place| keeps(place as usize)).collect(),
+            None => stored.map(keeps).collect(),
         };
+        self.drop_entries(&kept);
+    }
+
+    /// Multiplies theta by the factor of its flat row-major place; an entry that is not 0 keeps its
+    /// posterior's variance.
+    pub(crate) fn scale(&mut self, factor: impl Fn(usize) -> f32) {
+        for (index, theta) in self.theta.value.iter_mut().enumerate() {
+            let place = self
+                .live
+                .as_ref()
+                .map_or(index, |live| live[index] as usize);
+            *theta *= factor(place);
+        }
+    }
+
+    fn drop_entries(&mut self, kept: &[bool]) {
+        let log_sigma2 = self.log_sigma2.as_mut();
         if let Some(live) = &mut self.live {
-            retain(live, &kept);
-            self.theta.retain(&kept);
-            log_sigma2.retain(&kept);
-        } else {
-            for (index, _) in kept.iter().enumerate().filter(|&(_, &kept)| !kept) {
-                self.theta.clear(index, 0.0);
-                log_sigma2.clear(index, LOG_SIGMA2_DEAD);
+            retain(live, kept);
+            self.theta.retain(kept);
+            if let Some(log_sigma2) = log_sigma2 {
+                log_sigma2.retain(kept);
             }
+            return;
+        }
+        self.theta.clear_dropped(kept, 0.0);
+        if let Some(log_sigma2) = log_sigma2 {
+            log_sigma2.clear_dropped(kept, LOG_SIGMA2_DEAD);
         }
     }
 

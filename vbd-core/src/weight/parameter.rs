@@ -68,6 +68,20 @@ impl Parameter {
         (self.value[index], self.m[index], self.v[index]) = (value, 0.0, 0.0);
     }
 
+    /// Whether an entry is 0 and has no moments.
+    pub(super) fn is_clear(&self, index: usize) -> bool {
+        self.arrays()
+            .iter()
+            .all(|array| array[index].to_bits() == 0)
+    }
+
+    /// Sets the entries that are not kept to a value, and drops their moments.
+    pub(crate) fn clear_dropped(&mut self, kept: &[bool], value: f32) {
+        for (index, _) in kept.iter().enumerate().filter(|&(_, &kept)| !kept) {
+            self.clear(index, value);
+        }
+    }
+
     /// Drops the entries that are not kept.
     pub(super) fn retain(&mut self, kept: &[bool]) {
         for array in self.arrays_mut() {

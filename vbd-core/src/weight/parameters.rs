@@ -1,7 +1,8 @@
-//! The parameters of a network: a weight and a bias for each layer that has them.
+//! The parameters of a network: a weight and a bias for each layer that has them, and the gates.
 
-use super::{Parameter, VariationalWeight};
+use super::{GateParameters, Parameter, VariationalWeight};
 use crate::error::{Error, Result};
+use crate::gate::Gate;
 
 /// The parameters of one layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,18 @@ pub struct LayerParameters {
 pub struct Parameters {
     /// One entry for each layer that has parameters.
     pub layers: Vec<LayerParameters>,
+    /// One entry for each gate of the method.
+    pub gates: Vec<GateParameters>,
+}
+
+impl From<Vec<LayerParameters>> for Parameters {
+    /// The parameters of a network without gates.
+    fn from(layers: Vec<LayerParameters>) -> Self {
+        Self {
+            layers,
+            gates: Vec::new(),
+        }
+    }
 }
 
 impl LayerParameters {
@@ -39,29 +52,96 @@ impl LayerParameters {
 }
 
 impl Parameters {
-    /// Checks that there are parameters for this many layers.
+    /// Checks that there are parameters for this many layers, and for these gates.
     ///
     /// # Errors
-    /// [`Error::Shape`] if there are more or fewer.
-    pub(crate) fn check_count(&self, layers: usize) -> Result<()> {
-        if self.layers.len() == layers {
-            return Ok(());
+    /// [`Error::Shape`] if there are others.
+    pub fn check(&self, layers: usize, gates: &[Gate]) -> Result<()> {
+        let counts = [
+            ("layers", self.layers.len(), layers),
+            ("gates", self.gates.len(), gates.len()),
+        ];
+        for (name, found, expected) in counts {
+            if found != expected {
+                return Err(Error::Shape {
+                    name: name.to_owned(),
+                    found: vec![found],
+                    expected: vec![expected],
+                });
+            }
         }
-        Err(Error::Shape {
-            name: "layers".to_owned(),
-            found: vec![self.layers.len()],
-            expected: vec![layers],
-        })
+        for (own, gate) in self.gates.iter().zip(gates) {
+            own.check(gate)?;
+        }
+        Ok(())
+    }
+
+    /// Kills what is not kept: weights over `log_alpha_threshold`, units over their gates' thresholds,
+    /// and the weights and biases of those units.
+    pub fn kill(&mut self, log_alpha_threshold: f32, gates: &[Gate]) {
+        for layer in &mut self.layers {
+            layer.weight.kill(log_alpha_threshold);
+        }
+        let kept = self.kept_units(gates);
+        for ((own, gate), kept) in self.gates.iter_mut().zip(gates).zip(&kept) {
+            own.kill(kept);
+            if let Some(producer) = gate.producer {
+                let layer = &mut self.layers[producer];
+                let row_len = layer.weight.numel() / kept.len();
+                layer.weight.kill_places(|place| kept[place / row_len]);
+                layer.bias.clear_dropped(kept, 0.0);
+            }
+            let reader = &mut self.layers[gate.reader].weight;
+            let row_len = reader.numel() / reader.shape()[0];
+            reader.kill_places(|place| gate.keeps_column(kept, place % row_len));
+        }
+    }
+
+    /// Takes the gates away: each factor's theta goes into the weights that read its unit. A factor may
+    /// be negative, so that it cannot go through the ReLU or the pooling before it.
+    pub fn fold(&mut self, gates: &[Gate]) {
+        for (own, gate) in std::mem::take(&mut self.gates).iter().zip(gates) {
+            let reader = &mut self.layers[gate.reader].weight;
+            let row_len = reader.numel() / reader.shape()[0];
+            reader.scale(|place| own.theta.value[place % row_len / gate.reader_columns]);
+        }
+    }
+
+    /// Which units of each gate are kept at its threshold. A flattened feature is kept if its
+    /// channel is too, and a channel if any of its features is.
+    pub fn kept_units(&self, gates: &[Gate]) -> Vec<Vec<bool>> {
+        let own = self.gates.iter().zip(gates);
+        let mut kept: Vec<Vec<bool>> = own
+            .map(|(own, gate)| own.kept(gate.log_alpha_threshold).collect())
+            .collect();
+        for channels in 0..kept.len() {
+            for features in channels + 1..kept.len() {
+                if gates[channels].reader != gates[features].reader {
+                    continue;
+                }
+                let area = gates[channels].reader_columns / gates[features].reader_columns;
+                let mut any = vec![false; kept[channels].len()];
+                for feature in 0..kept[features].len() {
+                    let channel = feature / area;
+                    kept[features][feature] &= kept[channels][channel];
+                    any[channel] |= kept[features][feature];
+                }
+                kept[channels] = any;
+            }
+        }
+        kept
     }
 
     /// The first parameter that holds something else than numbers.
     pub fn not_finite(&self) -> Option<String> {
-        self.layers.iter().find_map(|layer| {
+        let layer = self.layers.iter().find_map(|layer| {
             let name = &layer.name;
             if !layer.weight.is_finite() {
                 return Some(format!("{name}.weight"));
             }
             (!layer.bias.is_finite(None)).then(|| format!("{name}.bias"))
-        })
+        });
+        let gate = || self.gates.iter().find(|gate| !gate.is_finite());
+        layer.or_else(|| gate().map(|gate| format!("gate.{}", gate.after)))
     }
 }

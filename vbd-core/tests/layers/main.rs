@@ -6,5 +6,6 @@ mod check;
 mod conv2d;
 mod linear;
 mod max_pool;
+mod noise_gate;
 #[path = "../support/mod.rs"]
 mod support;

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+pub(crate) mod engine;
+
 use vbd_core::data::{Dataset, Samples};
 use vbd_core::noise::{NoiseKey, Stream};
 use vbd_core::recipe::Recipe;

@@ -31,6 +31,12 @@ enum Layer {
     },
     MaxPool2d(Window),
     Relu,
+    /// Some units of `area` values each.
+    Select {
+        index: Vec<u32>,
+        units: usize,
+        area: usize,
+    },
 }
 
 /// How a window goes over an image.
@@ -45,19 +51,23 @@ struct Window {
     padding: usize,
 }
 
+/// Channels, height and width; a feature is a channel of one value.
+fn sides(shape: Shape) -> [usize; 3] {
+    match shape {
+        Shape::Image {
+            channels,
+            height,
+            width,
+        } => [channels, height, width],
+        Shape::Features(features) => [features, 1, 1],
+    }
+}
+
 impl Window {
     fn new(input: Shape, output: Shape, [kernel, stride, padding]: [usize; 3]) -> Self {
-        let side = |shape: Shape| match shape {
-            Shape::Image {
-                channels,
-                height,
-                width,
-            } => [channels, height, width],
-            Shape::Features(features) => [features, 1, 1],
-        };
-        let [_, height, width] = side(output);
+        let [_, height, width] = sides(output);
         Self {
-            input: side(input),
+            input: sides(input),
             output: [height, width],
             kernel,
             stride,
@@ -113,6 +123,7 @@ impl GemmNet {
                 (layer.weight.to_dense(), layer.bias.clone())
             })
         };
+        let mut selections = net.selections.iter();
         let mut layers = Vec::new();
         for (layer, shapes) in net.spec.layers.iter().zip(shapes.windows(2)) {
             let window = |sizes| Window::new(shapes[0], shapes[1], sizes);
@@ -137,6 +148,15 @@ impl GemmNet {
                 LayerSpec::MaxPool2d { kernel } => Layer::MaxPool2d(window([kernel, kernel, 0])),
                 LayerSpec::Relu {} => Layer::Relu,
                 LayerSpec::Flatten {} => continue,
+                LayerSpec::Select { .. } => {
+                    let [units, height, width] = sides(shapes[0]);
+                    let selection = selections.next();
+                    Layer::Select {
+                        index: selection.map_or_else(Vec::new, |selection| selection.index.clone()),
+                        units,
+                        area: height * width,
+                    }
+                }
             });
         }
         let rule = (0..net.spec.input_len()).map(rule).collect();
@@ -218,6 +238,13 @@ impl GemmNet {
                     }
                 }
                 Layer::MaxPool2d(window) => max_pool(*window, x, y),
+                Layer::Select { index, units, area } => {
+                    for x in x.chunks_exact(*units * *area) {
+                        for &unit in &*index {
+                            y.extend_from_slice(&x[unit as usize * *area..][..*area]);
+                        }
+                    }
+                }
             }
             std::mem::swap(x, y);
         }

@@ -60,7 +60,7 @@ pub struct Row {
 /// #     progress: Progress::default(),
 /// #     data: DataInfo { name: "none".into(), n_train: 0, crc32: 0 },
 /// #     normalizer: Normalizer::with_images(&spec, None, None).unwrap(),
-/// #     parameters: Parameters { layers: vec![layer] },
+/// #     parameters: vec![layer].into(),
 /// #     keep_every: 5,
 /// #     spec,
 /// # };

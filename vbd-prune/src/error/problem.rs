@@ -4,6 +4,16 @@
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Problem {
+    /// A place of a selection that is not one of its input's units, or does not rise.
+    #[error("place {place} is {found}: expected rising places below {all}")]
+    Index {
+        /// Which place.
+        place: usize,
+        /// Its number.
+        found: i32,
+        /// Units of the input.
+        all: usize,
+    },
     /// A stored value is NaN or infinite.
     #[error("value {index} is {value}, no finite number")]
     NotFinite {

@@ -26,6 +26,9 @@ pub(crate) struct Header {
     pub(crate) method: Option<Method>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) threshold: Option<f32>,
+    /// The network that this one was made smaller from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<NetSpec>,
     pub(crate) values: ValueType,
     #[serde(default)]
     pub(crate) provenance: Provenance,
@@ -34,7 +37,7 @@ pub(crate) struct Header {
 /// The method that the weights were trained by. Fields that a reader does not know, it ignores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Method {
-    /// `vbd`, `vd` or `dense`.
+    /// `vbd`, `vd`, `vbd-neurons`, `vd-neurons` or `dense`.
     pub kind: String,
     /// The training's threshold, at which weights died for good.
     pub log_alpha_threshold: f32,

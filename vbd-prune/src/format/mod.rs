@@ -13,6 +13,7 @@ mod file;
 mod layout;
 pub(crate) mod metadata;
 mod reader;
+mod selection;
 mod size;
 mod take;
 mod values;

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use vbd_core::spec::{NetSpec, Statistic, WeightSpec};
+use vbd_core::spec::{LayerSpec, NetSpec, Statistic, WeightSpec};
 use vbd_core::tensor_file;
 
 use super::metadata::Header;
 use super::take::{Found, Taker};
 use super::writer::{MEAN, STD};
-use super::{Layout, ValueType, bitmask, csr, delta, dense};
+use super::{Layout, ValueType, bitmask, csr, delta, dense, selection};
 use crate::error::{Error, Problem, Result};
 use crate::matrix::SparseMatrix;
-use crate::net::{PrunedLayer, PrunedNet};
+use crate::net::{PrunedLayer, PrunedNet, Selection};
 
 /// What a file holds, and how it stores each weight: layout and bytes.
 pub(crate) struct Read {
@@ -27,10 +27,14 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
         source,
     })?;
     let header = Header::from_json(&json, path)?;
-    let weights = header.spec.weights().map_err(|source| Error::Spec {
+    let in_file = |source| Error::Spec {
         path: path.to_path_buf(),
         source: Box::new(source),
-    })?;
+    };
+    let weights = header.spec.weights().map_err(in_file)?;
+    if let Some(before) = &header.before {
+        before.shapes().map_err(in_file)?;
+    }
     let mut taker = Taker {
         path,
         tensors,
@@ -44,6 +48,7 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
         layers.push(layer);
         storage.push((layout, bytes));
     }
+    let selections = take_selections(&mut taker, &header.spec)?;
     let rule = &header.spec.normalize;
     let mean = take_image(&mut taker, MEAN, &rule.mean, &header.spec)?;
     let std = take_image(&mut taker, STD, &rule.std, &header.spec)?;
@@ -67,6 +72,8 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
         threshold: header.threshold,
         provenance: header.provenance,
         layers,
+        selections,
+        before: header.before,
         mean,
         std,
     };
@@ -89,6 +96,19 @@ fn take_image(
     taker
         .take_values(tensor, ValueType::F32, &spec.input)
         .map(Some)
+}
+
+fn take_selections(taker: &mut Taker<'_>, spec: &NetSpec) -> Result<Vec<Selection>> {
+    let shapes = spec.shapes()?;
+    let mut selections = Vec::new();
+    for (layer, input) in spec.layers.iter().zip(shapes) {
+        if let LayerSpec::Select { name, units } = layer {
+            let (name, all) = (name.clone(), input.dims()[0]);
+            let index = selection::decode(taker, &format!("{name}.index"), (*units, all))?;
+            selections.push(Selection { name, index });
+        }
+    }
+    Ok(selections)
 }
 
 fn take_layer(taker: &mut Taker<'_>, spec: WeightSpec) -> Result<(PrunedLayer, Layout, usize)> {

@@ -4,7 +4,7 @@ use vbd_core::tensor_file::{self, RawTensor, Tensors};
 
 use super::metadata::{Header, KIND, VERSION};
 use super::size::Declared;
-use super::{Layout, Part, ValueType};
+use super::{Layout, Part, ValueType, selection};
 use crate::error::{Error, Result};
 use crate::net::PrunedNet;
 
@@ -28,6 +28,7 @@ impl Content<'_> {
             spec: net.spec.clone(),
             method: net.method.clone(),
             threshold: net.threshold,
+            before: net.before.clone(),
             values: self.values,
             provenance: net.provenance.clone(),
         };
@@ -62,6 +63,12 @@ impl Content<'_> {
             let part = Part::new("", self.values.dtype(), &[layer.bias.len()]);
             all.push(Declared::part(&layer.bias_name(), &part));
         }
+        for selection in &net.selections {
+            all.push(Declared::part(
+                &selection.index_name(),
+                &selection::part(&selection.index),
+            ));
+        }
         for (name, _) in net.images() {
             all.push(Declared::part(
                 name,
@@ -81,6 +88,9 @@ impl Content<'_> {
             }
             let bias = self.values.tensor(&[layer.bias.len()], &layer.bias);
             tensors.insert(layer.bias_name(), bias);
+        }
+        for selection in &self.net.selections {
+            tensors.insert(selection.index_name(), selection::encode(&selection.index));
         }
         for (name, image) in self.net.images() {
             tensors.insert(name.to_owned(), RawTensor::f32(&self.net.spec.input, image));

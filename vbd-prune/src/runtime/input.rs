@@ -2,9 +2,9 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::chain::{Chain, Extent};
 use super::kernels::{Pixel, Transpose, mul_add};
 use super::layout::Layout;
+use crate::chain::{Chain, Extent};
 use crate::net::PrunedNet;
 
 /// How pixels become the first step's input.

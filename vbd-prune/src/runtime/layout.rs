@@ -1,6 +1,6 @@
 //! Where the values of a unit lie in a buffer.
 
-use super::chain::{Extent, Op};
+use crate::chain::{Extent, Op};
 
 /// The places of a unit's values, as the step that reads them wants them.
 ///

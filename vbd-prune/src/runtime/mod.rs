@@ -1,13 +1,12 @@
 //! Running a pruned net: a [`Plan`] of what is left of it, and [`Session`]s with their buffers.
 //!
 //! ```text
-//! PrunedNet -> chain    what cannot matter is gone, normalisation is folded
+//! PrunedNet -> chain    (crate::chain) what cannot matter is gone, normalisation is folded
 //!           -> layout   where each activation lies
 //!           -> kernels  one for each step, by its density
 //! ```
 
 mod buffer;
-mod chain;
 mod crew;
 mod input;
 mod kernels;
@@ -18,6 +17,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use kernels::FUSED_WINDOW;
 pub use kernels::Pixel;
 pub use plan::{Kernel, LayerPlan, Plan};
 pub use session::Session;

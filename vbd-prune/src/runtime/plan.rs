@@ -6,12 +6,12 @@ use std::sync::Arc;
 use pulp::Arch;
 use serde::Serialize;
 
-use super::chain::{Chain, Extent, Step};
 use super::input::Input;
 use super::kernels::{Conv, LANES};
 use super::layout::Layout;
 use super::session::Session;
 use super::stage::Stage;
+use crate::chain::{Chain, Extent, Step};
 use crate::error::{Error, Result};
 use crate::net::PrunedNet;
 use crate::open::{Opened, open};
@@ -67,7 +67,7 @@ pub struct LayerPlan {
 /// #     progress: Progress::default(),
 /// #     data: DataInfo { name: "none".into(), n_train: 0, crc32: 0 },
 /// #     normalizer: Normalizer::with_images(&spec, None, None).unwrap(),
-/// #     parameters: Parameters { layers: vec![layer] },
+/// #     parameters: vec![layer].into(),
 /// #     keep_every: 5,
 /// #     spec,
 /// # };

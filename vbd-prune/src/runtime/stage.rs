@@ -1,9 +1,9 @@
 //! One step with its kernels: one for a single sample, one for many.
 
-use super::chain::{Op, Step};
 use super::kernels::{Columns, Conv, Geometry, LaneRows, Pool, RowGroups};
 use super::layout::Layout;
 use super::plan::Kernel;
+use crate::chain::{Op, Step};
 
 /// A step that runs.
 #[derive(Debug)]

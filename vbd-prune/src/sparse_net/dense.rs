@@ -32,6 +32,9 @@ enum Layer {
         kernel: usize,
     },
     Flatten,
+    Select {
+        index: Tensor,
+    },
 }
 
 impl DenseNet {
@@ -42,6 +45,7 @@ impl DenseNet {
                 .next()
                 .expect("a net has the weights of its network")
         };
+        let mut selections = net.selections.iter();
         let layers = net.spec.layers.iter().map(|layer| {
             Ok(match *layer {
                 LayerSpec::Linear { .. } => {
@@ -68,6 +72,11 @@ impl DenseNet {
                 LayerSpec::Relu {} => Layer::Relu,
                 LayerSpec::MaxPool2d { kernel } => Layer::MaxPool2d { kernel },
                 LayerSpec::Flatten {} => Layer::Flatten,
+                LayerSpec::Select { .. } => {
+                    let selection = selections.next().expect("a net has its selections");
+                    let index = Tensor::new(&selection.index[..], device)?;
+                    Layer::Select { index }
+                }
             })
         });
         let rule = &net.spec.normalize;
@@ -106,6 +115,7 @@ impl Module for DenseNet {
                 } => x
                     .conv2d(weight, *padding, *stride, 1, 1)?
                     .broadcast_add(bias)?,
+                Layer::Select { index } => x.contiguous()?.index_select(index, 1)?,
                 Layer::Relu => x.relu()?,
                 Layer::MaxPool2d { kernel } => x.max_pool2d(*kernel)?,
                 Layer::Flatten => x.flatten_from(1)?,

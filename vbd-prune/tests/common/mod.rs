@@ -7,10 +7,11 @@
 )]
 
 use vbd_core::data::Samples;
+use vbd_core::gate::Gate;
 use vbd_core::recipe::Recipe;
 use vbd_core::spec::{NetSpec, Normalizer};
 use vbd_core::train::{Checkpoint, DataInfo, Progress};
-use vbd_core::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
+use vbd_core::weight::{GateParameters, LayerParameters, Parameter, Parameters, VariationalWeight};
 
 /// splitmix64: small, and good enough to pick test cases.
 pub(crate) struct Draws(pub(crate) u64);
@@ -129,9 +130,7 @@ pub(crate) fn checkpoint_of(spec: NetSpec, seed: u64) -> Checkpoint {
             bias,
         }
     });
-    let parameters = Parameters {
-        layers: layers.collect(),
-    };
+    let parameters = Parameters::from(layers.collect::<Vec<_>>());
     let kind = if dense { "dense" } else { "vbd" };
     let recipe = format!(
         "summary = 'a random net'\n[method]\nkind = '{kind}'\n[train]\nseed = {}",
@@ -155,4 +154,54 @@ pub(crate) fn checkpoint_of(spec: NetSpec, seed: u64) -> Checkpoint {
         keep_every: 5,
         spec,
     }
+}
+
+/// A checkpoint of [`random_spec`] with a gate wherever there may be one: theta of both signs, and all
+/// units, none or some under their threshold.
+pub(crate) fn gated_checkpoint(seed: u64) -> Checkpoint {
+    let mut checkpoint = random_checkpoint(seed | 3);
+    let is_linear = seed & 1 == 0;
+    if is_linear {
+        checkpoint = checkpoint_of(random_spec(seed & !1), seed | 3);
+    }
+    let draws = &mut Draws(seed ^ 0x6A7E);
+    // weights that are all there: what goes, goes with a unit
+    for layer in &mut checkpoint.parameters.layers {
+        let theta: Vec<f32> = (0..layer.weight.numel())
+            .map(|_| draws.real() + 1.5e-3)
+            .collect();
+        let shape = layer.weight.shape().to_vec();
+        layer.weight = VariationalWeight::dense(&shape, Parameter::new(theta), None).unwrap();
+    }
+    let after: &[&str] = if is_linear {
+        &["input", "fc1"]
+    } else {
+        &["input", "conv1", "flatten"]
+    };
+    let gates: String = after
+        .iter()
+        .map(|after| format!("[[method.gate]]\nafter = '{after}'\nlog_alpha_threshold = 1.0\n"))
+        .collect();
+    let recipe = format!("summary = 'gates'\n[method]\nkind = 'vbd-neurons'\n{gates}");
+    checkpoint.recipe = Recipe::from_toml(&recipe, "gates").unwrap();
+    let gates = Gate::all(&checkpoint.spec, &checkpoint.recipe.method).unwrap();
+    let keep = [1, 2, 3, 1_000_000][draws.below(4)];
+    checkpoint.parameters.gates = gates
+        .iter()
+        .map(|gate| {
+            let theta: Vec<f32> = (0..gate.units)
+                .map(|_| 2.0 * draws.real() + 1.5e-3)
+                .collect();
+            let log_sigma2 = theta.iter().map(|theta| {
+                let log_alpha = if draws.below(keep) == 0 { -2.0 } else { 2.0 };
+                log_alpha + 2.0 * theta.abs().ln()
+            });
+            GateParameters {
+                after: gate.after.clone(),
+                log_sigma2: Parameter::new(log_sigma2.collect()),
+                theta: Parameter::new(theta),
+            }
+        })
+        .collect();
+    checkpoint
 }

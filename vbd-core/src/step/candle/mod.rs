@@ -1,19 +1,20 @@
 //! The Candle engine: the layers and Candle's autograd, on any device.
 
+mod gate;
 mod trained;
 mod weighted;
 
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use candle_nn::ops::log_softmax;
 
+use self::gate::Gate;
 use self::weighted::{Map, Weighted};
-use super::cpu::stream;
 use super::{At, Batch, Evaluation, Objective, Step};
 use crate::data::Samples;
 use crate::error::Result;
 use crate::kernels::loss;
 use crate::layers::{Conv2d, Masking, max_pool2d};
-use crate::noise::NoiseKey;
+use crate::noise::Stream;
 use crate::posterior;
 use crate::spec::{LayerSpec, NetSpec, Normalizer};
 use crate::weight::Parameters;
@@ -24,10 +25,8 @@ const EVALUATION_BATCH: usize = 1000;
 /// A network that trains on any of Candle's devices.
 pub struct CandleStep {
     device: Device,
+    spec: NetSpec,
     objective: Objective,
-    /// `[features]` or `[channels, height, width]`.
-    input: Vec<usize>,
-    classes: usize,
     scale: f64,
     mean: Tensor,
     std: Tensor,
@@ -36,6 +35,7 @@ pub struct CandleStep {
 
 enum Layer {
     Weighted(Weighted),
+    Gate(Gate),
     Relu,
     MaxPool2d { kernel: usize },
     Flatten,
@@ -56,11 +56,10 @@ impl CandleStep {
     ) -> Result<Self> {
         let statistic = |values: &[f32]| Tensor::from_slice(values, (1, values.len()), device);
         Ok(Self {
-            layers: compile(spec, parameters, device)?,
+            layers: compile(spec, &objective.gates, parameters, device)?,
             device: device.clone(),
+            spec: spec.clone(),
             objective,
-            input: spec.input.clone(),
-            classes: spec.classes,
             scale: f64::from(normalizer.scale),
             mean: statistic(&normalizer.mean)?,
             std: statistic(&normalizer.std)?,
@@ -79,48 +78,44 @@ impl CandleStep {
         let x = (x * self.scale)?
             .broadcast_sub(&self.mean)?
             .broadcast_div(&self.std)?;
-        Ok(x.reshape([&[indices.len()], &self.input[..]].concat())?)
+        Ok(x.reshape([&[indices.len()], &self.spec.input[..]].concat())?)
     }
 
     fn weighted(&self) -> impl Iterator<Item = &Weighted> {
         self.layers.iter().filter_map(|layer| match layer {
             Layer::Weighted(weighted) => Some(weighted),
-            Layer::Relu | Layer::MaxPool2d { .. } | Layer::Flatten => None,
+            _ => None,
         })
     }
 
-    fn weighted_mut(&mut self) -> impl Iterator<Item = &mut Weighted> {
-        self.layers.iter_mut().filter_map(|layer| match layer {
-            Layer::Weighted(weighted) => Some(weighted),
-            Layer::Relu | Layer::MaxPool2d { .. } | Layer::Flatten => None,
+    fn gates(&self) -> impl Iterator<Item = &Gate> {
+        self.layers.iter().filter_map(|layer| match layer {
+            Layer::Gate(gate) => Some(gate),
+            _ => None,
         })
     }
 
     /// Logits, `[batch, classes]`; with noise if `at` is given.
     fn forward(&self, mut x: Tensor, at: Option<&At>) -> Result<Tensor> {
-        let mut streams = (0..).map(stream);
+        let (mut weights, mut gates) = (0.., 0..);
+        let draw = |stream| {
+            at.zip(stream).map(|(at, stream)| {
+                let masking = if at.kl_scale > 0.0 {
+                    Masking::On
+                } else {
+                    Masking::Off
+                };
+                (at.key(stream), masking)
+            })
+        };
         for layer in &self.layers {
             x = match layer {
                 Layer::Flatten => x.flatten_from(1)?,
                 Layer::Relu => relu(&x)?,
                 Layer::MaxPool2d { kernel } => max_pool2d(&x, *kernel)?,
+                Layer::Gate(gate) => gate.forward(&x, draw(gates.next().map(Stream::Gate)))?,
                 Layer::Weighted(weighted) => {
-                    let stream = streams.next().expect("the range has no end");
-                    let draw = at.map(|at| {
-                        let masking = if at.kl_scale > 0.0 {
-                            Masking::On
-                        } else {
-                            Masking::Off
-                        };
-                        (
-                            NoiseKey {
-                                seed: at.seed,
-                                step: at.step,
-                                stream,
-                            },
-                            masking,
-                        )
-                    });
+                    let draw = draw(weights.next().map(Stream::Layer));
                     weighted.forward(&x, self.objective.log_alpha_threshold, draw)?
                 }
             };
@@ -132,38 +127,51 @@ impl CandleStep {
         let Some(prior) = self.objective.prior else {
             return Ok(None);
         };
+        let weights = self.weighted().map(|weighted| weighted.kl(prior));
+        let gates = self.gates().map(|gate| gate.kl(prior).map(Some));
         let mut sum: Option<Tensor> = None;
-        for weighted in self.weighted() {
-            if let Some(kl) = weighted.kl(prior)? {
-                sum = Some(match sum {
-                    Some(sum) => (sum + kl)?,
-                    None => kl,
-                });
-            }
+        for kl in weights.chain(gates) {
+            sum = match (sum, kl?) {
+                (Some(sum), Some(kl)) => Some((sum + kl)?),
+                (sum, kl) => sum.or(kl),
+            };
         }
         Ok(sum)
     }
 }
 
-/// The layers of a network, each with its own parameters.
-fn compile(spec: &NetSpec, parameters: &Parameters, device: &Device) -> Result<Vec<Layer>> {
+/// The layers of a network with its gates, each with its own parameters.
+fn compile(
+    spec: &NetSpec,
+    gates: &[crate::gate::Gate],
+    parameters: &Parameters,
+    device: &Device,
+) -> Result<Vec<Layer>> {
     let weights = spec.weights()?;
-    parameters.check_count(weights.len())?;
+    parameters.check(weights.len(), gates)?;
     let mut weights = weights.into_iter().zip(&parameters.layers);
     let mut weighted = |map| {
         let (weight, own) = weights.next().expect("a layer with a map has a weight");
         Weighted::new(weight, map, own, device).map(Layer::Weighted)
     };
-    let layers = spec.layers.iter().map(|layer| match *layer {
-        LayerSpec::Flatten {} => Ok(Layer::Flatten),
-        LayerSpec::Relu {} => Ok(Layer::Relu),
-        LayerSpec::MaxPool2d { kernel } => Ok(Layer::MaxPool2d { kernel }),
-        LayerSpec::Linear { .. } => weighted(Map::Linear),
-        LayerSpec::Conv2d {
-            stride, padding, ..
-        } => weighted(Map::Conv2d(Conv2d { stride, padding })),
-    });
-    layers.collect()
+    let mut gates = gates.iter().zip(&parameters.gates).peekable();
+    let mut layers = Vec::new();
+    for (index, layer) in spec.layers.iter().enumerate() {
+        while let Some((gate, own)) = gates.next_if(|(gate, _)| gate.place == index) {
+            layers.push(Layer::Gate(Gate::new(gate, own, device)?));
+        }
+        layers.push(match *layer {
+            LayerSpec::Flatten {} => Layer::Flatten,
+            LayerSpec::Relu {} => Layer::Relu,
+            LayerSpec::MaxPool2d { kernel } => Layer::MaxPool2d { kernel },
+            LayerSpec::Linear { .. } => weighted(Map::Linear)?,
+            LayerSpec::Conv2d {
+                stride, padding, ..
+            } => weighted(Map::Conv2d(Conv2d { stride, padding }))?,
+            LayerSpec::Select { ref name, .. } => return Err(spec.cannot_train(name)),
+        });
+    }
+    Ok(layers)
 }
 
 /// ReLU with the gradient 0 at 0, where Candle's own has 1.
@@ -188,18 +196,14 @@ impl Step for CandleStep {
             loss = (loss + (kl * self.objective.kl_factor(at.kl_scale))?)?;
         }
         let gradients = loss.backward()?;
-        for weighted in self.weighted_mut() {
-            weighted.update(&gradients, at)?;
+        for layer in &mut self.layers {
+            match layer {
+                Layer::Weighted(weighted) => weighted.update(&gradients, at)?,
+                Layer::Gate(gate) => gate.update(&gradients, at)?,
+                Layer::Relu | Layer::MaxPool2d { .. } | Layer::Flatten => {}
+            }
         }
         Ok(f64::from(nll.to_scalar::<f32>()?))
-    }
-
-    fn kill(&mut self) -> Result<()> {
-        let threshold = self.objective.log_alpha_threshold;
-        for weighted in self.weighted_mut() {
-            weighted.kill(threshold)?;
-        }
-        Ok(())
     }
 
     fn kl(&self) -> Result<f64> {
@@ -213,7 +217,7 @@ impl Step for CandleStep {
         let indices: Vec<u32> = (0..count).collect();
         for indices in indices.chunks(EVALUATION_BATCH) {
             let logits = self.forward(self.inputs(samples, indices)?, None)?;
-            debug_assert_eq!(logits.dims(), [indices.len(), self.classes]);
+            debug_assert_eq!(logits.dims(), [indices.len(), self.spec.classes]);
             let logits = logits.t()?.flatten_all()?.to_vec1::<f32>()?;
             let labels = &samples.labels()[indices[0] as usize..][..indices.len()];
             let (nll, errors) = loss::score(&logits, labels, labels.len());
@@ -234,15 +238,13 @@ impl Step for CandleStep {
                 .weighted()
                 .map(Weighted::parameters)
                 .collect::<Result<_>>()?,
+            gates: self.gates().map(Gate::parameters).collect::<Result<_>>()?,
         })
     }
 
     fn load(&mut self, parameters: &Parameters) -> Result<()> {
-        parameters.check_count(self.weighted().count())?;
-        let device = self.device.clone();
-        for (weighted, own) in self.weighted_mut().zip(&parameters.layers) {
-            weighted.load(own, &device)?;
-        }
+        let gates = &self.objective.gates;
+        self.layers = compile(&self.spec, gates, parameters, &self.device)?;
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
 //! A value that Adam trains, as tensors on a device.
 
-use candle_core::{DType, Device, Result as CandleResult, Tensor, Var, backprop::GradStore};
+use candle_core::{Device, Result as CandleResult, Tensor, Var, backprop::GradStore};
 
 use crate::error::Result;
 use crate::kernels::update::{BETA1, BETA2, EPSILON};
-use crate::posterior;
+use crate::posterior::{LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, LOG_SIGMA2_MIN};
 use crate::step::At;
 use crate::weight::Parameter;
 
@@ -59,13 +59,12 @@ impl Trained {
         self.value.set(&finish(value)?)
     }
 
-    /// Sets the value where `keep` is 0, and drops the moments there.
-    pub(super) fn clear(&mut self, keep: &Tensor, value: f32) -> CandleResult<()> {
-        let fill = (keep.zeros_like()?.to_dtype(DType::F32)? + f64::from(value))?;
-        self.value
-            .set(&keep.where_cond(self.value(), &fill)?.detach())?;
-        self.m = posterior::masked(keep, &self.m)?;
-        self.v = posterior::masked(keep, &self.v)?;
-        Ok(())
+    /// [`Trained::update`] of a `log_sigma2`: clamped, dead entries left dead.
+    pub(super) fn update_log_sigma2(&mut self, gradients: &GradStore, at: &At) -> CandleResult<()> {
+        let old = self.value().detach();
+        self.update(gradients, at, |new| {
+            let alive = old.lt(f64::from(LOG_SIGMA2_DEAD))?;
+            alive.where_cond(&new.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX)?, &old)
+        })
     }
 }

@@ -6,7 +6,6 @@ use super::trained::Trained;
 use crate::error::Result;
 use crate::layers::{Conv2d, Linear, Masking, Variational, WeightedMap};
 use crate::noise::NoiseKey;
-use crate::posterior::{self, LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, LOG_SIGMA2_MIN};
 use crate::prior::Prior;
 use crate::spec::WeightSpec;
 use crate::step::At;
@@ -63,15 +62,6 @@ impl Weighted {
         })
     }
 
-    /// Takes parameters over.
-    ///
-    /// # Errors
-    /// As [`Weighted::new`].
-    pub(super) fn load(&mut self, parameters: &LayerParameters, device: &Device) -> Result<()> {
-        *self = Self::new(self.spec.clone(), self.map, parameters, device)?;
-        Ok(())
-    }
-
     pub(super) fn parameters(&self) -> Result<LayerParameters> {
         let log_sigma2 = self
             .log_sigma2
@@ -124,24 +114,9 @@ impl Weighted {
     pub(super) fn update(&mut self, gradients: &GradStore, at: &At) -> CandleResult<()> {
         self.bias.update(gradients, at, Ok)?;
         self.theta.update(gradients, at, Ok)?;
-        let Some(log_sigma2) = &mut self.log_sigma2 else {
-            return Ok(());
-        };
-        let old = log_sigma2.value().detach();
-        log_sigma2.update(gradients, at, |new| {
-            let alive = old.lt(f64::from(LOG_SIGMA2_DEAD))?;
-            alive.where_cond(&new.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX)?, &old)
-        })
-    }
-
-    /// Makes the weights over the threshold dead for good.
-    pub(super) fn kill(&mut self, log_alpha_threshold: f32) -> CandleResult<()> {
-        let Some(log_sigma2) = &mut self.log_sigma2 else {
-            return Ok(());
-        };
-        let (theta, threshold) = (self.theta.value(), f64::from(log_alpha_threshold));
-        let keep = posterior::keep_mask(theta, log_sigma2.value(), threshold)?;
-        self.theta.clear(&keep, 0.0)?;
-        log_sigma2.clear(&keep, LOG_SIGMA2_DEAD)
+        match &mut self.log_sigma2 {
+            Some(log_sigma2) => log_sigma2.update_log_sigma2(gradients, at),
+            None => Ok(()),
+        }
     }
 }

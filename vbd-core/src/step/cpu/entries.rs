@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::kernels::update::{self, Adam, DataGradient, Masking};
-use crate::posterior::{self, LOG_SIGMA2_DEAD};
+use crate::posterior::LOG_SIGMA2_DEAD;
 use crate::prior::Prior;
 use crate::weight::{Parameter, VariationalWeight};
 
@@ -108,20 +108,5 @@ impl Entries {
         self.log_sigma2.as_ref().map_or(0.0, |log_sigma2| {
             update::kl_sum(&self.theta.value, &log_sigma2.value, prior)
         })
-    }
-
-    /// Makes the entries over the threshold dead for good.
-    pub(super) fn kill(&mut self, log_alpha_threshold: f32) {
-        let Some(log_sigma2) = &mut self.log_sigma2 else {
-            return;
-        };
-        for index in 0..self.theta.value.len() {
-            let (theta, l) = (self.theta.value[index], log_sigma2.value[index]);
-            if !posterior::is_kept(theta, l, log_alpha_threshold) {
-                self.theta.clear(index, 0.0);
-                log_sigma2.clear(index, LOG_SIGMA2_DEAD);
-                (self.mean[index], self.variance[index]) = (0.0, 0.0);
-            }
-        }
     }
 }

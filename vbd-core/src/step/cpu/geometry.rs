@@ -89,6 +89,15 @@ impl Geometry {
         }
     }
 
+    /// The same windows over fewer rows and input channels, or input features.
+    pub(super) fn narrowed(self, rows: usize, channels: usize) -> Self {
+        Self {
+            rows,
+            channels,
+            ..self
+        }
+    }
+
     /// Taps of a row.
     pub(super) fn taps(&self) -> usize {
         self.kernel_area * self.channels

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::block::Block;
 use super::entries::Update;
 use super::form::{Compaction, Form, Inputs, OutputGradients, choose};
+use super::gate::Gate;
 use super::geometry::Geometry;
 use super::pixel_batch::PixelBatch;
 use crate::error::Result;
@@ -12,7 +13,7 @@ use crate::kernels::pool::{self, Window};
 use crate::kernels::reparameterise::{add_square_gradient, relu, relu_backward, square};
 use crate::kernels::update::Masking;
 use crate::noise::NoiseKey;
-use crate::weight::{LayerParameters, Parameter, VariationalWeight};
+use crate::weight::{LayerParameters, Narrow, Parameter, VariationalWeight};
 
 /// Values that one thread works on at a time, in passes without a structure of their own.
 pub(super) const CHUNK: usize = 16 * 1024;
@@ -20,6 +21,7 @@ pub(super) const CHUNK: usize = 16 * 1024;
 /// A layer that computes.
 pub(super) enum Layer {
     Weighted(Weighted),
+    Gate(Gate),
     Pool(Pool),
     Relu,
 }
@@ -28,6 +30,8 @@ pub(super) enum Layer {
 pub(super) struct Weighted {
     name: String,
     shape: Vec<usize>,
+    /// The rows and columns that are computed; `None` for all.
+    narrow: Option<Narrow>,
     geometry: Geometry,
     relu: bool,
     /// Whether it is the first layer, and linear.
@@ -44,13 +48,14 @@ pub(super) struct Weighted {
 impl Weighted {
     pub(super) fn new(
         (name, shape): (&str, &[usize]),
-        geometry: Geometry,
+        (geometry, narrow): (Geometry, Option<Narrow>),
         (relu, reads_pixels, compaction): (bool, bool, Compaction),
     ) -> Self {
         Self {
             name: name.to_owned(),
             shape: shape.to_vec(),
             form: choose(&geometry, &[], reads_pixels, Compaction::Never),
+            narrow,
             geometry,
             relu,
             reads_pixels,
@@ -78,28 +83,33 @@ impl Weighted {
     /// Takes parameters over, in the form that suits how many of them live.
     pub(super) fn load(&mut self, layer: &LayerParameters) -> Result<()> {
         layer.check(&self.name, &self.shape)?;
-        let compact = layer.weight.to_compact();
-        let live = compact.live().expect("the compact form has places");
-        self.form = choose(&self.geometry, live, self.reads_pixels, self.compaction);
-        let dense = LayerParameters {
-            weight: layer.weight.to_dense(),
-            ..layer.clone()
+        let dense = match &self.narrow {
+            Some(narrow) => narrow.take(layer)?,
+            None => LayerParameters {
+                weight: layer.weight.to_dense(),
+                ..layer.clone()
+            },
         };
+        let compact = dense.weight.to_compact();
+        let live = compact.live().expect("the compact form has places");
+        let compaction = match dense.weight.log_sigma2() {
+            Some(_) => self.compaction,
+            // Entries of a plain weight that are 0 may move.
+            None => Compaction::Never,
+        };
+        self.form = choose(&self.geometry, live, self.reads_pixels, compaction);
         self.blocks = self.form.cut(&dense);
         Ok(())
     }
 
-    pub(super) fn parameters(&self) -> LayerParameters {
+    pub(super) fn parameters(&self) -> Result<LayerParameters> {
         let is_variational = self
             .blocks
             .iter()
             .any(|block| block.entries.is_variational());
-        let numel = self.shape.iter().product();
-        let dead = |value| Parameter {
-            value: vec![value; numel],
-            m: vec![0.0; numel],
-            v: vec![0.0; numel],
-        };
+        let shape = self.narrow.as_ref().map_or(&self.shape[..], Narrow::shape);
+        let numel = shape.iter().product();
+        let dead = |value| Parameter::new(vec![value; numel]);
         let mut theta = dead(0.0);
         let mut log_sigma2 = is_variational.then(|| dead(crate::posterior::LOG_SIGMA2_DEAD));
         for block in &self.blocks {
@@ -111,12 +121,14 @@ impl Weighted {
             bias.m.extend(&own.m);
             bias.v.extend(&own.v);
         }
-        let weight = VariationalWeight::dense(&self.shape, theta, log_sigma2);
-        let weight = weight.expect("the arrays were made for this shape");
-        LayerParameters {
+        let layer = LayerParameters {
             name: self.name.clone(),
-            weight,
+            weight: VariationalWeight::dense(shape, theta, log_sigma2)?,
             bias,
+        };
+        match &self.narrow {
+            Some(narrow) => narrow.put(&layer),
+            None => Ok(layer),
         }
     }
 
@@ -126,14 +138,6 @@ impl Weighted {
             block.entries.mask(masking);
             form.masked(block, pixels);
         });
-    }
-
-    /// Makes the weights over the threshold dead for good, and drops them where that pays.
-    pub(super) fn kill(&mut self, log_alpha_threshold: f32) -> Result<()> {
-        self.blocks
-            .par_iter_mut()
-            .for_each(|block| block.entries.kill(log_alpha_threshold));
-        self.load(&self.parameters())
     }
 
     fn forward(&mut self, inputs: Inputs<'_>, y: &mut [f32], key: Option<NoiseKey>) {
@@ -259,20 +263,6 @@ impl Pool {
 }
 
 impl Layer {
-    pub(super) fn weighted(&self) -> Option<&Weighted> {
-        match self {
-            Self::Weighted(weighted) => Some(weighted),
-            Self::Pool(_) | Self::Relu => None,
-        }
-    }
-
-    pub(super) fn weighted_mut(&mut self) -> Option<&mut Weighted> {
-        match self {
-            Self::Weighted(weighted) => Some(weighted),
-            Self::Pool(_) | Self::Relu => None,
-        }
-    }
-
     /// Outputs of a batch, with noise if there is a key.
     ///
     /// # Shapes
@@ -280,6 +270,7 @@ impl Layer {
     pub(super) fn forward(&mut self, inputs: Inputs<'_>, y: &mut [f32], key: Option<NoiseKey>) {
         match self {
             Self::Weighted(layer) => layer.forward(inputs, y, key),
+            Self::Gate(gate) => gate.forward(inputs.x, y, key, inputs.lanes),
             Self::Pool(pool) => pool.forward(inputs.x, y, inputs.lanes),
             Self::Relu => relu(y, inputs.x),
         }
@@ -298,6 +289,7 @@ impl Layer {
     ) {
         match (self, g_x) {
             (Self::Weighted(layer), g_x) => layer.backward((inputs, g_x), (y, g), update),
+            (Self::Gate(gate), g_x) => gate.backward((inputs.x, g_x), g, update, inputs.lanes),
             (Self::Pool(pool), Some(g_x)) => pool.backward(g_x, g, inputs.lanes),
             (Self::Relu, Some(g_x)) => relu_backward(g_x, g, y),
             (Self::Pool(_) | Self::Relu, None) => {}

@@ -2,8 +2,10 @@
 //! own thread pool and every buffer kept between steps.
 
 mod block;
+mod compile;
 mod entries;
 mod form;
+mod gate;
 mod geometry;
 mod layer;
 mod pixel_batch;
@@ -13,19 +15,19 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use self::compile::{Compiled, compile};
 use self::entries::Update;
 use self::form::{Compaction, Inputs};
-use self::geometry::Geometry;
-use self::layer::{Layer, Pool, Weighted};
+use self::gate::Gate;
+use self::layer::{Layer, Weighted};
 use self::pixel_batch::PixelBatch;
 use super::{At, Batch, Evaluation, Objective, Step};
 use crate::data::Samples;
 use crate::error::{Error, Result};
-use crate::kernels::pool::Window;
 use crate::kernels::update::{Adam, Masking};
 use crate::kernels::{LANES, loss};
-use crate::noise::{NoiseKey, Stream};
-use crate::spec::{LayerSpec, NetSpec, Normalizer, Shape};
+use crate::noise::Stream;
+use crate::spec::{NetSpec, Normalizer};
 use crate::weight::Parameters;
 
 /// Input features that one thread gathers at a time.
@@ -45,12 +47,15 @@ pub struct CpuConfig {
 /// A network that trains on the CPU.
 pub struct CpuStep {
     pool: Arc<ThreadPool>,
+    spec: NetSpec,
     objective: Objective,
     normalizer: Normalizer,
     layers: Vec<Layer>,
-    /// Whether the weights are masked as a step with `kl_scale > 0` wants them; `None` if unknown.
+    /// Whether weights and units are masked as a step with `kl_scale > 0` wants them; `None` if unknown.
     masked: Option<bool>,
     pixels: PixelBatch,
+    /// The input values that are read.
+    inputs: Vec<u32>,
     /// `units[i]` values of a sample go into layer `i`; the last are the logits.
     units: Vec<usize>,
     /// `[units, lanes]` each, and a row of zeros for taps outside an image.
@@ -65,7 +70,8 @@ impl CpuStep {
     /// Builds the engine.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the parameters are not the network's; [`Error::Threads`].
+    /// [`Error::Shape`] if the parameters are not the network's; [`Error::Threads`];
+    /// [`Error::Spec`] if the network has a layer that cannot be trained.
     pub fn new(
         spec: &NetSpec,
         objective: Objective,
@@ -79,27 +85,18 @@ impl CpuStep {
             .thread_name(|index| format!("vbd-{index}"))
             .build()
             .map_err(|source| Error::Threads { threads, source })?;
-        let compaction = if config.compaction {
-            Compaction::WhereFaster
-        } else {
-            Compaction::Never
-        };
-        let (layers, units) = compile(spec, compaction)?;
-        let lanes = config.batch_size.next_multiple_of(LANES);
-        let widest = units.iter().copied().max().unwrap_or(0) * lanes;
         let mut engine = Self {
             pool: Arc::new(pool),
+            spec: spec.clone(),
             objective,
             pixels: PixelBatch::new(&normalizer),
             normalizer,
-            layers,
+            layers: Vec::new(),
             masked: None,
-            values: units
-                .iter()
-                .map(|units| vec![0.0; (units + 1) * lanes])
-                .collect(),
-            units,
-            gradients: [vec![0.0; widest], vec![0.0; widest]],
+            inputs: Vec::new(),
+            units: Vec::new(),
+            values: Vec::new(),
+            gradients: Default::default(),
             labels: Vec::new(),
             config,
         };
@@ -117,10 +114,13 @@ impl CpuStep {
     #[doc(hidden)]
     pub fn compact_only(&mut self, name: &str) -> Result<()> {
         let parameters = self.parameters()?;
-        for layer in self.weighted_mut().filter(|layer| layer.name() == name) {
+        let own = self.weighted_mut().zip(&parameters.layers);
+        for (layer, own) in own.filter(|(layer, _)| layer.name() == name) {
             layer.compaction = Compaction::Always;
+            layer.load(own)?;
         }
-        self.load(&parameters)
+        self.masked = None;
+        Ok(())
     }
 
     /// Runs `f` on the engine's own threads.
@@ -129,19 +129,39 @@ impl CpuStep {
         pool.install(|| f(self))
     }
 
+    fn weighted(&self) -> impl Iterator<Item = &Weighted> {
+        self.layers.iter().filter_map(|layer| match layer {
+            Layer::Weighted(weighted) => Some(weighted),
+            _ => None,
+        })
+    }
+
     fn weighted_mut(&mut self) -> impl Iterator<Item = &mut Weighted> {
-        self.layers.iter_mut().filter_map(Layer::weighted_mut)
+        self.layers.iter_mut().filter_map(|layer| match layer {
+            Layer::Weighted(weighted) => Some(weighted),
+            _ => None,
+        })
+    }
+
+    fn gates(&self) -> impl Iterator<Item = &Gate> {
+        self.layers.iter().filter_map(|layer| match layer {
+            Layer::Gate(gate) => Some(gate),
+            _ => None,
+        })
     }
 
     fn ensure_masked(&mut self, active: bool) {
         if self.masked != Some(active) {
-            let threshold = self.objective.log_alpha_threshold;
             let masking = Masking {
-                log_alpha_threshold: threshold,
+                log_alpha_threshold: self.objective.log_alpha_threshold,
                 active,
             };
-            for layer in self.layers.iter_mut().filter_map(Layer::weighted_mut) {
-                layer.mask(masking, &self.pixels);
+            for layer in &mut self.layers {
+                match layer {
+                    Layer::Weighted(weighted) => weighted.mask(masking, &self.pixels),
+                    Layer::Gate(gate) => gate.mask(active),
+                    Layer::Pool(_) | Layer::Relu => {}
+                }
             }
             self.masked = Some(active);
         }
@@ -156,28 +176,26 @@ impl CpuStep {
                 .iter()
                 .map(|&index| samples.labels()[index as usize]),
         );
-        if self.layers[0]
-            .weighted()
-            .is_some_and(Weighted::reads_pixels)
+        if let Layer::Weighted(first) = &self.layers[0]
+            && first.reads_pixels()
         {
             self.pixels.fill(samples, indices);
             return lanes;
         }
         let Normalizer { scale, mean, std } = &self.normalizer;
-        let (out, zeros) = self.values[0].split_at_mut(mean.len() * lanes);
+        let inputs = &self.inputs;
+        let (out, zeros) = self.values[0].split_at_mut(inputs.len() * lanes);
         zeros[..lanes].fill(0.0);
         out.par_chunks_mut(GATHER_CHUNK * lanes)
-            .enumerate()
-            .for_each(|(chunk, out)| {
-                let first = chunk * GATHER_CHUNK;
-                let features = out.len() / lanes;
-                let (mean, std) = (&mean[first..][..features], &std[first..][..features]);
+            .zip(inputs.par_chunks(GATHER_CHUNK))
+            .for_each(|(out, inputs)| {
                 out.chunks_exact_mut(lanes)
                     .for_each(|row| row[indices.len()..].fill(0.0));
                 for (sample, &index) in indices.iter().enumerate() {
-                    let pixels = &samples.image(index as usize)[first..][..features];
-                    for (feature, &pixel) in pixels.iter().enumerate() {
-                        let x = (f32::from(pixel) * scale - mean[feature]) / std[feature];
+                    let pixels = samples.image(index as usize);
+                    for (feature, &input) in inputs.iter().enumerate() {
+                        let input = input as usize;
+                        let x = (f32::from(pixels[input]) * scale - mean[input]) / std[input];
                         out[feature * lanes + sample] = x;
                     }
                 }
@@ -187,17 +205,17 @@ impl CpuStep {
 
     /// The outputs of every layer, with noise if `at` is given.
     fn forward(&mut self, lanes: usize, at: Option<&At>) {
-        let mut weights = 0;
+        let (mut weights, mut gates) = (0.., 0..);
         for (index, layer) in self.layers.iter_mut().enumerate() {
             let (before, after) = self.values.split_at_mut(index + 1);
             let x = &before[index][..(self.units[index] + 1) * lanes];
             let (y, zeros) = after[0].split_at_mut(self.units[index + 1] * lanes);
-            let key = at.map(|at| NoiseKey {
-                seed: at.seed,
-                step: at.step,
-                stream: stream(weights),
-            });
-            weights += usize::from(layer.weighted().is_some());
+            let stream = match layer {
+                Layer::Weighted(_) => weights.next().map(Stream::Layer),
+                Layer::Gate(_) => gates.next().map(Stream::Gate),
+                Layer::Pool(_) | Layer::Relu => None,
+            };
+            let key = at.zip(stream).map(|(at, stream)| at.key(stream));
             layer.forward(
                 Inputs {
                     x,
@@ -279,50 +297,6 @@ impl CpuStep {
     }
 }
 
-/// The stream that the noise of the layer with this index comes from.
-pub(super) fn stream(index: usize) -> Stream {
-    Stream::Layer(u16::try_from(index).unwrap_or(u16::MAX))
-}
-
-/// The layers that compute, each weight with the ReLU behind it, and the values between them.
-fn compile(spec: &NetSpec, compaction: Compaction) -> Result<(Vec<Layer>, Vec<usize>)> {
-    let shapes = spec.shapes()?;
-    let mut weights = spec.weights()?.into_iter().zip(Geometry::of(spec)?);
-    let (mut layers, mut units) = (Vec::new(), vec![spec.input_len()]);
-    let mut specs = spec.layers.iter().zip(shapes.windows(2)).peekable();
-    while let Some((layer, io)) = specs.next() {
-        layers.push(match layer {
-            LayerSpec::Flatten {} => continue,
-            LayerSpec::Linear { .. } | LayerSpec::Conv2d { .. } => {
-                let (weight, geometry) = weights.next().expect("every such layer has a weight");
-                let relu = specs
-                    .next_if(|(next, _)| matches!(next, LayerSpec::Relu {}))
-                    .is_some();
-                let reads_pixels = layers.is_empty() && matches!(layer, LayerSpec::Linear { .. });
-                let flags = (relu, reads_pixels, compaction);
-                Layer::Weighted(Weighted::new(
-                    (&weight.layer, &weight.shape),
-                    geometry,
-                    flags,
-                ))
-            }
-            LayerSpec::MaxPool2d { kernel } => {
-                let Shape::Image { height, width, .. } = io[0] else {
-                    unreachable!("shape inference lets only images into a pool");
-                };
-                Layer::Pool(Pool::new(Window {
-                    kernel: *kernel,
-                    height,
-                    width,
-                }))
-            }
-            LayerSpec::Relu {} => Layer::Relu,
-        });
-        units.push(io[1].len());
-    }
-    Ok((layers, units))
-}
-
 impl Step for CpuStep {
     fn step(&mut self, batch: Batch<'_>, at: &At) -> Result<f64> {
         if batch.indices.len() > self.config.batch_size {
@@ -336,28 +310,19 @@ impl Step for CpuStep {
         Ok(self.in_pool(|this| this.step_in_pool(batch, at)))
     }
 
-    fn kill(&mut self) -> Result<()> {
-        let threshold = self.objective.log_alpha_threshold;
-        self.masked = None;
-        self.in_pool(|this| {
-            this.weighted_mut()
-                .try_for_each(|layer| layer.kill(threshold))
-        })
-    }
-
     fn kl(&self) -> Result<f64> {
         let Some(prior) = self.objective.prior else {
             return Ok(0.0);
         };
-        let weighted = self.layers.iter().filter_map(Layer::weighted);
-        let blocks: Vec<_> = weighted.flat_map(Weighted::blocks).collect();
+        let blocks: Vec<_> = self.weighted().flat_map(Weighted::blocks).collect();
         let kls: Vec<f64> = self.pool.install(|| {
             blocks
                 .par_iter()
                 .map(|block| block.entries.kl(prior))
                 .collect()
         });
-        Ok(kls.iter().sum())
+        let gates = self.gates().map(|gate| gate.kl(prior));
+        Ok(kls.into_iter().chain(gates).sum())
     }
 
     fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation> {
@@ -365,14 +330,34 @@ impl Step for CpuStep {
     }
 
     fn parameters(&self) -> Result<Parameters> {
-        let weighted = self.layers.iter().filter_map(Layer::weighted);
         Ok(Parameters {
-            layers: weighted.map(Weighted::parameters).collect(),
+            layers: self
+                .weighted()
+                .map(Weighted::parameters)
+                .collect::<Result<_>>()?,
+            gates: self.gates().map(Gate::parameters).collect(),
         })
     }
 
     fn load(&mut self, parameters: &Parameters) -> Result<()> {
-        parameters.check_count(self.weighted_mut().count())?;
+        let gates = &self.objective.gates;
+        parameters.check(self.spec.weights()?.len(), gates)?;
+        let compaction = if self.config.compaction {
+            Compaction::WhereFaster
+        } else {
+            Compaction::Never
+        };
+        let Compiled {
+            layers,
+            units,
+            inputs,
+        } = compile(&self.spec, gates, parameters, compaction)?;
+        let lanes = self.config.batch_size.next_multiple_of(LANES);
+        let widest = units.iter().copied().max().unwrap_or(0) * lanes;
+        self.gradients.fill(vec![0.0; widest]);
+        let values = units.iter().map(|units| vec![0.0; (units + 1) * lanes]);
+        self.values = values.collect();
+        (self.layers, self.units, self.inputs) = (layers, units, inputs);
         for (layer, parameters) in self.weighted_mut().zip(&parameters.layers) {
             layer.load(parameters)?;
         }

@@ -7,13 +7,13 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::super::chain::Extent;
 use super::super::layout::Layout;
 use super::LANES;
+use crate::chain::Extent;
 use crate::matrix::SparseMatrix;
 
 /// Side of the pooling windows that are computed in registers.
-pub(in super::super) const FUSED_WINDOW: usize = 2;
+pub(crate) const FUSED_WINDOW: usize = 2;
 const WINDOW: usize = FUSED_WINDOW * FUSED_WINDOW;
 
 /// A sparse convolution.

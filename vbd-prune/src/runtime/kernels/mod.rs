@@ -16,7 +16,8 @@ mod transpose;
 use pulp::Simd;
 
 pub(super) use columns::Columns;
-pub(super) use conv::{Conv, FUSED_WINDOW, Geometry};
+pub(crate) use conv::FUSED_WINDOW;
+pub(super) use conv::{Conv, Geometry};
 pub(super) use lanes::LaneRows;
 pub use pixel::Pixel;
 pub(super) use pool::Pool;

@@ -1,7 +1,7 @@
 //! Max-pooling by itself, and a ReLU that no layer can take with it.
 
-use super::super::chain::Extent;
 use super::super::layout::Layout;
+use crate::chain::Extent;
 
 /// The largest value of each window, windows side by side.
 #[derive(Debug)]

@@ -7,20 +7,20 @@
 
 use vbd_core::spec::{LayerSpec, Shape};
 
-use super::kernels::FUSED_WINDOW;
 use crate::error::Result;
 use crate::matrix::SparseMatrix;
 use crate::net::PrunedNet;
+use crate::runtime::FUSED_WINDOW;
 
 /// What one sample is between two steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Extent {
+pub(crate) struct Extent {
     /// Neurons or channels.
-    pub(super) units: usize,
+    pub(crate) units: usize,
     /// Rows of a channel; 1 of a neuron.
-    pub(super) height: usize,
+    pub(crate) height: usize,
     /// Columns of a channel; 1 of a neuron.
-    pub(super) width: usize,
+    pub(crate) width: usize,
 }
 
 impl Extent {
@@ -44,14 +44,14 @@ impl Extent {
     }
 
     /// Values of a unit.
-    pub(super) fn area(self) -> usize {
+    pub(crate) fn area(self) -> usize {
         self.height * self.width
     }
 }
 
 /// What a step computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Op {
+pub(crate) enum Op {
     /// `y = W x + b`.
     Linear,
     /// A convolution, and max-pooling of `pool x pool` windows behind it where that is more than 1.
@@ -67,22 +67,22 @@ pub(super) enum Op {
 
 /// One step: a layer with the activation and the pooling behind it.
 #[derive(Debug, Clone)]
-pub(super) struct Step {
+pub(crate) struct Step {
     /// Which of the net's layers with weights it is.
-    pub(super) layer: Option<usize>,
-    pub(super) op: Op,
+    pub(crate) layer: Option<usize>,
+    pub(crate) op: Op,
     /// Whether negative outputs become 0. Where there is pooling too, the order is the same either way.
-    pub(super) relu: bool,
-    pub(super) input: Extent,
-    pub(super) output: Extent,
+    pub(crate) relu: bool,
+    pub(crate) input: Extent,
+    pub(crate) output: Extent,
     /// Rows are outputs; columns are inputs, [`Step::per_unit`] of each unit.
-    pub(super) weight: SparseMatrix,
-    pub(super) bias: Vec<f32>,
+    pub(crate) weight: SparseMatrix,
+    pub(crate) bias: Vec<f32>,
 }
 
 impl Step {
     /// Columns of the weight for each input unit: its values, or the taps of a kernel.
-    pub(super) fn per_unit(&self) -> usize {
+    pub(crate) fn per_unit(&self) -> usize {
         match self.op {
             Op::Conv { kernel, .. } => kernel * kernel,
             Op::Linear | Op::Pool { .. } => self.input.area(),
@@ -90,7 +90,7 @@ impl Step {
     }
 
     /// Multiply-adds for one sample.
-    pub(super) fn multiply_adds(&self) -> usize {
+    pub(crate) fn multiply_adds(&self) -> usize {
         match self.op {
             Op::Conv { pool, .. } => self.weight.nnz() * self.output.area() * pool * pool,
             Op::Linear => self.weight.nnz(),
@@ -101,39 +101,113 @@ impl Step {
 
 /// The steps that are left, and which input units they read.
 #[derive(Debug, Clone)]
-pub(super) struct Chain {
-    pub(super) steps: Vec<Step>,
+pub(crate) struct Chain {
+    pub(crate) steps: Vec<Step>,
     /// Rising; input values if the first step is linear, else channels.
-    pub(super) inputs: Vec<u32>,
+    pub(crate) inputs: Vec<u32>,
     /// Whether the first step takes pixels as they are: the rule of normalisation is in its weights.
-    pub(super) raw: bool,
+    pub(crate) raw: bool,
 }
 
 impl Chain {
-    pub(super) fn new(net: &PrunedNet) -> Result<Self> {
+    /// What a plan computes.
+    pub(crate) fn new(net: &PrunedNet) -> Result<Self> {
         let mut steps = steps(net)?;
         let raw = steps.first().is_some_and(|step| step.op == Op::Linear);
         if raw {
             fold_normalisation(&mut steps[0], net);
         }
         fold_constants(&mut steps);
-        let inputs = drop_unread(&mut steps);
+        let inputs = drop_unread(&mut steps, 0);
         if let Some(dead) = steps.iter().rposition(|step| step.output.units == 0) {
             steps.drain(..=dead);
         }
         Ok(Self { steps, inputs, raw })
     }
+
+    /// What a smaller net computes: on inputs that are normalised, and with one unit of every layer at
+    /// least, for a layer of none is no network.
+    pub(crate) fn smaller(net: &PrunedNet) -> Result<Self> {
+        let mut steps = steps(net)?;
+        fold_constants(&mut steps);
+        let inputs = drop_unread(&mut steps, 1);
+        Ok(Self {
+            steps,
+            inputs,
+            raw: false,
+        })
+    }
 }
 
-/// The layers as steps, whole.
+/// Which columns of a whole layer the columns that come in are, where some were selected.
+struct Selected {
+    /// Rising; units, or where the layer before was flattened, values.
+    places: Option<Vec<u32>>,
+    /// Whether an image was flattened.
+    is_flat: bool,
+}
+
+impl Selected {
+    fn select(&mut self, index: &[u32]) {
+        self.places = Some(match &self.places {
+            Some(places) => index.iter().map(|&at| places[at as usize]).collect(),
+            None => index.to_vec(),
+        });
+    }
+
+    fn flatten(&mut self, area: usize) {
+        if !std::mem::replace(&mut self.is_flat, true) {
+            self.places = self.places.take().map(|places| values_of(&places, area));
+        }
+    }
+
+    /// The weight of the layer that reads what was selected, on all that there was.
+    fn widen(&mut self, weight: &SparseMatrix, per_unit: usize, cols: usize) -> SparseMatrix {
+        self.is_flat = false;
+        match self.places.take() {
+            Some(places) => {
+                let column = |col: u32| {
+                    let (unit, rest) = (col as usize / per_unit, col as usize % per_unit);
+                    places[unit] as usize * per_unit + rest
+                };
+                weight.with_columns(cols, column)
+            }
+            None => weight.clone(),
+        }
+    }
+}
+
+/// The values of units of `area` values each.
+pub(crate) fn values_of(units: &[u32], area: usize) -> Vec<u32> {
+    let area = u32::try_from(area).expect("a spec allows 2^24 values");
+    let values = |&unit: &u32| unit * area..(unit + 1) * area;
+    units.iter().flat_map(values).collect()
+}
+
+/// The layers as steps, whole: a selection is a wider weight with zeros in it.
 fn steps(net: &PrunedNet) -> Result<Vec<Step>> {
     let shapes = net.spec.shapes()?;
     let mut weights = net.layers.iter().enumerate();
+    let mut selections = net.selections.iter();
+    let mut selected = Selected {
+        places: None,
+        is_flat: false,
+    };
+    let mut flow = Extent::of(shapes[0]);
     let mut steps: Vec<Step> = Vec::new();
     for (layer, pair) in net.spec.layers.iter().zip(shapes.windows(2)) {
-        let (input, output) = (Extent::of(pair[0]), Extent::of(pair[1]));
+        let output = Extent::of(pair[1]);
         let op = match *layer {
-            LayerSpec::Flatten {} | LayerSpec::MaxPool2d { kernel: 1 } => continue,
+            LayerSpec::MaxPool2d { kernel: 1 } => continue,
+            LayerSpec::Flatten {} => {
+                selected.flatten(flow.area());
+                continue;
+            }
+            LayerSpec::Select { .. } => {
+                let selection = selections.next();
+                selected.select(&selection.expect("a net has its selections").index);
+                continue;
+            }
             LayerSpec::Linear { .. } => Op::Linear,
             LayerSpec::Conv2d {
                 kernel,
@@ -147,12 +221,16 @@ fn steps(net: &PrunedNet) -> Result<Vec<Step>> {
                 pool: 1,
             },
             LayerSpec::MaxPool2d { kernel } => {
+                flow = Extent {
+                    units: flow.units,
+                    ..output
+                };
                 if let Some(step) = steps.last_mut()
                     && let Op::Conv { pool: pool @ 1, .. } = &mut step.op
                     && kernel == FUSED_WINDOW
                 {
                     *pool = kernel;
-                    step.output = output;
+                    step.output = flow;
                     continue;
                 }
                 Op::Pool { kernel }
@@ -165,35 +243,39 @@ fn steps(net: &PrunedNet) -> Result<Vec<Step>> {
                 Op::Pool { kernel: 1 }
             }
         };
-        let weight = if let Op::Pool { .. } = op {
-            None
-        } else {
-            weights.next()
-        };
-        let input = steps.last().map_or(input, |step| step.output);
-        steps.push(Step {
-            layer: weight.map(|(index, _)| index),
+        let before = steps
+            .last()
+            .map_or(Extent::of(shapes[0]), |step| step.output);
+        let mut step = Step {
+            layer: None,
             op,
             relu: matches!(layer, LayerSpec::Relu {}),
-            input,
-            output,
-            weight: weight
-                .map(|(_, layer)| layer.weight.clone())
-                .unwrap_or_default(),
-            bias: weight
-                .map(|(_, layer)| layer.bias.clone())
-                .unwrap_or_default(),
-        });
-    }
-    // The input of a net that starts linear is read value by value.
-    if let Some(first) = steps.first_mut()
-        && first.op == Op::Linear
-    {
-        first.input = Extent {
-            units: net.spec.input_len(),
-            height: 1,
-            width: 1,
+            input: before,
+            output: flow,
+            weight: SparseMatrix::default(),
+            bias: Vec::new(),
         };
+        if !matches!(op, Op::Pool { .. })
+            && let Some((index, own)) = weights.next()
+        {
+            step.layer = Some(index);
+            step.output = output;
+            flow = output;
+            if op == Op::Linear {
+                selected.flatten(before.area());
+                // The input of a net that starts linear is read value by value.
+                if steps.is_empty() {
+                    step.input = Extent::of(Shape::Features(net.spec.input_len()));
+                }
+            }
+            let (per_place, cols) = match op {
+                Op::Linear => (1, before.units * before.area()),
+                _ => (step.per_unit(), before.units * step.per_unit()),
+            };
+            step.weight = selected.widen(&own.weight, per_place, cols);
+            step.bias = own.bias.clone();
+        }
+        steps.push(step);
     }
     Ok(steps)
 }
@@ -262,9 +344,9 @@ fn fold_constants(steps: &mut [Step]) {
     }
 }
 
-/// Drops the units that nobody reads, numbers those that are left anew, and returns which of the
-/// inputs are left.
-fn drop_unread(steps: &mut [Step]) -> Vec<u32> {
+/// Drops the units that nobody reads, but for `least` of a layer, numbers those that are left anew, and
+/// returns which of the inputs are left.
+fn drop_unread(steps: &mut [Step], least: u32) -> Vec<u32> {
     // All outputs of the last step are read.
     let mut read: Option<Vec<u32>> = None;
     for step in steps.iter_mut().rev() {
@@ -287,6 +369,9 @@ fn drop_unread(steps: &mut [Step]) -> Vec<u32> {
         let mut units: Vec<u32> = units.map(|&col| unit_of(col, per_unit)).collect();
         units.sort_unstable();
         units.dedup();
+        if units.is_empty() {
+            units.extend(0..least);
+        }
         let mut left =
             SparseMatrix::with_capacity(rows.len(), units.len() * per_unit, step.weight.nnz());
         for &row in rows {

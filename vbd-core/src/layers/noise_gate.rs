@@ -1,0 +1,121 @@
+//! A gate on units: each is multiplied by a factor that has a posterior.
+//!
+//! `y = x w`, `w = theta + sigma eps`, one draw for each sample and unit; a channel's is shared over its
+//! positions. Source: Liu et al. 2019, eq. 19; Neklyudov et al. 2017.
+//!
+//! ```
+//! use candle_core::{Device, Module, Tensor};
+//! use vbd_core::layers::{Masking, NoiseGate};
+//! use vbd_core::noise::{NoiseKey, Stream};
+//! use vbd_core::prior::Prior;
+//!
+//! let theta = Tensor::new(&[-2.0_f32, 1e-4], &Device::Cpu)?;
+//! let log_sigma2 = Tensor::full(-4.0_f32, 2, &Device::Cpu)?;
+//! let gate = NoiseGate::new(theta, log_sigma2, 3.0)?;
+//!
+//! let x = Tensor::new(&[[[[1.0_f32, 3.0]], [[5.0, 7.0]]]], &Device::Cpu)?; // `[batch, c, h, w]`
+//! let y = gate.forward(&x)?;
+//! assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [-2.0, -6.0, 0.0, 0.0]); // 1e-4 is pruned
+//!
+//! let key = NoiseKey { seed: 0, step: 0, stream: Stream::Gate(0) };
+//! let y = gate.sample(&x, key, Masking::On)?; // differentiable
+//! let kl = gate.kl(Prior::Hierarchical)?;
+//! assert_eq!((y.dims(), kl.dims()), (x.dims(), &[][..]));
+//! # Ok::<(), candle_core::Error>(())
+//! ```
+
+use candle_core::{Module, Result, Tensor};
+
+use super::Masking;
+use super::variational::{moments, noise};
+use crate::noise::NoiseKey;
+use crate::posterior::{keep_mask, masked};
+use crate::prior::Prior;
+
+/// A factor for each feature or channel, with a posterior.
+#[derive(Debug, Clone)]
+pub struct NoiseGate {
+    theta: Tensor,
+    log_sigma2: Tensor,
+    log_alpha_threshold: f64,
+}
+
+impl NoiseGate {
+    /// A gate from its parameters.
+    ///
+    /// # Shapes
+    /// - `theta`, `log_sigma2`: `[units]`, of one type, on one device
+    ///
+    /// # Errors
+    /// If the shapes do not agree.
+    pub fn new(theta: Tensor, log_sigma2: Tensor, log_alpha_threshold: f64) -> Result<Self> {
+        let units = theta.dims1()?;
+        if log_sigma2.dims() != [units] {
+            candle_core::bail!("log_sigma2 is {:?}: expected [{units}]", log_sigma2.dims());
+        }
+        Ok(Self {
+            theta,
+            log_sigma2,
+            log_alpha_threshold,
+        })
+    }
+
+    /// Posterior means, `[units]`.
+    pub fn theta(&self) -> &Tensor {
+        &self.theta
+    }
+
+    /// Log variances of the posterior, `[units]`.
+    pub fn log_sigma2(&self) -> &Tensor {
+        &self.log_sigma2
+    }
+
+    /// 1 where `log_alpha` is under the threshold, `[units]`, u8.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn keep_mask(&self) -> Result<Tensor> {
+        keep_mask(&self.theta, &self.log_sigma2, self.log_alpha_threshold)
+    }
+
+    /// The KL from posterior to prior, summed over the units: a scalar, in nats.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn kl(&self, prior: Prior) -> Result<Tensor> {
+        prior.kl_sum(&self.theta, &self.log_sigma2)
+    }
+
+    /// A training draw: sample `i` of the batch gets the key's draws for sample `i`, by unit.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, units, ...]`, and so is what is returned
+    ///
+    /// # Errors
+    /// If the shapes do not agree or the device fails.
+    pub fn sample(&self, x: &Tensor, key: NoiseKey, masking: Masking) -> Result<Tensor> {
+        let parameters = (&self.theta, &self.log_sigma2);
+        let (theta, sigma2) = moments(parameters, self.log_alpha_threshold, masking)?;
+        // The root of a masked unit's variance, 0, would have the gradient 0 * inf.
+        let is_noisy = sigma2.gt(0.0)?;
+        let sigma = is_noisy.where_cond(&sigma2, &sigma2.ones_like()?)?.sqrt()?;
+        let sigma = masked(&is_noisy, &sigma)?;
+        let eps = noise(key, x.dim(0)?, &theta)?;
+        multiply(x, &eps.broadcast_mul(&sigma)?.broadcast_add(&theta)?)
+    }
+}
+
+impl Module for NoiseGate {
+    /// The mean of the output with pruned units at zero: `[batch, units, ...]` to the same.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let theta = masked(&self.keep_mask()?, &self.theta)?;
+        multiply(x, &theta.unsqueeze(0)?)
+    }
+}
+
+/// `x` `[batch, units, ...]` times `factor` `[batch or 1, units]`.
+fn multiply(x: &Tensor, factor: &Tensor) -> Result<Tensor> {
+    let mut shape = vec![1; x.rank()];
+    shape[..2].copy_from_slice(factor.dims());
+    x.broadcast_mul(&factor.reshape(shape)?)
+}

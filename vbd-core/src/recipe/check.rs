@@ -1,0 +1,40 @@
+//! One value of a recipe and its range.
+
+use crate::error::{Error, Result};
+
+/// Whether a value is in its range, and what to say if it is not.
+pub(super) struct Check {
+    valid: bool,
+    field: &'static str,
+    found: String,
+    expected: &'static str,
+}
+
+impl Check {
+    pub(super) fn new(
+        valid: bool,
+        field: &'static str,
+        found: impl ToString,
+        expected: &'static str,
+    ) -> Self {
+        Self {
+            valid,
+            field,
+            found: found.to_string(),
+            expected,
+        }
+    }
+
+    /// [`Error::Recipe`] if the value is out of range; `origin` names the recipe.
+    pub(super) fn pass(self, origin: &str) -> Result<()> {
+        if self.valid {
+            return Ok(());
+        }
+        Err(Error::Recipe {
+            origin: origin.to_owned(),
+            field: self.field,
+            found: self.found,
+            expected: self.expected,
+        })
+    }
+}

@@ -1,0 +1,160 @@
+//! What is learnt about each weight or unit: the posterior and its prior.
+
+use serde::{Deserialize, Serialize};
+
+use super::ThetaInit;
+use super::check::Check;
+use crate::prior::Prior;
+
+/// The posterior and its prior.
+///
+/// Name | Default | Range | Meaning
+/// -|-|-|-
+/// `kind` | | see [`MethodKind`] | what has a posterior, and its prior
+/// `log_alpha_threshold` | 3 | finite | weights or units at or over it are pruned
+/// `log_sigma2_init` | -10 | -40 to 20 | first `log_sigma2`
+/// `theta_init` | `he` | `he`, `normal(S)` | first theta of weights: normal, of deviation `sqrt(2 / fan_in)` or S
+/// `kl_weight` | 1 | not negative | factor on the KL; other than 1 it is a tempered posterior
+/// `gate` | | tables | the gates, see [`GateSetting`]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Method {
+    /// The prior.
+    pub kind: MethodKind,
+    /// Weights or units at this `log_alpha` or over it are pruned.
+    #[serde(default = "default::log_alpha_threshold")]
+    pub log_alpha_threshold: f32,
+    /// First value of every `log_sigma2`.
+    #[serde(default = "default::log_sigma2_init")]
+    pub log_sigma2_init: f32,
+    /// How theta of weights is drawn.
+    #[serde(default)]
+    pub theta_init: ThetaInit,
+    /// Factor on the KL.
+    #[serde(default = "default::kl_weight")]
+    pub kl_weight: f64,
+    /// Gates on units.
+    #[serde(default, rename = "gate", skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateSetting>,
+}
+
+/// The kinds of method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MethodKind {
+    /// Variational Bayesian dropout of weights: the hierarchical prior.
+    Vbd,
+    /// Sparse variational dropout of weights: the log-uniform prior.
+    Vd,
+    /// Variational Bayesian dropout of units: plain weights, gates with the hierarchical prior.
+    VbdNeurons,
+    /// The same with the log-uniform prior.
+    VdNeurons,
+    /// Plain training without noise, for comparison.
+    Dense,
+}
+
+impl MethodKind {
+    /// The prior of whatever has a posterior; `None` where nothing has.
+    pub fn prior(self) -> Option<Prior> {
+        match self {
+            Self::Vbd | Self::VbdNeurons => Some(Prior::Hierarchical),
+            Self::Vd | Self::VdNeurons => Some(Prior::LogUniform),
+            Self::Dense => None,
+        }
+    }
+
+    /// Whether each weight has a posterior of its own.
+    pub fn has_variational_weights(self) -> bool {
+        matches!(self, Self::Vbd | Self::Vd)
+    }
+}
+
+/// A gate: a posterior for each unit of what it lies behind (Liu et al. 2019, eq. 19).
+///
+/// Name | Default | Range | Meaning
+/// -|-|-|-
+/// `after` | | `input`, a layer's name, `flatten` | where it lies: behind the layer's activation and pooling
+/// `kl_weight` | 1 | not negative | factor on its KL, beside the method's
+/// `log_alpha_threshold` | the method's | finite | units at or over it are pruned
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateSetting {
+    /// What it lies behind.
+    pub after: String,
+    /// Factor on its KL, beside the method's.
+    #[serde(default = "default::kl_weight")]
+    pub kl_weight: f64,
+    /// Units at this `log_alpha` or over it are pruned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_alpha_threshold: Option<f32>,
+}
+
+mod default {
+    pub(super) fn log_alpha_threshold() -> f32 {
+        3.0
+    }
+
+    pub(super) fn log_sigma2_init() -> f32 {
+        -10.0
+    }
+
+    pub(super) fn kl_weight() -> f64 {
+        1.0
+    }
+}
+
+impl Method {
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let mut checks = vec![
+            Check::new(
+                self.log_alpha_threshold.is_finite(),
+                "method.log_alpha_threshold",
+                self.log_alpha_threshold,
+                "a finite number",
+            ),
+            Check::new(
+                (-40.0..=20.0).contains(&self.log_sigma2_init),
+                "method.log_sigma2_init",
+                self.log_sigma2_init,
+                "-40 to 20",
+            ),
+            Check::new(
+                self.kl_weight.is_finite() && self.kl_weight >= 0.0,
+                "method.kl_weight",
+                self.kl_weight,
+                "0 or more",
+            ),
+            Check::new(
+                self.kind != MethodKind::Dense || self.gates.is_empty(),
+                "method.gate",
+                "there",
+                "no gate, for kind `dense` has no prior",
+            ),
+            Check::new(
+                self.kind.prior().is_none()
+                    || self.kind.has_variational_weights()
+                    || !self.gates.is_empty(),
+                "method.gate",
+                "absent",
+                "at least one `[[method.gate]]`, for nothing else is pruned by this kind",
+            ),
+        ];
+        for gate in &self.gates {
+            checks.push(Check::new(
+                gate.kl_weight.is_finite() && gate.kl_weight >= 0.0,
+                "method.gate.kl_weight",
+                format!("{} (after `{}`)", gate.kl_weight, gate.after),
+                "0 or more",
+            ));
+            let threshold = gate.log_alpha_threshold.unwrap_or_default();
+            checks.push(Check::new(
+                threshold.is_finite(),
+                "method.gate.log_alpha_threshold",
+                format!("{threshold} (after `{}`)", gate.after),
+                "a finite number",
+            ));
+        }
+        checks
+    }
+}

@@ -1,0 +1,199 @@
+//! A gate in the compiled network.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::entries::{Entries, Update};
+use crate::error::Result;
+use crate::gate::Gate as Spec;
+use crate::kernels::gate;
+use crate::kernels::update::{DataGradient, Masking};
+use crate::noise::NoiseKey;
+use crate::prior::Prior;
+use crate::weight::{GateParameters, VariationalWeight};
+
+/// The units of a gate that are computed, with all that concerns them.
+pub(super) struct Gate {
+    pub(super) spec: Spec,
+    /// Which of the gate's units.
+    units: Vec<u32>,
+    /// Which of the units that come in they are; `None` if they are all that do.
+    source: Option<Vec<u32>>,
+    entries: Entries,
+    /// `[units, lanes]`: the factors of the step, and their noise.
+    factor: Vec<f32>,
+    eps: Vec<f32>,
+    by_theta: Vec<f32>,
+    by_sigma: Vec<f32>,
+}
+
+impl Gate {
+    pub(super) fn new(
+        spec: &Spec,
+        (units, source): (Vec<u32>, Option<Vec<u32>>),
+        parameters: &GateParameters,
+    ) -> Result<Self> {
+        let (theta, log_sigma2) = (parameters.theta.clone(), parameters.log_sigma2.clone());
+        let weight = VariationalWeight::dense(&[spec.units], theta, Some(log_sigma2))?;
+        Ok(Self {
+            spec: spec.clone(),
+            source,
+            entries: Entries::gather(&weight, units.clone()),
+            factor: Vec::new(),
+            eps: Vec::new(),
+            by_theta: vec![0.0; units.len()],
+            by_sigma: vec![0.0; units.len()],
+            units,
+        })
+    }
+
+    pub(super) fn parameters(&self) -> GateParameters {
+        let mut dead = GateParameters::dead(&self.spec);
+        self.entries
+            .scatter(&mut dead.theta, Some(&mut dead.log_sigma2));
+        dead
+    }
+
+    /// Values of a sample that come out.
+    pub(super) fn len(&self) -> usize {
+        self.units.len() * self.spec.area
+    }
+
+    pub(super) fn mask(&mut self, active: bool) {
+        let masking = self.masking(active);
+        self.entries.mask(masking);
+    }
+
+    /// The KL, weighted by the gate's own weight.
+    pub(super) fn kl(&self, prior: Prior) -> f64 {
+        self.spec.kl_weight * self.entries.kl(prior)
+    }
+
+    fn masking(&self, active: bool) -> Masking {
+        Masking {
+            log_alpha_threshold: self.spec.log_alpha_threshold,
+            active,
+        }
+    }
+
+    /// Where the values of a unit lie in what comes in.
+    fn source(&self, index: usize, lanes: usize) -> Range<usize> {
+        let unit = self
+            .source
+            .as_ref()
+            .map_or(index, |source| source[index] as usize);
+        let len = self.spec.area * lanes;
+        unit * len..(unit + 1) * len
+    }
+
+    /// Outputs of a batch, with noise if there is a key.
+    ///
+    /// # Shapes
+    /// - `x`: `[values, lanes]`, more may follow; `y`: `[units, area, lanes]`
+    pub(super) fn forward(
+        &mut self,
+        x: &[f32],
+        y: &mut [f32],
+        key: Option<NoiseKey>,
+        lanes: usize,
+    ) {
+        let mut factor = std::mem::take(&mut self.factor);
+        let mut eps = std::mem::take(&mut self.eps);
+        factor.resize(self.units.len() * lanes, 0.0);
+        eps.resize(self.units.len() * lanes, 0.0);
+        let this = &*self;
+        let draws = factor
+            .par_chunks_exact_mut(lanes)
+            .zip(eps.par_chunks_exact_mut(lanes));
+        y.par_chunks_exact_mut(this.spec.area * lanes)
+            .zip(draws)
+            .enumerate()
+            .for_each(|(index, (y, (factor, eps)))| {
+                let (theta, sigma2) = (this.entries.mean[index], this.entries.variance[index]);
+                match key {
+                    Some(key) => {
+                        let at = (key, this.units[index]);
+                        gate::draw((factor, eps), (theta, sigma2), at);
+                    }
+                    None => factor.fill(theta),
+                }
+                gate::multiply(y, &x[this.source(index, lanes)], factor);
+            });
+        (self.factor, self.eps) = (factor, eps);
+    }
+
+    fn input_gradient(&self, g_x: &mut [f32], g: &[f32], lanes: usize) {
+        let len = self.spec.area * lanes;
+        let factors = self.factor.par_chunks_exact(lanes);
+        let outputs = g.par_chunks_exact(len).zip(factors);
+        if self.source.is_none() {
+            g_x.par_chunks_exact_mut(len)
+                .zip(outputs)
+                .for_each(|(g_x, (g, factor))| gate::multiply(g_x, g, factor));
+            return;
+        }
+        g_x.fill(0.0);
+        for (index, g) in g.chunks_exact(len).enumerate() {
+            let factor = &self.factor[index * lanes..][..lanes];
+            gate::multiply(&mut g_x[self.source(index, lanes)], g, factor);
+        }
+    }
+
+    /// Gradients and update, after [`Gate::forward`] of the same inputs with noise.
+    ///
+    /// # Shapes
+    /// - `g_x`, where it is wanted: as `x`, and nothing more; `g`: as `y`
+    pub(super) fn backward(
+        &mut self,
+        (x, g_x): (&[f32], Option<&mut [f32]>),
+        g: &[f32],
+        update: Update,
+        lanes: usize,
+    ) {
+        let len = self.spec.area * lanes;
+        let mut by = (
+            std::mem::take(&mut self.by_theta),
+            std::mem::take(&mut self.by_sigma),
+        );
+        let this = &*self;
+        by.0.par_iter_mut()
+            .zip(&mut by.1)
+            .zip(g.par_chunks_exact(len))
+            .enumerate()
+            .for_each_init(
+                || vec![0.0; lanes],
+                |scratch, (index, ((by_theta, by_sigma2), g))| {
+                    let eps = &this.eps[index * lanes..][..lanes];
+                    let x = &x[this.source(index, lanes)];
+                    let [theta, sigma] = gate::gradients(x, g, eps, scratch);
+                    let deviation = this.entries.variance[index].sqrt();
+                    *by_theta = theta;
+                    *by_sigma2 = if deviation > 0.0 {
+                        sigma / (2.0 * deviation)
+                    } else {
+                        0.0
+                    };
+                },
+            );
+        if let Some(g_x) = g_x {
+            this.input_gradient(g_x, g, lanes);
+        }
+        let data = DataGradient {
+            theta: &by.0,
+            sigma2: &by.1,
+        };
+        let update = Update {
+            kl_factor: update.kl_factor * kl_weight(&self.spec),
+            masking: self.masking(update.masking.active),
+            ..update
+        };
+        self.entries.update(0..self.units.len(), &data, update);
+        (self.by_theta, self.by_sigma) = by;
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "used in f32")]
+fn kl_weight(gate: &Spec) -> f32 {
+    gate.kl_weight as f32
+}

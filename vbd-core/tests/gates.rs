@@ -1,0 +1,322 @@
+//! Gates in both engines: gradients, the rule of which units live, and the computation without dead ones.
+#![expect(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "tests: helpers may panic, bits are compared"
+)]
+
+mod support;
+
+use support::engine::{
+    BATCH, THETA_TOLERANCE, assert_close, assert_same_gradients, at, convolutions, cpu, indices,
+    kill, pair, spec,
+};
+use support::uniform;
+use vbd_core::gate::Gate;
+use vbd_core::recipe::Recipe;
+use vbd_core::spec::NetSpec;
+use vbd_core::step::{Batch, Step};
+use vbd_core::weight::{GateParameters, Parameter, Parameters};
+
+/// Gates with these places, KL weights and thresholds.
+fn recipe(kind: &str, gates: &[(&str, f64, f32)]) -> Recipe {
+    let gates = gates.iter().map(|(after, kl_weight, threshold)| {
+        format!(
+            "[[method.gate]]\nafter = '{after}'\nkl_weight = {kl_weight:?}\n\
+             log_alpha_threshold = {threshold:?}\n"
+        )
+    });
+    let gates: String = gates.collect();
+    let text = format!("summary = 'test'\n[method]\nkind = '{kind}'\n{gates}");
+    Recipe::from_toml(&text, "test").unwrap()
+}
+
+/// Every network with every kind that has gates.
+fn cases() -> Vec<(NetSpec, Recipe)> {
+    let linear = [("input", 15.0, 3.0), ("fc1", 1.0, 1.0), ("fc2", 2.0, 0.5)];
+    let images = [
+        ("input", 0.5, 3.0),
+        ("conv1", 1.0, 2.0),
+        ("conv2", 3.0, 3.0),
+        ("conv3", 2.0, 2.5),
+        ("flatten", 1.5, 3.0),
+        ("fc1", 4.0, 1.0),
+    ];
+    let kinds = ["vbd-neurons", "vd-neurons", "vbd"];
+    let cases = kinds.into_iter().flat_map(|kind| {
+        [
+            (spec(), recipe(kind, &linear)),
+            (convolutions(), recipe(kind, &images)),
+        ]
+    });
+    cases.collect()
+}
+
+/// Gates with `log_alpha` on both sides of their thresholds, theta of both signs.
+fn mixed(spec: &NetSpec, recipe: &Recipe) -> Parameters {
+    let initial = Parameters::init(spec, recipe).unwrap();
+    let gates = initial.gates.into_iter().zip(3..).map(|(gate, seed)| {
+        let draws = uniform(seed, 2 * gate.theta.value.len());
+        let (theta, spread) = draws.split_at(gate.theta.value.len());
+        let theta: Vec<f32> = theta.iter().map(|u| 2.5 * u - 1.0).collect();
+        let log_sigma2 = theta.iter().zip(spread);
+        let log_sigma2 =
+            log_sigma2.map(|(theta, u)| 2.0 * theta.abs().ln() + 10.0 * u.min(0.7) - 4.0);
+        GateParameters {
+            log_sigma2: Parameter::new(log_sigma2.collect()),
+            theta: Parameter::new(theta),
+            ..gate
+        }
+    });
+    Parameters {
+        gates: gates.collect(),
+        layers: initial.layers,
+    }
+}
+
+fn assert_same_gate_gradients(cpu: &Parameters, candle: &Parameters) {
+    for (cpu, candle) in cpu.gates.iter().zip(&candle.gates) {
+        let what = format!("gate.{}", cpu.after);
+        assert_close(&cpu.theta.m, &candle.theta.m, 2e-5, &what);
+        assert_close(&cpu.log_sigma2.m, &candle.log_sigma2.m, 2e-5, &what);
+    }
+}
+
+#[test]
+fn both_engines_give_equal_gradients() {
+    for (spec, recipe) in cases() {
+        for kl_scale in [0.0, 0.3, 1.0] {
+            let mut pair = pair(&spec, &recipe, &mixed(&spec, &recipe), 2);
+            let indices = indices(0);
+            let batch = Batch {
+                samples: &pair.data.train,
+                indices: &indices,
+            };
+            let cpu = pair.cpu.step(batch, &at(0, kl_scale)).unwrap();
+            let candle = pair.candle.step(batch, &at(0, kl_scale)).unwrap();
+            assert!((cpu - candle).abs() < 1e-4 * candle.abs(), "{cpu} {candle}");
+            let (cpu, candle) = (
+                pair.cpu.parameters().unwrap(),
+                pair.candle.parameters().unwrap(),
+            );
+            assert_same_gradients(&cpu, &candle);
+            assert_same_gate_gradients(&cpu, &candle);
+        }
+    }
+}
+
+#[test]
+fn both_engines_have_equal_parameters_after_20_steps_with_a_kill_between() {
+    for (spec, recipe) in cases() {
+        let mut pair = pair(&spec, &recipe, &mixed(&spec, &recipe), 2);
+        for step in 0..20 {
+            let indices = indices(step);
+            let batch = Batch {
+                samples: &pair.data.train,
+                indices: if step % 5 == 4 {
+                    &indices[..9]
+                } else {
+                    &indices
+                },
+            };
+            let kl_scale = f64::from(step.min(5)) / 5.0;
+            pair.cpu.step(batch, &at(step, kl_scale)).unwrap();
+            pair.candle.step(batch, &at(step, kl_scale)).unwrap();
+            if step == 10 {
+                kill(&mut pair.cpu, &spec, &recipe);
+                kill(&mut pair.candle, &spec, &recipe);
+            }
+        }
+        assert_same_state(&mut pair.cpu, &mut pair.candle, &pair.data.test);
+    }
+}
+
+fn assert_same_state(a: &mut dyn Step, b: &mut dyn Step, test: &vbd_core::data::Samples) {
+    let [x, y] = [a.parameters().unwrap(), b.parameters().unwrap()];
+    for (x, y) in x.layers.iter().zip(&y.layers) {
+        let [theta_x, theta_y] = [&x.weight, &y.weight].map(|w| w.to_dense().theta().value.clone());
+        assert_close(&theta_x, &theta_y, THETA_TOLERANCE, &x.name);
+        assert_close(&x.bias.value, &y.bias.value, THETA_TOLERANCE, &x.name);
+    }
+    for (x, y) in x.gates.iter().zip(&y.gates) {
+        assert_close(&x.theta.value, &y.theta.value, THETA_TOLERANCE, &x.after);
+        let [l, m] = [&x.log_sigma2.value, &y.log_sigma2.value];
+        assert_close(l, m, THETA_TOLERANCE, &x.after);
+        assert!(x.alive().eq(y.alive()));
+    }
+    let [kl_x, kl_y] = [a.kl().unwrap(), b.kl().unwrap()];
+    assert!((kl_x - kl_y).abs() <= 1e-3 * kl_y.abs(), "{kl_x} {kl_y}");
+    let [x, y] = [a.evaluate(test).unwrap(), b.evaluate(test).unwrap()];
+    assert_eq!(x.wrong, y.wrong);
+    assert!((x.nll - y.nll).abs() < 1e-3 * y.nll, "{x:?} {y:?}");
+}
+
+#[test]
+fn without_dead_units_a_step_gives_the_numbers_of_the_masked_whole() {
+    for (spec, recipe) in cases() {
+        let mut parameters = mixed(&spec, &recipe);
+        let gates = Gate::all(&spec, &recipe.method).unwrap();
+        parameters.kill(3.0, &gates);
+        let dead = parameters.gates.iter().flat_map(GateParameters::alive);
+        assert!(dead.filter(|alive| !alive).count() > 3);
+        let [mut narrow, mut whole] =
+            [true, false].map(|compaction| cpu(&spec, &recipe, &parameters, compaction));
+        for (engine, data) in [&mut narrow, &mut whole] {
+            for step in 0..8 {
+                let indices = indices(step);
+                let batch = Batch {
+                    samples: &data.train,
+                    indices: &indices,
+                };
+                engine.step(batch, &at(step, 1.0)).unwrap();
+                if step == 4 {
+                    kill(engine, &spec, &recipe);
+                }
+            }
+        }
+        assert_same_state(&mut narrow.0, &mut whole.0, &narrow.1.test);
+    }
+}
+
+#[test]
+fn what_belongs_to_a_dead_unit_is_zero_and_stays_so() {
+    let (spec, recipe) = (convolutions(), cases()[1].1.clone());
+    let mut parameters = mixed(&spec, &recipe);
+    let gates = Gate::all(&spec, &recipe.method).unwrap();
+    parameters.kill(3.0, &gates);
+    let mut pair = pair(&spec, &recipe, &parameters, 1);
+    let engines: [&mut dyn Step; 2] = [&mut pair.cpu, &mut pair.candle];
+    for engine in engines {
+        for step in 0..3 {
+            let indices = indices(step);
+            let batch = Batch {
+                samples: &pair.data.train,
+                indices: &indices,
+            };
+            engine
+                .step(batch, &at(step, 0.5 * f64::from(step)))
+                .unwrap();
+        }
+        let after = engine.parameters().unwrap();
+        for (own, gate) in after.gates.iter().zip(&gates) {
+            for unit in own
+                .alive()
+                .enumerate()
+                .filter(|(_, alive)| !alive)
+                .map(|(unit, _)| unit)
+            {
+                assert_eq!(own.theta.arrays().map(|array| array[unit]), [0.0; 3]);
+                if let Some(producer) = gate.producer {
+                    let layer = &after.layers[producer];
+                    let row_len = layer.weight.numel() / gate.units;
+                    let row = &layer.weight.theta().value[unit * row_len..][..row_len];
+                    assert!(row.iter().all(|&theta| theta == 0.0));
+                    assert_eq!(layer.bias.value[unit], 0.0);
+                }
+                let reader = &after.layers[gate.reader].weight;
+                let row_len = reader.numel() / reader.shape()[0];
+                let columns = unit * gate.reader_columns..(unit + 1) * gate.reader_columns;
+                let mut rows = reader.theta().value.chunks(row_len);
+                assert!(rows.all(|row| row[columns.clone()].iter().all(|&theta| theta == 0.0)));
+            }
+        }
+    }
+}
+
+#[test]
+fn steps_give_the_same_bits_on_any_number_of_threads() {
+    for (spec, recipe) in cases() {
+        let run = |threads| {
+            let mut pair = pair(&spec, &recipe, &mixed(&spec, &recipe), threads);
+            for step in 0..6 {
+                let indices = indices(step);
+                let batch = Batch {
+                    samples: &pair.data.train,
+                    indices: &indices,
+                };
+                pair.cpu.step(batch, &at(step, 0.5)).unwrap();
+                if step == 2 {
+                    kill(&mut pair.cpu, &spec, &recipe);
+                }
+            }
+            pair.cpu.parameters().unwrap()
+        };
+        let one = run(1);
+        assert_eq!(one, run(2));
+        assert_eq!(one, run(3));
+    }
+}
+
+#[test]
+fn a_network_all_of_whose_units_are_dead_still_trains_its_last_bias() {
+    for (spec, recipe) in cases() {
+        let mut parameters = mixed(&spec, &recipe);
+        for gate in &mut parameters.gates {
+            gate.theta.value.fill(0.0);
+        }
+        parameters.kill(3.0, &Gate::all(&spec, &recipe.method).unwrap());
+        let mut pair = pair(&spec, &recipe, &parameters, 2);
+        for step in 0..3 {
+            let indices = indices(step);
+            let batch = Batch {
+                samples: &pair.data.train,
+                indices: &indices,
+            };
+            pair.cpu.step(batch, &at(step, 1.0)).unwrap();
+            pair.candle.step(batch, &at(step, 1.0)).unwrap();
+        }
+        assert_eq!(pair.cpu.parameters().unwrap().not_finite(), None);
+        assert_same_state(&mut pair.cpu, &mut pair.candle, &pair.data.test);
+    }
+}
+
+#[test]
+fn the_cpu_engine_has_the_gradients_of_finite_differences_by_the_gates() {
+    for (spec, recipe) in [cases()[0].clone(), cases()[1].clone()] {
+        let mut parameters = Parameters::init(&spec, &recipe).unwrap();
+        for gate in &mut parameters.gates {
+            gate.log_sigma2.value.fill(-4.0);
+        }
+        let nll = |parameters: &Parameters| {
+            let (mut engine, data) = cpu(&spec, &recipe, parameters, true);
+            let indices = indices(0);
+            let batch = Batch {
+                samples: &data.train,
+                indices: &indices,
+            };
+            let nll = engine.step(batch, &at(0, 0.0)).unwrap() / BATCH as f64;
+            (nll, engine.parameters().unwrap())
+        };
+        let stepped = nll(&parameters).1;
+        for (gate, after) in stepped.gates.iter().enumerate() {
+            for (by_theta, m, h) in [
+                (true, &after.theta.m, 2e-3),
+                (false, &after.log_sigma2.m, 0.05),
+            ] {
+                let scale = m.iter().fold(0.0_f32, |most, m| most.max(m.abs())) * 10.0;
+                for index in (0..m.len()).step_by(m.len() / 6 + 1) {
+                    let moved = |h: f32| {
+                        let mut parameters = parameters.clone();
+                        let own = &mut parameters.gates[gate];
+                        let parameter = if by_theta {
+                            &mut own.theta
+                        } else {
+                            &mut own.log_sigma2
+                        };
+                        parameter.value[index] += h;
+                        nll(&parameters).0
+                    };
+                    let difference = (moved(h) - moved(-h)) / f64::from(2.0 * h);
+                    let error = (f64::from(10.0 * m[index]) - difference).abs();
+                    // ReLU and pooling have kinks: a difference may step over one
+                    assert!(
+                        error < 0.05 * f64::from(scale) + 1e-4,
+                        "{} theta {by_theta} [{index}]: {} {difference}",
+                        after.after,
+                        10.0 * m[index]
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A smaller net: units that nothing needs go, with their rows and columns of both weights.
+//!
+//! A unit whose incoming weights are all gone is a constant, which folds into the biases behind it; one
+//! that nobody reads takes everything with it that only it reads. What is left is an ordinary network
+//! with smaller layers, and a selection where it reads only some of its inputs or of the values of an
+//! image that is flattened. Every layer keeps a unit at least, so that a net of which nothing is left is
+//! one of constant logits.
+
+use std::collections::HashSet;
+
+use vbd_core::spec::{LayerSpec, NetSpec};
+
+use crate::chain::{Chain, Op, Step};
+use crate::error::Result;
+use crate::net::{PrunedLayer, PrunedNet, Selection};
+
+impl PrunedNet {
+    /// The smaller net, with the same logits to rounding.
+    ///
+    /// # Errors
+    /// None of a net that was read or made by this crate.
+    pub fn smaller(&self) -> Result<Self> {
+        let chain = Chain::smaller(self)?;
+        let mut smaller = Smaller {
+            net: self,
+            layers: Vec::new(),
+            weights: Vec::new(),
+            selections: Vec::new(),
+        };
+        let mut steps = chain.steps.into_iter().filter(|step| step.layer.is_some());
+        let mut inputs = Some(chain.inputs);
+        for layer in &self.spec.layers {
+            match layer {
+                // What was selected before is part of the weights that read it.
+                LayerSpec::Select { .. } => {}
+                LayerSpec::Linear { .. } | LayerSpec::Conv2d { .. } => {
+                    let step = steps.next().expect("every such layer has a step");
+                    smaller.weight(layer, step, inputs.take());
+                }
+                layer => smaller.layers.push(layer.clone()),
+            }
+        }
+        let Smaller {
+            layers,
+            weights,
+            selections,
+            ..
+        } = smaller;
+        Ok(Self {
+            spec: NetSpec {
+                layers,
+                ..self.spec.clone()
+            },
+            layers: weights,
+            selections,
+            before: Some(self.before().clone()),
+            ..self.clone()
+        })
+    }
+}
+
+/// A net that is being put together.
+struct Smaller<'a> {
+    net: &'a PrunedNet,
+    layers: Vec<LayerSpec>,
+    weights: Vec<PrunedLayer>,
+    selections: Vec<Selection>,
+}
+
+impl Smaller<'_> {
+    /// Adds a layer with its weight; `inputs` are the net's own that it reads, of the first layer.
+    fn weight(&mut self, layer: &LayerSpec, step: Step, inputs: Option<Vec<u32>>) {
+        let own = &self.net.layers[step.layer.expect("the step of a layer with a weight")];
+        let mut weight = step.weight;
+        if let Some(inputs) = inputs {
+            let all = match step.op {
+                Op::Linear => self.net.spec.input_len(),
+                _ => self.net.spec.input[0],
+            };
+            self.select(&own.name, step.op, inputs, all);
+        } else if step.op == Op::Linear && step.input.area() > 1 {
+            let mut read = weight.col_idx().to_vec();
+            read.sort_unstable();
+            read.dedup();
+            if read.is_empty() {
+                read.push(0);
+            }
+            let place = |col: u32| read.partition_point(|&other| other < col);
+            let all = weight.cols();
+            weight = weight.with_columns(read.len(), place);
+            self.select(&own.name, step.op, read, all);
+        }
+        let rows = weight.rows();
+        let shape = match step.op {
+            Op::Conv { kernel, .. } => vec![rows, step.input.units, kernel, kernel],
+            _ => vec![rows, weight.cols()],
+        };
+        self.layers.push(match layer.clone() {
+            LayerSpec::Conv2d {
+                name,
+                kernel,
+                stride,
+                padding,
+                ..
+            } => LayerSpec::Conv2d {
+                name,
+                out_channels: rows,
+                kernel,
+                stride,
+                padding,
+            },
+            _ => LayerSpec::Linear {
+                name: own.name.clone(),
+                out_features: rows,
+            },
+        });
+        self.weights.push(PrunedLayer {
+            shape,
+            weight,
+            bias: step.bias,
+            ..own.clone()
+        });
+    }
+
+    /// Adds a selection in front of the layer `reader`, if it leaves anything out.
+    fn select(&mut self, reader: &str, op: Op, index: Vec<u32>, all: usize) {
+        if index.len() == all {
+            return;
+        }
+        let is_image = self.net.spec.input.len() > 1;
+        let is_flat = self.layers.last() == Some(&LayerSpec::Flatten {});
+        if op == Op::Linear && is_image && !is_flat {
+            self.layers.push(LayerSpec::Flatten {});
+        }
+        let layers = self.net.layers.iter().map(|layer| layer.name.as_str());
+        let taken: HashSet<&str> = layers.collect();
+        let mut name: String = reader.chars().take(50).chain("_inputs".chars()).collect();
+        while taken.contains(name.as_str()) {
+            name.push('_');
+        }
+        self.layers.push(LayerSpec::Select {
+            name: name.clone(),
+            units: index.len(),
+        });
+        self.selections.push(Selection { name, index });
+    }
+}

@@ -1,0 +1,292 @@
+//! Units that go: gates that fold, smaller nets with the same logits, files of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    reason = "tests fail by panics, compare exactly, and draw small numbers"
+)]
+
+mod common;
+
+use std::path::Path;
+
+use candle_core::{Device, Module, Tensor};
+use common::{gated_checkpoint, random_checkpoint, random_samples};
+use safetensors::Dtype;
+use vbd_core::gate::Gate;
+use vbd_core::layers::{NoiseGate, max_pool2d};
+use vbd_core::spec::LayerSpec;
+use vbd_core::tensor_file::{self, RawTensor};
+use vbd_core::train::Checkpoint;
+use vbd_prune::{
+    Error, Layout, Opened, Problem, PruneOptions, PrunedFile, PrunedNet, SparseNet, ValueType,
+    prune,
+};
+
+/// Theta goes into the next weights, and sums come in another order.
+const TOLERANCE: f32 = 1e-5;
+
+fn opened(checkpoint: Checkpoint) -> Opened {
+    Opened::Checkpoint {
+        path: "c".into(),
+        checkpoint: Box::new(checkpoint),
+        bytes: 1,
+    }
+}
+
+/// The logits of the net with its gates, by Candle's operations and [`NoiseGate`] alone.
+fn gated_logits(checkpoint: &Checkpoint, images: &[u8], n: usize) -> Vec<f32> {
+    let (spec, device) = (&checkpoint.spec, &Device::Cpu);
+    let mut x: Vec<f32> = vec![0.0; images.len()];
+    let len = spec.input_len();
+    for (x, image) in x.chunks_exact_mut(len).zip(images.chunks_exact(len)) {
+        checkpoint.normalizer.apply(image, x);
+    }
+    let shape = [&[n], &spec.input[..]].concat();
+    let mut x = Tensor::from_vec(x, shape, device).unwrap();
+    let gates = Gate::all(spec, &checkpoint.recipe.method).unwrap();
+    let mut gates = gates.iter().zip(&checkpoint.parameters.gates).peekable();
+    let mut weights = checkpoint.parameters.layers.iter();
+    for (index, layer) in spec.layers.iter().enumerate() {
+        while let Some((gate, own)) = gates.next_if(|(gate, _)| gate.place == index) {
+            let tensor = |values: &[f32]| Tensor::new(values, device).unwrap();
+            let threshold = f64::from(gate.log_alpha_threshold);
+            let (theta, log_sigma2) = (tensor(&own.theta.value), tensor(&own.log_sigma2.value));
+            let module = NoiseGate::new(theta, log_sigma2, threshold).unwrap();
+            if x.dim(1).unwrap() != gate.units {
+                x = x.flatten_from(1).unwrap();
+            }
+            x = module.forward(&x).unwrap();
+        }
+        let mut next = || {
+            let own = weights.next().unwrap();
+            let theta = &own.weight.theta().value[..];
+            let weight = Tensor::from_slice(theta, own.weight.shape(), device).unwrap();
+            (weight, Tensor::new(&own.bias.value[..], device).unwrap())
+        };
+        x = match *layer {
+            LayerSpec::Linear { .. } => {
+                let (weight, bias) = next();
+                let x = x.flatten_from(1).unwrap();
+                let y = x.matmul(&weight.t().unwrap()).unwrap();
+                y.broadcast_add(&bias).unwrap()
+            }
+            LayerSpec::Conv2d {
+                stride, padding, ..
+            } => {
+                let (weight, bias) = next();
+                let y = x.conv2d(&weight, padding, stride, 1, 1).unwrap();
+                y.broadcast_add(&bias.reshape((1, (), 1, 1)).unwrap())
+                    .unwrap()
+            }
+            LayerSpec::Relu {} => x.relu().unwrap(),
+            LayerSpec::MaxPool2d { kernel } => max_pool2d(&x, kernel).unwrap(),
+            LayerSpec::Flatten {} => x.flatten_from(1).unwrap(),
+            LayerSpec::Select { .. } => unreachable!("a network that trains selects nothing"),
+        };
+    }
+    x.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn assert_close(found: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(1.0_f32, |most, x| most.max(x.abs()));
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(
+            (found - expected).abs() < TOLERANCE * scale,
+            "{what}: {found} {expected}"
+        );
+    }
+}
+
+fn structured(checkpoint: &Checkpoint, layout: Option<Layout>) -> PrunedFile {
+    let options = PruneOptions {
+        structured: true,
+        layout,
+        ..PruneOptions::default()
+    };
+    let file = prune(&opened(checkpoint.clone()), &options).unwrap();
+    let read = PrunedFile::from_bytes(&file.to_bytes().unwrap(), Path::new("f")).unwrap();
+    assert_eq!(read, file);
+    assert_eq!(file.to_bytes().unwrap().len() as u64, file.bytes());
+    file
+}
+
+#[test]
+fn a_gated_net_folded_and_made_smaller_keeps_its_logits() {
+    for seed in 0..60 {
+        let checkpoint = gated_checkpoint(seed);
+        let samples = random_samples(&checkpoint.spec, 9, seed);
+        let expected = gated_logits(&checkpoint, samples.images(), 9);
+        let whole = prune(&opened(checkpoint.clone()), &PruneOptions::default()).unwrap();
+        for layout in [None, Some(Layout::Dense)] {
+            let small = structured(&checkpoint, layout);
+            for file in [&whole, &small] {
+                let net = SparseNet::new(file.net()).unwrap();
+                let found = net.logits(samples.images(), 9).unwrap();
+                assert_close(&found, &expected, &format!("{seed}"));
+            }
+            // every unit that is left is needed, or the last of its layer
+            for layer in small.net().layers() {
+                let numel: usize = layer.shape.iter().product();
+                assert_eq!(layer.weight.numel(), numel);
+                let is_constant = layer.weight.nnz() == 0;
+                assert!(
+                    is_constant || layer.weight.nnz() == numel,
+                    "{seed} {}",
+                    layer.name
+                );
+            }
+            assert_eq!(small.net().before(), &checkpoint.spec);
+        }
+    }
+}
+
+#[test]
+fn a_sparse_net_made_smaller_keeps_its_logits_and_stays_so() {
+    for seed in 0..60 {
+        let checkpoint = random_checkpoint(seed);
+        let whole = PrunedNet::from_checkpoint(&checkpoint, None).unwrap();
+        let small = whole.smaller().unwrap();
+        let samples = random_samples(&checkpoint.spec, 9, seed);
+        let logits = |net: &PrunedNet| {
+            let net = SparseNet::new(net).unwrap();
+            net.logits(samples.images(), 9).unwrap()
+        };
+        assert_close(&logits(&small), &logits(&whole), &format!("{seed}"));
+        assert_eq!(small.smaller().unwrap(), small);
+        let file = PrunedFile::new(&small, None, ValueType::F32).unwrap();
+        let read = PrunedFile::from_bytes(&file.to_bytes().unwrap(), Path::new("f")).unwrap();
+        assert_close(
+            &logits(read.net()),
+            &logits(&whole),
+            &format!("{seed} as a file"),
+        );
+        // Candle's dense operations know selections too
+        let dense = SparseNet::new(read.net()).unwrap();
+        let device = Device::Cpu;
+        let x = Tensor::from_slice(samples.images(), (9, checkpoint.spec.input_len()), &device);
+        let found: Vec<f32> = dense
+            .forward(&x.unwrap())
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1()
+            .unwrap();
+        assert_close(&found, &logits(&whole), &format!("{seed} as a module"));
+    }
+}
+
+#[test]
+fn a_net_that_lost_all_units_of_a_layer_is_one_of_constant_logits() {
+    for seed in 0..20 {
+        for lost in 0..2 {
+            let mut checkpoint = gated_checkpoint(seed);
+            checkpoint.parameters.gates[lost].theta.value.fill(0.0);
+            let samples = random_samples(&checkpoint.spec, 5, seed);
+            let expected = gated_logits(&checkpoint, samples.images(), 5);
+            let net = structured(&checkpoint, None);
+            let net = SparseNet::new(net.net()).unwrap();
+            assert_close(
+                &net.logits(samples.images(), 5).unwrap(),
+                &expected,
+                "constant",
+            );
+        }
+    }
+}
+
+#[test]
+fn a_threshold_applies_to_the_gates_and_not_above_theirs() {
+    let mixed = |checkpoint: &Checkpoint| {
+        let kept = checkpoint.parameters.gates.iter().map(|gate| {
+            let kept = gate.kept(1.0).filter(|&kept| kept).count();
+            kept > 0 && kept < gate.theta.value.len()
+        });
+        kept.fold(true, |all, mixed| all && mixed)
+    };
+    let checkpoint = (0..).step_by(2).map(gated_checkpoint).find(mixed);
+    let checkpoint = opened(checkpoint.unwrap());
+    let at = |threshold| {
+        let options = PruneOptions {
+            threshold: Some(threshold),
+            ..PruneOptions::default()
+        };
+        prune(&checkpoint, &options)
+    };
+    assert!(matches!(
+        at(1.5),
+        Err(Error::ThresholdAboveTraining { trained: 1.0, .. })
+    ));
+    let nnz =
+        |file: PrunedFile| -> usize { file.net().layers().iter().map(|l| l.weight.nnz()).sum() };
+    assert!(nnz(at(1.0).unwrap()) > 0);
+    assert_eq!(nnz(at(-3.0).unwrap()), nnz_behind_all_gates(&checkpoint));
+}
+
+/// What is left where every gate is shut: the weights that no gate reads or feeds.
+fn nnz_behind_all_gates(opened: &Opened) -> usize {
+    let Opened::Checkpoint { checkpoint, .. } = opened else {
+        unreachable!()
+    };
+    let gates = Gate::all(&checkpoint.spec, &checkpoint.recipe.method).unwrap();
+    let touched = |layer: usize| gates.iter().any(|gate| gate.reader == layer);
+    let layers = checkpoint.parameters.layers.iter().enumerate();
+    layers
+        .filter(|(index, _)| !touched(*index))
+        .map(|(_, layer)| layer.weight.numel())
+        .sum()
+}
+
+#[test]
+fn an_index_that_is_none_is_refused() {
+    let checkpoint = (0..).map(gated_checkpoint).find(|checkpoint| {
+        let net = structured(checkpoint, None);
+        net.net()
+            .selections()
+            .iter()
+            .any(|selection| selection.index.len() > 2)
+    });
+    let bytes = structured(&checkpoint.unwrap(), None).to_bytes().unwrap();
+    let (tensors, json) = tensor_file::from_bytes(&bytes).unwrap();
+    let (name, raw) = tensors
+        .iter()
+        .find(|(name, raw)| name.ends_with(".index") && raw.shape[0] > 2)
+        .unwrap();
+    let numbers: Vec<u32> = RawTensor {
+        dtype: Dtype::U32,
+        ..raw.clone()
+    }
+    .to_u32()
+    .unwrap();
+    let with = |change: &dyn Fn(&mut Vec<u32>)| {
+        let (mut tensors, mut numbers) = (tensors.clone(), numbers.clone());
+        change(&mut numbers);
+        let raw = RawTensor {
+            dtype: Dtype::I32,
+            ..RawTensor::u32(&numbers)
+        };
+        tensors.insert(name.clone(), raw);
+        let bytes = tensor_file::to_bytes(&tensors, json.clone()).unwrap();
+        PrunedFile::from_bytes(&bytes, Path::new("hostile"))
+    };
+    assert!(with(&|_| ()).is_ok());
+    let changes: [&dyn Fn(&mut Vec<u32>); 4] = [
+        &|numbers| numbers[1] = numbers[0],
+        &|numbers| numbers.swap(0, 1),
+        &|numbers| *numbers.last_mut().unwrap() = 1 << 20,
+        &|numbers| numbers[0] = u32::MAX,
+    ];
+    for change in changes {
+        let error = with(change).unwrap_err();
+        let Error::Content { problem, .. } = &error else {
+            panic!("{error}")
+        };
+        assert!(matches!(**problem, Problem::Index { .. }), "{error}");
+        assert!(error.to_string().contains(name.as_str()));
+    }
+    assert!(matches!(
+        with(&|numbers| numbers.truncate(1)),
+        Err(Error::Shape { .. })
+    ));
+}
