@@ -31,6 +31,16 @@ fn a_wrong_command_line_is_2() {
         "predict run",
         "eval run --split dev",
         "recipes --threads 0",
+        "bench",
+        "bench run --recipe small.toml",
+        "bench run --steps 3",
+        "bench run --epochs 3",
+        "bench run --batch 0",
+        "bench run --batch 1,x",
+        "bench run --batch 65537",
+        "bench run --seconds 0",
+        "bench --recipe small.toml --batch 1",
+        "bench --recipe small.toml --seconds 1",
     ] {
         assert_fails(&lab.vbd(words), 2, &[]);
     }
@@ -136,8 +146,10 @@ fn a_folder_that_holds_a_run_is_not_written_over() {
 fn data_of_another_shape_are_refused() {
     let lab = Lab::new();
     lab.succeed("train small.toml --epochs 1 --out run");
-    let digits = lab.vbd("eval run --data digits");
-    assert_fails(&digits, 1, &["[1, 28, 28]", "[1, 8, 8]", "small"]);
+    for verb in ["eval", "bench"] {
+        let digits = lab.vbd(&format!("{verb} run --data digits"));
+        assert_fails(&digits, 1, &["[1, 28, 28]", "[1, 8, 8]", "small"]);
+    }
     let trained = lab.vbd("train vbd --model lenet-300-100 --data idx:data --out other");
     assert_fails(&trained, 1, &["[1, 8, 8]", "lenet-300-100"]);
     image::GrayImage::new(9, 7)
@@ -166,15 +178,22 @@ fn a_threshold_that_cannot_be_applied_is_refused() {
         1,
         &["log_sigma2", "hint: "],
     );
-    lab.write(
-        "broken.safetensors",
-        &std::fs::read(lab.path("p.safetensors")).unwrap()[..200],
-    );
-    assert_fails(
-        &lab.vbd("inspect broken.safetensors"),
-        1,
-        &["broken.safetensors"],
-    );
+}
+
+#[test]
+fn a_damaged_file_is_told_by_every_verb_that_opens_one() {
+    let lab = Lab::new();
+    lab.succeed("train small.toml --epochs 1 --out run");
+    lab.succeed("prune run -o p.safetensors");
+    let whole = std::fs::read(lab.path("p.safetensors")).unwrap();
+    for len in [0, 200, whole.len() - 1] {
+        lab.write("broken.safetensors", &whole[..len]);
+        for verb in ["inspect", "eval", "bench", "prune -o q.safetensors"] {
+            let run = lab.vbd(&format!("{verb} broken.safetensors"));
+            assert_fails(&run, 1, &["error: broken.safetensors: "]);
+        }
+    }
+    assert!(!lab.path("q.safetensors").exists());
 }
 
 #[test]

@@ -213,6 +213,52 @@ fn bench_has_a_row_for_the_training_step() {
 }
 
 #[test]
+fn bench_has_rows_for_a_files_inference_sparse_and_dense() {
+    let lab = Lab::new();
+    lab.succeed("train small.toml --epochs 2 --out run");
+    lab.succeed("prune run -o p.safetensors");
+    for file in ["run", "p.safetensors"] {
+        let words = format!("bench {file} --batch 1,5 --seconds 0.005 --threads 1");
+        let timed = lab.json(&words);
+        let mut measured = Vec::new();
+        for row in timed["rows"].as_array().unwrap() {
+            let number = |field: &str| row[field].as_f64().unwrap();
+            assert!(number("median_us") > 0.0, "{row}");
+            assert!(number("median_us") <= number("p99_us"), "{row}");
+            assert_eq!(row["threads"], 1);
+            let what = row["what"].as_str().unwrap().to_owned();
+            measured.push((row["batch"].as_u64().unwrap(), what));
+        }
+        let whats = ["sparse", "gemm", "candle"];
+        let all = [1, 5].map(|batch| whats.map(|what| (batch, what.to_owned())));
+        assert_eq!(measured, all.concat());
+    }
+}
+
+#[test]
+fn bench_says_what_pixels_it_runs_on() {
+    let lab = Lab::new();
+    lab.succeed("train small.toml --epochs 1 --out run");
+    let words = "bench run --batch 2 --seconds 0.001";
+    let run = lab.vbd(words);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(run.stderr, "timing on the test images of idx:data\n");
+    assert!(run.stdout.contains("speed / candle"), "{run:?}");
+    // What it was trained on need not be there; what is asked for must.
+    std::fs::rename(lab.path("data"), lab.path("moved")).unwrap();
+    let run = lab.vbd(words);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(
+        run.stderr.starts_with("timing on made-up pixels") && run.stderr.contains("data"),
+        "{run:?}"
+    );
+    let run = lab.vbd(&format!("{words} --data idx:moved"));
+    assert_eq!(run.stderr, "timing on the test images of idx:moved\n");
+    let run = lab.vbd(&format!("{words} --data idx:data"));
+    assert_eq!(run.code, Some(1), "{run:?}");
+}
+
+#[test]
 fn a_net_of_convolutions_goes_the_whole_road() {
     let lab = Lab::new();
     let net = "
@@ -252,4 +298,7 @@ fn a_net_of_convolutions_goes_the_whole_road() {
     );
     let predicted = lab.json("predict p.safetensors --data idx:data --index 0");
     has_fields(&predicted, &["input", "class", "probabilities"]);
+    assert!(lab.succeed("inspect p.safetensors").contains(" taps "));
+    let timed = lab.json("bench p.safetensors --batch 3 --seconds 0.001");
+    assert_eq!(timed["rows"].as_array().unwrap().len(), 3);
 }

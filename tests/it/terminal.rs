@@ -42,7 +42,9 @@ fn what_is_shown_fits_into_columns() {
         ("recipes", 50),
         ("train small.toml --epochs 1", 44),
         ("inspect run", 90),
+        ("inspect run", 80),
         ("inspect run", 60),
+        ("bench run --batch 1,1024 --seconds 0.001", 80),
     ] {
         let words = words.split_whitespace();
         let output = lab
@@ -57,6 +59,42 @@ fn what_is_shown_fits_into_columns() {
             .take_while(|line| !line.starts_with("checkpoint ") && !line.starts_with("ratio "));
         let widest = table.map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= columns, "{widest} over {columns}:\n{text}");
+    }
+}
+
+#[test]
+fn inspect_shows_kernels_and_multiply_adds() {
+    let lab = Lab::new();
+    lab.succeed("train small.toml --out run");
+    let report = lab.json("inspect run");
+    for columns in ["80", "200"] {
+        let mut command = lab.command(["inspect", "run"]);
+        let output = command.env("COLUMNS", columns).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap().replace(',', "");
+        let cells = |first: &str| -> Vec<&str> {
+            let row = text.lines().map(str::split_whitespace);
+            let mut row = row.filter(|row| row.clone().next() == Some(first));
+            row.next().unwrap().collect()
+        };
+        let titles = cells("layer");
+        assert!(titles.ends_with(&["kernel", "mul-adds"]), "{text}");
+        let mut sum = 0;
+        for layer in report["layers"].as_array().unwrap() {
+            let word = |field: &str| layer[field].as_str().unwrap();
+            let (many, one) = (word("kernel"), word("kernel_one"));
+            let kernel = if many == one {
+                many.to_owned()
+            } else {
+                format!("{many}/{one}")
+            };
+            let multiply_adds = layer["multiply_adds"].as_u64().unwrap();
+            sum += multiply_adds;
+            let ends = [kernel, multiply_adds.to_string()];
+            assert!(cells(word("name")).ends_with(&ends.each_ref().map(|end| &**end)));
+        }
+        assert_eq!(cells("all").last(), Some(&&*sum.to_string()));
+        let work = format!("work        {sum} multiply-adds a sample");
+        assert!(text.contains(&work), "{text}");
     }
 }
 

@@ -68,7 +68,7 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Tell the classes of images, or of a data set's samples
     Predict(PredictArgs),
-    /// Time a recipe's training step
+    /// Time a file's inference, or a recipe's training step
     Bench(Box<BenchArgs>),
     /// List the recipes, or print one
     #[command(after_help = "Examples:\n  vbd recipes\n  vbd recipes vbd > my-recipe.toml")]

@@ -32,6 +32,15 @@ pub(crate) fn ratio(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| "∞".to_owned(), times)
 }
 
+/// Microseconds, with as many decimals as matter.
+pub(crate) fn micros(time: f64) -> String {
+    if time < 10.0 {
+        format!("{time:.3}")
+    } else {
+        format!("{time:.1}")
+    }
+}
+
 /// A factor, with as many decimals as matter.
 pub(crate) fn times(factor: f64) -> String {
     if factor < 10.0 {
@@ -55,6 +64,7 @@ mod tests {
             [bytes(812), bytes(20_149), bytes(1_064_949)],
             ["812 B", "20.1 KB", "1,064.9 KB"]
         );
+        assert_eq!([micros(0.0834), micros(1750.26)], ["0.083", "1750.3"]);
         assert_eq!([percent(0.0179), percent(1.0)], ["1.79", "100.00"]);
         assert_eq!(
             [ratio(None), ratio(Some(1.0)), ratio(Some(94.94))],

@@ -3,6 +3,7 @@
 use vbd_core::spec::LayerKind;
 use vbd_prune::Report;
 use vbd_prune::report::LayerReport;
+use vbd_prune::runtime::Kernel;
 
 use super::{Column, Output, Paint, Table, bar, bytes, count, histogram, percent, ratio, times};
 
@@ -53,8 +54,14 @@ fn layers(out: &Output, report: &Report) -> String {
         ("bytes", Column::Number),
         ("inputs", Column::Number),
         ("outputs", Column::Number),
+        ("kernel", Column::Text),
+        ("mul-adds", Column::Number),
     ];
-    let spare = ["outputs", "inputs", "kind", "bytes", "layout", "shape"];
+    // The bar says what the zeros' share does, and lines under the table have the file's bytes and the
+    // sum of the multiply-adds.
+    let spare = [
+        "outputs", "inputs", "kind", "bytes", "density", "layout", "shape", "mul-adds", "kernel",
+    ];
     let mut table = Table::new(out, &columns).spare(&spare);
     for layer in &report.layers {
         table.row(layer_row(layer));
@@ -69,12 +76,22 @@ fn layers(out: &Output, report: &Report) -> String {
     total.extend([
         String::new(),
         count(report.layers.iter().map(|layer| layer.bytes).sum()),
+        String::new(),
+        String::new(),
+        String::new(),
+        multiply_adds(report).map_or_else(String::new, |sum| count(sum as u64)),
     ]);
     table.row(total);
     table.into_text()
 }
 
-fn layer_row(layer: &LayerReport) -> [String; 11] {
+/// Multiply-adds a sample of all layers; `None` of a net that is too large to run.
+fn multiply_adds(report: &Report) -> Option<usize> {
+    let layers = report.layers.iter();
+    layers.map(|layer| layer.multiply_adds).sum()
+}
+
+fn layer_row(layer: &LayerReport) -> [String; 13] {
     let shape: Vec<String> = layer.shape.iter().map(ToString::to_string).collect();
     let kind = match layer.kind {
         LayerKind::Linear => "linear",
@@ -92,7 +109,30 @@ fn layer_row(layer: &LayerReport) -> [String; 11] {
         count(layer.bytes),
         format!("{}/{}", layer.live_inputs, layer.shape[1]),
         format!("{}/{}", layer.live_outputs, layer.shape[0]),
+        kernels(layer),
+        layer
+            .multiply_adds
+            .map_or_else(String::new, |number| count(number as u64)),
     ]
+}
+
+/// What computes a layer: `sparse`, or `sparse/dense` where one sample by itself takes another way.
+fn kernels(layer: &LayerReport) -> String {
+    match (layer.kernel, layer.kernel_one) {
+        (Some(many), Some(one)) if many != one => {
+            format!("{}/{}", kernel_word(many), kernel_word(one))
+        }
+        (many, _) => many.map_or("", kernel_word).to_owned(),
+    }
+}
+
+fn kernel_word(kernel: Kernel) -> &'static str {
+    match kernel {
+        Kernel::Sparse => "sparse",
+        Kernel::Dense => "dense",
+        Kernel::Taps => "taps",
+        Kernel::None => "none",
+    }
 }
 
 /// What is to be said of the whole file, a line each.
@@ -115,6 +155,16 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
+    if let Some(sum) = multiply_adds(report) {
+        let differ = |layer: &LayerReport| layer.kernel != layer.kernel_one;
+        let kernels = if report.layers.iter().any(differ) {
+            "; kernels: batches/one sample"
+        } else {
+            ""
+        };
+        let sum = count(sum as u64);
+        facts.push(("work", format!("{sum} multiply-adds a sample{kernels}")));
+    }
     if let Some(threshold) = report.threshold {
         facts.push(("kept", format!("log_alpha under {threshold}")));
     }

@@ -1,20 +1,102 @@
 //! `vbd bench`: how long things take.
 
+use std::path::Path;
+
 use serde::Serialize;
+use vbd_core::data::Dataset;
 use vbd_core::train::{StepBench, StepTime};
+use vbd_prune::PrunedNet;
+use vbd_prune::bench::{BenchOptions, Row, What, bench};
 
 use super::{Context, Finished};
 use crate::args::BenchArgs;
-use crate::render::{Column, Output, Table, count};
+use crate::error::Problem;
+use crate::render::{Column, Output, Table, count, micros, say, times};
 use crate::{files, recipe};
 
 #[derive(Debug, Serialize)]
-struct Timed {
-    rows: Vec<StepTime>,
+struct Timed<R> {
+    rows: Vec<R>,
 }
 
+/// The columns of every measurement.
+const COLUMNS: [(&str, Column); 5] = [
+    ("what", Column::Text),
+    ("batch", Column::Number),
+    ("threads", Column::Number),
+    ("median \u{b5}s", Column::Number),
+    ("p99 \u{b5}s", Column::Number),
+];
+
 pub(crate) fn run(args: &BenchArgs, context: &Context) -> anyhow::Result<Finished> {
-    let chosen = recipe::choose(&args.recipe, &args.changes)?;
+    match (&args.file, &args.recipe) {
+        (Some(file), _) => inference(file, args, &context.out)?,
+        (None, Some(recipe)) => training_step(recipe, args, context)?,
+        (None, None) => return Err(Problem::usage("give a FILE, or --recipe RECIPE").into()),
+    }
+    Ok(Finished::Shown)
+}
+
+/// Times a file's net, sparse and dense.
+fn inference(file: &Path, args: &BenchArgs, out: &Output) -> anyhow::Result<()> {
+    let net = files::open(file)?.net()?;
+    let data = data_for(&net, file, args)?;
+    let images = data.as_ref().map(|data| data.test.images());
+    let options = BenchOptions {
+        time: args.seconds,
+        ..BenchOptions::default()
+    };
+    let rows = bench(&net, &args.batch, images, options)?;
+    if out.is_json() {
+        return out.object(&Timed { rows });
+    }
+    out.text(&inference_table(out, &rows))
+}
+
+/// The data that give the pixels, and a word about it. Those that were asked for must be there; those
+/// that the net was trained on need not be.
+fn data_for(net: &PrunedNet, file: &Path, args: &BenchArgs) -> anyhow::Result<Option<Dataset>> {
+    let changes = &args.changes;
+    let asked = changes.data.is_some() || changes.dir.data_dir.is_some();
+    match files::load_data_for(net, (file, changes.data.as_deref()), &changes.dir) {
+        Ok(data) => {
+            say(&format!("timing on the test images of {}", data.name));
+            Ok(Some(data))
+        }
+        Err(error) if asked => Err(error),
+        Err(error) => {
+            say(&format!(
+                "timing on made-up pixels, a fifth of them lit: {error:#}"
+            ));
+            Ok(None)
+        }
+    }
+}
+
+fn inference_table(out: &Output, rows: &[Row]) -> String {
+    let mut columns = COLUMNS.to_vec();
+    columns.push(("speed / candle", Column::Number));
+    let mut table = Table::new(out, &columns);
+    for row in rows {
+        let mut texts = texts(
+            row.what.as_str(),
+            [row.batch, row.threads],
+            [row.median_us, row.p99_us],
+        );
+        let candle = rows
+            .iter()
+            .find(|other| other.batch == row.batch && other.what == What::Candle);
+        texts.push(candle.map_or_else(String::new, |candle| {
+            times(candle.median_us / row.median_us)
+        }));
+        table.row(texts);
+    }
+    table.into_text()
+}
+
+/// Times a recipe's training step.
+fn training_step(name: &str, args: &BenchArgs, context: &Context) -> anyhow::Result<()> {
+    let chosen = recipe::choose(name, &args.changes)?;
     let data = files::load_data(&chosen.data, &args.changes.dir)?;
     let bench = StepBench {
         threads: context.threads,
@@ -22,30 +104,26 @@ pub(crate) fn run(args: &BenchArgs, context: &Context) -> anyhow::Result<Finishe
         ..StepBench::default()
     };
     let row = bench.run((&chosen.net, &chosen.recipe), &data, None)?;
-    show(&context.out, &Timed { rows: vec![row] })?;
-    Ok(Finished::Shown)
+    let out = &context.out;
+    if out.is_json() {
+        return out.object(&Timed { rows: vec![row] });
+    }
+    out.text(&step_table(out, &row))
 }
 
-fn show(out: &Output, timed: &Timed) -> anyhow::Result<()> {
-    if out.is_json() {
-        return out.object(timed);
-    }
-    let columns = [
-        ("what", Column::Text),
-        ("batch", Column::Number),
-        ("threads", Column::Number),
-        ("median \u{b5}s", Column::Number),
-        ("p99 \u{b5}s", Column::Number),
-    ];
-    let mut table = Table::new(out, &columns);
-    for row in &timed.rows {
-        table.row([
-            row.what.to_owned(),
-            count(row.batch as u64),
-            count(row.threads as u64),
-            format!("{:.1}", row.median_us),
-            format!("{:.1}", row.p99_us),
-        ]);
-    }
-    out.text(&table.into_text())
+fn step_table(out: &Output, row: &StepTime) -> String {
+    let mut table = Table::new(out, &COLUMNS);
+    table.row(texts(
+        row.what,
+        [row.batch, row.threads],
+        [row.median_us, row.p99_us],
+    ));
+    table.into_text()
+}
+
+fn texts(what: &str, counts: [usize; 2], microseconds: [f64; 2]) -> Vec<String> {
+    let counts = counts.map(|number| count(number as u64));
+    let times = microseconds.map(micros);
+    let texts = [what.to_owned()].into_iter().chain(counts).chain(times);
+    texts.collect()
 }

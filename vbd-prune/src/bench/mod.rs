@@ -17,6 +17,10 @@ use crate::net::PrunedNet;
 use crate::runtime::Plan;
 use crate::sparse_net::DenseNet;
 
+/// Bytes of the dense weights and of a batch's largest activations, at most: a file may name a net that
+/// is far larger than itself, and this makes it dense.
+const MOST_BYTES: usize = 1 << 30;
+
 /// What was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +31,17 @@ pub enum What {
     Gemm,
     /// The dense net by Candle's operations.
     Candle,
+}
+
+impl What {
+    /// Its word, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sparse => "sparse",
+            Self::Gemm => "gemm",
+            Self::Candle => "candle",
+        }
+    }
 }
 
 /// One measurement, in microseconds a sample.
@@ -76,14 +91,15 @@ pub struct Row {
 /// ```
 ///
 /// # Errors
-/// As [`Plan::new`]; [`Error::Input`] if `images` are no whole samples; [`Error::Candle`] if Candle
-/// cannot run the net.
+/// As [`Plan::new`]; [`Error::BatchTooLarge`] if the dense net and a batch need more than 1 GB;
+/// [`Error::Input`] if `images` are no whole samples; [`Error::Candle`] if Candle cannot run the net.
 pub fn bench(
     net: &PrunedNet,
     batches: &[usize],
     images: Option<&[u8]>,
     options: BenchOptions,
 ) -> Result<Vec<Row>> {
+    check_size(net, batches)?;
     let mut session = Plan::new(net)?.session();
     let mut gemm = GemmNet::new(net)?;
     let candle = DenseNet::new(net, &Device::Cpu)?;
@@ -137,6 +153,24 @@ impl Row {
     }
 }
 
+fn check_size(net: &PrunedNet, batches: &[usize]) -> Result<()> {
+    let shapes = net.spec().shapes()?;
+    let widest = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
+    let weights: usize = net.layers().iter().map(|layer| layer.weight.numel()).sum();
+    let largest = batches.iter().copied().max().unwrap_or(0);
+    let values = largest.saturating_mul(widest).saturating_add(weights);
+    let found = values.saturating_mul(size_of::<f32>());
+    if found > MOST_BYTES {
+        return Err(Error::BatchTooLarge {
+            net: net.spec().name.clone(),
+            batch: largest,
+            found: found as u64,
+            most: MOST_BYTES as u64,
+        });
+    }
+    Ok(())
+}
+
 /// `batch` samples: the images over and over, or a fifth of the pixels lit, as digits have them.
 fn pixels(net: &PrunedNet, images: Option<&[u8]>, batch: usize) -> Result<Vec<f32>> {
     let len = net.spec().input_len();
@@ -164,4 +198,24 @@ fn pixels(net: &PrunedNet, images: Option<&[u8]>, batch: usize) -> Result<Vec<f3
         .take(batch * len)
         .map(|&pixel| f32::from(pixel))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::random_checkpoint;
+
+    #[test]
+    fn what_memory_cannot_hold_is_an_error() {
+        let net = PrunedNet::from_checkpoint(&random_checkpoint(0), None).unwrap();
+        let options = BenchOptions {
+            time: Duration::from_nanos(1),
+            turns: 1,
+        };
+        assert_eq!(bench(&net, &[3], None, options).unwrap().len(), 3);
+        for batch in [MOST_BYTES, usize::MAX] {
+            let error = bench(&net, &[1, batch], None, options).unwrap_err();
+            assert!(matches!(error, Error::BatchTooLarge { batch: b, .. } if b == batch));
+        }
+    }
 }

@@ -188,6 +188,20 @@ pub enum Error {
         /// Bytes that it may need.
         most: u64,
     },
+    /// A batch, or the dense net that it is timed on, is too large.
+    #[error(
+        "network `{net}` made dense needs {found} bytes for a batch of {batch}: this program times up to {most}"
+    )]
+    BatchTooLarge {
+        /// Name of the network.
+        net: String,
+        /// Samples of the batch.
+        batch: usize,
+        /// Bytes of the dense weights and the batch's largest activations.
+        found: u64,
+        /// Bytes that they may take.
+        most: u64,
+    },
     /// A label that the network has no class for.
     #[error("sample {index} has label {label}: network `{net}` has {classes} classes")]
     Label {
