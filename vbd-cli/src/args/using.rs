@@ -10,7 +10,7 @@ use super::DataDir;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vbd prune runs/try -o try.safetensors\n  vbd prune runs/try -o try.safetensors --threshold 2 --layout csr\n  vbd prune try.safetensors -o half.safetensors --values f16"
+    after_help = "Examples:\n  vbd prune runs/try -o try.safetensors\n  vbd prune runs/try -o try.safetensors --threshold 2 --layout csr\n  vbd prune runs/neurons -o small.safetensors --structured\n  vbd prune try.safetensors -o half.safetensors --values f16"
 )]
 pub(crate) struct PruneArgs {
     /// A run's folder, a checkpoint, or a pruned file to store in another way
@@ -18,9 +18,12 @@ pub(crate) struct PruneArgs {
     /// The file to write
     #[arg(short, long)]
     pub(crate) out: PathBuf,
-    /// Keep weights whose `log_alpha` is under this [default: the training's]
+    /// Keep weights and units whose `log_alpha` is under this [default: the training's]
     #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = finite)]
     pub(crate) threshold: Option<f32>,
+    /// Take units out that nothing needs, with their rows and columns: a smaller net
+    #[arg(long)]
+    pub(crate) structured: bool,
     /// How weights are stored: auto (the smallest), dense, csr, bitmask or delta
     #[arg(long, default_value = "auto")]
     pub(crate) layout: LayoutChoice,

@@ -100,6 +100,9 @@ enum Quantity {
     Error,
     ValidationError,
     Ratio,
+    /// Units left in all gates.
+    Units,
+    Gate(usize),
     Layer(usize),
     Seconds,
 }
@@ -114,6 +117,14 @@ impl Quantity {
             Self::Error => percent(report.test_error),
             Self::ValidationError => report.validation_error.map_or_else(String::new, percent),
             Self::Ratio => ratio(report.compression_ratio),
+            Self::Units => {
+                let kept: usize = report.gates.iter().map(|gate| gate.kept).sum();
+                kept.to_string()
+            }
+            Self::Gate(gate) => report
+                .gates
+                .get(gate)
+                .map_or_else(String::new, |gate| gate.kept.to_string()),
             Self::Layer(layer) => report
                 .layers
                 .get(layer)
@@ -125,11 +136,12 @@ impl Quantity {
     /// What goes first where there is no room: the largest.
     fn dispensable(self) -> usize {
         match self {
-            Self::Epoch | Self::Error | Self::Ratio => 0,
+            Self::Epoch | Self::Error | Self::Ratio | Self::Units => 0,
             Self::ValidationError => 1,
             Self::Loss => 2,
             Self::Seconds => 3,
-            Self::Layer(layer) => 4 + layer,
+            Self::Gate(gate) => 4 + gate,
+            Self::Layer(layer) => usize::MAX / 2 + layer,
             Self::Nll => usize::MAX - 1,
             Self::Kl => usize::MAX,
         }
@@ -160,7 +172,15 @@ fn columns_of(report: &EpochReport, epochs: usize) -> Vec<Column> {
         columns.push(column(Quantity::ValidationError, "held-out %", 6));
     }
     columns.push(column(Quantity::Ratio, "ratio x", 6));
-    for (index, layer) in report.layers.iter().enumerate() {
+    if !report.gates.is_empty() {
+        columns.push(column(Quantity::Units, "units", 5));
+    }
+    for (index, gate) in report.gates.iter().enumerate() {
+        columns.push(column(Quantity::Gate(index), &gate.after, 4));
+    }
+    // Gates take whole rows and columns: what they leave of each layer says no more than they do.
+    let layers = report.layers.iter().filter(|_| report.gates.is_empty());
+    for (index, layer) in layers.enumerate() {
         columns.push(column(
             Quantity::Layer(index),
             &format!("{} 0 %", layer.name),

@@ -22,6 +22,7 @@ pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
     let from = files::open(&args.file)?;
     let options = PruneOptions {
         threshold: args.threshold,
+        structured: args.structured,
         layout: args.layout.0,
         values: args.values,
     };
