@@ -43,7 +43,7 @@ fn a_net_is_trained_pruned_and_run_on_candle_tensors() {
     .unwrap();
     file.write(&path).unwrap();
     assert_eq!(
-        Report::of_file(&file),
+        Report::of_file(&file).unwrap(),
         Report::new(&open(&path).unwrap()).unwrap()
     );
 

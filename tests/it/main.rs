@@ -12,6 +12,9 @@ mod library;
 // The whole road with a network and data of one's own.
 #[cfg(test)]
 mod road;
+// Neuron pruning: the same road to a smaller net.
+#[cfg(test)]
+mod neurons;
 // What scripts rely on: the JSON of each verb.
 #[cfg(test)]
 mod json;

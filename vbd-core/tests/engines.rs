@@ -1,9 +1,8 @@
 //! The CPU engine against the Candle engine, and both against the rule of which weights live.
 #![expect(
     clippy::unwrap_used,
-    clippy::float_cmp,
     clippy::cast_possible_truncation,
-    reason = "tests: helpers may panic, bits are compared, numbers are small"
+    reason = "tests: helpers may panic, numbers are small"
 )]
 
 mod support;

@@ -140,8 +140,8 @@ fn assert_same_state(a: &mut dyn Step, b: &mut dyn Step, test: &vbd_core::data::
     }
     for (x, y) in x.gates.iter().zip(&y.gates) {
         assert_close(&x.theta.value, &y.theta.value, THETA_TOLERANCE, &x.after);
-        let [l, m] = [&x.log_sigma2.value, &y.log_sigma2.value];
-        assert_close(l, m, THETA_TOLERANCE, &x.after);
+        let log_sigma2 = [&x.log_sigma2.value, &y.log_sigma2.value];
+        assert_close(log_sigma2[0], log_sigma2[1], THETA_TOLERANCE, &x.after);
         assert!(x.alive().eq(y.alive()));
     }
     let [kl_x, kl_y] = [a.kl().unwrap(), b.kl().unwrap()];

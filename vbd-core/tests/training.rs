@@ -109,9 +109,13 @@ fn result(outcome: &Outcome) -> (Checkpoint, Vec<serde_json::Value>) {
 fn a_stopped_run_goes_on_bit_for_bit_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let nets = [spec(), convolution()];
-    let kinds = ["vbd", "vd", "dense"].into_iter();
+    let kinds = ["vbd", "vd", "dense", "vbd-neurons"].into_iter();
     for (kind, net) in kinds.flat_map(|kind| nets.iter().map(move |net| (kind, net))) {
-        let recipe = recipe(kind, SCHEDULE);
+        let gates = match kind {
+            "vbd-neurons" => "[[method.gate]]\nafter = 'input'\nkl_weight = 5.0\n",
+            _ => "",
+        };
+        let recipe = recipe(kind, &format!("{SCHEDULE}\n{gates}"));
         let path = |number: &str| folder.path().join(format!("{kind}-{}-{number}", net.name));
         let whole = run(&mut start_net(net, &recipe, &path("whole"), 1));
         assert!(!whole.interrupted);

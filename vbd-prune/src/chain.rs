@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::matrix::SparseMatrix;
 use crate::net::PrunedNet;
 use crate::runtime::FUSED_WINDOW;
+use crate::selected::Selected;
 
 /// What one sample is between two steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,60 +140,12 @@ impl Chain {
     }
 }
 
-/// Which columns of a whole layer the columns that come in are, where some were selected.
-struct Selected {
-    /// Rising; units, or where the layer before was flattened, values.
-    places: Option<Vec<u32>>,
-    /// Whether an image was flattened.
-    is_flat: bool,
-}
-
-impl Selected {
-    fn select(&mut self, index: &[u32]) {
-        self.places = Some(match &self.places {
-            Some(places) => index.iter().map(|&at| places[at as usize]).collect(),
-            None => index.to_vec(),
-        });
-    }
-
-    fn flatten(&mut self, area: usize) {
-        if !std::mem::replace(&mut self.is_flat, true) {
-            self.places = self.places.take().map(|places| values_of(&places, area));
-        }
-    }
-
-    /// The weight of the layer that reads what was selected, on all that there was.
-    fn widen(&mut self, weight: &SparseMatrix, per_unit: usize, cols: usize) -> SparseMatrix {
-        self.is_flat = false;
-        match self.places.take() {
-            Some(places) => {
-                let column = |col: u32| {
-                    let (unit, rest) = (col as usize / per_unit, col as usize % per_unit);
-                    places[unit] as usize * per_unit + rest
-                };
-                weight.with_columns(cols, column)
-            }
-            None => weight.clone(),
-        }
-    }
-}
-
-/// The values of units of `area` values each.
-pub(crate) fn values_of(units: &[u32], area: usize) -> Vec<u32> {
-    let area = u32::try_from(area).expect("a spec allows 2^24 values");
-    let values = |&unit: &u32| unit * area..(unit + 1) * area;
-    units.iter().flat_map(values).collect()
-}
-
 /// The layers as steps, whole: a selection is a wider weight with zeros in it.
 fn steps(net: &PrunedNet) -> Result<Vec<Step>> {
     let shapes = net.spec.shapes()?;
     let mut weights = net.layers.iter().enumerate();
     let mut selections = net.selections.iter();
-    let mut selected = Selected {
-        places: None,
-        is_flat: false,
-    };
+    let mut selected = Selected::default();
     let mut flow = Extent::of(shapes[0]);
     let mut steps: Vec<Step> = Vec::new();
     for (layer, pair) in net.spec.layers.iter().zip(shapes.windows(2)) {
@@ -268,12 +221,18 @@ fn steps(net: &PrunedNet) -> Result<Vec<Step>> {
                     step.input = Extent::of(Shape::Features(net.spec.input_len()));
                 }
             }
-            let (per_place, cols) = match op {
-                Op::Linear => (1, before.units * before.area()),
-                _ => (step.per_unit(), before.units * step.per_unit()),
+            let taps = match op {
+                Op::Linear => 1,
+                _ => step.per_unit(),
             };
-            step.weight = selected.widen(&own.weight, per_place, cols);
-            step.bias = own.bias.clone();
+            let cols = before.units * step.per_unit();
+            let column = |col: u32| {
+                let (place, tap) = (col as usize / taps, col as usize % taps);
+                selected.place(place) * taps + tap
+            };
+            step.weight = own.weight.with_columns(cols, column);
+            step.bias.clone_from(&own.bias);
+            selected = Selected::default();
         }
         steps.push(step);
     }

@@ -28,7 +28,7 @@
 //!
 //! let file = prune(&open(folder.join("last.safetensors"))?, &PruneOptions::default())?;
 //! file.write(&folder.join("pruned.safetensors"))?;
-//! let report = Report::of_file(&file);
+//! let report = Report::of_file(&file)?;
 //! assert_eq!((report.nnz, report.compression_ratio), (2, Some(4.0)));
 //! # std::fs::remove_dir_all(folder)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -87,6 +87,7 @@ mod neurons;
 mod open;
 pub mod report;
 pub mod runtime;
+mod selected;
 mod sparse_net;
 mod statistic;
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use vbd_core::spec::{LayerKind, LayerSpec, NetSpec, Statistic};
 
-use crate::chain::values_of;
 use crate::error::Result;
 use crate::format::{Method, Provenance, ValueType};
 use crate::matrix::SparseMatrix;
+use crate::selected::Selected;
 use crate::statistic::PerInput;
 
 /// One layer's weight and bias.
@@ -164,8 +164,8 @@ impl PrunedNet {
                 .iter()
                 .zip(values)
                 .map(|(&col, &value)| {
-                    let input = inputs.as_ref().map_or(col, |inputs| inputs[col as usize]);
-                    let (mean, std) = (mean.at(input as usize), std.at(input as usize));
+                    let input = inputs.place(col as usize);
+                    let (mean, std) = (mean.at(input), std.at(input));
                     f64::from(value) * f64::from(mean) / f64::from(std)
                 })
                 .sum();
@@ -175,31 +175,22 @@ impl PrunedNet {
         self.mean = None;
     }
 
-    /// Of a net that starts linear, which input value each column of the first weight reads; `None` if
-    /// they are the same.
-    fn linear_inputs(&self) -> Option<Vec<u32>> {
+    /// Of a net that starts linear, which input value each column of the first weight reads.
+    fn linear_inputs(&self) -> Selected {
+        let mut selected = Selected::default();
         let mut selections = self.selections.iter();
-        let mut area = self.spec.input[1..].iter().product();
-        let mut inputs: Option<Vec<u32>> = None;
+        let area = self.spec.input[1..].iter().product();
         for layer in &self.spec.layers {
             match layer {
                 LayerSpec::Select { .. } => {
-                    let index = &selections.next()?.index;
-                    inputs = Some(match inputs {
-                        Some(inputs) => index.iter().map(|&at| inputs[at as usize]).collect(),
-                        None => index.clone(),
-                    });
+                    let selection = selections.next().expect("a net has its selections");
+                    selected.select(&selection.index);
                 }
-                LayerSpec::Flatten {} | LayerSpec::Linear { .. } => {
-                    inputs = inputs.map(|units| values_of(&units, area));
-                    area = 1;
-                    if matches!(layer, LayerSpec::Linear { .. }) {
-                        break;
-                    }
-                }
+                LayerSpec::Flatten {} => selected.flatten(area),
                 _ => break,
             }
         }
-        inputs
+        selected.flatten(area);
+        selected
     }
 }

@@ -114,7 +114,7 @@ fn absurd_sizes_are_refused_or_cost_nothing() {
     });
     let wide = wide.unwrap();
     assert_eq!(wide.net().layers()[0].weight.cols(), 1 << 24);
-    assert_eq!(Report::of_file(&wide).layers[0].live_inputs, 3);
+    assert_eq!(Report::of_file(&wide).unwrap().layers[0].live_inputs, 3);
     SparseNet::new(wide.net()).unwrap();
     let many_rows = changed(Layout::Delta, |_, json| {
         let layers = format!(

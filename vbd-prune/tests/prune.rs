@@ -83,7 +83,7 @@ fn a_lower_threshold_keeps_fewer_and_drops_the_measured_error() {
         };
         prune(&opened(checkpoint.clone()), &options).unwrap()
     };
-    let nnz = |file: &PrunedFile| Report::of_file(file).nnz;
+    let nnz = |file: &PrunedFile| Report::of_file(file).unwrap().nnz;
     for threshold in [3.0, -15.0, -19.0, -25.0] {
         let expected: usize = checkpoint
             .parameters
@@ -168,7 +168,7 @@ fn reports_count_what_is_there() {
     for seed in 0..30 {
         let checkpoint = random_checkpoint(seed);
         let file = prune(&opened(checkpoint.clone()), &PruneOptions::default()).unwrap();
-        let report = Report::of_file(&file);
+        let report = Report::of_file(&file).unwrap();
         let of_checkpoint = Report::of_checkpoint(&checkpoint, 99).unwrap();
         assert_eq!(
             (report.nnz, report.numel),
@@ -213,7 +213,7 @@ fn reports_count_what_is_there() {
 #[test]
 fn a_report_has_the_fields_that_scripts_rely_on() {
     let file = prune(&opened(random_checkpoint(0)), &PruneOptions::default()).unwrap();
-    let json = serde_json::to_value(Report::of_file(&file)).unwrap();
+    let json = serde_json::to_value(Report::of_file(&file).unwrap()).unwrap();
     for field in [
         "format",
         "version",
@@ -251,7 +251,7 @@ fn a_report_has_the_fields_that_scripts_rely_on() {
         layer.weight.kill(-100.0);
     }
     let file = prune(&opened(empty), &PruneOptions::default()).unwrap();
-    let json = serde_json::to_value(Report::of_file(&file)).unwrap();
+    let json = serde_json::to_value(Report::of_file(&file).unwrap()).unwrap();
     assert!(json["compression_ratio"].is_null());
     assert_eq!(json["sparsity"], 1.0);
     assert_eq!(json["layers"][0]["live_outputs"], 0);

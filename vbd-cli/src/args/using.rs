@@ -10,7 +10,7 @@ use super::DataDir;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vbd prune runs/try -o try.safetensors\n  vbd prune runs/try -o try.safetensors --threshold 2 --layout csr\n  vbd prune runs/neurons -o small.safetensors --structured\n  vbd prune try.safetensors -o half.safetensors --values f16"
+    after_help = "Examples:\n  vbd prune runs/try -o try.safetensors --threshold 2 --layout csr\n  vbd prune runs/neurons -o small.safetensors --structured\n  vbd prune try.safetensors -o half.safetensors --values f16"
 )]
 pub(crate) struct PruneArgs {
     /// A run's folder, a checkpoint, or a pruned file to store in another way

@@ -2,7 +2,7 @@
 
 use vbd_core::spec::LayerKind;
 use vbd_prune::Report;
-use vbd_prune::report::LayerReport;
+use vbd_prune::report::{LayerReport, Structure, UnitCount};
 use vbd_prune::runtime::Kernel;
 
 use super::{Column, Output, Paint, Table, bar, bytes, count, histogram, percent, ratio, times};
@@ -135,14 +135,69 @@ fn kernel_word(kernel: Kernel) -> &'static str {
     }
 }
 
+/// What units are left, where some are not; `784-500-300` becomes `179-160-60`.
+fn structure_facts(structure: &Structure) -> Vec<(&'static str, String)> {
+    let chain = |number: &dyn Fn(&UnitCount) -> usize| {
+        let numbers = structure
+            .units
+            .iter()
+            .map(|count| number(count).to_string());
+        numbers.collect::<Vec<_>>().join("-")
+    };
+    let (before, after) = (chain(&|count| count.units), chain(&|count| count.kept));
+    if before == after {
+        return Vec::new();
+    }
+    let names: Vec<&str> = structure
+        .units
+        .iter()
+        .map(|count| &count.name[..])
+        .collect();
+    let change = |before: usize, after: usize| {
+        let ratio = times(before as f64 / after.max(1) as f64);
+        format!(
+            "{} of {}: {ratio} x fewer",
+            count(after as u64),
+            count(before as u64)
+        )
+    };
+    let made = if structure.is_made {
+        ""
+    } else {
+        "; --structured takes the others out"
+    };
+    vec![
+        (
+            "units",
+            format!("{after} of {before} ({}){made}", names.join("-")),
+        ),
+        (
+            "parameters",
+            change(structure.parameters_before, structure.parameters_after),
+        ),
+        (
+            "mul-adds",
+            change(
+                structure.multiply_adds_before,
+                structure.multiply_adds_after,
+            ) + ", dense",
+        ),
+    ]
+}
+
 /// What is to be said of the whole file, a line each.
 fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         (
             "ratio",
             format!(
-                "{} x fewer weights, biases excluded",
-                ratio(report.compression_ratio)
+                "{} x fewer weights{}, biases excluded",
+                ratio(report.compression_ratio),
+                if report.structure.is_made {
+                    " than the smaller net has"
+                } else {
+                    ""
+                }
             ),
         ),
         (
@@ -165,6 +220,7 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         let sum = count(sum as u64);
         facts.push(("work", format!("{sum} multiply-adds a sample{kernels}")));
     }
+    facts.extend(structure_facts(&report.structure));
     if let Some(threshold) = report.threshold {
         facts.push(("kept", format!("log_alpha under {threshold}")));
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use vbd_core::data::Dataset;
 use vbd_core::train::{StepBench, StepTime};
 use vbd_prune::PrunedNet;
-use vbd_prune::bench::{BenchOptions, Row, What, bench};
+use vbd_prune::bench::{BenchOptions, Of, Row, What, bench};
 
 use super::{Context, Finished};
 use crate::args::BenchArgs;
@@ -78,14 +78,15 @@ fn inference_table(out: &Output, rows: &[Row]) -> String {
     columns.push(("speed / candle", Column::Number));
     let mut table = Table::new(out, &columns);
     for row in rows {
-        let mut texts = texts(
-            row.what.as_str(),
-            [row.batch, row.threads],
-            [row.median_us, row.p99_us],
-        );
+        let what = match row.net {
+            Of::File => row.what.as_str().to_owned(),
+            Of::Before => format!("{}, before", row.what.as_str()),
+        };
+        let mut texts = texts(&what, [row.batch, row.threads], [row.median_us, row.p99_us]);
+        // Of a net that was made smaller, the one before is what it is compared with: it comes last.
         let candle = rows
             .iter()
-            .find(|other| other.batch == row.batch && other.what == What::Candle);
+            .rfind(|other| other.batch == row.batch && other.what == What::Candle);
         texts.push(candle.map_or_else(String::new, |candle| {
             times(candle.median_us / row.median_us)
         }));

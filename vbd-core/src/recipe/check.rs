@@ -14,7 +14,7 @@ impl Check {
     pub(super) fn new(
         valid: bool,
         field: &'static str,
-        found: impl ToString,
+        found: &impl ToString,
         expected: &'static str,
     ) -> Self {
         Self {

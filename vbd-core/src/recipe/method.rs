@@ -110,25 +110,25 @@ impl Method {
             Check::new(
                 self.log_alpha_threshold.is_finite(),
                 "method.log_alpha_threshold",
-                self.log_alpha_threshold,
+                &self.log_alpha_threshold,
                 "a finite number",
             ),
             Check::new(
                 (-40.0..=20.0).contains(&self.log_sigma2_init),
                 "method.log_sigma2_init",
-                self.log_sigma2_init,
+                &self.log_sigma2_init,
                 "-40 to 20",
             ),
             Check::new(
                 self.kl_weight.is_finite() && self.kl_weight >= 0.0,
                 "method.kl_weight",
-                self.kl_weight,
+                &self.kl_weight,
                 "0 or more",
             ),
             Check::new(
                 self.kind != MethodKind::Dense || self.gates.is_empty(),
                 "method.gate",
-                "there",
+                &"there",
                 "no gate, for kind `dense` has no prior",
             ),
             Check::new(
@@ -136,7 +136,7 @@ impl Method {
                     || self.kind.has_variational_weights()
                     || !self.gates.is_empty(),
                 "method.gate",
-                "absent",
+                &"absent",
                 "at least one `[[method.gate]]`, for nothing else is pruned by this kind",
             ),
         ];
@@ -144,14 +144,14 @@ impl Method {
             checks.push(Check::new(
                 gate.kl_weight.is_finite() && gate.kl_weight >= 0.0,
                 "method.gate.kl_weight",
-                format!("{} (after `{}`)", gate.kl_weight, gate.after),
+                &format!("{} (after `{}`)", gate.kl_weight, gate.after),
                 "0 or more",
             ));
             let threshold = gate.log_alpha_threshold.unwrap_or_default();
             checks.push(Check::new(
                 threshold.is_finite(),
                 "method.gate.log_alpha_threshold",
-                format!("{threshold} (after `{}`)", gate.after),
+                &format!("{threshold} (after `{}`)", gate.after),
                 "a finite number",
             ));
         }

@@ -67,7 +67,6 @@ impl Recipe {
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "exact values")]
 mod tests {
     use super::*;
 

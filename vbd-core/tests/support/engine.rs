@@ -87,7 +87,7 @@ pub(crate) fn at(step: u32, kl_scale: f64) -> At {
 }
 
 pub(crate) fn indices(step: u32) -> Vec<u32> {
-    (0..BATCH as u32)
+    (0..u32::try_from(BATCH).unwrap())
         .map(|i| (i * 7 + step * 13) % 60)
         .collect()
 }

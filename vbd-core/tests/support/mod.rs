@@ -1,6 +1,10 @@
 //! Small networks and data for the tests of the engines.
 #![allow(dead_code, reason = "each test file uses its part")]
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test may panic, and compares bits"
+)]
 
 pub(crate) mod engine;
 

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Module, Tensor};
 use serde::Serialize;
+use vbd_core::spec::{NetSpec, WeightSpec};
 
 pub use self::options::BenchOptions;
 
 use self::gemm_net::GemmNet;
 use crate::error::{Error, Result};
-use crate::net::PrunedNet;
-use crate::runtime::Plan;
+use crate::matrix::SparseMatrix;
+use crate::net::{PrunedLayer, PrunedNet};
+use crate::runtime::{Plan, Session};
 use crate::sparse_net::DenseNet;
 
 /// Bytes of the dense weights and of a batch's largest activations, at most: a file may name a net that
@@ -44,11 +46,23 @@ impl What {
     }
 }
 
+/// Which net was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Of {
+    /// The file's.
+    File,
+    /// The one that the file's was made smaller from, dense.
+    Before,
+}
+
 /// One measurement, in microseconds a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Row {
     /// What was measured.
     pub what: What,
+    /// On which net.
+    pub net: Of,
     /// Samples of a call.
     pub batch: usize,
     /// Threads that it could have.
@@ -60,7 +74,8 @@ pub struct Row {
 }
 
 /// Measures `net` at each of the `batches`, on f32 pixels: `images`, or made up where there are none.
-/// The three take turns, so that what else the machine does hits all of them.
+/// The contenders take turns, so that what else the machine does hits all of them. Of a net that was made
+/// smaller, the dense net that it was made from is one of them.
 ///
 /// ```
 /// # use vbd_core::{recipe::Recipe, spec::{NetSpec, Normalizer}, train::*, weight::*};
@@ -99,42 +114,111 @@ pub fn bench(
     images: Option<&[u8]>,
     options: BenchOptions,
 ) -> Result<Vec<Row>> {
-    check_size(net, batches)?;
-    let mut session = Plan::new(net)?.session();
-    let mut gemm = GemmNet::new(net)?;
-    let candle = DenseNet::new(net, &Device::Cpu)?;
+    let whole = net.before.as_ref().map(|before| whole(net, before));
+    let whole = whole.transpose()?;
+    for net in [Some(net), whole.as_ref()].into_iter().flatten() {
+        check_size(net, batches)?;
+    }
+    let mut runners = vec![
+        (
+            Of::File,
+            Runner::Sparse(Box::new(Plan::new(net)?.session())),
+        ),
+        (Of::File, Runner::Gemm(GemmNet::new(net)?)),
+        (Of::File, Runner::Candle(DenseNet::new(net, &Device::Cpu)?)),
+    ];
+    if let Some(whole) = &whole {
+        runners.push((Of::Before, Runner::Gemm(GemmNet::new(whole)?)));
+        let candle = DenseNet::new(whole, &Device::Cpu)?;
+        runners.push((Of::Before, Runner::Candle(candle)));
+    }
     let mut rows = Vec::new();
     for &batch in batches {
         let len = net.spec().input_len();
         let pixels = pixels(net, images, batch)?;
         let x = Tensor::from_slice(&pixels, (batch, len), &Device::Cpu)?;
-        let mut calls: [(What, Vec<Duration>); 3] =
-            [What::Sparse, What::Gemm, What::Candle].map(|what| (what, Vec::new()));
+        let mut calls = vec![Vec::new(); runners.len()];
         // One call each first: buffers and caches, and what can fail.
-        session.run(&pixels)?;
-        gemm.run(&pixels, batch);
-        candle.forward(&x)?;
+        for (_, runner) in &mut runners {
+            runner.run(&pixels, &x)?;
+        }
         for _ in 0..options.turns() {
-            for (what, calls) in &mut calls {
+            for ((_, runner), calls) in runners.iter_mut().zip(&mut calls) {
                 let turn = Instant::now();
                 while turn.elapsed() < options.turn() {
                     let call = Instant::now();
-                    match what {
-                        What::Sparse => _ = black_box(session.run(black_box(&pixels))?),
-                        What::Gemm => _ = black_box(gemm.run(black_box(&pixels), batch)),
-                        What::Candle => _ = black_box(candle.forward(black_box(&x))?),
-                    }
+                    runner.run(black_box(&pixels), black_box(&x))?;
                     calls.push(call.elapsed());
                 }
             }
         }
-        rows.extend(calls.map(|(what, calls)| Row::of(what, batch, calls)));
+        let timed = runners.iter().zip(calls);
+        rows.extend(timed.map(|((of, runner), calls)| Row::of((runner.what(), *of), batch, calls)));
     }
     Ok(rows)
 }
 
+/// One of those that take turns.
+enum Runner {
+    Sparse(Box<Session>),
+    Gemm(GemmNet),
+    Candle(DenseNet),
+}
+
+impl Runner {
+    fn what(&self) -> What {
+        match self {
+            Self::Sparse(_) => What::Sparse,
+            Self::Gemm(_) => What::Gemm,
+            Self::Candle(_) => What::Candle,
+        }
+    }
+
+    /// Runs a batch, which `x` has as a tensor.
+    fn run(&mut self, pixels: &[f32], x: &Tensor) -> Result<()> {
+        match self {
+            Self::Sparse(session) => _ = black_box(session.run(pixels)?),
+            Self::Gemm(net) => _ = black_box(net.run(pixels, x.dim(0)?)),
+            Self::Candle(net) => _ = black_box(net.forward(x)?),
+        }
+        Ok(())
+    }
+}
+
+/// The network that `net` was made smaller from, with weights that are all there: made up, for time does
+/// not depend on them.
+fn whole(net: &PrunedNet, before: &NetSpec) -> Result<PrunedNet> {
+    let mut spec = before.clone();
+    spec.normalize = net.spec.normalize.clone();
+    let weights = spec.weights()?;
+    let numel = weights.iter().map(WeightSpec::numel).sum::<usize>();
+    check_bytes(net, 1, numel)?;
+    let layers = weights.into_iter().map(|weight| {
+        let value = 1.0 / weight.cols() as f32;
+        let entries = (0..weight.numel()).map(|place| (place, value));
+        PrunedLayer {
+            weight: SparseMatrix::from_places(
+                [weight.rows(), weight.cols()],
+                weight.numel(),
+                entries,
+            ),
+            bias: vec![0.0; weight.rows()],
+            name: weight.layer,
+            kind: weight.kind,
+            shape: weight.shape,
+        }
+    });
+    Ok(PrunedNet {
+        layers: layers.collect(),
+        selections: Vec::new(),
+        before: None,
+        spec,
+        ..net.clone()
+    })
+}
+
 impl Row {
-    fn of(what: What, batch: usize, mut calls: Vec<Duration>) -> Self {
+    fn of((what, net): (What, Of), batch: usize, mut calls: Vec<Duration>) -> Self {
         calls.sort_unstable();
         let at = |place: usize| {
             let call = calls.get(place.min(calls.len().saturating_sub(1)));
@@ -145,6 +229,7 @@ impl Row {
         let (median_us, p99_us) = (at(calls.len() / 2), at(calls.len() * 99 / 100));
         Self {
             what,
+            net,
             batch,
             threads: rayon::current_num_threads(),
             median_us,
@@ -158,12 +243,19 @@ fn check_size(net: &PrunedNet, batches: &[usize]) -> Result<()> {
     let widest = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
     let weights: usize = net.layers().iter().map(|layer| layer.weight.numel()).sum();
     let largest = batches.iter().copied().max().unwrap_or(0);
-    let values = largest.saturating_mul(widest).saturating_add(weights);
+    check_bytes(
+        net,
+        largest,
+        largest.saturating_mul(widest).saturating_add(weights),
+    )
+}
+
+fn check_bytes(net: &PrunedNet, batch: usize, values: usize) -> Result<()> {
     let found = values.saturating_mul(size_of::<f32>());
     if found > MOST_BYTES {
         return Err(Error::BatchTooLarge {
             net: net.spec().name.clone(),
-            batch: largest,
+            batch,
             found: found as u64,
             most: MOST_BYTES as u64,
         });

@@ -6,9 +6,9 @@ use vbd_core::file;
 
 use super::choose;
 use super::reader;
-use super::size::file_size;
+use super::size::{Declared, file_size};
 use super::writer::Content;
-use super::{Layout, ValueType};
+use super::{Layout, Part, ValueType};
 use crate::error::Result;
 use crate::net::PrunedNet;
 
@@ -128,12 +128,22 @@ impl PrunedFile {
     }
 }
 
-/// Size of `net` as a dense file with f32 values.
-pub(crate) fn dense_bytes(net: &PrunedNet) -> u64 {
+/// Size of the net that `net` was made from as a dense file with f32 values.
+///
+/// # Errors
+/// None of a net that was read or made by this crate.
+pub(crate) fn dense_bytes(net: &PrunedNet) -> Result<u64> {
     let content = Content {
         net,
         values: ValueType::F32,
     };
-    let layouts = vec![Layout::Dense; net.layers.len()];
-    file_size(&content.declared(&layouts), content.json_len()) as u64
+    let dtype = ValueType::F32.dtype();
+    let mut declared = content.declared_images();
+    for weight in net.before().weights()? {
+        let name = |what| format!("{}.{what}", weight.layer);
+        let part = |shape: &[usize]| Part::new("", dtype, shape);
+        declared.push(Declared::part(&name("weight"), &part(&weight.shape)));
+        declared.push(Declared::part(&name("bias"), &part(&weight.shape[..1])));
+    }
+    Ok(file_size(&declared, content.json_len()) as u64)
 }

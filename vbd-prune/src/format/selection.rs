@@ -32,13 +32,11 @@ pub(crate) fn decode(
         let place = u32::try_from(found).ok().filter(|&place| {
             (place as usize) < all && index.last().is_none_or(|&last| last < place)
         });
-        match place {
-            Some(place) => index.push(place),
-            None => {
-                let place = index.len();
-                return Err(taker.problem(tensor, Problem::Index { place, found, all }));
-            }
-        }
+        let Some(place) = place else {
+            let place = index.len();
+            return Err(taker.problem(tensor, Problem::Index { place, found, all }));
+        };
+        index.push(place);
     }
     Ok(index)
 }

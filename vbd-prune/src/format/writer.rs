@@ -69,13 +69,17 @@ impl Content<'_> {
                 &selection::part(&selection.index),
             ));
         }
-        for (name, _) in net.images() {
-            all.push(Declared::part(
-                name,
-                &Part::new("", ValueType::F32.dtype(), &net.spec.input),
-            ));
-        }
+        all.extend(self.declared_images());
         all
+    }
+
+    /// The tensors of the measured images, without their bytes.
+    pub(crate) fn declared_images(&self) -> Vec<Declared> {
+        let part = Part::new("", ValueType::F32.dtype(), &self.net.spec.input);
+        let images = self.net.images();
+        images
+            .map(|(name, _)| Declared::part(name, &part))
+            .collect()
     }
 
     /// The bytes of the file; the same content gives the same bytes.

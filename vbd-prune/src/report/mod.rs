@@ -1,15 +1,18 @@
 //! What `vbd inspect` tells of a file: sizes and sparsity, layer by layer.
 
 mod histogram;
+mod structure;
 
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use vbd_core::gate::Gate;
 use vbd_core::spec::LayerKind;
-use vbd_core::train::{self, Checkpoint};
+use vbd_core::train::{self, Checkpoint, GateCount};
 use vbd_core::weight::VariationalWeight;
 
 pub use histogram::Histogram;
+pub use structure::{Structure, UnitCount};
 
 use crate::error::Result;
 use crate::format::{self, Provenance, PrunedFile, ValueType};
@@ -28,7 +31,7 @@ pub struct Report {
     pub model: String,
     /// Size of the file.
     pub bytes: u64,
-    /// Size of the same net as a dense file with f32 values.
+    /// Size of the net that it was made from as a dense file with f32 values.
     pub dense_bytes: u64,
     /// `dense_bytes / bytes`.
     pub size_ratio: f64,
@@ -47,6 +50,11 @@ pub struct Report {
     pub threshold: Option<f32>,
     /// Layer by layer.
     pub layers: Vec<LayerReport>,
+    /// Units, parameters and multiply-adds before and after.
+    pub structure: Structure,
+    /// How many units each gate keeps, of a checkpoint that has gates.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateCount>,
     /// The `log_alpha` of all weights, where the file has `log_sigma2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_alpha: Option<Histogram>,
@@ -103,12 +111,15 @@ impl Report {
             Opened::Checkpoint {
                 checkpoint, bytes, ..
             } => Self::of_checkpoint(checkpoint, *bytes),
-            Opened::Pruned { file, .. } => Ok(Self::of_file(file)),
+            Opened::Pruned { file, .. } => Self::of_file(file),
         }
     }
 
     /// The report of a pruned file.
-    pub fn of_file(file: &PrunedFile) -> Self {
+    ///
+    /// # Errors
+    /// None of a file that was read or made by this crate.
+    pub fn of_file(file: &PrunedFile) -> Result<Self> {
         let net = file.net();
         let layers = net
             .layers()
@@ -116,10 +127,10 @@ impl Report {
             .zip(file.storage())
             .map(|(layer, storage)| layer_report(layer, storage.layout.as_str(), storage.bytes));
         let label = (format::KIND, format::VERSION, file.bytes());
-        Self {
+        Ok(Self {
             values: Some(file.values()),
-            ..Self::assemble(label, net, layers.collect())
-        }
+            ..Self::assemble(label, net, layers.collect())?
+        })
     }
 
     /// The report of a checkpoint that takes `bytes` on disk, at the training's threshold.
@@ -149,9 +160,10 @@ impl Report {
         let layers: Vec<LayerReport> = layers.collect();
         let histograms = layers.iter().filter_map(|layer| layer.log_alpha.as_ref());
         let log_alpha = Histogram::sum(histograms);
-        let report = Self::assemble((train::KIND, train::VERSION, bytes), &net, layers);
+        let report = Self::assemble((train::KIND, train::VERSION, bytes), &net, layers)?;
         Ok(Self {
             log_alpha,
+            gates: gate_counts(checkpoint)?,
             ..report
         })
     }
@@ -160,7 +172,7 @@ impl Report {
         (format, version, bytes): (&'static str, u32, u64),
         net: &PrunedNet,
         mut layers: Vec<LayerReport>,
-    ) -> Self {
+    ) -> Result<Self> {
         if let Ok(plan) = Plan::new(net) {
             for (layer, plan) in layers.iter_mut().zip(plan.layers()) {
                 layer.kernel = Some(plan.kernel);
@@ -170,8 +182,8 @@ impl Report {
         }
         let numel = layers.iter().map(|layer| layer.numel).sum();
         let nnz = layers.iter().map(|layer| layer.nnz).sum();
-        let dense_bytes = format::dense_bytes(net);
-        Self {
+        let dense_bytes = format::dense_bytes(net)?;
+        Ok(Self {
             format,
             version,
             model: net.spec().name.clone(),
@@ -185,10 +197,20 @@ impl Report {
             values: None,
             threshold: net.threshold(),
             layers,
+            structure: Structure::of(net)?,
+            gates: Vec::new(),
             log_alpha: None,
             provenance: net.provenance().clone(),
-        }
+        })
     }
+}
+
+/// How many units each gate keeps at its own threshold.
+fn gate_counts(checkpoint: &Checkpoint) -> Result<Vec<GateCount>> {
+    let gates = Gate::all(&checkpoint.spec, &checkpoint.recipe.method)?;
+    let mut pruned = checkpoint.parameters.clone();
+    pruned.kill(checkpoint.recipe.method.log_alpha_threshold, &gates);
+    Ok(GateCount::of(&pruned))
 }
 
 fn sparsity(nnz: usize, numel: usize) -> f64 {

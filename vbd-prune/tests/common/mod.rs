@@ -178,11 +178,11 @@ pub(crate) fn gated_checkpoint(seed: u64) -> Checkpoint {
     } else {
         &["input", "conv1", "flatten"]
     };
-    let gates: String = after
-        .iter()
-        .map(|after| format!("[[method.gate]]\nafter = '{after}'\nlog_alpha_threshold = 1.0\n"))
-        .collect();
-    let recipe = format!("summary = 'gates'\n[method]\nkind = 'vbd-neurons'\n{gates}");
+    let mut recipe = "summary = 'gates'\n[method]\nkind = 'vbd-neurons'\n".to_owned();
+    for after in after {
+        let gate = "[[method.gate]]\nlog_alpha_threshold = 1.0\nafter = ";
+        recipe.extend([gate, "'", after, "'\n"]);
+    }
     checkpoint.recipe = Recipe::from_toml(&recipe, "gates").unwrap();
     let gates = Gate::all(&checkpoint.spec, &checkpoint.recipe.method).unwrap();
     let keep = [1, 2, 3, 1_000_000][draws.below(4)];

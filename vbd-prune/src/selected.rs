@@ -1,0 +1,60 @@
+//! Which places of what there was the places are that come behind some selections.
+
+/// Places behind selections and a flattening, worked out one by one: a selected channel may have far
+/// more values than the file has bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Selected {
+    /// What was selected, rising; `None` for everything.
+    index: Option<Vec<u32>>,
+    /// Values of each of `index`; 0 and 1 are one.
+    area: usize,
+    /// Whether an image was flattened.
+    is_flat: bool,
+}
+
+impl Selected {
+    /// Goes through a selection.
+    pub(crate) fn select(&mut self, index: &[u32]) {
+        let place = |&at: &u32| {
+            let place = self.place(at as usize);
+            u32::try_from(place).expect("a spec allows 2^24 values")
+        };
+        self.index = Some(index.iter().map(place).collect());
+        self.area = 1;
+    }
+
+    /// Goes through a flattening of units of `area` values; a second one changes nothing.
+    pub(crate) fn flatten(&mut self, area: usize) {
+        if !std::mem::replace(&mut self.is_flat, true) {
+            self.area = area;
+        }
+    }
+
+    /// Where the value, or unit, at `place` was before.
+    pub(crate) fn place(&self, place: usize) -> usize {
+        let area = self.area.max(1);
+        match &self.index {
+            Some(index) => index[place / area] as usize * area + place % area,
+            None => place,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_then_values_lead_back_to_where_they_were() {
+        let mut selected = Selected::default();
+        selected.select(&[1, 3, 4]);
+        assert_eq!(selected.place(2), 4);
+        selected.select(&[0, 2]);
+        assert_eq!(selected.place(1), 4);
+        selected.flatten(6);
+        assert_eq!((selected.place(2), selected.place(7)), (8, 25));
+        selected.select(&[2, 7, 11]);
+        selected.flatten(6);
+        assert_eq!([0, 1, 2].map(|at| selected.place(at)), [8, 25, 29]);
+    }
+}
