@@ -26,6 +26,10 @@ def weight_shapes(spec):
             shape = [layer["out_channels"]] + [side // stride + 1 for side in room]
         elif layer["kind"] == "max_pool2d":
             shape = shape[:1] + [side // layer["kernel"] for side in shape[1:]]
+        elif layer["kind"] == "flatten":
+            shape = [math.prod(shape)]
+        elif layer["kind"] == "select":
+            shape = [layer["units"]] + shape[1:]
 
 def kept_places(t, name, rows, cols):
     """Flat places of the kept entries, and the suffix of the tensor of their values."""
@@ -39,7 +43,7 @@ def kept_places(t, name, rows, cols):
     return np.flatnonzero(bits), ".compressed"
 
 def read_vbd(path):
-    """The metadata, and every weight, bias and image by name, as f32."""
+    """The metadata, and every weight, bias and image by name, as f32; an index as i64."""
     with safe_open(path, "numpy") as file:
         meta = json.loads(file.metadata()["vbd"])
     assert (meta["version"], meta["kind"]) == (1, "pruned")
@@ -55,7 +59,9 @@ def read_vbd(path):
             out[name] = np.zeros(math.prod(shape), np.float32)
             out[name][places] = t[name + suffix]
             out[name] = out[name].reshape(shape)
-    return meta, {name: values.astype(np.float32) for name, values in out.items()}
+    out = {name: values.astype(np.float32) for name, values in out.items()}
+    out.update((name, t[name].astype(np.int64)) for name in t if name.endswith(".index"))
+    return meta, out
 
 if __name__ == "__main__":
     np.savez(sys.argv[2], **read_vbd(sys.argv[1])[1])
