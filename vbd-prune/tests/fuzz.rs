@@ -11,7 +11,7 @@ mod common;
 mod counting;
 mod lies;
 
-use common::random_checkpoint;
+use common::{gated_checkpoint, random_checkpoint};
 use counting::count;
 use lies::{small, use_it};
 use vbd_core::tensor_file;
@@ -39,6 +39,20 @@ fn any_bytes() {
         });
 }
 
+/// Files of nets that were made smaller: with selections, and the network from before.
+fn smaller() -> impl Iterator<Item = Vec<u8>> {
+    (0..12).map(|seed| {
+        let checkpoint = if seed % 2 == 0 {
+            gated_checkpoint(seed / 2)
+        } else {
+            random_checkpoint(seed / 2)
+        };
+        let net = PrunedNet::from_checkpoint(&checkpoint, None).unwrap();
+        let file = PrunedFile::new(&net.smaller().unwrap(), None, ValueType::F32);
+        file.unwrap().to_bytes().unwrap()
+    })
+}
+
 /// Valid files, small ones and those of random nets.
 fn files() -> Vec<Vec<u8>> {
     let random = (0..12).map(|seed| {
@@ -54,6 +68,7 @@ fn files() -> Vec<Vec<u8>> {
         .map(small)
         .into_iter()
         .chain(random)
+        .chain(smaller())
         .filter(|file| file.len() < 6000)
         .collect()
 }
