@@ -6,9 +6,12 @@ from pathlib import Path
 
 lines = [json.loads(line) for line in (Path(sys.argv[1]) / "metrics.jsonl").read_text().splitlines()]
 layers = [layer["name"] for layer in lines[0]["layers"]]
+gates = [gate["after"] for gate in lines[0].get("gates", [])]
 columns = ["epoch", "lr", "kl_scale", "nll", "kl", "test_error", "numel", "nnz", "compression_ratio"]
-print(",".join(columns + [f"nnz_{name}" for name in layers] + ["train_seconds", "seconds"]))
+print(",".join(columns + [f"nnz_{name}" for name in layers] + [f"kept_{name}" for name in gates]
+               + ["train_seconds", "seconds"]))
 for line in lines:
     row = [line[column] for column in columns] + [layer["nnz"] for layer in line["layers"]]
+    row += [gate["kept"] for gate in line.get("gates", [])]
     row += [line["train_seconds"], line["seconds"]]
     print(",".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row))

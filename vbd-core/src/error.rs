@@ -74,6 +74,22 @@ pub enum Error {
         /// The shape it must have.
         expected: Vec<usize>,
     },
+    /// Gates of which one lives where another is dead.
+    #[error("`gate.{after}`: unit {unit} lives, but the channel that it comes from is dead")]
+    GatesContradict {
+        /// What the gate lies behind.
+        after: String,
+        /// The unit.
+        unit: u32,
+    },
+    /// A network to start from that has gates of its own.
+    #[error(
+        "the network to start from has `gate.{after}`: its weights are made for it, and gates start anew"
+    )]
+    StartHasGates {
+        /// What the gate lies behind.
+        after: String,
+    },
     /// A checkpoint is damaged, or is no checkpoint.
     #[error("{}: `{field}`: {problem}", path.display())]
     Checkpoint {

@@ -54,8 +54,10 @@ impl Gate {
     fn new(spec: &NetSpec, method: &Method, setting: &GateSetting) -> Result<Self> {
         let (shapes, weights) = (spec.shapes()?, spec.weights()?);
         let after = &setting.after;
-        let (place, producer) = place(spec, after)
-            .ok_or_else(|| spec.problem(after, format!("a gate lies behind {}", known(spec))))?;
+        let (place, producer) = place(spec, after).ok_or_else(|| {
+            let problem = format!("no place for a gate: expected one of {}", known(spec));
+            spec.problem(after, problem)
+        })?;
         let reader = spec.layers[..place]
             .iter()
             .filter(|layer| layer.name().is_some())
@@ -68,8 +70,7 @@ impl Gate {
         let mut between = behind.take_while(|layer| layer.name().is_none());
         if between.any(is_per_unit) {
             let problem = "a ReLU or a pooling lies between the gate and the layer that reads it, and \
-                           theta, which may be negative, cannot fold through: write it before the \
-                           flattening";
+                           theta, which may be negative, cannot fold through";
             return Err(spec.problem(after, problem));
         }
         let reads_features = matches!(
@@ -140,11 +141,15 @@ fn is_per_unit(layer: &LayerSpec) -> bool {
 
 /// What a gate may lie behind.
 fn known(spec: &NetSpec) -> String {
-    let names = spec.layers.iter().filter_map(LayerSpec::name);
-    let flatten = spec.layers.contains(&LayerSpec::Flatten {});
-    let names = names.chain(flatten.then_some("flatten"));
-    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
-    format!("`input` or one of {}", names.join(", "))
+    let mut names: Vec<&str> = spec.layers.iter().filter_map(LayerSpec::name).collect();
+    names.pop();
+    let is_flatten = |layer: &&LayerSpec| **layer == LayerSpec::Flatten {};
+    if spec.layers.iter().filter(is_flatten).count() == 1 {
+        names.push("flatten");
+    }
+    names.insert(0, "input");
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
 }
 
 #[cfg(test)]

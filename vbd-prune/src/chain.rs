@@ -308,6 +308,8 @@ fn fold_constants(steps: &mut [Step]) {
 fn drop_unread(steps: &mut [Step], least: u32) -> Vec<u32> {
     // All outputs of the last step are read.
     let mut read: Option<Vec<u32>> = None;
+    // Whether what is left of a step's outputs is only there for a layer to have some.
+    let mut is_idle = false;
     for step in steps.iter_mut().rev() {
         if let Some(read) = &read {
             step.output.units = read.len();
@@ -315,6 +317,11 @@ fn drop_unread(steps: &mut [Step], least: u32) -> Vec<u32> {
         if let Op::Pool { .. } = step.op {
             step.input.units = step.output.units;
             continue;
+        }
+        if is_idle {
+            let rows = step.bias.len();
+            step.weight = SparseMatrix::from_places([rows, step.weight.cols()], 0, [].into_iter());
+            step.bias.fill(0.0);
         }
         let per_unit = step.per_unit();
         let all: Vec<u32>;
@@ -328,7 +335,8 @@ fn drop_unread(steps: &mut [Step], least: u32) -> Vec<u32> {
         let mut units: Vec<u32> = units.map(|&col| unit_of(col, per_unit)).collect();
         units.sort_unstable();
         units.dedup();
-        if units.is_empty() {
+        is_idle = units.is_empty();
+        if is_idle {
             units.extend(0..least);
         }
         let mut left =

@@ -3,8 +3,8 @@
 //! A unit whose incoming weights are all gone is a constant, which folds into the biases behind it; one
 //! that nobody reads takes everything with it that only it reads. What is left is an ordinary network
 //! with smaller layers, and a selection where it reads only some of its inputs or of the values of an
-//! image that is flattened. Every layer keeps a unit at least, so that a net of which nothing is left is
-//! one of constant logits.
+//! image that is flattened. Every layer keeps a unit at least, if one without weights, so that a net of
+//! which nothing is left is one of constant logits.
 
 use std::collections::HashSet;
 
@@ -12,6 +12,7 @@ use vbd_core::spec::{LayerSpec, NetSpec};
 
 use crate::chain::{Chain, Op, Step};
 use crate::error::Result;
+use crate::matrix::SparseMatrix;
 use crate::net::{PrunedLayer, PrunedNet, Selection};
 
 impl PrunedNet {
@@ -27,6 +28,11 @@ impl PrunedNet {
             weights: Vec::new(),
             selections: Vec::new(),
         };
+        // A net that starts linear is read value by value, any other by features or channels.
+        let whole = match chain.steps.first() {
+            Some(first) if first.op == Op::Linear => self.spec.input_len(),
+            _ => self.spec.input[0],
+        };
         let mut steps = chain.steps.into_iter().filter(|step| step.layer.is_some());
         let mut inputs = Some(chain.inputs);
         for layer in &self.spec.layers {
@@ -36,7 +42,7 @@ impl PrunedNet {
                 LayerSpec::Linear { .. } | LayerSpec::Conv2d { .. } => {
                     // Every such layer has a step.
                     if let Some(step) = steps.next() {
-                        smaller.weight(layer, step, inputs.take());
+                        smaller.weight(layer, step, (inputs.take(), whole));
                     }
                 }
                 layer => smaller.layers.push(layer.clone()),
@@ -70,27 +76,35 @@ struct Smaller<'a> {
 }
 
 impl Smaller<'_> {
-    /// Adds a layer with its weight; `inputs` are the net's own that it reads, of the first layer.
-    fn weight(&mut self, layer: &LayerSpec, step: Step, inputs: Option<Vec<u32>>) {
+    /// Adds a layer with its weight; `inputs` are those of the net's own units that it reads, of the
+    /// first layer, and `whole` is how many there are.
+    fn weight(
+        &mut self,
+        layer: &LayerSpec,
+        step: Step,
+        (inputs, whole): (Option<Vec<u32>>, usize),
+    ) {
         let own = &self.net.layers[step.layer.expect("the step of a layer with a weight")];
         let mut weight = step.weight;
-        if let Some(inputs) = inputs {
-            let all = match step.op {
-                Op::Linear => self.net.spec.input_len(),
-                _ => self.net.spec.input[0],
+        let area = step.input.area();
+        if step.op == Op::Linear {
+            let cols = u32::try_from(weight.cols()).expect("a weight has at most 2^28 entries");
+            let columns = if area == 1 {
+                (0..cols).collect()
+            } else {
+                let columns = columns_read(&weight);
+                let place = |col: u32| columns.partition_point(|&other| other < col);
+                weight = weight.with_columns(columns.len(), place);
+                columns
             };
-            self.select(&own.name, step.op, inputs, all);
-        } else if step.op == Op::Linear && step.input.area() > 1 {
-            let mut read = weight.col_idx().to_vec();
-            read.sort_unstable();
-            read.dedup();
-            if read.is_empty() {
-                read.push(0);
-            }
-            let place = |col: u32| read.partition_point(|&other| other < col);
-            let all = weight.cols();
-            weight = weight.with_columns(read.len(), place);
-            self.select(&own.name, step.op, read, all);
+            // Units that come in may have been renumbered; those of the net's input were not.
+            let (index, all) = match &inputs {
+                Some(inputs) => (places(&columns, inputs, area), whole * area),
+                None => (columns, cols as usize),
+            };
+            self.select(&own.name, step.op, index, all);
+        } else if let Some(inputs) = inputs {
+            self.select(&own.name, step.op, inputs, whole);
         }
         let rows = weight.rows();
         let shape = match step.op {
@@ -135,7 +149,8 @@ impl Smaller<'_> {
             self.layers.push(LayerSpec::Flatten {});
         }
         let layers = self.net.layers.iter().map(|layer| layer.name.as_str());
-        let taken: HashSet<&str> = layers.collect();
+        let before = self.selections.iter().map(|selection| &selection.name[..]);
+        let taken: HashSet<&str> = layers.chain(before).collect();
         let mut name: String = reader.chars().take(50).chain("_inputs".chars()).collect();
         while taken.contains(name.as_str()) {
             name.push('_');
@@ -146,4 +161,24 @@ impl Smaller<'_> {
         });
         self.selections.push(Selection { name, index });
     }
+}
+
+/// The columns that have an entry; the first of a weight that has none.
+fn columns_read(weight: &SparseMatrix) -> Vec<u32> {
+    let mut columns = weight.col_idx().to_vec();
+    columns.sort_unstable();
+    columns.dedup();
+    if columns.is_empty() {
+        columns.push(0);
+    }
+    columns
+}
+
+/// Where columns of some of the units, of `area` values each, lie among those of all units.
+fn places(columns: &[u32], units: &[u32], area: usize) -> Vec<u32> {
+    let place = |&col: &u32| {
+        let (unit, value) = (col as usize / area, col as usize % area);
+        u32::try_from(units[unit] as usize * area + value).expect("a spec allows 2^24 values")
+    };
+    columns.iter().map(place).collect()
 }

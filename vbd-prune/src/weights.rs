@@ -72,6 +72,10 @@ impl PrunedNet {
     pub fn from_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<Self> {
         let mut gates = Gate::all(&checkpoint.spec, &checkpoint.recipe.method)?;
         let applied = applied_threshold(checkpoint, &gates, threshold)?;
+        let as_trained = threshold.is_none_or(|threshold| {
+            let mut thresholds = thresholds(checkpoint, &gates);
+            thresholds.all(|trained| trained.total_cmp(&threshold).is_eq())
+        });
         if let Some(tensor) = checkpoint.parameters.not_finite() {
             return Err(Error::NotFinite {
                 tensor,
@@ -94,7 +98,7 @@ impl PrunedNet {
             spec: checkpoint.spec.clone(),
             method: Some(Method::of(checkpoint)),
             threshold: applied,
-            provenance: Provenance::of(checkpoint, threshold),
+            provenance: Provenance::of(checkpoint, as_trained),
             layers: layers
                 .map(|(spec, layer)| kept_layer(spec, layer))
                 .collect(),
@@ -128,6 +132,20 @@ fn check_shapes(checkpoint: &Checkpoint, specs: &[WeightSpec], gates: &[Gate]) -
     Ok(())
 }
 
+/// The training's threshold of weights, where they have a posterior.
+fn of_weights(checkpoint: &Checkpoint) -> Option<f32> {
+    let mut layers = checkpoint.parameters.layers.iter();
+    layers
+        .any(|layer| layer.weight.log_sigma2().is_some())
+        .then_some(checkpoint.recipe.method.log_alpha_threshold)
+}
+
+/// The training's thresholds of all that has a posterior.
+fn thresholds(checkpoint: &Checkpoint, gates: &[Gate]) -> impl Iterator<Item = f32> {
+    let of_gates = gates.iter().map(|gate| gate.log_alpha_threshold);
+    of_gates.chain(of_weights(checkpoint))
+}
+
 /// The threshold that applies to all that has a posterior; `None` where nothing has, or where each gate
 /// has its own.
 fn applied_threshold(
@@ -135,18 +153,9 @@ fn applied_threshold(
     gates: &[Gate],
     threshold: Option<f32>,
 ) -> Result<Option<f32>> {
-    let mut weights = checkpoint
-        .parameters
-        .layers
-        .iter()
-        .map(|layer| &layer.weight);
-    let of_weights = weights
-        .any(|weight| weight.log_sigma2().is_some())
-        .then_some(checkpoint.recipe.method.log_alpha_threshold);
-    let of_gates = gates.iter().map(|gate| gate.log_alpha_threshold);
-    let trained = of_gates.chain(of_weights).reduce(f32::min);
+    let trained = thresholds(checkpoint, gates).reduce(f32::min);
     match (threshold, trained) {
-        (None, _) => Ok(of_weights),
+        (None, _) => Ok(of_weights(checkpoint)),
         (Some(threshold), None) => Err(Error::ThresholdWithoutPosterior {
             threshold,
             what: "a dense checkpoint",

@@ -11,11 +11,11 @@ mod common;
 use std::path::Path;
 
 use candle_core::{Device, Module, Tensor};
-use common::{gated_checkpoint, random_checkpoint, random_samples};
+use common::{checkpoint_of, gated_checkpoint, random_checkpoint, random_samples};
 use safetensors::Dtype;
 use vbd_core::gate::Gate;
 use vbd_core::layers::{NoiseGate, max_pool2d};
-use vbd_core::spec::LayerSpec;
+use vbd_core::spec::{LayerSpec, NetSpec};
 use vbd_core::tensor_file::{self, RawTensor};
 use vbd_core::train::Checkpoint;
 use vbd_prune::{
@@ -175,6 +175,95 @@ fn a_sparse_net_made_smaller_keeps_its_logits_and_stays_so() {
             .unwrap();
         assert_close(&found, &logits(&whole), &format!("{seed} as a module"));
     }
+}
+
+#[test]
+fn a_net_that_does_not_start_with_its_weights_is_made_smaller_too() {
+    let pool = "[[layer]]\nkind = 'max_pool2d'\nkernel = 2\n";
+    let relu = "[[layer]]\nkind = 'relu'\n";
+    let flatten = "[[layer]]\nkind = 'flatten'\n";
+    let starts = [
+        format!("{pool}{flatten}"),
+        pool.to_owned(),
+        format!("{flatten}{relu}"),
+        relu.to_owned(),
+        format!("{flatten}{flatten}"),
+    ];
+    for (start, channels) in starts.iter().flat_map(|start| [(start, 1), (start, 3)]) {
+        let text = format!(
+            "name = 'n'\ninput = [{channels}, 6, 6]\nclasses = 4\n\
+             normalize = {{ scale = 0.01, mean = 0.3, std = 0.7 }}\n{start}\
+             [[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 5\n{relu}\
+             [[layer]]\nkind = 'linear'\nname = 'out'\nout_features = 4\n"
+        );
+        let spec = NetSpec::from_toml(&text, "n").unwrap();
+        for seed in 0..12 {
+            let checkpoint = checkpoint_of(spec.clone(), seed);
+            let samples = random_samples(&spec, 9, seed);
+            let whole = PrunedNet::from_checkpoint(&checkpoint, None).unwrap();
+            let file = structured(&checkpoint, None);
+            let [found, expected] = [file.net(), &whole].map(|net| {
+                let net = SparseNet::new(net).unwrap();
+                net.logits(samples.images(), 9).unwrap()
+            });
+            assert_close(&found, &expected, &format!("{start} {channels} {seed}"));
+        }
+    }
+}
+
+#[test]
+fn what_nothing_reads_leaves_no_weights() {
+    let mut checkpoint = gated_checkpoint(5);
+    let last = checkpoint.parameters.gates.len() - 1;
+    checkpoint.parameters.gates[last].theta.value.fill(0.0);
+    let small = structured(&checkpoint, None);
+    let nnz = small.net().layers().iter().map(|layer| layer.weight.nnz());
+    assert_eq!(nnz.sum::<usize>(), 0);
+}
+
+#[test]
+fn a_network_that_a_net_cannot_come_from_is_refused() {
+    let bytes = structured(&gated_checkpoint(1), None).to_bytes().unwrap();
+    let (tensors, json) = tensor_file::from_bytes(&bytes).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let with = |change: fn(&mut serde_json::Value)| {
+        let mut json = json.clone();
+        change(&mut json["before"]);
+        let bytes = tensor_file::to_bytes(&tensors, json.to_string()).unwrap();
+        PrunedFile::from_bytes(&bytes, Path::new("hostile"))
+    };
+    assert!(with(|_| ()).is_ok());
+    let changes: [fn(&mut serde_json::Value); 5] = [
+        |before| before["input"][1] = 99.into(),
+        |before| before["classes"] = 3.into(),
+        |before| before["layer"][0]["out_channels"] = 0.into(),
+        |before| before["layer"][0]["name"] = "other".into(),
+        |before| {
+            let select = serde_json::json!({"kind": "select", "name": "s", "units": 1});
+            before["layer"].as_array_mut().unwrap().insert(0, select);
+        },
+    ];
+    for change in changes {
+        let error = with(change).unwrap_err();
+        assert!(matches!(error, Error::Before { .. }), "{error}");
+        assert!(error.to_string().starts_with("hostile: metadata `before`"));
+    }
+}
+
+#[test]
+fn an_error_is_as_measured_at_the_trainings_thresholds_alone() {
+    let checkpoint = opened(gated_checkpoint(4));
+    let measured = |threshold| {
+        let options = PruneOptions {
+            threshold,
+            ..PruneOptions::default()
+        };
+        let file = prune(&checkpoint, &options).unwrap();
+        file.net().provenance().test_error.is_some()
+    };
+    // the gates' threshold is 1, the method's 3
+    assert!(measured(None) && measured(Some(1.0)));
+    assert!(!measured(Some(-9.0)) && !measured(Some(0.5)));
 }
 
 #[test]

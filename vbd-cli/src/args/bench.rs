@@ -42,7 +42,7 @@ pub(crate) struct BenchArgs {
         conflicts_with = "recipe"
     )]
     pub(crate) batch: Vec<usize>,
-    /// Seconds for each of the three at each batch size, of inference
+    /// Seconds for each contender at each batch size, of inference
     #[arg(
         long,
         value_name = "X",

@@ -194,7 +194,7 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
                 "{} x fewer weights{}, biases excluded",
                 ratio(report.compression_ratio),
                 if report.structure.is_made {
-                    " than the smaller net has"
+                    " inside the smaller net"
                 } else {
                     ""
                 }
@@ -223,6 +223,17 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     facts.extend(structure_facts(&report.structure));
     if let Some(threshold) = report.threshold {
         facts.push(("kept", format!("log_alpha under {threshold}")));
+    }
+    let gates = report.method.iter().flat_map(|method| &method.gates);
+    let gates: Vec<String> = gates
+        .map(|gate| format!("{} {}", gate.after, gate.kl_weight))
+        .collect();
+    if !gates.is_empty() {
+        let gates = gates.join(", ");
+        facts.push((
+            "gates",
+            format!("KL weights {gates} (a tempered posterior)"),
+        ));
     }
     let provenance = &report.provenance;
     if let Some(recipe) = &provenance.recipe {

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use vbd_core::train::Checkpoint;
-use vbd_prune::{PruneOptions, Report};
+use vbd_prune::{PruneOptions, PrunedFile, Report};
 
 use super::Finished;
 use crate::args::PruneArgs;
@@ -28,9 +28,10 @@ pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
     };
     let pruned = vbd_prune::prune(&from, &options)
         .with_context(|| format!("pruning {}", args.file.display()))?;
-    pruned.write(&args.out)?;
-    // What is told is what stands on disk.
-    let report = Report::new(&files::open(&args.out)?)?;
+    // What is told is what a reader finds, and what no reader would take is not written.
+    let bytes = pruned.to_bytes()?;
+    let report = Report::of_file(&PrunedFile::from_bytes(&bytes, &args.out)?)?;
+    vbd_core::file::write_atomic(&args.out, &bytes)?;
     show_report(out, &report)?;
     Ok(Finished::Reported(Box::new(report)))
 }

@@ -53,10 +53,12 @@ fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Tr
     };
     let start = args.from.as_deref().map(parameters_of).transpose()?;
     let method = &chosen.recipe.method;
-    if method.kind.prior().is_some() && (method.kl_weight - 1.0).abs() > f64::EPSILON {
+    let others = method.tempered();
+    if !others.is_empty() {
+        let weights: Vec<String> = others.iter().map(f64::to_string).collect();
         say(&format!(
-            "a KL weight of {}, other than 1: a tempered posterior",
-            method.kl_weight
+            "KL weights other than 1 ({}): a tempered posterior",
+            weights.join(", ")
         ));
     }
     let data = files::load_data(&chosen.data, &args.changes.dir)?;

@@ -14,7 +14,7 @@ use crate::prior::Prior;
 /// `log_alpha_threshold` | 3 | finite | weights or units at or over it are pruned
 /// `log_sigma2_init` | -10 | -40 to 20 | first `log_sigma2`
 /// `theta_init` | `he` | `he`, `normal(S)` | first theta of weights: normal, of deviation `sqrt(2 / fan_in)` or S
-/// `kl_weight` | 1 | not negative | factor on the KL; other than 1 it is a tempered posterior
+/// `kl_weight` | 1 | 0 to 1e12 | factor on the KL; other than 1 it is a tempered posterior
 /// `gate` | | tables | the gates, see [`GateSetting`]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,7 +75,7 @@ impl MethodKind {
 /// Name | Default | Range | Meaning
 /// -|-|-|-
 /// `after` | | `input`, a layer's name, `flatten` | where it lies: behind the layer's activation and pooling
-/// `kl_weight` | 1 | not negative | factor on its KL, beside the method's
+/// `kl_weight` | 1 | 0 to 1e12 | factor on its KL, beside the method's
 /// `log_alpha_threshold` | the method's | finite | units at or over it are pruned
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,7 +104,23 @@ mod default {
     }
 }
 
+/// Steps compute in f32, with a weight and a gate's multiplied.
+fn is_kl_weight(weight: f64) -> bool {
+    (0.0..=1e12).contains(&weight)
+}
+
 impl Method {
+    /// The factors on the KLs that are not 1: with one of them it is a tempered posterior.
+    pub fn tempered(&self) -> Vec<f64> {
+        let of_weights = self.kind.has_variational_weights().then_some(1.0);
+        let of_gates = self.gates.iter().map(|gate| gate.kl_weight);
+        let factors = of_weights.into_iter().chain(of_gates);
+        let factors = factors.map(|factor| factor * self.kl_weight);
+        factors
+            .filter(|factor| (factor - 1.0).abs() > f64::EPSILON)
+            .collect()
+    }
+
     pub(super) fn checks(&self) -> Vec<Check> {
         let mut checks = vec![
             Check::new(
@@ -120,10 +136,10 @@ impl Method {
                 "-40 to 20",
             ),
             Check::new(
-                self.kl_weight.is_finite() && self.kl_weight >= 0.0,
+                is_kl_weight(self.kl_weight),
                 "method.kl_weight",
                 &self.kl_weight,
-                "0 or more",
+                "0 to 1e12",
             ),
             Check::new(
                 self.kind != MethodKind::Dense || self.gates.is_empty(),
@@ -142,10 +158,10 @@ impl Method {
         ];
         for gate in &self.gates {
             checks.push(Check::new(
-                gate.kl_weight.is_finite() && gate.kl_weight >= 0.0,
+                is_kl_weight(gate.kl_weight),
                 "method.gate.kl_weight",
                 &format!("{} (after `{}`)", gate.kl_weight, gate.after),
-                "0 or more",
+                "0 to 1e12",
             ));
             let threshold = gate.log_alpha_threshold.unwrap_or_default();
             checks.push(Check::new(

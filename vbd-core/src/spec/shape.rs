@@ -184,7 +184,7 @@ impl NetSpec {
             let problem = "a layer's name is 1 to 64 letters, digits, `_` or `-`";
             return Err(self.problem(name, problem));
         }
-        if matches!(name, "normalize" | "gate" | "input") {
+        if matches!(name, "normalize" | "gate" | "input" | "flatten") {
             return Err(self.problem(name, "this name is kept for the file format"));
         }
         Ok(())

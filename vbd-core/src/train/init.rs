@@ -30,8 +30,8 @@ impl Parameters {
     /// the recipe's first value where `trained` has none. Gates start anew.
     ///
     /// # Errors
-    /// [`Error::Shape`] if `trained` is of another network, or has gates of its own: its weights are
-    /// made for them.
+    /// [`Error::Shape`] if `trained` is of another network; [`Error::StartHasGates`] if it has gates of
+    /// its own.
     pub fn start_from(spec: &NetSpec, recipe: &Recipe, trained: &Self) -> Result<Self> {
         let weights = spec.weights()?;
         if weights.len() != trained.layers.len() {
@@ -42,10 +42,8 @@ impl Parameters {
             });
         }
         if let Some(gate) = trained.gates.first() {
-            return Err(Error::Shape {
-                name: format!("gate.{} of the network to start from", gate.after),
-                found: vec![gate.theta.value.len()],
-                expected: vec![0],
+            return Err(Error::StartHasGates {
+                after: gate.after.clone(),
             });
         }
         let layers = weights.iter().zip(&trained.layers).map(|(weight, layer)| {

@@ -107,8 +107,8 @@ impl Parameters {
         }
     }
 
-    /// Which units of each gate are kept at its threshold. A flattened feature is kept if its
-    /// channel is too, and a channel if any of its features is.
+    /// Which units of each gate are kept at its threshold. Where both have gates, a flattened feature is
+    /// kept if its channel is too, and a channel if any of its features is.
     pub fn kept_units(&self, gates: &[Gate]) -> Vec<Vec<bool>> {
         let own = self.gates.iter().zip(gates);
         let mut kept: Vec<Vec<bool>> = own

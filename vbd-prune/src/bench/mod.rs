@@ -19,7 +19,7 @@ use crate::net::{PrunedLayer, PrunedNet};
 use crate::runtime::{Plan, Session};
 use crate::sparse_net::DenseNet;
 
-/// Bytes of the dense weights and of a batch's largest activations, at most: a file may name a net that
+/// Bytes of the dense nets and of a batch's largest activations, at most: a file may name a net that
 /// is far larger than itself, and this makes it dense.
 const MOST_BYTES: usize = 1 << 30;
 
@@ -114,11 +114,11 @@ pub fn bench(
     images: Option<&[u8]>,
     options: BenchOptions,
 ) -> Result<Vec<Row>> {
+    for spec in [Some(&net.spec), net.before.as_ref()].into_iter().flatten() {
+        check_size(net, spec, batches)?;
+    }
     let whole = net.before.as_ref().map(|before| whole(net, before));
     let whole = whole.transpose()?;
-    for net in [Some(net), whole.as_ref()].into_iter().flatten() {
-        check_size(net, batches)?;
-    }
     let mut runners = vec![
         (
             Of::File,
@@ -190,10 +190,7 @@ impl Runner {
 fn whole(net: &PrunedNet, before: &NetSpec) -> Result<PrunedNet> {
     let mut spec = before.clone();
     spec.normalize = net.spec.normalize.clone();
-    let weights = spec.weights()?;
-    let numel = weights.iter().map(WeightSpec::numel).sum::<usize>();
-    check_bytes(net, 1, numel)?;
-    let layers = weights.into_iter().map(|weight| {
+    let layers = spec.weights()?.into_iter().map(|weight| {
         let value = 1.0 / weight.cols() as f32;
         let entries = (0..weight.numel()).map(|place| (place, value));
         PrunedLayer {
@@ -238,24 +235,27 @@ impl Row {
     }
 }
 
-fn check_size(net: &PrunedNet, batches: &[usize]) -> Result<()> {
-    let shapes = net.spec().shapes()?;
+/// Refuses what needs more memory than [`MOST_BYTES`]: the dense net, its largest columns of a
+/// convolution, and the activations of the largest batch.
+fn check_size(net: &PrunedNet, spec: &NetSpec, batches: &[usize]) -> Result<()> {
+    let shapes = spec.shapes()?;
     let widest = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
-    let weights: usize = net.layers().iter().map(|layer| layer.weight.numel()).sum();
+    let weights = spec.weights()?;
+    let numel = weights.iter().map(WeightSpec::numel).sum::<usize>();
+    let layers = spec.layers.iter().zip(&shapes[1..]);
+    let outputs = layers.filter(|(layer, _)| layer.name().is_some());
+    let columns = weights.iter().zip(outputs);
+    let columns =
+        columns.map(|(weight, (_, output))| weight.cols() * (output.len() / weight.rows()));
     let largest = batches.iter().copied().max().unwrap_or(0);
-    check_bytes(
-        net,
-        largest,
-        largest.saturating_mul(widest).saturating_add(weights),
-    )
-}
-
-fn check_bytes(net: &PrunedNet, batch: usize, values: usize) -> Result<()> {
+    // Two buffers, and each weight as entries, for `gemm` and for Candle.
+    let activations = largest.saturating_mul(2 * widest);
+    let values = activations.saturating_add(numel * 4 + columns.max().unwrap_or(0));
     let found = values.saturating_mul(size_of::<f32>());
     if found > MOST_BYTES {
         return Err(Error::BatchTooLarge {
             net: net.spec().name.clone(),
-            batch,
+            batch: largest,
             found: found as u64,
             most: MOST_BYTES as u64,
         });

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 /// How long to measure.
 ///
-/// | name | default | meaning |
-/// |---|---|---|
-/// | `time` | 1 s | for each of the three at each batch size |
-/// | `turns` | 25 | that each of them has of it |
+/// Name | Default | Range | Meaning
+/// -|-|-|-
+/// `time` | 1 s | | for each contender at each batch size
+/// `turns` | 25 | 1 or more | that each of them has of it
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BenchOptions {
-    /// Time for each of the three at each batch size.
+    /// Time for each contender at each batch size.
     pub time: Duration,
     /// Turns that each of them has.
     pub turns: u32,

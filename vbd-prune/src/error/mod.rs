@@ -70,6 +70,14 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<vbd_core::Error>,
     },
+    /// The network that a smaller one is said to come from cannot be that.
+    #[error("{}: metadata `before`: {problem}", path.display())]
+    Before {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A tensor that the network needs is not there.
     #[error("{}: tensor `{tensor}` is absent", path.display())]
     MissingTensor {
@@ -146,7 +154,7 @@ pub enum Error {
     },
     /// A threshold above the training's, at which weights died for good.
     #[error(
-        "a threshold of {threshold} is above the training's, {trained}: the weights between are gone"
+        "a threshold of {threshold} is above the training's, {trained}: what lies between is gone"
     )]
     ThresholdAboveTraining {
         /// The threshold asked for.
@@ -229,7 +237,7 @@ impl Error {
                 Some("prune at the training's threshold or below")
             }
             Self::ThresholdWithoutPosterior { .. } => Some(
-                "prune a checkpoint of a run with method vbd or vd, or leave the threshold out",
+                "prune a checkpoint of a run with method vbd, vd, vbd-neurons or vd-neurons, or leave the threshold out",
             ),
             Self::Version { .. } => Some("the file is of a newer program"),
             _ => None,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use vbd_core::file;
+use vbd_core::spec::NetSpec;
 
 use super::choose;
 use super::reader;
@@ -133,11 +134,26 @@ impl PrunedFile {
 /// # Errors
 /// None of a net that was read or made by this crate.
 pub(crate) fn dense_bytes(net: &PrunedNet) -> Result<u64> {
-    let content = Content {
-        net,
-        values: ValueType::F32,
+    let values = ValueType::F32;
+    let whole = PrunedNet {
+        spec: NetSpec {
+            normalize: net.spec.normalize.clone(),
+            ..net.before().clone()
+        },
+        layers: Vec::new(),
+        selections: Vec::new(),
+        before: None,
+        method: net.method.clone(),
+        provenance: net.provenance.clone(),
+        mean: net.mean.clone(),
+        std: net.std.clone(),
+        ..*net
     };
-    let dtype = ValueType::F32.dtype();
+    let content = Content {
+        net: &whole,
+        values,
+    };
+    let dtype = values.dtype();
     let mut declared = content.declared_images();
     for weight in net.before().weights()? {
         let name = |what| format!("{}.{what}", weight.layer);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use vbd_core::recipe::MethodKind;
+use vbd_core::recipe::{GateSetting, MethodKind};
 use vbd_core::spec::NetSpec;
 use vbd_core::train::Checkpoint;
 
@@ -41,6 +41,9 @@ pub struct Method {
     pub kind: String,
     /// The training's threshold, at which weights died for good.
     pub log_alpha_threshold: f32,
+    /// The gates, folded into the weights.
+    #[serde(default, rename = "gate", skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateSetting>,
 }
 
 /// Where a net comes from, as far as it is known. Fields that a reader does not know, it ignores.
@@ -77,6 +80,7 @@ impl Method {
         Self {
             kind: method_word(method.kind),
             log_alpha_threshold: method.log_alpha_threshold,
+            gates: method.gates.clone(),
         }
     }
 }
@@ -89,12 +93,10 @@ fn method_word(kind: MethodKind) -> String {
 }
 
 impl Provenance {
-    /// What a checkpoint knows of itself, pruned at `threshold`.
-    #[expect(clippy::float_cmp, reason = "the training's own threshold, or another")]
-    pub(crate) fn of(checkpoint: &Checkpoint, threshold: Option<f32>) -> Self {
+    /// What a checkpoint knows of itself; `as_trained` if it is pruned at the training's thresholds.
+    pub(crate) fn of(checkpoint: &Checkpoint, as_trained: bool) -> Self {
         let (recipe, progress) = (&checkpoint.recipe, &checkpoint.progress);
-        let measured = progress.step_in_epoch == 0
-            && threshold.is_none_or(|threshold| threshold == recipe.method.log_alpha_threshold);
+        let measured = progress.step_in_epoch == 0 && as_trained;
         Self {
             recipe: Some(recipe.summary.clone()),
             data: Some(checkpoint.data.name.clone()),

@@ -33,7 +33,10 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
     };
     let weights = header.spec.weights().map_err(in_file)?;
     if let Some(before) = &header.before {
-        before.shapes().map_err(in_file)?;
+        check_before(before, &header.spec, &weights).map_err(|problem| Error::Before {
+            path: path.to_path_buf(),
+            problem,
+        })?;
     }
     let mut taker = Taker {
         path,
@@ -82,6 +85,29 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
         values: header.values,
         storage,
     })
+}
+
+/// Whether the network `before` can be what `spec`, with these weights, was made smaller from.
+fn check_before(before: &NetSpec, spec: &NetSpec, weights: &[WeightSpec]) -> Result<(), String> {
+    let all = before.weights().map_err(|error| error.to_string())?;
+    if (&before.input, before.classes) != (&spec.input, spec.classes) {
+        return Err("has another input or other classes than `spec`".to_owned());
+    }
+    let is_selection = |layer: &LayerSpec| matches!(layer, LayerSpec::Select { .. });
+    if before.layers.iter().any(is_selection) {
+        return Err("has a selection: it was made smaller itself".to_owned());
+    }
+    let is_larger = |(before, after): (&WeightSpec, &WeightSpec)| {
+        let sizes = before.shape.iter().zip(&after.shape);
+        let kernels = before.shape[2..] == after.shape[2..];
+        (&before.layer, before.kind) == (&after.layer, after.kind)
+            && kernels
+            && sizes.clone().all(|(before, after)| before >= after)
+    };
+    if all.len() != weights.len() || !all.iter().zip(weights).all(is_larger) {
+        return Err("has other layers than `spec`, or smaller ones".to_owned());
+    }
+    Ok(())
 }
 
 fn take_image(

@@ -15,7 +15,7 @@ pub use histogram::Histogram;
 pub use structure::{Structure, UnitCount};
 
 use crate::error::Result;
-use crate::format::{self, Provenance, PrunedFile, ValueType};
+use crate::format::{self, Method, Provenance, PrunedFile, ValueType};
 use crate::net::{PrunedLayer, PrunedNet};
 use crate::open::Opened;
 use crate::runtime::{Kernel, Plan};
@@ -58,6 +58,9 @@ pub struct Report {
     /// The `log_alpha` of all weights, where the file has `log_sigma2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_alpha: Option<Histogram>,
+    /// The method that the weights were trained by, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
     /// Where the net comes from.
     pub provenance: Provenance,
 }
@@ -200,6 +203,7 @@ impl Report {
             structure: Structure::of(net)?,
             gates: Vec::new(),
             log_alpha: None,
+            method: net.method().cloned(),
             provenance: net.provenance().clone(),
         })
     }

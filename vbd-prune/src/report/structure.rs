@@ -31,7 +31,7 @@ pub struct UnitCount {
     pub name: String,
     /// Units of the net as it was.
     pub units: usize,
-    /// Those that are needed.
+    /// Those that are needed, or the one that a layer keeps where none is.
     pub kept: usize,
 }
 

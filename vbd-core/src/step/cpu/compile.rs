@@ -8,7 +8,7 @@ use super::form::Compaction;
 use super::gate::Gate;
 use super::geometry::{Geometry, narrow};
 use super::layer::{Layer, Pool, Weighted};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gate::Gate as GateSpec;
 use crate::kernels::pool::Window;
 use crate::spec::{LayerSpec, NetSpec, Shape};
@@ -96,6 +96,11 @@ pub(super) fn compile(
     for (index, layer) in spec.layers.iter().enumerate() {
         while let Some((gate, own, alive)) = next_gate.next_if(|(gate, ..)| gate.place == index) {
             let source = (*alive != flow.units).then(|| places(alive, &flow.units));
+            let after = &gate.after;
+            let source = source.transpose().map_err(|unit| Error::GatesContradict {
+                after: after.clone(),
+                unit,
+            })?;
             flow.units.clone_from(alive);
             let gate = Gate::new(gate, (alive.clone(), source), own)?;
             units.push(gate.len());
@@ -183,8 +188,8 @@ fn follows_weight(spec: &NetSpec, index: usize) -> bool {
         && before.is_some_and(|l| l.name().is_some())
 }
 
-/// Where each of `some` lies in `all`; both rise, and `all` has every one of them.
-fn places(some: &[u32], all: &[u32]) -> Vec<u32> {
-    let place = |unit: &u32| narrow(all.partition_point(|other| other < unit));
+/// Where each of `some` lies in `all`; both rise. The first that is not there, if one is not.
+fn places(some: &[u32], all: &[u32]) -> Result<Vec<u32>, u32> {
+    let place = |unit: &u32| all.binary_search(unit).map(narrow).map_err(|_| *unit);
     some.iter().map(place).collect()
 }

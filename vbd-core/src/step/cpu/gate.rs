@@ -25,7 +25,7 @@ pub(super) struct Gate {
     factor: Vec<f32>,
     eps: Vec<f32>,
     by_theta: Vec<f32>,
-    by_sigma: Vec<f32>,
+    by_sigma2: Vec<f32>,
 }
 
 impl Gate {
@@ -43,7 +43,7 @@ impl Gate {
             factor: Vec::new(),
             eps: Vec::new(),
             by_theta: vec![0.0; units.len()],
-            by_sigma: vec![0.0; units.len()],
+            by_sigma2: vec![0.0; units.len()],
             units,
         })
     }
@@ -154,7 +154,7 @@ impl Gate {
         let len = self.spec.area * lanes;
         let mut by = (
             std::mem::take(&mut self.by_theta),
-            std::mem::take(&mut self.by_sigma),
+            std::mem::take(&mut self.by_sigma2),
         );
         let this = &*self;
         by.0.par_iter_mut()
@@ -189,7 +189,7 @@ impl Gate {
             ..update
         };
         self.entries.update(0..self.units.len(), &data, update);
-        (self.by_theta, self.by_sigma) = by;
+        (self.by_theta, self.by_sigma2) = by;
     }
 }
 
