@@ -73,16 +73,13 @@ impl Gate {
                            theta, which may be negative, cannot fold through";
             return Err(spec.problem(after, problem));
         }
-        let reads_features = matches!(
-            spec.layers.get(place),
-            Some(LayerSpec::Flatten {} | LayerSpec::Linear { .. })
-        );
+        let is_flat = producer.is_none() && spec.is_flat_at(place);
         let (units, area) = match shapes[place] {
             Shape::Image {
                 channels,
                 height,
                 width,
-            } if producer.is_some() || !reads_features => (channels, height * width),
+            } if !is_flat => (channels, height * width),
             shape => (shape.len(), 1),
         };
         Ok(Self {
@@ -100,9 +97,9 @@ impl Gate {
         })
     }
 
-    /// Whether a column of the reader belongs to a unit that is kept.
-    pub fn keeps_column(&self, kept: &[bool], column: usize) -> bool {
-        kept[column / self.reader_columns]
+    /// The unit that a column of the reader reads.
+    pub(crate) fn unit_read_by(&self, column: usize) -> usize {
+        column / self.reader_columns
     }
 }
 

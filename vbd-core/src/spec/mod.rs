@@ -91,6 +91,15 @@ impl NetSpec {
             .is_some_and(|layer| matches!(layer, LayerSpec::Linear { .. }))
     }
 
+    /// Whether the layer at `index` takes an image as its values, and not as channels.
+    pub(crate) fn is_flat_at(&self, index: usize) -> bool {
+        let layer = self.layers.get(index);
+        matches!(
+            layer,
+            Some(LayerSpec::Flatten {} | LayerSpec::Linear { .. })
+        )
+    }
+
     /// What to say of a selection in a network that is to be trained.
     pub(crate) fn cannot_train(&self, layer: &str) -> Error {
         let problem = "a selection comes from `vbd prune --structured`, and cannot be trained";

@@ -158,6 +158,18 @@ impl NetSpec {
         Ok(weights.collect())
     }
 
+    /// Positions of each weight's output, in the order of [`NetSpec::weights`]: 1 of a linear layer.
+    ///
+    /// # Errors
+    /// As [`NetSpec::shapes`].
+    pub fn positions(&self) -> Result<Vec<usize>> {
+        let shapes = self.shapes()?;
+        let layers = self.layers.iter().zip(&shapes[1..]);
+        let outputs = layers.filter(|(layer, _)| layer.name().is_some());
+        let positions = outputs.map(|(_, &output)| output.len() / output.dims()[0]);
+        Ok(positions.collect())
+    }
+
     fn input_shape(&self) -> Result<Shape> {
         let shape = match self.input[..] {
             [features] => Shape::Features(features),

@@ -93,7 +93,7 @@ impl Parameters {
             }
             let reader = &mut self.layers[gate.reader].weight;
             let row_len = reader.numel() / reader.shape()[0];
-            reader.kill_places(|place| gate.keeps_column(kept, place % row_len));
+            reader.kill_places(|place| kept[gate.unit_read_by(place % row_len)]);
         }
     }
 
@@ -103,7 +103,7 @@ impl Parameters {
         for (own, gate) in std::mem::take(&mut self.gates).iter().zip(gates) {
             let reader = &mut self.layers[gate.reader].weight;
             let row_len = reader.numel() / reader.shape()[0];
-            reader.scale(|place| own.theta.value[place % row_len / gate.reader_columns]);
+            reader.scale(|place| own.theta.value[gate.unit_read_by(place % row_len)]);
         }
     }
 

@@ -242,11 +242,8 @@ fn check_size(net: &PrunedNet, spec: &NetSpec, batches: &[usize]) -> Result<()> 
     let widest = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
     let weights = spec.weights()?;
     let numel = weights.iter().map(WeightSpec::numel).sum::<usize>();
-    let layers = spec.layers.iter().zip(&shapes[1..]);
-    let outputs = layers.filter(|(layer, _)| layer.name().is_some());
-    let columns = weights.iter().zip(outputs);
-    let columns =
-        columns.map(|(weight, (_, output))| weight.cols() * (output.len() / weight.rows()));
+    let columns = weights.iter().zip(spec.positions()?);
+    let columns = columns.map(|(weight, positions)| weight.cols() * positions);
     let largest = batches.iter().copied().max().unwrap_or(0);
     // Two buffers, and each weight as entries, for `gemm` and for Candle.
     let activations = largest.saturating_mul(2 * widest);

@@ -2,7 +2,7 @@
 //! needs.
 
 use serde::Serialize;
-use vbd_core::spec::{LayerKind, NetSpec, WeightSpec};
+use vbd_core::spec::{NetSpec, WeightSpec};
 
 use crate::error::Result;
 use crate::net::PrunedNet;
@@ -52,11 +52,6 @@ impl Structure {
             multiply_adds_after: multiply_adds(&after)?,
         })
     }
-
-    /// All units that are needed.
-    pub fn kept(&self) -> usize {
-        self.units.iter().map(|count| count.kept).sum()
-    }
 }
 
 fn units(before: &[WeightSpec], after: &[WeightSpec]) -> Vec<UnitCount> {
@@ -92,20 +87,8 @@ fn parameters(spec: &NetSpec) -> Result<usize> {
 }
 
 fn multiply_adds(spec: &NetSpec) -> Result<usize> {
-    let shapes = spec.shapes()?;
-    let layers = spec.layers.iter().zip(&shapes[1..]);
-    let outputs = layers.filter(|(layer, _)| layer.name().is_some());
-    let sums = spec
-        .weights()?
-        .into_iter()
-        .zip(outputs)
-        .map(|(weight, (_, output))| {
-            let positions = match weight.kind {
-                LayerKind::Linear => 1,
-                LayerKind::Conv2d => output.len() / weight.rows(),
-            };
-            weight.numel() * positions
-        });
+    let weights = spec.weights()?.into_iter().zip(spec.positions()?);
+    let sums = weights.map(|(weight, positions)| weight.numel() * positions);
     // A file may say anything of the net that it was made from.
     Ok(sums.fold(0, usize::saturating_add))
 }

@@ -166,17 +166,12 @@ pub(super) fn compile(
 
 /// What comes in: of an image that is flattened at once, its values; else its channels.
 fn input_flow(spec: &NetSpec, input: Shape) -> Flow {
-    let first = spec.layers.first();
-    let is_flat = matches!(
-        first,
-        Some(LayerSpec::Flatten {} | LayerSpec::Linear { .. })
-    );
     match input {
         Shape::Image {
             channels,
             height,
             width,
-        } if !is_flat => Flow::whole(channels, height * width),
+        } if !spec.is_flat_at(0) => Flow::whole(channels, height * width),
         shape => Flow::whole(shape.len(), 1),
     }
 }
