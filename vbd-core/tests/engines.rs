@@ -8,8 +8,8 @@
 mod support;
 
 use support::engine::{
-    BATCH, THETA_TOLERANCE, assert_close, assert_same_gradients, at, convolutions, cpu, indices,
-    kill, mixed, pair, spec,
+    THETA_TOLERANCE, assert_close, assert_same_gradients, at, convolutions, cpu, first_step,
+    indices, kill, mixed, pair, spec,
 };
 use support::{mlp, recipe};
 use vbd_core::spec::NetSpec;
@@ -311,16 +311,7 @@ fn the_cpu_engine_has_the_gradients_of_finite_differences() {
             let theta = layer.weight.theta().clone();
             layer.weight = VariationalWeight::dense(&shape, theta, Some(log_sigma2)).unwrap();
         }
-        let nll = |parameters: &Parameters| {
-            let (mut engine, data) = cpu(&spec, &recipe, parameters, true);
-            let indices = indices(0);
-            let batch = Batch {
-                samples: &data.train,
-                indices: &indices,
-            };
-            let nll = engine.step(batch, &at(0, 0.0)).unwrap() / BATCH as f64;
-            (nll, engine.parameters().unwrap())
-        };
+        let nll = |parameters: &Parameters| first_step(&spec, &recipe, parameters);
         let stepped = nll(&parameters).1;
         for (layer, after) in stepped.layers.iter().enumerate() {
             let (theta, log_sigma2) = (after.weight.theta(), after.weight.log_sigma2().unwrap());

@@ -8,8 +8,8 @@
 mod support;
 
 use support::engine::{
-    BATCH, THETA_TOLERANCE, assert_close, assert_same_gradients, at, convolutions, cpu, indices,
-    kill, pair, spec,
+    THETA_TOLERANCE, assert_close, assert_same_gradients, at, convolutions, cpu, first_step,
+    indices, kill, pair, spec,
 };
 use support::uniform;
 use vbd_core::gate::Gate;
@@ -277,16 +277,7 @@ fn the_cpu_engine_has_the_gradients_of_finite_differences_by_the_gates() {
         for gate in &mut parameters.gates {
             gate.log_sigma2.value.fill(-4.0);
         }
-        let nll = |parameters: &Parameters| {
-            let (mut engine, data) = cpu(&spec, &recipe, parameters, true);
-            let indices = indices(0);
-            let batch = Batch {
-                samples: &data.train,
-                indices: &indices,
-            };
-            let nll = engine.step(batch, &at(0, 0.0)).unwrap() / BATCH as f64;
-            (nll, engine.parameters().unwrap())
-        };
+        let nll = |parameters: &Parameters| first_step(&spec, &recipe, parameters);
         let stepped = nll(&parameters).1;
         for (gate, after) in stepped.gates.iter().enumerate() {
             for (by_theta, m, h) in [

@@ -14,6 +14,7 @@ use crate::chain::{Chain, Op, Step};
 use crate::error::Result;
 use crate::matrix::SparseMatrix;
 use crate::net::{PrunedLayer, PrunedNet, Selection};
+use crate::selected::Selected;
 
 impl PrunedNet {
     /// The smaller net, with the same logits to rounding.
@@ -99,7 +100,7 @@ impl Smaller<'_> {
             };
             // Units that come in may have been renumbered; those of the net's input were not.
             let (index, all) = match &inputs {
-                Some(inputs) => (places(&columns, inputs, area), whole * area),
+                Some(inputs) => (values_of(&columns, inputs, area), whole * area),
                 None => (columns, cols as usize),
             };
             self.select(&own.name, step.op, index, all);
@@ -174,11 +175,11 @@ fn columns_read(weight: &SparseMatrix) -> Vec<u32> {
     columns
 }
 
-/// Where columns of some of the units, of `area` values each, lie among those of all units.
-fn places(columns: &[u32], units: &[u32], area: usize) -> Vec<u32> {
-    let place = |&col: &u32| {
-        let (unit, value) = (col as usize / area, col as usize % area);
-        u32::try_from(units[unit] as usize * area + value).expect("a spec allows 2^24 values")
-    };
-    columns.iter().map(place).collect()
+/// Which values of all units, of `area` values each, the columns of some of the units are.
+fn values_of(columns: &[u32], units: &[u32], area: usize) -> Vec<u32> {
+    let mut selected = Selected::default();
+    selected.select(units);
+    selected.flatten(area);
+    selected.select(columns);
+    selected.into_index()
 }

@@ -30,6 +30,11 @@ impl Selected {
         }
     }
 
+    /// What the last selection keeps of all that there was; nothing if there was none.
+    pub(crate) fn into_index(self) -> Vec<u32> {
+        self.index.unwrap_or_default()
+    }
+
     /// Where the value, or unit, at `place` was before.
     pub(crate) fn place(&self, place: usize) -> usize {
         let area = self.area.max(1);

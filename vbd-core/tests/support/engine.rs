@@ -5,7 +5,7 @@ use vbd_core::data::Dataset;
 use vbd_core::gate::Gate;
 use vbd_core::recipe::Recipe;
 use vbd_core::spec::{NetSpec, Normalizer};
-use vbd_core::step::{At, CandleStep, CpuConfig, CpuStep, Objective, Step};
+use vbd_core::step::{At, Batch, CandleStep, CpuConfig, CpuStep, Objective, Step};
 use vbd_core::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
 
 use super::{dataset, mlp, uniform};
@@ -212,4 +212,20 @@ pub(crate) fn cpu(
         CpuStep::new(spec, objective, normalizer, parameters, config).unwrap(),
         data,
     )
+}
+
+/// One unmasked step of the CPU engine from some parameters: the mean cross-entropy, and what they become.
+pub(crate) fn first_step(
+    spec: &NetSpec,
+    recipe: &Recipe,
+    parameters: &Parameters,
+) -> (f64, Parameters) {
+    let (mut engine, data) = cpu(spec, recipe, parameters, true);
+    let indices = indices(0);
+    let batch = Batch {
+        samples: &data.train,
+        indices: &indices,
+    };
+    let nll = engine.step(batch, &at(0, 0.0)).unwrap() / BATCH as f64;
+    (nll, engine.parameters().unwrap())
 }
