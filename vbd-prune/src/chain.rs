@@ -78,10 +78,20 @@ pub(crate) struct Step {
     pub(crate) output: Extent,
     /// Rows are outputs; columns are inputs, [`Step::per_unit`] of each unit.
     pub(crate) weight: SparseMatrix,
+    /// One a row; of a first convolution perhaps one a row and output, before pooling.
     pub(crate) bias: Vec<f32>,
 }
 
 impl Step {
+    /// Rows and columns of a unit's outputs before pooling.
+    fn outputs(&self) -> [usize; 2] {
+        let pool = match self.op {
+            Op::Conv { pool, .. } => pool,
+            _ => 1,
+        };
+        [self.output.height, self.output.width].map(|side| side * pool)
+    }
+
     /// Columns of the weight for each input unit: its values, or the taps of a kernel.
     pub(crate) fn per_unit(&self) -> usize {
         match self.op {
@@ -93,7 +103,7 @@ impl Step {
     /// Multiply-adds for one sample.
     pub(crate) fn multiply_adds(&self) -> usize {
         match self.op {
-            Op::Conv { pool, .. } => self.weight.nnz() * self.output.area() * pool * pool,
+            Op::Conv { .. } => self.weight.nnz() * self.outputs().iter().product::<usize>(),
             Op::Linear => self.weight.nnz(),
             Op::Pool { .. } => 0,
         }
@@ -108,6 +118,9 @@ pub(crate) struct Chain {
     pub(crate) inputs: Vec<u32>,
     /// Whether the first step takes pixels as they are: the rule of normalisation is in its weights.
     pub(crate) raw: bool,
+    /// Whether nothing is left of the shift of the normalisation, so that a pixel of 0 comes in as 0: it
+    /// is in the first step's bias, though the factor is not in its weights.
+    pub(crate) shifted: bool,
 }
 
 impl Chain {
@@ -123,7 +136,16 @@ impl Chain {
         if let Some(dead) = steps.iter().rposition(|step| step.output.units == 0) {
             steps.drain(..=dead);
         }
-        Ok(Self { steps, inputs, raw })
+        let shifted = match steps.first_mut() {
+            Some(first) if !raw => shift_bias(first, &inputs, net),
+            _ => false,
+        };
+        Ok(Self {
+            steps,
+            inputs,
+            raw,
+            shifted,
+        })
     }
 
     /// What a smaller net computes: on inputs that are normalised, and with one unit of every layer at
@@ -136,6 +158,7 @@ impl Chain {
             steps,
             inputs,
             raw: false,
+            shifted: false,
         })
     }
 }
@@ -258,6 +281,61 @@ fn fold_normalisation(first: &mut Step, net: &PrunedNet) {
         *bias = shifted as f32;
     }
     first.weight = folded;
+}
+
+/// Biases of a first convolution's outputs at most: 256 KB.
+const MOST_BIASES: usize = 1 << 16;
+/// Products that these take at most: some milliseconds.
+const MOST_SHIFTS: usize = 1 << 22;
+
+/// Takes the shift of the normalisation into the bias of a first convolution, one for each output, if
+/// these are not too many; returns whether none is left.
+#[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
+fn shift_bias(first: &mut Step, inputs: &[u32], net: &PrunedNet) -> bool {
+    let (mean, std) = (net.mean_values(), net.std_values());
+    if mean.is_zero() {
+        return true;
+    }
+    let shift = |pixel: usize| f64::from(mean.at(pixel)) / f64::from(std.at(pixel));
+    let Op::Conv {
+        kernel,
+        stride,
+        padding,
+        ..
+    } = first.op
+    else {
+        return false;
+    };
+    let [height, width] = first.outputs();
+    let area = height.saturating_mul(width);
+    let products = first.weight.nnz().saturating_mul(area);
+    if first.bias.len().saturating_mul(area) > MOST_BIASES || products > MOST_SHIFTS {
+        return false;
+    }
+    // Where a tap reads for an output, unless it lies in the padding.
+    let place = |tap: usize, output: usize, side: usize| {
+        let place = (output * stride + tap).checked_sub(padding);
+        place.filter(|&place| place < side)
+    };
+    let mut biases = Vec::with_capacity(first.bias.len() * area);
+    for (row, &bias) in first.bias.iter().enumerate() {
+        let mut shifted = vec![f64::from(bias); area];
+        let (columns, values) = first.weight.row(row);
+        for (&col, &value) in columns.iter().zip(values) {
+            let (unit, tap) = (col as usize / kernel.pow(2), col as usize % kernel.pow(2));
+            let start = inputs[unit] as usize * first.input.area();
+            for (output, bias) in shifted.iter_mut().enumerate() {
+                let y = place(tap / kernel, output / width, first.input.height);
+                let x = place(tap % kernel, output % width, first.input.width);
+                if let (Some(y), Some(x)) = (y, x) {
+                    *bias -= f64::from(value) * shift(start + y * first.input.width + x);
+                }
+            }
+        }
+        biases.extend(shifted.iter().map(|&bias| bias as f32));
+    }
+    first.bias = biases;
+    true
 }
 
 /// Makes units that cannot vary part of the biases of those that read them.

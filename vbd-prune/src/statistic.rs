@@ -28,6 +28,16 @@ impl PerInput {
         }
     }
 
+    /// Whether all numbers are 0.
+    pub(crate) fn is_zero(&self) -> bool {
+        match self {
+            Self::All(value) => *value == 0.0,
+            Self::Channels { values, .. } | Self::Each(values) => {
+                values.iter().all(|&value| value == 0.0)
+            }
+        }
+    }
+
     /// The number of one input value.
     #[inline]
     pub(crate) fn at(&self, index: usize) -> f32 {

@@ -24,7 +24,8 @@ pub(super) struct Image {
     /// The first pixel of each channel.
     channels: Vec<usize>,
     /// Factor and shift of each pixel of those channels.
-    rule: Vec<(f32, f32)>,
+    factors: Vec<f32>,
+    shifts: Vec<f32>,
     layout: Layout,
 }
 
@@ -44,7 +45,8 @@ impl Input {
         let (scale, mean, std) = (net.scale(), net.mean_values(), net.std_values());
         let rule_of = |pixel: usize| {
             let (mean, std) = (mean.at(pixel), std.at(pixel));
-            (scale / std, -mean / std)
+            let shift = if chain.shifted { 0.0 } else { -mean / std };
+            (scale / std, shift)
         };
         let Extent { height, width, .. } = extent;
         let channels: Vec<usize> = chain
@@ -65,11 +67,12 @@ impl Input {
         let pixels = channels
             .iter()
             .flat_map(|&first| first..first + extent.area());
-        let rule = pixels.map(rule_of).collect();
+        let (factors, shifts) = pixels.map(rule_of).unzip();
         let image = Image {
             extent,
             channels,
-            rule,
+            factors,
+            shifts,
             layout,
         };
         Self {
@@ -120,17 +123,25 @@ impl<T: Pixel> WithSimd for LoadOne<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { image, pixels, out } = self;
         let Extent { height, width, .. } = image.extent;
-        let unit_len = image.layout.unit_len().unwrap_or(0);
+        let layout = image.layout;
+        // Without padding a channel is one long row.
+        let (rows, len) = if layout.row_step() == width {
+            (1, height * width)
+        } else {
+            (height, width)
+        };
         for (unit, &first) in image.channels.iter().enumerate() {
-            for y in 0..height {
-                let pixels = &pixels[first + y * width..][..width];
-                let rule = &image.rule[(unit * height + y) * width..][..width];
-                for (x, step, place) in image.layout.runs(y, width) {
-                    let out = &mut out[unit * unit_len + place..];
-                    let values = pixels[x..].iter().zip(&rule[x..]).step_by(step);
-                    for (out, (&pixel, &(factor, shift))) in out.iter_mut().zip(values) {
-                        *out = mul_add(simd, pixel.to_f32(), factor, shift);
-                    }
+            for y in 0..rows {
+                let place = unit * layout.unit_len().unwrap_or(0) + layout.place(y, 0);
+                let rule = (unit * rows + y) * len;
+                let out = &mut out[place..place + len];
+                let pixels = &pixels[first + y * len..][..len];
+                let factors = &image.factors[rule..rule + len];
+                let shifts = &image.shifts[rule..rule + len];
+                for (((out, pixel), &factor), &shift) in
+                    out.iter_mut().zip(pixels).zip(factors).zip(shifts)
+                {
+                    *out = mul_add(simd, pixel.to_f32(), factor, shift);
                 }
             }
         }

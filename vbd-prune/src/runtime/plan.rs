@@ -22,6 +22,8 @@ const MOST_VALUES: usize = 1 << 22;
 const VALUES_A_PIXEL: usize = 6;
 /// Values of all activations of the samples that go side by side: 1 MB, about a core's share of cache.
 const CACHED_VALUES: usize = 1 << 18;
+/// Values behind those of a buffer.
+const SLACK: usize = Conv::SLACK;
 /// Up to as many samples go side by side in vectors at all: 16 MB.
 const SIDE_BY_SIDE_VALUES: usize = 1 << 22;
 
@@ -97,6 +99,8 @@ pub(super) struct Inner {
     pub(super) stages: Vec<Stage>,
     /// Values of one sample between the stages, what goes into the first included.
     pub(super) lens: Vec<usize>,
+    /// Values that some stage wants besides, for one sample.
+    pub(super) scratch: usize,
     /// Whether there are zeros in the buffers that nothing overwrites.
     pub(super) padded: bool,
     /// Samples that go side by side at most; 0 where activations are so large that none do.
@@ -132,9 +136,19 @@ impl Plan {
         let raw = chain.raw.then_some(&chain.inputs[..]);
         let stages = chain.steps.iter().zip(layouts.windows(2)).enumerate();
         let stages = stages.map(|(index, (step, layouts))| {
-            Stage::new(step, [layouts[0], layouts[1]], raw.filter(|_| index == 0))
+            let raw = raw.filter(|_| index == 0);
+            Stage::new(
+                step,
+                [layouts[0], layouts[1]],
+                raw,
+                index == 0 && chain.shifted,
+            )
         });
         let stages: Vec<Stage> = stages.collect();
+        let scratch = stages.iter().map(Stage::scratch_len).max().unwrap_or(0);
+        if scratch > MOST_VALUES {
+            return Err(too_large(net, scratch));
+        }
         let nothing = LayerPlan {
             kernel: Kernel::None,
             kernel_one: Kernel::None,
@@ -157,10 +171,11 @@ impl Plan {
             classes: net.spec.classes,
             arch,
             input: Input::new(net, &chain, input_extent(&chain), layouts[0]),
-            stages,
             padded: layouts.iter().any(|layout| layout.is_padded()),
-            lanes: lanes(lens.iter().sum()),
+            lanes: lanes(&stages, lens.iter().sum()),
+            scratch,
             lens,
+            stages,
             layers,
         };
         Ok(Self {
@@ -230,50 +245,48 @@ fn buffers(net: &PrunedNet, chain: &Chain) -> Result<(Vec<Layout>, Vec<usize>)> 
     for (extent, op) in extents.zip(ops) {
         let layout = Layout::new(extent, op);
         let unit = layout.unit_len().unwrap_or(usize::MAX);
-        // Whole vectors, and what a convolution reads behind the last of them.
-        let len = unit.saturating_mul(extent.units).saturating_add(2 * LANES);
+        // Whole vectors, and what a convolution reads and writes behind the last of them.
+        let len = unit.saturating_mul(extent.units).saturating_add(SLACK);
         values = values.saturating_add(len);
-        lens.push(if values > MOST_VALUES {
-            0
-        } else {
-            len.next_multiple_of(LANES)
+        lens.push(match values {
+            0..=MOST_VALUES => len.next_multiple_of(LANES),
+            _ => 0,
         });
         layouts.push(layout);
     }
     if values > MOST_VALUES {
-        let bytes = |values: usize| (values as u64).saturating_mul(size_of::<f32>() as u64);
-        let net = net.spec.name.clone();
-        return Err(Error::TooLarge {
-            net,
-            found: bytes(values),
-            most: bytes(MOST_VALUES),
-        });
+        return Err(too_large(net, values));
     }
     Ok((layouts, lens))
 }
 
-/// How many samples go side by side.
-fn lanes(values: usize) -> usize {
+fn too_large(net: &PrunedNet, values: usize) -> Error {
+    let bytes = |values: usize| (values as u64).saturating_mul(size_of::<f32>() as u64);
+    Error::TooLarge {
+        net: net.spec.name.clone(),
+        found: bytes(values),
+        most: bytes(MOST_VALUES),
+    }
+}
+
+/// How many samples go side by side: one vector where there are convolutions.
+fn lanes(stages: &[Stage], values: usize) -> usize {
+    let convolves = stages.iter().any(|stage| matches!(stage, Stage::Conv(_)));
     match values * LANES {
+        all if all > SIDE_BY_SIDE_VALUES => 0,
+        _ if convolves => LANES,
         all if all * 4 <= CACHED_VALUES => LANES * 4,
         all if all * 2 <= CACHED_VALUES => LANES * 2,
-        all if all <= SIDE_BY_SIDE_VALUES => LANES,
-        _ => 0,
+        _ => LANES,
     }
 }
 
 impl Stage {
     /// Scratch that the stage needs for one sample.
     pub(super) fn scratch_len(&self) -> usize {
-        if let Self::Conv(conv) = self {
-            conv.scratch_len()
-        } else {
-            0
+        match self {
+            Self::Conv(conv) => conv.one.scratch_len(),
+            _ => 0,
         }
     }
 }
-
-const _: () = assert!(
-    Conv::SLACK <= 2 * LANES,
-    "buffers have the slack that convolutions read"
-);

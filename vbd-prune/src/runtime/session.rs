@@ -37,7 +37,7 @@ pub(super) struct Worker {
     many: Vec<Buffer>,
     /// How many samples lay side by side last.
     lanes: usize,
-    /// One channel's outputs.
+    /// What a convolution of one sample wants besides.
     scratch: Buffer,
     /// The inputs of a dense layer that are not 0.
     nonzero: Vec<(u32, f32)>,
@@ -47,16 +47,8 @@ impl Worker {
     fn new(plan: &Inner) -> Self {
         // Raw pixels are read where they are, but for bytes.
         let one = plan.lens.iter().map(|&len| Buffer::zeroed(len));
-        let many = plan
-            .lens
-            .iter()
-            .map(|&len| Buffer::zeroed(len * plan.lanes));
-        let scratch = plan
-            .stages
-            .iter()
-            .map(Stage::scratch_len)
-            .max()
-            .unwrap_or(0);
+        let many = plan.lens.iter();
+        let many = many.map(|&len| Buffer::zeroed(len * plan.lanes));
         Self {
             one: one.collect(),
             many: if plan.lanes == 0 {
@@ -65,7 +57,7 @@ impl Worker {
                 many.collect()
             },
             lanes: plan.lanes,
-            scratch: Buffer::zeroed(scratch),
+            scratch: Buffer::zeroed(plan.scratch),
             nonzero: Vec::with_capacity(plan.lens.iter().copied().max().unwrap_or(0)),
         }
     }
@@ -92,7 +84,7 @@ impl Worker {
                     kernel.run(plan.arch, pixels, y, nonzero);
                 }
                 (Stage::Linear { one: kernel, .. }, None) => kernel.run(plan.arch, x, y, nonzero),
-                (Stage::Conv(conv), _) => conv.run_one(plan.arch, x, y, scratch.get_mut()),
+                (Stage::Conv(conv), _) => conv.one.run(plan.arch, x, y, scratch.get_mut()),
                 (Stage::Pool(pool), _) => pool.run(x, y, 1),
             }
         }
@@ -121,7 +113,7 @@ impl Worker {
             let (x, y) = (before[index].get(), after[0].get_mut());
             match stage {
                 Stage::Linear { many, .. } => many.run(plan.arch, x, y, lanes),
-                Stage::Conv(conv) => conv.run_lanes(plan.arch, x, y, lanes),
+                Stage::Conv(conv) => conv.many.run(plan.arch, x, y),
                 Stage::Pool(pool) => pool.run(x, y, lanes),
             }
         }
@@ -149,6 +141,7 @@ impl One {
 impl Session {
     pub(super) fn new(plan: Plan) -> Self {
         let values = plan.inner.lens.iter().sum::<usize>() * (1 + plan.inner.lanes);
+        let values = values + plan.inner.scratch;
         let threads = rayon::current_num_threads()
             .min(ALL_VALUES / values.max(1))
             .max(1);

@@ -9,7 +9,7 @@ use crate::chain::{Op, Step};
 #[derive(Debug)]
 pub(super) enum Stage {
     Linear { one: One, many: LaneRows },
-    Conv(Conv),
+    Conv(Box<Conv>),
     Pool(Pool),
 }
 
@@ -25,16 +25,23 @@ const ENTRIES_A_VECTOR: f64 = 0.8;
 
 impl Stage {
     /// The kernels of `step`, from a buffer of layout `from` to one of layout `to`. `raw` are the
-    /// pixels that the first step's inputs are, where it takes pixels as they come.
-    pub(super) fn new(step: &Step, [from, to]: [Layout; 2], raw: Option<&[u32]>) -> Self {
+    /// pixels that the first step's inputs are, where it takes pixels as they come; `margins` says whether
+    /// what comes in are images.
+    pub(super) fn new(
+        step: &Step,
+        [from, to]: [Layout; 2],
+        raw: Option<&[u32]>,
+        margins: bool,
+    ) -> Self {
         let Step {
             weight,
             bias,
             relu,
+            input,
             output,
             ..
         } = step;
-        let (relu, output) = (*relu, *output);
+        let (relu, input, output) = (*relu, *input, *output);
         match step.op {
             Op::Linear => {
                 let place = |col: u32| raw.map_or(col, |places| places[col as usize]);
@@ -64,11 +71,13 @@ impl Stage {
                     stride,
                     pool,
                     relu,
+                    margins,
+                    input,
                     output,
                     from,
                     to,
                 };
-                Self::Conv(Conv::new(weight, bias, &geometry))
+                Self::Conv(Box::new(Conv::new(weight, bias, geometry)))
             }
             Op::Pool { kernel } => Self::Pool(Pool {
                 kernel,

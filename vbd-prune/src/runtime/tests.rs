@@ -6,9 +6,9 @@
 )]
 
 use candle_core::{Device, Module, Tensor};
-use pulp::Arch;
 use vbd_core::spec::NetSpec;
 
+use super::kernels::arches;
 use super::{Kernel, Plan, Session};
 use crate::error::Error;
 use crate::net::PrunedNet;
@@ -80,14 +80,6 @@ fn dense_logits(net: &PrunedNet, pixels: &[u8], n: usize) -> Vec<f32> {
         .forward(&x)
         .unwrap();
     logits.flatten_all().unwrap().to_vec1().unwrap()
-}
-
-/// The instruction sets of this machine: its best, AVX2 where there is more, and none.
-fn arches() -> Vec<Arch> {
-    let mut arches = vec![Arch::new(), Arch::Scalar];
-    #[cfg(target_arch = "x86_64")]
-    arches.extend(pulp::x86::V3::try_new().map(Arch::V3));
-    arches
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The runtime's kernels: functions over slices, SIMD through `pulp`, no branches on the instruction
 //! set, no allocation.
 //!
-//! Every kernel starts an output's sum with its bias and adds the products in rising order of their
-//! inputs, fused where the machine fuses. So all of them give the same bits, and a sample's logits do
-//! not depend on which kernel, what batch or how many threads computed them.
+//! Every kernel starts an output's sum with its bias and adds the products in one order, fused where the
+//! machine fuses: that of their inputs, in convolutions that of `conv/taps.rs`. So all of them give the
+//! same bits, and a sample's logits do not depend on which kernel, what batch or how many threads computed
+//! them.
 
 mod columns;
 mod conv;
@@ -36,4 +37,13 @@ pub(super) fn mul_add<S: Simd>(_simd: S, a: f32, b: f32, c: f32) -> f32 {
     } else {
         a * b + c
     }
+}
+
+/// The instruction sets of this machine: its best, AVX2 where there is more, and none.
+#[cfg(test)]
+pub(super) fn arches() -> Vec<pulp::Arch> {
+    let mut arches = vec![pulp::Arch::new(), pulp::Arch::Scalar];
+    #[cfg(target_arch = "x86_64")]
+    arches.extend(pulp::x86::V3::try_new().map(pulp::Arch::V3));
+    arches
 }

@@ -189,6 +189,7 @@ pub(in super::super) fn logits(y: &[f32], logits: &mut [f32], classes: usize, la
 
 #[cfg(test)]
 mod tests {
+    use super::super::arches;
     use super::*;
     use crate::testing::Draws;
 
@@ -226,9 +227,7 @@ mod tests {
 
     #[test]
     fn turned_pixels_agree_with_the_checked_twin() {
-        let mut arches = vec![Arch::new(), Arch::Scalar];
-        #[cfg(target_arch = "x86_64")]
-        arches.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        let arches = arches();
         let draws = &mut Draws(1);
         for case in 0..60 {
             let sample_len = 1 + draws.below(40);

@@ -1,0 +1,307 @@
+//! Many samples: each tap over a block of outputs, samples side by side.
+//!
+//! A block's sums stay in registers. Two taps of which one is below the other read the same inputs, all
+//! but a row, and each of these is read once for both. Where an image's columns are 0 in all samples at
+//! the block's rows, as margins are, taps that would read nothing else are left out.
+#![expect(
+    unsafe_code,
+    reason = "a bounds check for each input read takes as long as its product: one for all is made before"
+)]
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::super::LANES;
+use super::Geometry;
+use super::taps::{Tap, Taps};
+use crate::matrix::SparseMatrix;
+
+/// Columns of inputs whose zeros are looked for, at most.
+const MOST_COLUMNS: usize = u64::BITS as usize;
+
+/// `N` taps, one below the other: the first one's place in a buffer at the first output, and the values.
+type Entry<const N: usize> = (u32, [f32; N]);
+
+/// A sparse convolution of [`LANES`] samples.
+#[derive(Debug)]
+pub(in super::super::super) struct ConvMany {
+    pairs: Vec<Entry<2>>,
+    singles: Vec<Entry<1>>,
+    /// For each output channel where its pairs and singles of each kernel column start, and where those
+    /// of the last end.
+    ends: Vec<Vec<[u32; 2]>>,
+    /// One a channel; or one a channel and output, column by column.
+    bias: Vec<f32>,
+    /// Places of the input that are read: those before this.
+    reach: usize,
+    geometry: Geometry,
+}
+
+impl ConvMany {
+    /// As [`Conv::new`](super::Conv::new).
+    pub(super) fn new(weight: &SparseMatrix, bias: &[f32], geometry: Geometry) -> Self {
+        let Geometry {
+            kernel,
+            stride,
+            from,
+            output,
+            ..
+        } = geometry;
+        let [height, width] = geometry.outputs();
+        let place = |tap: &Tap| (tap.unit * from.rows() + tap.dy) * from.row_step() + tap.dx;
+        let number = |number: usize| u32::try_from(number).expect("a buffer has fewer places");
+        let (mut pairs, mut singles, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        let mut farthest = None;
+        for channel in 0..weight.rows() {
+            let taps = Taps::new(weight, channel, kernel);
+            farthest = taps.iter().map(place).max().max(farthest);
+            let before = |dx: usize| {
+                [
+                    number(pairs.len() + taps.pairs.partition_point(|pair| pair[0].dx < dx)),
+                    number(singles.len() + taps.singles.partition_point(|tap| tap.dx < dx)),
+                ]
+            };
+            ends.push((0..=kernel).map(before).collect());
+            let values = |pair: &[Tap; 2]| pair.map(|tap| tap.value);
+            pairs.extend(
+                taps.pairs
+                    .iter()
+                    .map(|pair| (number(place(&pair[0])), values(pair))),
+            );
+            singles.extend(
+                taps.singles
+                    .iter()
+                    .map(|tap| (number(place(tap)), [tap.value])),
+            );
+        }
+        let last = (height - 1) * from.row_step() + width - 1;
+        let bias = if bias.len() > output.units {
+            let of = |channel: usize| {
+                (0..width)
+                    .flat_map(move |x| (0..height).map(move |y| (channel * height + y) * width + x))
+            };
+            (0..output.units)
+                .flat_map(of)
+                .map(|place| bias[place])
+                .collect()
+        } else {
+            bias.to_vec()
+        };
+        Self {
+            pairs,
+            singles,
+            ends,
+            bias,
+            reach: farthest.map_or(0, |farthest| farthest + last * stride + 1),
+            geometry,
+        }
+    }
+
+    /// Whether columns of zeros are looked for.
+    fn skips(&self) -> bool {
+        let Geometry {
+            margins,
+            stride,
+            from,
+            ..
+        } = self.geometry;
+        margins && stride == 1 && from.row_step() <= MOST_COLUMNS
+    }
+
+    /// [`LANES`] samples.
+    ///
+    /// # Shapes
+    /// - `x`, `y`: `[places, LANES]`, places as the layouts have them
+    pub(in super::super::super) fn run(&self, arch: Arch, x: &[f32], y: &mut [f32]) {
+        assert!(
+            x.len() / LANES >= self.reach,
+            "a buffer has the places of its layout"
+        );
+        arch.dispatch(Run { conv: self, x, y });
+    }
+}
+
+struct Run<'a> {
+    conv: &'a ConvMany,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+/// Adds the products of the `entries` with what they read from `first` on.
+///
+/// # Safety
+/// All of it lies in `x`.
+#[inline(always)]
+unsafe fn add<S: Simd, const N: usize, const A: usize, const P: usize>(
+    simd: S,
+    entries: &[Entry<N>],
+    x: &[S::f32s],
+    [first, row_step, stride]: [usize; 3],
+    sums: &mut [[S::f32s; P]; A],
+) {
+    let strips = LANES / S::F32_LANES;
+    for &(place, values) in entries {
+        let values = values.map(|value| simd.splat_f32s(value));
+        for (y, sums) in sums.iter_mut().enumerate() {
+            for (tap, &value) in values.iter().enumerate() {
+                let row = place as usize + (y * stride + tap) * row_step;
+                for (x_out, sum) in sums.iter_mut().enumerate() {
+                    let at = first + (row + x_out * stride) * strips;
+                    debug_assert!(at < x.len());
+                    // SAFETY: the caller's promise.
+                    let x = unsafe { *x.get_unchecked(at) };
+                    *sum = simd.mul_add_e_f32s(value, x, *sum);
+                }
+            }
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Outputs in blocks of `A x P`, the last of a row or column shifted back to fit.
+    #[inline(always)]
+    fn blocks<S: Simd, const A: usize, const P: usize>(mut self, simd: S) {
+        let Geometry { stride, kernel, .. } = self.conv.geometry;
+        let [height, width] = self.conv.geometry.outputs();
+        let starts = |side: usize, block: usize| {
+            let starts = (0..side).step_by(block);
+            starts.map(move |start| start.min(side - block))
+        };
+        let skips = self.conv.skips();
+        for strip in 0..LANES / S::F32_LANES {
+            for y in starts(height, A) {
+                let live = skips.then(|| self.live_columns(simd, strip, y..y + A + kernel - 1));
+                for x in starts(width, P) {
+                    let columns = live.map_or([0, kernel], |live| {
+                        // Of what the block reads; a column of the kernel reads `P` columns.
+                        let live = live >> x & u64::MAX >> (MOST_COLUMNS + 1 - P - kernel);
+                        let first = live.trailing_zeros() as usize;
+                        let end = MOST_COLUMNS - live.leading_zeros() as usize;
+                        let end = end.min(kernel);
+                        [first.saturating_sub(P - 1).min(end), end]
+                    });
+                    if stride > 1 {
+                        self.block::<S, true, A, P>(simd, [strip, y, x], columns);
+                    } else {
+                        self.block::<S, false, A, P>(simd, [strip, y, x], columns);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Which columns of the padded input are not 0 in some sample, in some of the rows of some channel.
+    #[inline(always)]
+    fn live_columns<S: Simd>(&self, simd: S, strip: usize, rows: Range<usize>) -> u64 {
+        let Geometry { input, from, .. } = self.conv.geometry;
+        let strips = LANES / S::F32_LANES;
+        let x = S::as_simd_f32s(self.x).0;
+        let zero = simd.splat_f32s(0.0);
+        let mut live = 0;
+        for col in 0..from.row_step() {
+            let mut is_zero = simd.equal_f32s(zero, zero);
+            for unit in 0..input.units {
+                for row in rows.clone() {
+                    let place = (unit * from.rows() + row) * from.row_step() + col;
+                    let x = simd.equal_f32s(x[place * strips + strip], zero);
+                    is_zero = simd.and_m32s(is_zero, x);
+                }
+            }
+            let some = simd.first_true_m32s(simd.not_m32s(is_zero)) < S::F32_LANES;
+            live |= u64::from(some) << col;
+        }
+        live
+    }
+
+    /// All channels of a block, by some columns of their kernels: their inputs are near each other.
+    #[inline(always)]
+    fn block<S: Simd, const STRIDES: bool, const A: usize, const P: usize>(
+        &mut self,
+        simd: S,
+        [strip, out_y, out_x]: [usize; 3],
+        columns: [usize; 2],
+    ) {
+        let Self { conv, x, .. } = *self;
+        let Geometry {
+            stride,
+            pool,
+            relu,
+            from,
+            to,
+            ..
+        } = conv.geometry;
+        let [height, width] = conv.geometry.outputs();
+        let bias_each = conv.bias.len() > conv.ends.len();
+        let strips = LANES / S::F32_LANES;
+        let stride = if STRIDES { stride } else { 1 };
+        let row_step = from.row_step();
+        let x = S::as_simd_f32s(x).0;
+        let y = S::as_mut_simd_f32s(self.y).0;
+        let first = (out_y * row_step + out_x) * stride * strips + strip;
+        let steps = [first, row_step, stride];
+        let least = simd.splat_f32s(if relu { 0.0 } else { f32::NEG_INFINITY });
+        let mut unit = to.place(out_y / pool, out_x / pool);
+        for (channel, ends) in conv.ends.iter().enumerate() {
+            let mut sums = [[simd.splat_f32s(0.0); P]; A];
+            if bias_each {
+                for x in 0..P {
+                    let bias = &conv.bias[(channel * width + out_x + x) * height + out_y..][..A];
+                    for (sums, &bias) in sums.iter_mut().zip(bias) {
+                        sums[x] = simd.splat_f32s(bias);
+                    }
+                }
+            } else {
+                sums = [[simd.splat_f32s(conv.bias[channel]); P]; A];
+            }
+            let [from, to_end] = columns.map(|column| ends[column].map(|end| end as usize));
+            // SAFETY: `reach` is behind what the farthest tap reads for the last output, `run` has
+            // checked that `x` holds as much, and blocks lie within the outputs.
+            unsafe {
+                add(simd, &conv.pairs[from[0]..to_end[0]], x, steps, &mut sums);
+                add(simd, &conv.singles[from[1]..to_end[1]], x, steps, &mut sums);
+            }
+            if pool > 1 && A > 1 && P > 1 {
+                for (row, sums) in sums.as_chunks::<2>().0.iter().enumerate() {
+                    let first = unit + row * to.row_step();
+                    let y = &mut y[first * strips + strip..][..=(P / 2 - 1) * strips];
+                    for x in 0..P / 2 {
+                        let [above, below] =
+                            sums.map(|sums| simd.max_f32s(sums[2 * x], sums[2 * x + 1]));
+                        y[x * strips] = simd.max_f32s(simd.max_f32s(above, below), least);
+                    }
+                }
+            } else {
+                for (row, sums) in sums.into_iter().enumerate() {
+                    let first = unit + row * to.row_step();
+                    let y = &mut y[first * strips + strip..][..=(P - 1) * strips];
+                    for (x, sum) in sums.into_iter().enumerate() {
+                        y[x * strips] = simd.max_f32s(sum, least);
+                    }
+                }
+            }
+            unit += to.unit_len().unwrap_or(0);
+        }
+    }
+}
+
+impl WithSimd for Run<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let [height, width] = self.conv.geometry.outputs();
+        // 16 sums, or with 16 registers 8.
+        let wide = S::F32_LANES == LANES || cfg!(target_arch = "aarch64");
+        // Margins are found in narrow blocks; else square ones read the least.
+        let narrow = self.conv.skips() && width >= 2;
+        match height.min(width) {
+            _ if narrow && wide && height >= 8 => self.blocks::<S, 8, 2>(simd),
+            _ if narrow && height >= 4 => self.blocks::<S, 4, 2>(simd),
+            4.. if wide => self.blocks::<S, 4, 4>(simd),
+            2.. if width >= 4 => self.blocks::<S, 2, 4>(simd),
+            2.. => self.blocks::<S, 2, 2>(simd),
+            _ => self.blocks::<S, 1, 1>(simd),
+        }
+    }
+}
