@@ -12,6 +12,7 @@ use support::engine::{
     indices, kill, mixed, pair, spec,
 };
 use support::{mlp, recipe};
+use vbd_core::recipe::Recipe;
 use vbd_core::spec::NetSpec;
 use vbd_core::step::{Batch, Step};
 use vbd_core::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
@@ -38,6 +39,48 @@ fn both_engines_give_equal_gradients() {
                 &pair.cpu.parameters().unwrap(),
                 &pair.candle.parameters().unwrap(),
             );
+        }
+    }
+}
+
+/// A KL weight of its own for one layer, first or not.
+fn weighed(kind: &str, layer: &str) -> Recipe {
+    recipe(
+        kind,
+        &format!("[[method.layer]]\nname = '{layer}'\nkl_weight = 40.0"),
+    )
+}
+
+#[test]
+fn a_layers_own_kl_weight_is_in_the_gradients_and_the_kl_of_both_engines() {
+    for (kind, spec, layer) in [
+        ("vbd", convolutions(), "conv1"),
+        ("vd", convolutions(), "fc1"),
+        ("vbd", spec(), "fc2"),
+    ] {
+        let weighed = weighed(kind, layer);
+        let parameters = mixed(&spec, &weighed);
+        let step = |recipe: &Recipe| {
+            let mut pair = pair(&spec, recipe, &parameters, 2);
+            let kls = [pair.cpu.kl().unwrap(), pair.candle.kl().unwrap()];
+            let indices = indices(0);
+            let batch = Batch {
+                samples: &pair.data.train,
+                indices: &indices,
+            };
+            pair.cpu.step(batch, &at(0, 1.0)).unwrap();
+            pair.candle.step(batch, &at(0, 1.0)).unwrap();
+            let cpu = pair.cpu.parameters().unwrap();
+            assert_same_gradients(&cpu, &pair.candle.parameters().unwrap());
+            assert!((kls[0] - kls[1]).abs() < 1e-4 * kls[1].abs(), "{kls:?}");
+            (kls[0], cpu)
+        };
+        let (kl, own) = step(&weighed);
+        let (plain_kl, plain) = step(&recipe(kind, ""));
+        assert!(kl > plain_kl * 1.5, "{kl} {plain_kl}");
+        for (own, plain) in own.layers.iter().zip(&plain.layers) {
+            let same = own.weight.theta().m == plain.weight.theta().m;
+            assert_eq!(same, own.name != layer, "{kind} {layer}: {}", own.name);
         }
     }
 }

@@ -28,6 +28,10 @@ const RECIPES: BuiltIn = BuiltIn {
             include_str!("../recipes/lenet-5-caffe-vbd.toml"),
         ),
         (
+            "lenet-5-caffe-vbd-fast",
+            include_str!("../recipes/lenet-5-caffe-vbd-fast.toml"),
+        ),
+        (
             "lenet-5-caffe-vd",
             include_str!("../recipes/lenet-5-caffe-vd.toml"),
         ),
@@ -105,6 +109,7 @@ mod tests {
                 let spec = crate::nets::net(model).unwrap();
                 let gates = vbd_core::gate::Gate::all(&spec, &recipe.method).unwrap();
                 assert_eq!(gates.len(), recipe.method.gates.len());
+                recipe.method.layer_kl_weights(&spec).unwrap();
             }
             if let Some(data) = &recipe.data {
                 crate::data::DataSource::parse(data).unwrap();

@@ -224,16 +224,20 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     if let Some(threshold) = report.threshold {
         facts.push(("kept", format!("log_alpha under {threshold}")));
     }
-    let gates = report.method.iter().flat_map(|method| &method.gates);
-    let gates: Vec<String> = gates
-        .map(|gate| format!("{} {}", gate.after, gate.kl_weight))
-        .collect();
-    if !gates.is_empty() {
-        let gates = gates.join(", ");
-        facts.push((
-            "gates",
-            format!("KL weights {gates} (a tempered posterior)"),
-        ));
+    let methods = || report.method.iter();
+    let layers = methods().flat_map(|method| &method.layers);
+    let layers = layers.map(|layer| (&layer.name, layer.kl_weight));
+    let gates = methods().flat_map(|method| &method.gates);
+    let gates = gates.map(|gate| (&gate.after, gate.kl_weight));
+    for (label, own) in [
+        ("layers", layers.collect::<Vec<_>>()),
+        ("gates", gates.collect()),
+    ] {
+        if !own.is_empty() {
+            let own = own.iter().map(|(name, weight)| format!("{name} {weight}"));
+            let own = own.collect::<Vec<_>>().join(", ");
+            facts.push((label, format!("KL weights {own} (a tempered posterior)")));
+        }
     }
     let provenance = &report.provenance;
     if let Some(recipe) = &provenance.recipe {

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ThetaInit;
 use super::check::Check;
+use crate::error::Result;
 use crate::prior::Prior;
+use crate::spec::NetSpec;
 
 /// The posterior and its prior.
 ///
@@ -15,6 +17,7 @@ use crate::prior::Prior;
 /// `log_sigma2_init` | -10 | -40 to 20 | first `log_sigma2`
 /// `theta_init` | `he` | `he`, `normal(S)` | first theta of weights: normal, of deviation `sqrt(2 / fan_in)` or S
 /// `kl_weight` | 1 | 0 to 1e12 | factor on the KL; other than 1 it is a tempered posterior
+/// `layer` | | tables | what differs for some layers' weights, see [`LayerSetting`]
 /// `gate` | | tables | the gates, see [`GateSetting`]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +36,9 @@ pub struct Method {
     /// Factor on the KL.
     #[serde(default = "default::kl_weight")]
     pub kl_weight: f64,
+    /// What differs for some layers' weights.
+    #[serde(default, rename = "layer", skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerSetting>,
     /// Gates on units.
     #[serde(default, rename = "gate", skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateSetting>,
@@ -68,6 +74,23 @@ impl MethodKind {
     pub fn has_variational_weights(self) -> bool {
         matches!(self, Self::Vbd | Self::Vd)
     }
+}
+
+/// What differs for the weights of a layer: those of a convolution cost a product at each position, so
+/// that it may pay to prune them harder than the ratio asks for.
+///
+/// Name | Default | Range | Meaning
+/// -|-|-|-
+/// `name` | | a layer's name | which
+/// `kl_weight` | 1 | 0 to 1e12 | factor on its KL, beside the method's
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerSetting {
+    /// Which layer.
+    pub name: String,
+    /// Factor on its KL, beside the method's.
+    #[serde(default = "default::kl_weight")]
+    pub kl_weight: f64,
 }
 
 /// A gate: a posterior for each unit of what it lies behind (Liu et al. 2019, eq. 19).
@@ -113,12 +136,38 @@ impl Method {
     /// The factors on the KLs that are not 1: with one of them it is a tempered posterior.
     pub fn tempered(&self) -> Vec<f64> {
         let of_weights = self.kind.has_variational_weights().then_some(1.0);
+        let of_layers = self.layers.iter().map(|layer| layer.kl_weight);
         let of_gates = self.gates.iter().map(|gate| gate.kl_weight);
-        let factors = of_weights.into_iter().chain(of_gates);
+        let factors = of_weights.into_iter().chain(of_layers).chain(of_gates);
         let factors = factors.map(|factor| factor * self.kl_weight);
         factors
             .filter(|factor| (factor - 1.0).abs() > f64::EPSILON)
             .collect()
+    }
+
+    /// The factor on the KL of each weight of a network, beside the method's.
+    ///
+    /// # Errors
+    /// [`crate::Error::Spec`] if a setting is for no layer with a weight, or two are for one; or as
+    /// [`NetSpec::weights`].
+    pub fn layer_kl_weights(&self, spec: &NetSpec) -> Result<Vec<f64>> {
+        let weights = spec.weights()?;
+        let mut factors = vec![None; weights.len()];
+        for LayerSetting { name, kl_weight } in &self.layers {
+            let Some(index) = weights.iter().position(|weight| weight.layer == *name) else {
+                let names: Vec<_> = weights.iter().map(|w| format!("`{}`", w.layer)).collect();
+                let names = names.join(", ");
+                let problem = format!("no layer of `method.layer`: expected one of {names}");
+                return Err(spec.problem(name, problem));
+            };
+            if factors[index].replace(*kl_weight).is_some() {
+                return Err(spec.problem(name, "two tables of `method.layer` are for it"));
+            }
+        }
+        Ok(factors
+            .into_iter()
+            .map(|factor| factor.unwrap_or(1.0))
+            .collect())
     }
 
     pub(super) fn checks(&self) -> Vec<Check> {
@@ -156,6 +205,20 @@ impl Method {
                 "at least one `[[method.gate]]`, for nothing else is pruned by this kind",
             ),
         ];
+        checks.push(Check::new(
+            self.kind.has_variational_weights() || self.layers.is_empty(),
+            "method.layer",
+            &"there",
+            "no layer, for weights have no prior in this kind",
+        ));
+        for layer in &self.layers {
+            checks.push(Check::new(
+                is_kl_weight(layer.kl_weight),
+                "method.layer.kl_weight",
+                &format!("{} (of `{}`)", layer.kl_weight, layer.name),
+                "0 to 1e12",
+            ));
+        }
         for gate in &self.gates {
             checks.push(Check::new(
                 is_kl_weight(gate.kl_weight),

@@ -7,7 +7,7 @@ mod train;
 
 use serde::{Deserialize, Serialize};
 
-pub use method::{GateSetting, Method, MethodKind};
+pub use method::{GateSetting, LayerSetting, Method, MethodKind};
 pub use theta_init::ThetaInit;
 pub use train::Train;
 
@@ -69,6 +69,7 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::NetSpec;
 
     const TEXT: &str = "summary = 's'\n[method]\nkind = 'vbd'\ntheta_init = 'normal(0.01)'\n";
 
@@ -84,6 +85,31 @@ mod tests {
     }
 
     #[test]
+    fn a_layers_kl_weight_finds_its_layer_or_says_which_there_are() {
+        let net = "name = 'n'\ninput = [4]\nclasses = 2\n\
+            [[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 3\n\
+            [[layer]]\nkind = 'linear'\nname = 'fc2'\nout_features = 2\n";
+        let net = NetSpec::from_toml(net, "n").unwrap();
+        let factors = |names: &[&str]| {
+            let layer = |name| format!("[[method.layer]]\nname = '{name}'\nkl_weight = 4.0\n");
+            let text = TEXT.to_owned() + &names.iter().map(layer).collect::<String>();
+            let recipe = Recipe::from_toml(&text, "r").unwrap();
+            let again = Recipe::from_toml(&recipe.to_toml().unwrap(), "r").unwrap();
+            assert_eq!(again, recipe);
+            recipe.method.layer_kl_weights(&net)
+        };
+        assert_eq!(factors(&[]).unwrap(), [1.0, 1.0]);
+        assert_eq!(factors(&["fc2"]).unwrap(), [1.0, 4.0]);
+        let error = factors(&["conv1"]).unwrap_err().to_string();
+        assert!(
+            error.contains("conv1") && error.contains("`fc1`, `fc2`"),
+            "{error}"
+        );
+        let error = factors(&["fc1", "fc1"]).unwrap_err().to_string();
+        assert!(error.contains("two tables"), "{error}");
+    }
+
+    #[test]
     fn bad_values_name_their_field() {
         for (line, field) in [
             ("epochs = 0", "train.epochs"),
@@ -93,6 +119,15 @@ mod tests {
             ("kl_warmup = [0.1, 0.2, 0.3]", "kl_warmup"),
         ] {
             let error = Recipe::from_toml(&format!("{TEXT}[train]\n{line}"), "r").unwrap_err();
+            assert!(error.to_string().contains(field), "{error}");
+        }
+        for (kind, line, field) in [
+            ("vbd", "kl_weight = -1.0", "method.layer.kl_weight"),
+            ("vbd", "weight = 1.0", "kl_weight"),
+            ("dense", "kl_weight = 2.0", "method.layer"),
+        ] {
+            let text = TEXT.replace("vbd", kind) + "[[method.layer]]\nname = 'fc1'\n" + line;
+            let error = Recipe::from_toml(&text, "r").unwrap_err();
             assert!(error.to_string().contains(field), "{error}");
         }
         let error = Recipe::from_toml(&TEXT.replace("normal(0.01)", "norm"), "r").unwrap_err();

@@ -28,7 +28,8 @@ use crate::spec::NetSpec;
 use crate::weight::Parameters;
 
 /// What is minimised, apart from what changes from step to step:
-/// `(1/M) sum of cross-entropy + (kl_scale * kl_weight / N) sum of KL` (Liu et al. 2019, eq. 7, 12).
+/// `(1/M) sum of cross-entropy + (kl_scale * kl_weight / N) sum of KL` (Liu et al. 2019, eq. 7, 12), where
+/// the KL of a layer's weights and that of a gate's units may have a factor of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
     /// The prior; `None` for plain training without noise.
@@ -39,6 +40,8 @@ pub struct Objective {
     pub n_train: usize,
     /// Weights at this `log_alpha` or over it are pruned.
     pub log_alpha_threshold: f32,
+    /// Factor on the KL of each weight, beside `kl_weight`.
+    pub layer_kl_weights: Vec<f64>,
     /// The gates, each with a KL weight and a threshold of its own.
     pub gates: Vec<Gate>,
 }
@@ -47,13 +50,14 @@ impl Objective {
     /// The objective of a recipe for a network on `n_train` samples.
     ///
     /// # Errors
-    /// As [`Gate::all`].
+    /// As [`Gate::all`] and [`Method::layer_kl_weights`](crate::recipe::Method::layer_kl_weights).
     pub fn new(spec: &NetSpec, recipe: &Recipe, n_train: usize) -> Result<Self> {
         Ok(Self {
             prior: recipe.method.kind.prior(),
             kl_weight: recipe.method.kl_weight,
             n_train,
             log_alpha_threshold: recipe.method.log_alpha_threshold,
+            layer_kl_weights: recipe.method.layer_kl_weights(spec)?,
             gates: Gate::all(spec, &recipe.method)?,
         })
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use vbd_core::recipe::{GateSetting, MethodKind};
+use vbd_core::recipe::{GateSetting, LayerSetting, MethodKind};
 use vbd_core::spec::NetSpec;
 use vbd_core::train::Checkpoint;
 
@@ -41,6 +41,9 @@ pub struct Method {
     pub kind: String,
     /// The training's threshold, at which weights died for good.
     pub log_alpha_threshold: f32,
+    /// What differed for some layers' weights.
+    #[serde(default, rename = "layer", skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerSetting>,
     /// The gates, folded into the weights.
     #[serde(default, rename = "gate", skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateSetting>,
@@ -80,6 +83,7 @@ impl Method {
         Self {
             kind: method_word(method.kind),
             log_alpha_threshold: method.log_alpha_threshold,
+            layers: method.layers.clone(),
             gates: method.gates.clone(),
         }
     }

@@ -127,7 +127,9 @@ impl CandleStep {
         let Some(prior) = self.objective.prior else {
             return Ok(None);
         };
-        let weights = self.weighted().map(|weighted| weighted.kl(prior));
+        let weights = self.weighted().zip(&self.objective.layer_kl_weights);
+        let weights = weights
+            .map(|(weighted, kl_weight)| weighted.kl(prior)?.map(|kl| kl * *kl_weight).transpose());
         let gates = self.gates().map(|gate| gate.kl(prior).map(Some));
         let mut sum: Option<Tensor> = None;
         for kl in weights.chain(gates) {

@@ -37,6 +37,8 @@ pub(super) struct Weighted {
     /// Whether it is the first layer, and linear.
     reads_pixels: bool,
     pub(super) compaction: Compaction,
+    /// Factor on the KL, beside the method's.
+    pub(super) kl_weight: f64,
     form: Box<dyn Form>,
     blocks: Vec<Block>,
     x_square: Vec<f32>,
@@ -60,6 +62,7 @@ impl Weighted {
             relu,
             reads_pixels,
             compaction,
+            kl_weight: 1.0,
             blocks: Vec::new(),
             x_square: Vec::new(),
             spread: Vec::new(),
@@ -214,6 +217,11 @@ impl Weighted {
         let inputs = Inputs {
             x_square: &self.x_square,
             ..inputs
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "read in f64, used in f32")]
+        let update = Update {
+            kl_factor: update.kl_factor * self.kl_weight as f32,
+            ..update
         };
         let rows = g.par_chunks(chunk).zip(self.spread.par_chunks(chunk));
         rows.zip(&mut self.blocks)

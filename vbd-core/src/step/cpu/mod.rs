@@ -314,11 +314,15 @@ impl Step for CpuStep {
         let Some(prior) = self.objective.prior else {
             return Ok(0.0);
         };
-        let blocks: Vec<_> = self.weighted().flat_map(Weighted::blocks).collect();
+        let blocks = self.weighted().flat_map(|weighted| {
+            let blocks = weighted.blocks().iter();
+            blocks.map(|block| (block, weighted.kl_weight))
+        });
+        let blocks: Vec<_> = blocks.collect();
         let kls: Vec<f64> = self.pool.install(|| {
             blocks
                 .par_iter()
-                .map(|block| block.entries.kl(prior))
+                .map(|(block, kl_weight)| kl_weight * block.entries.kl(prior))
                 .collect()
         });
         let gates = self.gates().map(|gate| gate.kl(prior));
@@ -358,8 +362,11 @@ impl Step for CpuStep {
         let values = units.iter().map(|units| vec![0.0; (units + 1) * lanes]);
         self.values = values.collect();
         (self.layers, self.units, self.inputs) = (layers, units, inputs);
-        for (layer, parameters) in self.weighted_mut().zip(&parameters.layers) {
+        let kl_weights = self.objective.layer_kl_weights.clone();
+        let own = parameters.layers.iter().zip(kl_weights);
+        for (layer, (parameters, kl_weight)) in self.weighted_mut().zip(own) {
             layer.load(parameters)?;
+            layer.kl_weight = kl_weight;
         }
         self.masked = None;
         Ok(())
