@@ -2,6 +2,7 @@
 
 mod many;
 mod one;
+mod planes;
 mod taps;
 #[cfg(test)]
 mod tests;

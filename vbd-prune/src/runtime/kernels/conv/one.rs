@@ -5,40 +5,30 @@
 //! planes. Where all rows of outputs together need too much of them, they are made for some at a time.
 #![expect(
     unsafe_code,
-    reason = "bounds checks take longer than what they guard, a copy of four values or four products"
+    reason = "bounds checks take as long as the products: one for all is made before"
 )]
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
 use super::super::LANES;
+use super::planes::{self, Planes};
 use super::taps::{Tap, Taps};
 use super::{FUSED_WINDOW, Geometry};
 use crate::matrix::SparseMatrix;
 
 const WINDOW: usize = FUSED_WINDOW * FUSED_WINDOW;
-/// Values of planes that are made at a time, unless a row of outputs needs more: 64 KB.
-const CACHED_VALUES: usize = 1 << 14;
-
-/// Values that are read at a time at most.
-const SLACK: usize = 2 * LANES;
 
 /// A sparse convolution of one sample.
 #[derive(Debug)]
 pub(in super::super::super) struct ConvOne {
     /// Where each channel's taps end, after the 0 where the first one's start.
     ends: Vec<usize>,
-    /// For each tap which planes the positions of a pooling window read (only the first counts where
-    /// there is no pooling), and its value.
+    /// For each tap where the planes start that the positions of a pooling window read (only the first
+    /// counts where there is no pooling), and its value.
     taps: Vec<([u32; WINDOW], f32)>,
-    /// Where each plane starts in the input, at the first output.
-    planes: Vec<u32>,
-    /// Places of the input that are read: those before this.
-    reach: usize,
-    /// Rows of outputs that planes are made for at a time.
-    rows: usize,
+    planes: Planes,
     /// One a channel; or one a channel, position of a pooling window and output.
     bias: Vec<f32>,
     geometry: Geometry,
@@ -74,16 +64,11 @@ impl ConvOne {
             taps.extend(own.iter().map(|tap| (places(tap), tap.value)));
             ends.push(taps.len());
         }
-        let read = taps.iter().flat_map(|(places, _)| *places);
-        let mut planes: BTreeMap<u32, u32> = read.map(|place| (place, 0)).collect();
-        for (plane, index) in planes.values_mut().zip(0..) {
-            *plane = index;
-        }
-        let rows = CACHED_VALUES / (planes.len() * output.width).max(1);
-        let rows = rows.clamp(1, output.height);
-        let plane_len = number((rows * output.width).next_multiple_of(LANES));
+        let starts = taps.iter().flat_map(|(places, _)| *places);
+        let planes = Planes::new(starts.collect(), &geometry);
         for (places, _) in &mut taps {
-            *places = places.map(|place| planes[&place] * plane_len);
+            // Too many of them to be counted are too many for a plan.
+            *places = places.map(|start| u32::try_from(planes.place(start)).unwrap_or(u32::MAX));
         }
         let bias = if bias.len() > output.units {
             let [height, width] = geometry.outputs();
@@ -98,36 +83,30 @@ impl ConvOne {
         } else {
             bias.to_vec()
         };
-        let farthest = planes.last_key_value();
-        let last = (output.height - 1) * from.row_step() + output.width - 1;
         Self {
             ends,
             taps,
-            reach: farthest.map_or(0, |(&place, _)| place as usize + last * stride * pool + 1),
-            planes: planes.into_keys().collect(),
-            rows,
+            planes,
             bias,
             geometry,
         }
     }
 
-    /// From what a position reads to what its neighbour does.
-    fn step(&self) -> usize {
-        self.geometry.stride * self.geometry.pool
-    }
-
-    /// Length of a plane.
-    fn plane_len(&self) -> usize {
-        (self.rows * self.geometry.output.width).next_multiple_of(LANES)
+    /// Whether outputs go through the scratch: there is padding between them, or what is written behind
+    /// some would hit others that are there.
+    fn is_placed(&self) -> bool {
+        let Geometry { output, to, .. } = self.geometry;
+        to.is_padded() || self.planes.rows < output.height
     }
 
     /// Length of the scratch that [`ConvOne::run`] wants: the planes, and one channel's outputs.
     pub(in super::super::super) fn scratch_len(&self) -> usize {
-        (self.planes.len() + 1) * self.plane_len() + LANES
+        let outputs = self.planes.rows * self.geometry.output.width;
+        self.planes.len() + outputs.next_multiple_of(LANES) + LANES
     }
 
     /// Values behind an input that may be read with it, and behind an output that may be written.
-    pub(in super::super::super) const SLACK: usize = SLACK;
+    pub(in super::super::super) const SLACK: usize = planes::SLACK;
 
     /// One sample.
     pub(in super::super::super) fn run(
@@ -141,7 +120,7 @@ impl ConvOne {
             conv: self,
             x,
             y,
-            scratch,
+            scratch: &mut scratch[..self.scratch_len()],
         });
     }
 }
@@ -176,85 +155,6 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// The planes for some rows of outputs.
-    #[inline(always)]
-    fn make_planes(&mut self, rows: Range<usize>) {
-        match (self.conv.step(), self.conv.geometry.output.width) {
-            (1, ..=4) => self.copy_rows::<1, 4, 4>(rows),
-            (1, _) => self.copy_rows::<1, LANES, LANES>(rows),
-            (2, ..=4) => self.copy_rows::<2, 4, 8>(rows),
-            (2, _) => self.copy_rows::<2, LANES, { 2 * LANES }>(rows),
-            _ => self.copy_values(rows),
-        }
-    }
-
-    /// The planes where neighbours are `STEP` apart, `N` values of `READ` at a time.
-    #[inline(always)]
-    fn copy_rows<const STEP: usize, const N: usize, const READ: usize>(
-        &mut self,
-        rows: Range<usize>,
-    ) {
-        let conv = self.conv;
-        let width = conv.geometry.output.width;
-        let row_step = conv.geometry.from.row_step() * STEP;
-        assert!(conv.reach + SLACK <= self.x.len() && conv.scratch_len() <= self.scratch.len());
-        // In rising order: what a copy writes behind its end is written over by the next.
-        let mut plane = 0;
-        for &start in &conv.planes {
-            let mut from = start as usize + rows.start * row_step;
-            let mut to = plane;
-            for _ in rows.clone() {
-                for at in (0..width).step_by(N) {
-                    debug_assert!(
-                        from + at * STEP < conv.reach && to + at + N <= self.scratch.len()
-                    );
-                    // SAFETY: `reach` is behind the farthest value of the farthest row of all planes,
-                    // and the first value read lies before that; `scratch_len` counts whole planes, and
-                    // `LANES` more than a last row's last value needs. Both were checked above. An array
-                    // is aligned as its elements are.
-                    unsafe {
-                        let x = self
-                            .x
-                            .as_ptr()
-                            .add(from + at * STEP)
-                            .cast::<[f32; READ]>()
-                            .read();
-                        let values: [f32; N] = std::array::from_fn(|place| x[place * STEP]);
-                        self.scratch
-                            .as_mut_ptr()
-                            .add(to + at)
-                            .cast::<[f32; N]>()
-                            .write(values);
-                    }
-                }
-                from += row_step;
-                to += width;
-            }
-            plane += conv.plane_len();
-        }
-    }
-
-    /// The planes, value by value.
-    fn copy_values(&mut self, rows: Range<usize>) {
-        let conv = self.conv;
-        let width = conv.geometry.output.width;
-        let row_step = conv.geometry.from.row_step() * conv.step();
-        for (&start, plane) in conv
-            .planes
-            .iter()
-            .zip(self.scratch.chunks_mut(conv.plane_len()))
-        {
-            for (row, plane) in rows.clone().zip(plane.chunks_mut(width)) {
-                let x = self.x[start as usize + row * row_step..]
-                    .iter()
-                    .step_by(conv.step());
-                for (plane, &x) in plane.iter_mut().zip(x) {
-                    *plane = x;
-                }
-            }
-        }
-    }
-
     /// `V` vectors of positions of one channel, from `from` on.
     #[inline(always)]
     fn block<S: Simd, const W: usize, const V: usize>(
@@ -263,12 +163,10 @@ impl Run<'_> {
         [channel, first_row, from]: [usize; 3],
     ) {
         let conv = self.conv;
-        let Geometry { output, to, .. } = conv.geometry;
+        let Geometry { output, relu, .. } = conv.geometry;
         let width = V * S::F32_LANES;
-        let (planes, scratch) = self
-            .scratch
-            .split_at_mut(conv.planes.len() * conv.plane_len());
-        let outputs = if to.is_padded() {
+        let (planes, scratch) = self.scratch.split_at_mut(conv.planes.len());
+        let outputs = if conv.is_placed() {
             &mut scratch[from..]
         } else {
             &mut self.y[channel * output.area() + first_row * output.width + from..]
@@ -291,14 +189,14 @@ impl Run<'_> {
                 let start = (plane as usize + from) / S::F32_LANES;
                 debug_assert!(start + V <= planes.len());
                 for (place, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: a tap reads its plane, all planes lie in the scratch, whose length was
-                    // checked when they were made, and blocks end where planes do.
+                    // SAFETY: `planes` are as long as all planes together, by the splitting above; a tap
+                    // reads one of them, and no block ends behind the last vector of a plane.
                     let x = unsafe { *planes.get_unchecked(start + place) };
                     *sum = simd.mul_add_e_f32s(value, x, *sum);
                 }
             }
         }
-        let largest = finish::<S, W, V>(simd, &sums, conv.geometry.relu);
+        let largest = finish::<S, W, V>(simd, &sums, relu);
         S::as_mut_simd_f32s(&mut outputs[..width])
             .0
             .copy_from_slice(&largest);
@@ -341,7 +239,7 @@ impl Run<'_> {
     fn place(&mut self, channel: usize, rows: Range<usize>) {
         let conv = self.conv;
         let Geometry { output, to, .. } = conv.geometry;
-        let outputs = &self.scratch[conv.planes.len() * conv.plane_len()..];
+        let outputs = &self.scratch[conv.planes.len()..];
         for (outputs, row) in outputs.chunks_exact(output.width).zip(rows) {
             let place = channel * to.unit_len().unwrap_or(0) + to.place(row, 0);
             self.y[place..place + output.width].copy_from_slice(outputs);
@@ -354,12 +252,11 @@ impl WithSimd for Run<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let Geometry {
-            output, pool, to, ..
-        } = self.conv.geometry;
-        for first in (0..output.height).step_by(self.conv.rows) {
-            let rows = first..output.height.min(first + self.conv.rows);
-            self.make_planes(rows.clone());
+        let Self { conv, x, .. } = self;
+        let Geometry { output, pool, .. } = conv.geometry;
+        for first in (0..output.height).step_by(conv.planes.rows) {
+            let rows = first..output.height.min(first + conv.planes.rows);
+            conv.planes.make(x, self.scratch, rows.clone());
             let len = rows.len() * output.width;
             for channel in 0..output.units {
                 if pool > 1 {
@@ -367,7 +264,7 @@ impl WithSimd for Run<'_> {
                 } else {
                     self.channel::<S, 1>(simd, channel, first, len);
                 }
-                if to.is_padded() {
+                if conv.is_placed() {
                     self.place(channel, rows.clone());
                 }
             }

@@ -1,0 +1,190 @@
+//! What each tap reads at all positions, copied out: position by position, without what lies between.
+#![expect(
+    unsafe_code,
+    reason = "bounds checks take longer than a copy of four values: one for all is made before"
+)]
+
+use std::ops::Range;
+
+use super::super::LANES;
+use super::Geometry;
+
+/// Values of planes that are made at a time, unless a row of outputs needs more: 64 KB.
+const CACHED_VALUES: usize = if cfg!(test) { 1 << 7 } else { 1 << 14 };
+
+/// Values that are read at a time at most.
+pub(super) const SLACK: usize = 2 * LANES;
+
+/// Where planes come from and how large they are.
+#[derive(Debug)]
+pub(super) struct Planes {
+    /// Where each starts in the input, at the first output; rising.
+    starts: Vec<u32>,
+    /// Values of the input that are read: those before this.
+    reach: usize,
+    /// Rows of outputs that planes are made for at a time.
+    pub(super) rows: usize,
+    /// Outputs of a row.
+    width: usize,
+    /// From what an output reads to what its neighbour does, and the one below it.
+    step: usize,
+    row_step: usize,
+}
+
+impl Planes {
+    /// Planes from these places of the input on, in any order and more than once.
+    pub(super) fn new(mut starts: Vec<u32>, geometry: &Geometry) -> Self {
+        starts.sort_unstable();
+        starts.dedup();
+        let Geometry { output, .. } = *geometry;
+        let step = geometry.stride * geometry.pool;
+        let row_step = geometry.from.row_step() * step;
+        let last = (output.height - 1) * row_step + (output.width - 1) * step;
+        let rows = CACHED_VALUES / (starts.len() * output.width).max(1);
+        Self {
+            reach: starts.last().map_or(0, |&start| start as usize + last + 1),
+            rows: rows.clamp(1, output.height),
+            width: output.width,
+            step,
+            row_step,
+            starts,
+        }
+    }
+
+    /// Length of a plane.
+    fn plane_len(&self) -> usize {
+        (self.rows * self.width).next_multiple_of(LANES)
+    }
+
+    /// Values of all planes.
+    pub(super) fn len(&self) -> usize {
+        self.starts.len() * self.plane_len()
+    }
+
+    /// Where the plane lies that starts at a place of the input, which is one of them.
+    pub(super) fn place(&self, start: u32) -> usize {
+        let plane = self.starts.partition_point(|&other| other < start);
+        plane * self.plane_len()
+    }
+
+    /// Makes the planes for some rows of outputs.
+    #[inline(always)]
+    pub(super) fn make(&self, x: &[f32], planes: &mut [f32], rows: Range<usize>) {
+        match (self.step, self.width) {
+            (1, ..=4) => self.copy_rows::<1, 4, 4>(x, planes, rows),
+            (1, _) => self.copy_rows::<1, LANES, LANES>(x, planes, rows),
+            (2, ..=4) => self.copy_rows::<2, 4, 8>(x, planes, rows),
+            (2, _) => self.copy_rows::<2, LANES, { 2 * LANES }>(x, planes, rows),
+            _ => self.copy_values(x, planes, rows),
+        }
+    }
+
+    /// Where neighbours are `STEP` apart: `N` values of `READ` at a time.
+    #[inline(always)]
+    fn copy_rows<const STEP: usize, const N: usize, const READ: usize>(
+        &self,
+        x: &[f32],
+        planes: &mut [f32],
+        rows: Range<usize>,
+    ) {
+        const { assert!(READ <= SLACK && N <= LANES && N * STEP == READ) };
+        assert!(
+            self.reach + SLACK <= x.len()
+                && self.len() + LANES <= planes.len()
+                && rows.end - rows.start <= self.rows,
+            "buffers have the room that they were asked for"
+        );
+        let plane_len = self.plane_len();
+        // In rising order: what a copy writes behind its end is written over by the next.
+        for (plane, &start) in self.starts.iter().enumerate() {
+            let mut from = start as usize + rows.start * self.row_step;
+            let mut to = plane * plane_len;
+            for _ in rows.clone() {
+                for at in (0..self.width).step_by(N) {
+                    debug_assert!(from + at * STEP < self.reach && to + at < self.len());
+                    // SAFETY: the first value read lies before `reach` and the first one written
+                    // within the planes; `x` has `SLACK` more and `planes` has `LANES` more, as
+                    // checked above. An array is aligned as its elements are.
+                    unsafe {
+                        let x = x.as_ptr().add(from + at * STEP).cast::<[f32; READ]>();
+                        let x = x.read();
+                        let values: [f32; N] = std::array::from_fn(|place| x[place * STEP]);
+                        let planes = planes.as_mut_ptr().add(to + at);
+                        planes.cast::<[f32; N]>().write(values);
+                    }
+                }
+                from += self.row_step;
+                to += self.width;
+            }
+        }
+    }
+
+    /// The same value by value.
+    fn copy_values(&self, x: &[f32], planes: &mut [f32], rows: Range<usize>) {
+        let planes = planes.chunks_mut(self.plane_len());
+        for (&start, plane) in self.starts.iter().zip(planes) {
+            for (row, plane) in rows.clone().zip(plane.chunks_mut(self.width)) {
+                let x = &x[start as usize + row * self.row_step..];
+                for (plane, &x) in plane.iter_mut().zip(x.iter().step_by(self.step)) {
+                    *plane = x;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::Extent;
+    use crate::runtime::layout::Layout;
+    use crate::testing::Draws;
+
+    #[test]
+    fn copies_by_rows_agree_with_copies_by_value() {
+        let draws = &mut Draws(7);
+        for _ in 0..200 {
+            let pool = 1 + draws.below(2);
+            let extent = |units, height, width| Extent {
+                units,
+                height,
+                width,
+            };
+            let output = extent(1, 1 + draws.below(6), 1 + draws.below(40));
+            let kernel = 1 + draws.below(4);
+            let side = |side: usize| side * pool + kernel;
+            let input = extent(1, side(output.height), side(output.width));
+            let from = Layout::new(input, None);
+            let geometry = Geometry {
+                kernel,
+                stride: 1,
+                pool,
+                relu: false,
+                margins: false,
+                input,
+                output,
+                from,
+                to: Layout::new(output, None),
+            };
+            let tap = |draws: &mut Draws| {
+                let (y, x) = (draws.below(kernel + 1), draws.below(kernel + 1));
+                u32::try_from(from.place(y, x)).unwrap()
+            };
+            let starts: Vec<u32> = (0..draws.below(9)).map(|_| tap(draws)).collect();
+            let planes = Planes::new(starts.clone(), &geometry);
+            let len = from.unit_len().unwrap();
+            let x: Vec<f32> = (0..len + SLACK).map(|_| draws.real()).collect();
+            for first in (0..output.height).step_by(planes.rows) {
+                let rows = first..output.height.min(first + planes.rows);
+                let [mut fast, mut slow] = [(); 2].map(|()| vec![0.0; planes.len() + LANES]);
+                planes.make(&x, &mut fast, rows.clone());
+                planes.copy_values(&x, &mut slow, rows.clone());
+                for &start in &starts {
+                    let values =
+                        planes.place(start)..planes.place(start) + rows.len() * output.width;
+                    assert_eq!(fast[values.clone()], slow[values], "{geometry:?}");
+                }
+            }
+        }
+    }
+}
