@@ -312,10 +312,11 @@ fn shift_bias(first: &mut Step, inputs: &[u32], net: &PrunedNet) -> bool {
     if first.bias.len().saturating_mul(area) > MOST_BIASES || products > MOST_SHIFTS {
         return false;
     }
-    // Where a tap reads for an output, unless it lies in the padding.
-    let place = |tap: usize, output: usize, side: usize| {
-        let place = (output * stride + tap).checked_sub(padding);
-        place.filter(|&place| place < side)
+    // The outputs of a row or column for which a tap does not read the padding.
+    let inside = |tap: usize, outputs: usize, side: usize| {
+        let first = padding.saturating_sub(tap).div_ceil(stride);
+        let end = (side + padding).saturating_sub(tap).div_ceil(stride);
+        first..end.min(outputs)
     };
     let mut biases = Vec::with_capacity(first.bias.len() * area);
     for (row, &bias) in first.bias.iter().enumerate() {
@@ -323,12 +324,12 @@ fn shift_bias(first: &mut Step, inputs: &[u32], net: &PrunedNet) -> bool {
         let (columns, values) = first.weight.row(row);
         for (&col, &value) in columns.iter().zip(values) {
             let (unit, tap) = (col as usize / kernel.pow(2), col as usize % kernel.pow(2));
-            let start = inputs[unit] as usize * first.input.area();
-            for (output, bias) in shifted.iter_mut().enumerate() {
-                let y = place(tap / kernel, output / width, first.input.height);
-                let x = place(tap % kernel, output % width, first.input.width);
-                if let (Some(y), Some(x)) = (y, x) {
-                    *bias -= f64::from(value) * shift(start + y * first.input.width + x);
+            let (dy, dx) = (tap / kernel, tap % kernel);
+            for y in inside(dy, height, first.input.height) {
+                let line = inputs[unit] as usize * first.input.height + y * stride + dy - padding;
+                for x in inside(dx, width, first.input.width) {
+                    let pixel = line * first.input.width + x * stride + dx - padding;
+                    shifted[y * width + x] -= f64::from(value) * shift(pixel);
                 }
             }
         }
