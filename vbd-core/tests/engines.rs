@@ -89,7 +89,10 @@ fn a_layers_own_kl_weight_is_in_the_gradients_and_the_kl_of_both_engines() {
 fn both_engines_have_equal_theta_after_20_steps_with_a_kill_between() {
     let kinds = ["vbd", "vd", "dense"].into_iter();
     for (kind, spec) in kinds.flat_map(|kind| [(kind, spec()), (kind, convolutions())]) {
-        let recipe = recipe(kind, "");
+        let recipe = match kind {
+            "vd" => weighed(kind, "fc1"),
+            _ => recipe(kind, ""),
+        };
         let mut pair = pair(&spec, &recipe, &mixed(&spec, &recipe), 2);
         for step in 0..20 {
             let indices = indices(step);

@@ -7,7 +7,7 @@
 
 use vbd_core::spec::{LayerSpec, Shape};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::matrix::SparseMatrix;
 use crate::net::PrunedNet;
 use crate::runtime::FUSED_WINDOW;
@@ -118,8 +118,8 @@ pub(crate) struct Chain {
     pub(crate) inputs: Vec<u32>,
     /// Whether the first step takes pixels as they are: the rule of normalisation is in its weights.
     pub(crate) raw: bool,
-    /// Whether nothing is left of the shift of the normalisation, so that a pixel of 0 comes in as 0: it
-    /// is in the first step's bias, though the factor is not in its weights.
+    /// Whether a pixel of 0 comes in as 0, though pixels do not come as they are: the normalisation has no
+    /// shift, or it is in the first step's bias.
     pub(crate) shifted: bool,
 }
 
@@ -248,7 +248,15 @@ fn steps(net: &PrunedNet) -> Result<Vec<Step>> {
                 Op::Linear => 1,
                 _ => step.per_unit(),
             };
-            let cols = before.units * step.per_unit();
+            let cols = before.units.saturating_mul(step.per_unit());
+            if u32::try_from(cols).is_err() {
+                let bytes = |cols: usize| (cols as u64).saturating_mul(size_of::<f32>() as u64);
+                return Err(Error::TooLarge {
+                    net: net.spec.name.clone(),
+                    found: bytes(cols),
+                    most: bytes(u32::MAX as usize),
+                });
+            }
             let column = |col: u32| {
                 let (place, tap) = (col as usize / taps, col as usize % taps);
                 selected.place(place) * taps + tap

@@ -157,7 +157,8 @@ impl Method {
             let Some(index) = weights.iter().position(|weight| weight.layer == *name) else {
                 let names: Vec<_> = weights.iter().map(|w| format!("`{}`", w.layer)).collect();
                 let names = names.join(", ");
-                let problem = format!("no layer of `method.layer`: expected one of {names}");
+                let problem =
+                    format!("`method.layer` names no layer with weights: expected one of {names}");
                 return Err(spec.problem(name, problem));
             };
             if factors[index].replace(*kl_weight).is_some() {

@@ -19,7 +19,7 @@ pub use candle::CandleStep;
 pub use cpu::{CpuConfig, CpuStep};
 
 use crate::data::Samples;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::noise::{NoiseKey, Stream};
 use crate::prior::Prior;
@@ -59,6 +59,18 @@ impl Objective {
             log_alpha_threshold: recipe.method.log_alpha_threshold,
             layer_kl_weights: recipe.method.layer_kl_weights(spec)?,
             gates: Gate::all(spec, &recipe.method)?,
+        })
+    }
+
+    /// [`crate::Error::Shape`] if there is not one KL weight for each of so many weights.
+    fn check(&self, weights: usize) -> Result<()> {
+        if self.layer_kl_weights.len() == weights {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            name: "layer_kl_weights".to_owned(),
+            found: vec![self.layer_kl_weights.len()],
+            expected: vec![weights],
         })
     }
 
@@ -127,7 +139,8 @@ pub trait Step: Send {
     /// If the device fails, or a batch is larger than the engine was made for.
     fn step(&mut self, batch: Batch<'_>, at: &At) -> Result<f64>;
 
-    /// The sum of the KL over all live weights and units, nats; that of a gate times its own weight.
+    /// The sum of the KL over all live weights and units, nats; that of a layer or a gate with a weight of
+    /// its own times that.
     ///
     /// # Errors
     /// If the device fails.

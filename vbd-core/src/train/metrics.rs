@@ -13,8 +13,8 @@ pub struct EpochReport {
     pub loss: f64,
     /// Mean cross-entropy of the epoch's steps, nats a sample.
     pub nll: f64,
-    /// Sum of the KL over live weights and units at the epoch's end, nats; that of a gate times its
-    /// own weight.
+    /// Sum of the KL over live weights and units at the epoch's end, nats; that of a layer or a gate
+    /// with a weight of its own times that.
     pub kl: f64,
     /// Factor on the KL at the epoch's last step.
     pub kl_scale: f64,

@@ -184,9 +184,9 @@ pub enum Error {
         /// Values of one sample.
         expected: usize,
     },
-    /// A net whose activations are too large to run.
+    /// A net whose activations, or what its layers work in, are too large to run.
     #[error(
-        "network `{net}` needs {found} bytes of activations a sample: this program runs up to {most}"
+        "network `{net}` needs {found} bytes of memory a sample: this program runs up to {most}"
     )]
     TooLarge {
         /// Name of the network.

@@ -101,8 +101,6 @@ pub(super) struct Inner {
     pub(super) lens: Vec<usize>,
     /// Values that some stage wants besides, for one sample.
     pub(super) scratch: usize,
-    /// Whether there are zeros in the buffers that nothing overwrites.
-    pub(super) padded: bool,
     /// Samples that go side by side at most; 0 where activations are so large that none do.
     pub(super) lanes: usize,
     layers: Vec<LayerPlan>,
@@ -112,7 +110,7 @@ impl Plan {
     /// Plans a net.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] if a sample's activations are more than 16 MB.
+    /// [`Error::TooLarge`] if a sample's activations, or what a layer works in, are more than 16 MB.
     pub fn new(net: &PrunedNet) -> Result<Self> {
         Self::for_arch(net, Arch::new())
     }
@@ -171,7 +169,6 @@ impl Plan {
             classes: net.spec.classes,
             arch,
             input: Input::new(net, &chain, input_extent(&chain), layouts[0]),
-            padded: layouts.iter().any(|layout| layout.is_padded()),
             lanes: lanes(&stages, lens.iter().sum()),
             scratch,
             lens,

@@ -19,8 +19,8 @@ const ALL_VALUES: usize = 12 << 20;
 /// A plan with its buffers: runs one sample or a batch, and allocates nothing once it has run a batch
 /// as large.
 ///
-/// A sample's logits depend neither on what else is in the batch nor on the number of threads, to the
-/// last bit. Batches that are large enough are shared with helper threads, as many as rayon's pool has.
+/// The logits of finite pixels depend neither on what else is in the batch nor on the number of threads,
+/// to the last bit. Batches that are large enough are shared with helper threads, as many as rayon's pool has.
 #[derive(Debug)]
 pub struct Session {
     plan: Plan,
@@ -35,8 +35,6 @@ pub(super) struct Worker {
     one: Vec<Buffer>,
     /// The same of many samples, feature-major.
     many: Vec<Buffer>,
-    /// How many samples lay side by side last.
-    lanes: usize,
     /// What a convolution of one sample wants besides.
     scratch: Buffer,
     /// The inputs of a dense layer that are not 0.
@@ -56,7 +54,6 @@ impl Worker {
             } else {
                 many.collect()
             },
-            lanes: plan.lanes,
             scratch: Buffer::zeroed(plan.scratch),
             nonzero: Vec::with_capacity(plan.lens.iter().copied().max().unwrap_or(0)),
         }
@@ -96,12 +93,6 @@ impl Worker {
     /// At most `lanes` samples side by side.
     fn run_many<T: Pixel>(&mut self, plan: &Inner, pixels: &[T], logits: &mut [f32], lanes: usize) {
         let many = &mut self.many;
-        if std::mem::replace(&mut self.lanes, lanes) != lanes && plan.padded {
-            // The zeros around padded images lie elsewhere now.
-            for buffer in many.iter_mut() {
-                buffer.get_mut().fill(0.0);
-            }
-        }
         plan.input.load_lanes(
             plan.arch,
             (pixels, plan.input_len),

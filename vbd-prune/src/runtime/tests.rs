@@ -19,7 +19,13 @@ use crate::testing::{Draws, checkpoint_of, random_samples, random_spec};
 const TOLERANCE: f32 = 1e-4;
 
 /// Nets whose steps come in unusual orders.
-const ODD: [&str; 9] = [
+const ODD: [&str; 12] = [
+    // rows of 64 columns, the most that margins are found in, and a kernel as large
+    "input = [1, 64, 64]|conv2d name='a' out_channels=2 kernel=62|relu|max_pool2d kernel=2|flatten|linear name='out' out_features=4",
+    // rows of 65 columns, a kernel of 65, padding wider than the image
+    "input = [1, 3, 5]|conv2d name='a' out_channels=3 kernel=65 padding=31|flatten|linear name='out' out_features=4",
+    // a stride beyond all images
+    "input = [1, 5, 5]|conv2d name='a' out_channels=3 kernel=5 stride=4611686018427387904|flatten|linear name='out' out_features=4",
     // pooling first, over what does not divide
     "input = [2, 9, 10]|max_pool2d kernel=3|conv2d name='c' out_channels=5 kernel=2 padding=1|flatten|linear name='out' out_features=4",
     // a ReLU first, and two of them
@@ -140,7 +146,7 @@ fn a_sample_has_the_same_bits_in_every_batch_and_type() {
 
 #[test]
 fn large_batches_have_the_same_bits_on_any_number_of_threads() {
-    let text = ODD[4];
+    let text = ODD[7];
     let net = PrunedNet::from_checkpoint(&checkpoint_of(odd_spec(text), 5), None).unwrap();
     let pixels = pixels_of(&net, 700, 1);
     let run = |threads| {

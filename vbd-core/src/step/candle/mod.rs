@@ -54,6 +54,7 @@ impl CandleStep {
         parameters: &Parameters,
         device: &Device,
     ) -> Result<Self> {
+        objective.check(spec.weights()?.len())?;
         let statistic = |values: &[f32]| Tensor::from_slice(values, (1, values.len()), device);
         Ok(Self {
             layers: compile(spec, &objective.gates, parameters, device)?,

@@ -345,7 +345,9 @@ impl Step for CpuStep {
 
     fn load(&mut self, parameters: &Parameters) -> Result<()> {
         let gates = &self.objective.gates;
-        parameters.check(self.spec.weights()?.len(), gates)?;
+        let weights = self.spec.weights()?.len();
+        parameters.check(weights, gates)?;
+        self.objective.check(weights)?;
         let compaction = if self.config.compaction {
             Compaction::WhereFaster
         } else {

@@ -2,7 +2,7 @@
 //! set, no allocation.
 //!
 //! Every kernel starts an output's sum with its bias and adds the products in one order, fused where the
-//! machine fuses: that of their inputs, in convolutions that of `conv/taps.rs`. So all of them give the
+//! machine fuses: that of their inputs, in convolutions that of `conv/taps.rs`, where products with 0 may be left out. So all of them give the
 //! same bits, and a sample's logits do not depend on which kernel, what batch or how many threads computed
 //! them.
 

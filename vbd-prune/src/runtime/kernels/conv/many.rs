@@ -28,9 +28,11 @@ type Entry<const N: usize> = (u32, [f32; N]);
 pub(in super::super::super) struct ConvMany {
     pairs: Vec<Entry<2>>,
     singles: Vec<Entry<1>>,
-    /// For each output channel where its pairs and singles of each kernel column start, and where those
-    /// of the last end.
-    ends: Vec<Vec<[u32; 2]>>,
+    /// Where the pairs and singles of an output channel start, for each of the `groups` of kernel columns
+    /// that may be left out; and behind the last channel, where those end.
+    starts: Vec<[u32; 2]>,
+    /// Each kernel column by itself, or where none is left out all together.
+    groups: usize,
     /// One a channel; or one a channel and output, column by column.
     bias: Vec<f32>,
     /// Places of the input that are read: those before this.
@@ -51,7 +53,8 @@ impl ConvMany {
         let [height, width] = geometry.outputs();
         let place = |tap: &Tap| (tap.unit * from.rows() + tap.dy) * from.row_step() + tap.dx;
         let number = |number: usize| u32::try_from(number).expect("a buffer has fewer places");
-        let (mut pairs, mut singles, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut pairs, mut singles, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+        let groups = if skips(&geometry) { kernel } else { 1 };
         let mut farthest = None;
         for channel in 0..weight.rows() {
             let taps = Taps::new(weight, channel, kernel);
@@ -62,7 +65,7 @@ impl ConvMany {
                     number(singles.len() + taps.singles.partition_point(|tap| tap.dx < dx)),
                 ]
             };
-            ends.push((0..=kernel).map(before).collect());
+            starts.extend((0..groups).map(before));
             let values = |pair: &[Tap; 2]| pair.map(|tap| tap.value);
             pairs.extend(
                 taps.pairs
@@ -75,6 +78,7 @@ impl ConvMany {
                     .map(|tap| (number(place(tap)), [tap.value])),
             );
         }
+        starts.push([number(pairs.len()), number(singles.len())]);
         let last = (height - 1) * from.row_step() + width - 1;
         let bias = if bias.len() > output.units {
             let of = |channel: usize| {
@@ -91,22 +95,12 @@ impl ConvMany {
         Self {
             pairs,
             singles,
-            ends,
+            starts,
+            groups,
             bias,
             reach: farthest.map_or(0, |farthest| farthest + last * stride + 1),
             geometry,
         }
-    }
-
-    /// Whether columns of zeros are looked for.
-    fn skips(&self) -> bool {
-        let Geometry {
-            margins,
-            stride,
-            from,
-            ..
-        } = self.geometry;
-        margins && stride == 1 && from.row_step() <= MOST_COLUMNS
     }
 
     /// [`LANES`] samples.
@@ -120,6 +114,17 @@ impl ConvMany {
         );
         arch.dispatch(Run { conv: self, x, y });
     }
+}
+
+/// Whether columns of zeros are looked for.
+fn skips(geometry: &Geometry) -> bool {
+    let Geometry {
+        margins,
+        stride,
+        from,
+        ..
+    } = *geometry;
+    margins && stride == 1 && from.row_step() <= MOST_COLUMNS
 }
 
 struct Run<'a> {
@@ -168,12 +173,12 @@ impl Run<'_> {
             let starts = (0..side).step_by(block);
             starts.map(move |start| start.min(side - block))
         };
-        let skips = self.conv.skips();
+        let skips = skips(&self.conv.geometry);
         for strip in 0..LANES / S::F32_LANES {
             for y in starts(height, A) {
                 let live = skips.then(|| self.live_columns(simd, strip, y..y + A + kernel - 1));
                 for x in starts(width, P) {
-                    let columns = live.map_or([0, kernel], |live| {
+                    let groups = live.map_or([0, self.conv.groups], |live| {
                         // Of what the block reads; a column of the kernel reads `P` columns.
                         let live = live >> x & u64::MAX >> (MOST_COLUMNS + 1 - P - kernel);
                         let first = live.trailing_zeros() as usize;
@@ -182,9 +187,9 @@ impl Run<'_> {
                         [first.saturating_sub(P - 1).min(end), end]
                     });
                     if stride > 1 {
-                        self.block::<S, true, A, P>(simd, [strip, y, x], columns);
+                        self.block::<S, true, A, P>(simd, [strip, y, x], groups);
                     } else {
-                        self.block::<S, false, A, P>(simd, [strip, y, x], columns);
+                        self.block::<S, false, A, P>(simd, [strip, y, x], groups);
                     }
                 }
             }
@@ -214,25 +219,26 @@ impl Run<'_> {
         live
     }
 
-    /// All channels of a block, by some columns of their kernels: their inputs are near each other.
+    /// All channels of a block, by some groups of their taps: their inputs are near each other.
     #[inline(always)]
     fn block<S: Simd, const STRIDES: bool, const A: usize, const P: usize>(
         &mut self,
         simd: S,
         [strip, out_y, out_x]: [usize; 3],
-        columns: [usize; 2],
+        groups: [usize; 2],
     ) {
         let Self { conv, x, .. } = *self;
         let Geometry {
             stride,
             pool,
             relu,
+            output,
             from,
             to,
             ..
         } = conv.geometry;
         let [height, width] = conv.geometry.outputs();
-        let bias_each = conv.bias.len() > conv.ends.len();
+        let bias_each = conv.bias.len() > output.units;
         let strips = LANES / S::F32_LANES;
         let stride = if STRIDES { stride } else { 1 };
         let row_step = from.row_step();
@@ -240,9 +246,10 @@ impl Run<'_> {
         let y = S::as_mut_simd_f32s(self.y).0;
         let first = (out_y * row_step + out_x) * stride * strips + strip;
         let steps = [first, row_step, stride];
-        let least = simd.splat_f32s(if relu { 0.0 } else { f32::NEG_INFINITY });
+        let zero = simd.splat_f32s(0.0);
+        let finish = |sum| if relu { simd.max_f32s(sum, zero) } else { sum };
         let mut unit = to.place(out_y / pool, out_x / pool);
-        for (channel, ends) in conv.ends.iter().enumerate() {
+        for channel in 0..output.units {
             let mut sums = [[simd.splat_f32s(0.0); P]; A];
             if bias_each {
                 for x in 0..P {
@@ -254,21 +261,23 @@ impl Run<'_> {
             } else {
                 sums = [[simd.splat_f32s(conv.bias[channel]); P]; A];
             }
-            let [from, to_end] = columns.map(|column| ends[column].map(|end| end as usize));
+            let [first, end] = groups.map(|group| conv.starts[channel * conv.groups + group]);
+            let [pairs, singles] = [0, 1].map(|kind| first[kind] as usize..end[kind] as usize);
             // SAFETY: `reach` is behind what the farthest tap reads for the last output, `run` has
             // checked that `x` holds as much, and blocks lie within the outputs.
             unsafe {
-                add(simd, &conv.pairs[from[0]..to_end[0]], x, steps, &mut sums);
-                add(simd, &conv.singles[from[1]..to_end[1]], x, steps, &mut sums);
+                add(simd, &conv.pairs[pairs], x, steps, &mut sums);
+                add(simd, &conv.singles[singles], x, steps, &mut sums);
             }
             if pool > 1 && A > 1 && P > 1 {
                 for (row, sums) in sums.as_chunks::<2>().0.iter().enumerate() {
                     let first = unit + row * to.row_step();
                     let y = &mut y[first * strips + strip..][..=(P / 2 - 1) * strips];
                     for x in 0..P / 2 {
-                        let [above, below] =
-                            sums.map(|sums| simd.max_f32s(sums[2 * x], sums[2 * x + 1]));
-                        y[x * strips] = simd.max_f32s(simd.max_f32s(above, below), least);
+                        // In the order of one sample's kernel, for what is not a number.
+                        let [[a, b], [c, d]] = sums.map(|sums| [sums[2 * x], sums[2 * x + 1]]);
+                        let largest = simd.max_f32s(simd.max_f32s(a, b), c);
+                        y[x * strips] = finish(simd.max_f32s(largest, d));
                     }
                 }
             } else {
@@ -276,7 +285,7 @@ impl Run<'_> {
                     let first = unit + row * to.row_step();
                     let y = &mut y[first * strips + strip..][..=(P - 1) * strips];
                     for (x, sum) in sums.into_iter().enumerate() {
-                        y[x * strips] = simd.max_f32s(sum, least);
+                        y[x * strips] = finish(sum);
                     }
                 }
             }
@@ -294,13 +303,15 @@ impl WithSimd for Run<'_> {
         // 16 sums, or with 16 registers 8.
         let wide = S::F32_LANES == LANES || cfg!(target_arch = "aarch64");
         // Margins are found in narrow blocks; else square ones read the least.
-        let narrow = self.conv.skips() && width >= 2;
+        let narrow = skips(&self.conv.geometry) && width >= 2;
         match height.min(width) {
             _ if narrow && wide && height >= 8 => self.blocks::<S, 8, 2>(simd),
             _ if narrow && height >= 4 => self.blocks::<S, 4, 2>(simd),
             4.. if wide => self.blocks::<S, 4, 4>(simd),
             2.. if width >= 4 => self.blocks::<S, 2, 4>(simd),
             2.. => self.blocks::<S, 2, 2>(simd),
+            _ if width >= 4 => self.blocks::<S, 1, 4>(simd),
+            _ if height >= 4 => self.blocks::<S, 4, 1>(simd),
             _ => self.blocks::<S, 1, 1>(simd),
         }
     }

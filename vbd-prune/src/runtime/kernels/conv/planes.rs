@@ -24,7 +24,8 @@ pub(super) struct Planes {
     reach: usize,
     /// Rows of outputs that planes are made for at a time.
     pub(super) rows: usize,
-    /// Outputs of a row.
+    /// Rows of outputs, and outputs of a row.
+    height: usize,
     width: usize,
     /// From what an output reads to what its neighbour does, and the one below it.
     step: usize,
@@ -38,12 +39,16 @@ impl Planes {
         starts.dedup();
         let Geometry { output, .. } = *geometry;
         let step = geometry.stride * geometry.pool;
-        let row_step = geometry.from.row_step() * step;
+        // Where there is one row of outputs only, nothing is read so far away.
+        let row_step = geometry.from.row_step().saturating_mul(step);
         let last = (output.height - 1) * row_step + (output.width - 1) * step;
         let rows = CACHED_VALUES / (starts.len() * output.width).max(1);
+        // A plane is whole vectors anyway.
+        let rows = rows.max(LANES / output.width);
         Self {
             reach: starts.last().map_or(0, |&start| start as usize + last + 1),
             rows: rows.clamp(1, output.height),
+            height: output.height,
             width: output.width,
             step,
             row_step,
@@ -91,7 +96,8 @@ impl Planes {
         assert!(
             self.reach + SLACK <= x.len()
                 && self.len() + LANES <= planes.len()
-                && rows.end - rows.start <= self.rows,
+                && rows.len() <= self.rows
+                && rows.end <= self.height,
             "buffers have the room that they were asked for"
         );
         let plane_len = self.plane_len();
