@@ -163,6 +163,19 @@ impl Chain {
     }
 }
 
+/// The columns of a weight, if they can be counted in 32 bits.
+fn columns(net: &PrunedNet, cols: usize) -> Result<usize> {
+    if u32::try_from(cols).is_ok() {
+        return Ok(cols);
+    }
+    let bytes = |cols: usize| (cols as u64).saturating_mul(size_of::<f32>() as u64);
+    Err(Error::TooLarge {
+        net: net.spec.name.clone(),
+        found: bytes(cols),
+        most: bytes(u32::MAX as usize),
+    })
+}
+
 /// The layers as steps, whole: a selection is a wider weight with zeros in it.
 fn steps(net: &PrunedNet) -> Result<Vec<Step>> {
     let shapes = net.spec.shapes()?;
@@ -248,15 +261,7 @@ fn steps(net: &PrunedNet) -> Result<Vec<Step>> {
                 Op::Linear => 1,
                 _ => step.per_unit(),
             };
-            let cols = before.units.saturating_mul(step.per_unit());
-            if u32::try_from(cols).is_err() {
-                let bytes = |cols: usize| (cols as u64).saturating_mul(size_of::<f32>() as u64);
-                return Err(Error::TooLarge {
-                    net: net.spec.name.clone(),
-                    found: bytes(cols),
-                    most: bytes(u32::MAX as usize),
-                });
-            }
+            let cols = columns(net, before.units.saturating_mul(step.per_unit()))?;
             let column = |col: u32| {
                 let (place, tap) = (col as usize / taps, col as usize % taps);
                 selected.place(place) * taps + tap

@@ -275,9 +275,9 @@ impl Run<'_> {
                     let y = &mut y[first * strips + strip..][..=(P / 2 - 1) * strips];
                     for x in 0..P / 2 {
                         // In the order of one sample's kernel, for what is not a number.
-                        let [[a, b], [c, d]] = sums.map(|sums| [sums[2 * x], sums[2 * x + 1]]);
-                        let largest = simd.max_f32s(simd.max_f32s(a, b), c);
-                        y[x * strips] = finish(simd.max_f32s(largest, d));
+                        let [above, below] = sums.map(|sums| [sums[2 * x], sums[2 * x + 1]]);
+                        let largest = simd.max_f32s(simd.max_f32s(above[0], above[1]), below[0]);
+                        y[x * strips] = finish(simd.max_f32s(largest, below[1]));
                     }
                 }
             } else {
