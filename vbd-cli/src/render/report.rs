@@ -236,9 +236,10 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         if !own.is_empty() {
             let base = report.provenance.kl_weight.unwrap_or(1.0);
             let is_tempered = |&(_, weight)| f64::abs(weight * base - 1.0) > f64::EPSILON;
-            let tempered = match own.iter().any(is_tempered) {
-                true => " (a tempered posterior)",
-                false => "",
+            let tempered = if own.iter().any(is_tempered) {
+                " (a tempered posterior)"
+            } else {
+                ""
             };
             let own = own.iter().map(|(name, weight)| format!("{name} {weight}"));
             let own = own.collect::<Vec<_>>().join(", ");
