@@ -22,8 +22,6 @@ const MOST_VALUES: usize = 1 << 22;
 const VALUES_A_PIXEL: usize = 6;
 /// Values of all activations of the samples that go side by side: 1 MB, about a core's share of cache.
 const CACHED_VALUES: usize = 1 << 18;
-/// Values behind those of a buffer.
-const SLACK: usize = Conv::SLACK;
 /// Up to as many samples go side by side in vectors at all: 16 MB.
 const SIDE_BY_SIDE_VALUES: usize = 1 << 22;
 
@@ -243,7 +241,9 @@ fn buffers(net: &PrunedNet, chain: &Chain) -> Result<(Vec<Layout>, Vec<usize>)> 
         let layout = Layout::new(extent, op);
         let unit = layout.unit_len().unwrap_or(usize::MAX);
         // Whole vectors, and what a convolution reads and writes behind the last of them.
-        let len = unit.saturating_mul(extent.units).saturating_add(SLACK);
+        let len = unit
+            .saturating_mul(extent.units)
+            .saturating_add(Conv::SLACK);
         values = values.saturating_add(len);
         lens.push(match values {
             0..=MOST_VALUES => len.next_multiple_of(LANES),

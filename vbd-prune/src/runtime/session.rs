@@ -131,8 +131,8 @@ impl One {
 
 impl Session {
     pub(super) fn new(plan: Plan) -> Self {
-        let values = plan.inner.lens.iter().sum::<usize>() * (1 + plan.inner.lanes);
-        let values = values + plan.inner.scratch;
+        let values = plan.inner.lens.iter().sum::<usize>();
+        let values = values * (1 + plan.inner.lanes) + plan.inner.scratch;
         let threads = rayon::current_num_threads()
             .min(ALL_VALUES / values.max(1))
             .max(1);

@@ -13,9 +13,8 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::super::LANES;
-use super::Geometry;
 use super::taps::{Tap, Taps};
-use crate::matrix::SparseMatrix;
+use super::{Geometry, number};
 
 /// Columns of inputs whose zeros are looked for, at most.
 const MOST_COLUMNS: usize = u64::BITS as usize;
@@ -42,53 +41,36 @@ pub(in super::super::super) struct ConvMany {
 
 impl ConvMany {
     /// As [`Conv::new`](super::Conv::new).
-    pub(super) fn new(weight: &SparseMatrix, bias: &[f32], geometry: Geometry) -> Self {
-        let Geometry {
-            kernel,
-            stride,
-            from,
-            output,
-            ..
-        } = geometry;
+    pub(super) fn new(taps: &Taps, bias: &[f32], geometry: Geometry) -> Self {
+        let Geometry { kernel, output, .. } = geometry;
         let [height, width] = geometry.outputs();
-        let place = |tap: &Tap| (tap.unit * from.rows() + tap.dy) * from.row_step() + tap.dx;
-        let number = |number: usize| u32::try_from(number).expect("a buffer has fewer places");
+        let place = |tap: &Tap| number(geometry.read_by(tap, [0, 0]));
         let (mut pairs, mut singles, mut starts) = (Vec::new(), Vec::new(), Vec::new());
         let groups = if skips(&geometry) { kernel } else { 1 };
-        let mut farthest = None;
-        for channel in 0..weight.rows() {
-            let taps = Taps::new(weight, channel, kernel);
-            farthest = taps.iter().map(place).max().max(farthest);
+        let mut reach = 0;
+        for own in taps.channels() {
             let before = |dx: usize| {
                 [
-                    number(pairs.len() + taps.pairs.partition_point(|pair| pair[0].dx < dx)),
-                    number(singles.len() + taps.singles.partition_point(|tap| tap.dx < dx)),
+                    number(pairs.len() + own.pairs.partition_point(|pair| pair[0].dx < dx)),
+                    number(singles.len() + own.singles.partition_point(|tap| tap.dx < dx)),
                 ]
             };
             starts.extend((0..groups).map(before));
-            let values = |pair: &[Tap; 2]| pair.map(|tap| tap.value);
-            pairs.extend(
-                taps.pairs
-                    .iter()
-                    .map(|pair| (number(place(&pair[0])), values(pair))),
-            );
-            singles.extend(
-                taps.singles
-                    .iter()
-                    .map(|tap| (number(place(tap)), [tap.value])),
-            );
+            let of_pair = |pair: &[Tap; 2]| (place(&pair[0]), pair.map(|tap| tap.value));
+            pairs.extend(own.pairs.iter().map(of_pair));
+            singles.extend(own.singles.iter().map(|tap| (place(tap), [tap.value])));
+            let farthest = own
+                .iter()
+                .map(|tap| geometry.read_by(tap, [height - 1, width - 1]));
+            reach = farthest.fold(reach, |reach, place| reach.max(place + 1));
         }
         starts.push([number(pairs.len()), number(singles.len())]);
-        let last = (height - 1) * from.row_step() + width - 1;
-        let bias = if bias.len() > output.units {
-            let of = |channel: usize| {
-                (0..width)
-                    .flat_map(move |x| (0..height).map(move |y| (channel * height + y) * width + x))
-            };
-            (0..output.units)
-                .flat_map(of)
-                .map(|place| bias[place])
-                .collect()
+        let bias = if geometry.has_bias_each(bias) {
+            let column_by_column = (0..output.units * width).flat_map(|column| {
+                let (channel, x) = (column / width, column % width);
+                (0..height).map(move |y| bias[(channel * height + y) * width + x])
+            });
+            column_by_column.collect()
         } else {
             bias.to_vec()
         };
@@ -98,7 +80,7 @@ impl ConvMany {
             starts,
             groups,
             bias,
-            reach: farthest.map_or(0, |farthest| farthest + last * stride + 1),
+            reach,
             geometry,
         }
     }
@@ -238,7 +220,7 @@ impl Run<'_> {
             ..
         } = conv.geometry;
         let [height, width] = conv.geometry.outputs();
-        let bias_each = conv.bias.len() > output.units;
+        let bias_each = conv.geometry.has_bias_each(&conv.bias);
         let strips = LANES / S::F32_LANES;
         let stride = if STRIDES { stride } else { 1 };
         let row_step = from.row_step();

@@ -13,6 +13,7 @@ use crate::matrix::SparseMatrix;
 
 use many::ConvMany;
 use one::ConvOne;
+use taps::{Tap, Taps};
 
 /// Side of the pooling windows that are computed in registers.
 pub(crate) const FUSED_WINDOW: usize = 2;
@@ -26,14 +27,15 @@ pub(in super::super) struct Conv {
 
 impl Conv {
     /// Values behind a buffer that may be read with it, or written.
-    pub(in super::super) const SLACK: usize = ConvOne::SLACK;
+    pub(in super::super) const SLACK: usize = planes::SLACK;
 
     /// Columns of `weight` are taps: those of the first input channel, of the second, and so on. The
     /// bias is one a channel, or one a channel and output before pooling.
     pub(in super::super) fn new(weight: &SparseMatrix, bias: &[f32], geometry: Geometry) -> Self {
+        let taps = Taps::new(weight, geometry.kernel);
         Self {
-            one: ConvOne::new(weight, bias, geometry),
-            many: ConvMany::new(weight, bias, geometry),
+            one: ConvOne::new(&taps, bias, geometry),
+            many: ConvMany::new(&taps, bias, geometry),
         }
     }
 }
@@ -62,4 +64,20 @@ impl Geometry {
     fn outputs(&self) -> [usize; 2] {
         [self.output.height, self.output.width].map(|side| side * self.pool)
     }
+
+    /// The place of the input that a tap reads for an output before pooling.
+    fn read_by(&self, tap: &Tap, [y, x]: [usize; 2]) -> usize {
+        let row = tap.unit * self.from.rows() + y * self.stride + tap.dy;
+        row * self.from.row_step() + x * self.stride + tap.dx
+    }
+
+    /// Whether there is a bias for each output, and not one for each channel.
+    fn has_bias_each(&self, bias: &[f32]) -> bool {
+        bias.len() > self.output.units
+    }
+}
+
+/// A place of a buffer, or how many of its values something is.
+fn number(place: usize) -> u32 {
+    u32::try_from(place).expect("a buffer has fewer places")
 }

@@ -13,10 +13,9 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::super::LANES;
-use super::planes::{self, Planes};
+use super::planes::Planes;
 use super::taps::{Tap, Taps};
-use super::{FUSED_WINDOW, Geometry};
-use crate::matrix::SparseMatrix;
+use super::{FUSED_WINDOW, Geometry, number};
 
 const WINDOW: usize = FUSED_WINDOW * FUSED_WINDOW;
 
@@ -36,31 +35,17 @@ pub(in super::super::super) struct ConvOne {
 
 impl ConvOne {
     /// As [`Conv::new`](super::Conv::new).
-    pub(super) fn new(weight: &SparseMatrix, bias: &[f32], geometry: Geometry) -> Self {
-        let Geometry {
-            kernel,
-            stride,
-            pool,
-            output,
-            from,
-            ..
-        } = geometry;
-        let number = |place: usize| u32::try_from(place).expect("a buffer has fewer places");
-        let unit_in = from.unit_len().expect("a buffer has been made for it");
+    pub(super) fn new(taps: &Taps, bias: &[f32], geometry: Geometry) -> Self {
+        let Geometry { pool, output, .. } = geometry;
         let window = |window: usize| match pool {
             1 => [0, 0],
             _ => [window / FUSED_WINDOW, window % FUSED_WINDOW],
         };
         let places = |tap: &Tap| -> [u32; WINDOW] {
-            std::array::from_fn(|place| {
-                let [a, b] = window(place);
-                let (y, x) = (stride * a + tap.dy, stride * b + tap.dx);
-                number(tap.unit * unit_in + y * from.row_step() + x)
-            })
+            std::array::from_fn(|place| number(geometry.read_by(tap, window(place))))
         };
-        let (mut ends, mut taps) = (vec![0], Vec::with_capacity(weight.nnz()));
-        for channel in 0..weight.rows() {
-            let own = Taps::new(weight, channel, kernel);
+        let (channels, mut taps, mut ends) = (taps.channels(), Vec::new(), vec![0]);
+        for own in channels {
             taps.extend(own.iter().map(|tap| (places(tap), tap.value)));
             ends.push(taps.len());
         }
@@ -70,7 +55,7 @@ impl ConvOne {
             // Too many of them to be counted are too many for a plan.
             *places = places.map(|start| u32::try_from(planes.place(start)).unwrap_or(u32::MAX));
         }
-        let bias = if bias.len() > output.units {
+        let bias = if geometry.has_bias_each(bias) {
             let [height, width] = geometry.outputs();
             let rows = (0..output.units * pool * pool).flat_map(|row| {
                 let (channel, [a, b]) = (row / (pool * pool), window(row % (pool * pool)));
@@ -104,9 +89,6 @@ impl ConvOne {
         let outputs = self.planes.rows * self.geometry.output.width;
         self.planes.len() + outputs.next_multiple_of(LANES) + LANES
     }
-
-    /// Values behind an input that may be read with it, and behind an output that may be written.
-    pub(in super::super::super) const SLACK: usize = planes::SLACK;
 
     /// One sample.
     pub(in super::super::super) fn run(
@@ -172,7 +154,7 @@ impl Run<'_> {
             &mut self.y[channel * output.area() + first_row * output.width + from..]
         };
         let mut sums = [[simd.splat_f32s(0.0); V]; W];
-        if conv.bias.len() > conv.ends.len() {
+        if conv.geometry.has_bias_each(&conv.bias) {
             let area = output.area();
             let first = first_row * output.width + from;
             for (place, sums) in sums.iter_mut().enumerate() {

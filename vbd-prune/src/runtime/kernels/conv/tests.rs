@@ -100,8 +100,8 @@ impl Case {
         } = self.geometry;
         let [height, width] = self.geometry.outputs();
         let mut y = Vec::new();
-        for channel in 0..output.units {
-            let taps = Taps::new(&self.weight, channel, kernel);
+        let taps = Taps::new(&self.weight, kernel);
+        for (channel, taps) in taps.channels().enumerate() {
             let at = |row: usize, col: usize| {
                 let each = self.bias.len() > output.units;
                 let bias = if each {
