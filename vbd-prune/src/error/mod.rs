@@ -4,6 +4,7 @@ mod problem;
 
 use std::path::PathBuf;
 
+use vbd_core::spec::NetSpec;
 use vbd_core::tensor_file::TensorFileError;
 
 pub use problem::Problem;
@@ -225,6 +226,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// [`Error::TooLarge`] for so many f32 values.
+    pub(crate) fn too_large(spec: &NetSpec, found: usize, most: usize) -> Self {
+        let bytes = |values: usize| (values as u64).saturating_mul(size_of::<f32>() as u64);
+        Self::TooLarge {
+            net: spec.name.clone(),
+            found: bytes(found),
+            most: bytes(most),
+        }
+    }
+
     /// What to do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

@@ -4,7 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::kernels::{Pixel, Transpose, mul_add};
 use super::layout::Layout;
-use crate::chain::{Chain, Extent};
+use crate::chain::{Chain, Extent, Pixels};
 use crate::net::PrunedNet;
 
 /// How pixels become the first step's input.
@@ -34,7 +34,7 @@ impl Input {
         let unit_len = layout.unit_len().expect("a buffer has been made for it");
         let spare = u32::try_from(extent.units * unit_len).expect("a buffer has fewer values");
         let input_len = net.spec.input_len();
-        if chain.raw {
+        if chain.pixels == Pixels::Raw {
             let lanes = Transpose::new(chain.inputs.iter().copied().zip(0..), input_len, spare);
             return Self {
                 len: chain.inputs.len(),
@@ -45,7 +45,10 @@ impl Input {
         let (scale, mean, std) = (net.scale(), net.mean_values(), net.std_values());
         let rule_of = |pixel: usize| {
             let (mean, std) = (mean.at(pixel), std.at(pixel));
-            let shift = if chain.shifted { 0.0 } else { -mean / std };
+            let shift = match chain.pixels {
+                Pixels::Scaled => 0.0,
+                _ => -mean / std,
+            };
             (scale / std, shift)
         };
         let Extent { height, width, .. } = extent;

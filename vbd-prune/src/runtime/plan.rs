@@ -11,7 +11,7 @@ use super::kernels::{Conv, LANES};
 use super::layout::Layout;
 use super::session::Session;
 use super::stage::Stage;
-use crate::chain::{Chain, Extent, Step};
+use crate::chain::{Chain, Extent, Pixels, Step};
 use crate::error::{Error, Result};
 use crate::net::PrunedNet;
 use crate::open::{Opened, open};
@@ -129,7 +129,7 @@ impl Plan {
     pub fn for_arch(net: &PrunedNet, arch: Arch) -> Result<Self> {
         let chain = Chain::new(net)?;
         let (layouts, lens) = buffers(net, &chain)?;
-        let raw = chain.raw.then_some(&chain.inputs[..]);
+        let raw = (chain.pixels == Pixels::Raw).then_some(&chain.inputs[..]);
         let stages = chain.steps.iter().zip(layouts.windows(2)).enumerate();
         let stages = stages.map(|(index, (step, layouts))| {
             let raw = raw.filter(|_| index == 0);
@@ -137,13 +137,13 @@ impl Plan {
                 step,
                 [layouts[0], layouts[1]],
                 raw,
-                index == 0 && chain.shifted,
+                index == 0 && chain.pixels == Pixels::Scaled,
             )
         });
         let stages: Vec<Stage> = stages.collect();
         let scratch = stages.iter().map(Stage::scratch_len).max().unwrap_or(0);
         if scratch > MOST_VALUES {
-            return Err(too_large(net, scratch));
+            return Err(Error::too_large(&net.spec, scratch, MOST_VALUES));
         }
         let nothing = LayerPlan {
             kernel: Kernel::None,
@@ -231,7 +231,7 @@ fn buffers(net: &PrunedNet, chain: &Chain) -> Result<(Vec<Layout>, Vec<usize>)> 
     let outputs = chain.steps.iter().map(|step: &Step| step.output);
     let extents = [input_extent(chain)].into_iter().chain(outputs);
     let (mut layouts, mut lens) = (Vec::new(), Vec::new());
-    let pixels = if chain.raw {
+    let pixels = if chain.pixels == Pixels::Raw {
         0
     } else {
         input_extent(chain).units * input_extent(chain).area()
@@ -252,18 +252,9 @@ fn buffers(net: &PrunedNet, chain: &Chain) -> Result<(Vec<Layout>, Vec<usize>)> 
         layouts.push(layout);
     }
     if values > MOST_VALUES {
-        return Err(too_large(net, values));
+        return Err(Error::too_large(&net.spec, values, MOST_VALUES));
     }
     Ok((layouts, lens))
-}
-
-fn too_large(net: &PrunedNet, values: usize) -> Error {
-    let bytes = |values: usize| (values as u64).saturating_mul(size_of::<f32>() as u64);
-    Error::TooLarge {
-        net: net.spec.name.clone(),
-        found: bytes(values),
-        most: bytes(MOST_VALUES),
-    }
 }
 
 /// How many samples go side by side: one vector where there are convolutions.

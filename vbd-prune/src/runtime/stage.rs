@@ -26,7 +26,7 @@ const ENTRIES_A_VECTOR: f64 = 0.8;
 impl Stage {
     /// The kernels of `step`, from a buffer of layout `from` to one of layout `to`. `raw` are the
     /// pixels that the first step's inputs are, where it takes pixels as they come; `margins` says whether
-    /// what comes in are images.
+    /// what comes in are images whose margins are 0.
     pub(super) fn new(
         step: &Step,
         [from, to]: [Layout; 2],

@@ -5,6 +5,8 @@
 //! that nobody reads disappears, with all that only it reads. One pass forward and one back reach the
 //! fixed point: folding depends on what lies before a layer, reading on what lies behind it.
 
+mod normalisation;
+
 use vbd_core::spec::{LayerSpec, Shape};
 
 use crate::error::{Error, Result};
@@ -12,6 +14,8 @@ use crate::matrix::SparseMatrix;
 use crate::net::PrunedNet;
 use crate::runtime::FUSED_WINDOW;
 use crate::selected::Selected;
+
+pub(crate) use normalisation::Pixels;
 
 /// What one sample is between two steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,11 +120,7 @@ pub(crate) struct Chain {
     pub(crate) steps: Vec<Step>,
     /// Rising; input values if the first step is linear, else channels.
     pub(crate) inputs: Vec<u32>,
-    /// Whether the first step takes pixels as they are: the rule of normalisation is in its weights.
-    pub(crate) raw: bool,
-    /// Whether a pixel of 0 comes in as 0, though pixels do not come as they are: the normalisation has no
-    /// shift, or it is in the first step's bias.
-    pub(crate) shifted: bool,
+    pub(crate) pixels: Pixels,
 }
 
 impl Chain {
@@ -129,22 +129,22 @@ impl Chain {
         let mut steps = steps(net)?;
         let raw = steps.first().is_some_and(|step| step.op == Op::Linear);
         if raw {
-            fold_normalisation(&mut steps[0], net);
+            normalisation::fold(&mut steps[0], net);
         }
         fold_constants(&mut steps);
         let inputs = drop_unread(&mut steps, 0);
         if let Some(dead) = steps.iter().rposition(|step| step.output.units == 0) {
             steps.drain(..=dead);
         }
-        let shifted = match steps.first_mut() {
-            Some(first) if !raw => shift_bias(first, &inputs, net),
-            _ => false,
+        let pixels = match steps.first_mut() {
+            _ if raw => Pixels::Raw,
+            Some(first) => normalisation::shift(first, &inputs, net),
+            None => Pixels::Normalised,
         };
         Ok(Self {
             steps,
             inputs,
-            raw,
-            shifted,
+            pixels,
         })
     }
 
@@ -157,23 +157,17 @@ impl Chain {
         Ok(Self {
             steps,
             inputs,
-            raw: false,
-            shifted: false,
+            pixels: Pixels::Normalised,
         })
     }
 }
 
 /// The columns of a weight, if they can be counted in 32 bits.
 fn columns(net: &PrunedNet, cols: usize) -> Result<usize> {
-    if u32::try_from(cols).is_ok() {
-        return Ok(cols);
+    match u32::try_from(cols) {
+        Ok(_) => Ok(cols),
+        Err(_) => Err(Error::too_large(&net.spec, cols, u32::MAX as usize)),
     }
-    let bytes = |cols: usize| (cols as u64).saturating_mul(size_of::<f32>() as u64);
-    Err(Error::TooLarge {
-        net: net.spec.name.clone(),
-        found: bytes(cols),
-        most: bytes(u32::MAX as usize),
-    })
 }
 
 /// The layers as steps, whole: a selection is a wider weight with zeros in it.
@@ -273,83 +267,6 @@ fn steps(net: &PrunedNet) -> Result<Vec<Step>> {
         steps.push(step);
     }
     Ok(steps)
-}
-
-/// `W ((p scale - mean) / std) + b = (W scale / std) p + (b - W mean / std)`, worked out in f64.
-#[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
-fn fold_normalisation(first: &mut Step, net: &PrunedNet) {
-    let (mean, std) = (net.mean_values(), net.std_values());
-    let scale = f64::from(net.scale());
-    let old = &first.weight;
-    let mut folded = SparseMatrix::with_capacity(old.rows(), old.cols(), old.nnz());
-    for (row, bias) in first.bias.iter_mut().enumerate() {
-        let mut shifted = f64::from(*bias);
-        let (columns, values) = old.row(row);
-        for (&col, &value) in columns.iter().zip(values) {
-            let value = f64::from(value) / f64::from(std.at(col as usize));
-            shifted -= value * f64::from(mean.at(col as usize));
-            folded.push(col, (value * scale) as f32);
-        }
-        folded.end_row();
-        *bias = shifted as f32;
-    }
-    first.weight = folded;
-}
-
-/// Biases of a first convolution's outputs at most: 256 KB.
-const MOST_BIASES: usize = 1 << 16;
-/// Products that these take at most: some milliseconds.
-const MOST_SHIFTS: usize = 1 << 22;
-
-/// Takes the shift of the normalisation into the bias of a first convolution, one for each output, if
-/// these are not too many; returns whether none is left.
-#[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
-fn shift_bias(first: &mut Step, inputs: &[u32], net: &PrunedNet) -> bool {
-    let (mean, std) = (net.mean_values(), net.std_values());
-    if mean.is_zero() {
-        return true;
-    }
-    let shift = |pixel: usize| f64::from(mean.at(pixel)) / f64::from(std.at(pixel));
-    let Op::Conv {
-        kernel,
-        stride,
-        padding,
-        ..
-    } = first.op
-    else {
-        return false;
-    };
-    let [height, width] = first.outputs();
-    let area = height.saturating_mul(width);
-    let products = first.weight.nnz().saturating_mul(area);
-    if first.bias.len().saturating_mul(area) > MOST_BIASES || products > MOST_SHIFTS {
-        return false;
-    }
-    // The outputs of a row or column for which a tap does not read the padding.
-    let inside = |tap: usize, outputs: usize, side: usize| {
-        let first = padding.saturating_sub(tap).div_ceil(stride);
-        let end = (side + padding).saturating_sub(tap).div_ceil(stride);
-        first..end.min(outputs)
-    };
-    let mut biases = Vec::with_capacity(first.bias.len() * area);
-    for (row, &bias) in first.bias.iter().enumerate() {
-        let mut shifted = vec![f64::from(bias); area];
-        let (columns, values) = first.weight.row(row);
-        for (&col, &value) in columns.iter().zip(values) {
-            let (unit, tap) = (col as usize / kernel.pow(2), col as usize % kernel.pow(2));
-            let (dy, dx) = (tap / kernel, tap % kernel);
-            for y in inside(dy, height, first.input.height) {
-                let line = inputs[unit] as usize * first.input.height + y * stride + dy - padding;
-                for x in inside(dx, width, first.input.width) {
-                    let pixel = line * first.input.width + x * stride + dx - padding;
-                    shifted[y * width + x] -= f64::from(value) * shift(pixel);
-                }
-            }
-        }
-        biases.extend(shifted.iter().map(|&bias| bias as f32));
-    }
-    first.bias = biases;
-    true
 }
 
 /// Makes units that cannot vary part of the biases of those that read them.
