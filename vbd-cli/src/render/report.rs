@@ -1,5 +1,6 @@
 //! What `vbd inspect` shows of a file.
 
+use vbd_core::recipe::is_tempered;
 use vbd_core::spec::LayerKind;
 use vbd_prune::Report;
 use vbd_prune::report::{LayerReport, Structure, UnitCount};
@@ -235,8 +236,7 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     ] {
         if !own.is_empty() {
             let base = report.provenance.kl_weight.unwrap_or(1.0);
-            let is_tempered = |&(_, weight)| f64::abs(weight * base - 1.0) > f64::EPSILON;
-            let tempered = if own.iter().any(is_tempered) {
+            let tempered = if own.iter().any(|(_, weight)| is_tempered(weight * base)) {
                 " (a tempered posterior)"
             } else {
                 ""
@@ -262,7 +262,7 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     trained.extend(
         provenance
             .kl_weight
-            .filter(|weight| (weight - 1.0).abs() > f64::EPSILON)
+            .filter(|&weight| is_tempered(weight))
             .map(|weight| format!("KL weight {weight} (a tempered posterior)")),
     );
     if !trained.is_empty() {

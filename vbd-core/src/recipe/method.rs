@@ -127,9 +127,16 @@ mod default {
     }
 }
 
-/// Steps compute in f32, with a weight and a gate's multiplied.
-fn is_kl_weight(weight: f64) -> bool {
-    (0.0..=1e12).contains(&weight)
+/// The check of a factor on a KL, told with `whose` it is: steps compute in f32, with the method's and a
+/// layer's or a gate's multiplied.
+fn kl_weight_check(field: &'static str, kl_weight: f64, whose: &str) -> Check {
+    let is_valid = (0.0..=1e12).contains(&kl_weight);
+    Check::new(is_valid, field, &format!("{kl_weight}{whose}"), "0 to 1e12")
+}
+
+/// Whether a factor on a KL, the product of all that there are, makes a tempered posterior.
+pub fn is_tempered(kl_weight: f64) -> bool {
+    (kl_weight - 1.0).abs() > f64::EPSILON
 }
 
 impl Method {
@@ -140,9 +147,7 @@ impl Method {
         let of_gates = self.gates.iter().map(|gate| gate.kl_weight);
         let factors = of_weights.into_iter().chain(of_layers).chain(of_gates);
         let factors = factors.map(|factor| factor * self.kl_weight);
-        factors
-            .filter(|factor| (factor - 1.0).abs() > f64::EPSILON)
-            .collect()
+        factors.filter(|&factor| is_tempered(factor)).collect()
     }
 
     /// The factor on the KL of each weight of a network, beside the method's.
@@ -185,12 +190,7 @@ impl Method {
                 &self.log_sigma2_init,
                 "-40 to 20",
             ),
-            Check::new(
-                is_kl_weight(self.kl_weight),
-                "method.kl_weight",
-                &self.kl_weight,
-                "0 to 1e12",
-            ),
+            kl_weight_check("method.kl_weight", self.kl_weight, ""),
             Check::new(
                 self.kind != MethodKind::Dense || self.gates.is_empty(),
                 "method.gate",
@@ -205,27 +205,27 @@ impl Method {
                 &"absent",
                 "at least one `[[method.gate]]`, for nothing else is pruned by this kind",
             ),
+            Check::new(
+                self.kind.has_variational_weights() || self.layers.is_empty(),
+                "method.layer",
+                &"there",
+                "no layer, for weights have no prior in this kind",
+            ),
         ];
-        checks.push(Check::new(
-            self.kind.has_variational_weights() || self.layers.is_empty(),
-            "method.layer",
-            &"there",
-            "no layer, for weights have no prior in this kind",
-        ));
-        for layer in &self.layers {
-            checks.push(Check::new(
-                is_kl_weight(layer.kl_weight),
+        for LayerSetting { name, kl_weight } in &self.layers {
+            let whose = format!(" (of `{name}`)");
+            checks.push(kl_weight_check(
                 "method.layer.kl_weight",
-                &format!("{} (of `{}`)", layer.kl_weight, layer.name),
-                "0 to 1e12",
+                *kl_weight,
+                &whose,
             ));
         }
         for gate in &self.gates {
-            checks.push(Check::new(
-                is_kl_weight(gate.kl_weight),
+            let whose = format!(" (after `{}`)", gate.after);
+            checks.push(kl_weight_check(
                 "method.gate.kl_weight",
-                &format!("{} (after `{}`)", gate.kl_weight, gate.after),
-                "0 to 1e12",
+                gate.kl_weight,
+                &whose,
             ));
             let threshold = gate.log_alpha_threshold.unwrap_or_default();
             checks.push(Check::new(

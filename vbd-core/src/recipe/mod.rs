@@ -7,7 +7,7 @@ mod train;
 
 use serde::{Deserialize, Serialize};
 
-pub use method::{GateSetting, LayerSetting, Method, MethodKind};
+pub use method::{GateSetting, LayerSetting, Method, MethodKind, is_tempered};
 pub use theta_init::ThetaInit;
 pub use train::Train;
 

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::gate::Gate as GateSpec;
 use crate::kernels::pool::Window;
 use crate::spec::{LayerSpec, NetSpec, Shape};
+use crate::step::Objective;
 use crate::weight::{GateParameters, Narrow, Parameters};
 
 /// The layers that compute, each weight with the ReLU behind it.
@@ -56,10 +57,10 @@ impl Flow {
     }
 }
 
-/// Compiles a network whose parameters are known to be its own.
+/// Compiles a network whose parameters and objective are known to be its own.
 pub(super) fn compile(
     spec: &NetSpec,
-    gates: &[GateSpec],
+    objective: &Objective,
     parameters: &Parameters,
     compaction: Compaction,
 ) -> Result<Compiled> {
@@ -74,7 +75,8 @@ pub(super) fn compile(
         // No layer is empty: where all units are dead, one stays, and gives zeros.
         if units.is_empty() { vec![0] } else { units }
     };
-    let gates: Vec<_> = gates
+    let gates: Vec<_> = objective
+        .gates
         .iter()
         .zip(&parameters.gates)
         .map(|(gate, own)| (gate, own, alive(gate, own)))
@@ -140,6 +142,7 @@ pub(super) fn compile(
                     (&weight.layer, &weight.shape),
                     (geometry, narrow),
                     (relu, reads_pixels, compaction),
+                    objective.layer_kl_weights[number],
                 ))
             }
             LayerSpec::MaxPool2d { kernel } => {

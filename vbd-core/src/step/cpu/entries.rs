@@ -19,6 +19,17 @@ pub(super) struct Update {
     pub(super) masking: Masking,
 }
 
+impl Update {
+    /// With a further factor on the KL.
+    #[expect(clippy::cast_possible_truncation, reason = "read in f64, used in f32")]
+    pub(super) fn weighed(self, kl_weight: f64) -> Self {
+        Self {
+            kl_factor: self.kl_factor * kl_weight as f32,
+            ..self
+        }
+    }
+}
+
 /// Entries with their moments, and the mean and variance that a step computes with: theta and sigma2
 /// where an entry takes part, else 0.
 pub(super) struct Entries {

@@ -184,16 +184,10 @@ impl Gate {
             sigma2: &by.1,
         };
         let update = Update {
-            kl_factor: update.kl_factor * kl_weight(&self.spec),
             masking: self.masking(update.masking.active),
-            ..update
+            ..update.weighed(self.spec.kl_weight)
         };
         self.entries.update(0..self.units.len(), &data, update);
         (self.by_theta, self.by_sigma2) = by;
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "used in f32")]
-fn kl_weight(gate: &Spec) -> f32 {
-    gate.kl_weight as f32
 }

@@ -52,6 +52,7 @@ impl Weighted {
         (name, shape): (&str, &[usize]),
         (geometry, narrow): (Geometry, Option<Narrow>),
         (relu, reads_pixels, compaction): (bool, bool, Compaction),
+        kl_weight: f64,
     ) -> Self {
         Self {
             name: name.to_owned(),
@@ -62,7 +63,7 @@ impl Weighted {
             relu,
             reads_pixels,
             compaction,
-            kl_weight: 1.0,
+            kl_weight,
             blocks: Vec::new(),
             x_square: Vec::new(),
             spread: Vec::new(),
@@ -218,11 +219,7 @@ impl Weighted {
             x_square: &self.x_square,
             ..inputs
         };
-        #[expect(clippy::cast_possible_truncation, reason = "read in f64, used in f32")]
-        let update = Update {
-            kl_factor: update.kl_factor * self.kl_weight as f32,
-            ..update
-        };
+        let update = update.weighed(self.kl_weight);
         let rows = g.par_chunks(chunk).zip(self.spread.par_chunks(chunk));
         rows.zip(&mut self.blocks)
             .for_each(|((mean, variance), block)| {

@@ -344,9 +344,8 @@ impl Step for CpuStep {
     }
 
     fn load(&mut self, parameters: &Parameters) -> Result<()> {
-        let gates = &self.objective.gates;
         let weights = self.spec.weights()?.len();
-        parameters.check(weights, gates)?;
+        parameters.check(weights, &self.objective.gates)?;
         self.objective.check(weights)?;
         let compaction = if self.config.compaction {
             Compaction::WhereFaster
@@ -357,18 +356,15 @@ impl Step for CpuStep {
             layers,
             units,
             inputs,
-        } = compile(&self.spec, gates, parameters, compaction)?;
+        } = compile(&self.spec, &self.objective, parameters, compaction)?;
         let lanes = self.config.batch_size.next_multiple_of(LANES);
         let widest = units.iter().copied().max().unwrap_or(0) * lanes;
         self.gradients.fill(vec![0.0; widest]);
         let values = units.iter().map(|units| vec![0.0; (units + 1) * lanes]);
         self.values = values.collect();
         (self.layers, self.units, self.inputs) = (layers, units, inputs);
-        let kl_weights = self.objective.layer_kl_weights.clone();
-        let own = parameters.layers.iter().zip(kl_weights);
-        for (layer, (parameters, kl_weight)) in self.weighted_mut().zip(own) {
+        for (layer, parameters) in self.weighted_mut().zip(&parameters.layers) {
             layer.load(parameters)?;
-            layer.kl_weight = kl_weight;
         }
         self.masked = None;
         Ok(())
