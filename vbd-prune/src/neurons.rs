@@ -20,7 +20,8 @@ impl PrunedNet {
     /// The smaller net, with the same logits to rounding.
     ///
     /// # Errors
-    /// None of a net that was read or made by this crate.
+    /// [`Error::TooLarge`](crate::Error::TooLarge) if a weight behind a selection had more columns than can
+    /// be counted; else none of a net that was read or made by this crate.
     pub fn smaller(&self) -> Result<Self> {
         let chain = Chain::smaller(self)?;
         let mut smaller = Smaller {
