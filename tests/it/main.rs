@@ -27,6 +27,9 @@ mod terminal;
 // The same bits: whatever the number of threads, and in two runs.
 #[cfg(test)]
 mod reproducible;
+// The same bits on every instruction set that the machine has.
+#[cfg(test)]
+mod simd;
 // Runs that are killed, interrupted or damaged go on.
 #[cfg(test)]
 #[cfg(unix)]

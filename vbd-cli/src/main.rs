@@ -17,9 +17,12 @@ mod verbs;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
+use vbd_core::simd;
 
 use self::args::Cli;
+use self::error::Usage;
 use self::render::Output;
 use self::verbs::Context;
 
@@ -41,6 +44,9 @@ fn main() -> ExitCode {
     let out = Output::new(&cli.global);
     let run = || {
         logging::init(cli.global.verbose, &out);
+        let set =
+            simd::instruction_set().context(Usage::new("cannot choose an instruction set"))?;
+        tracing::info!(instruction_set = %set, threads, "kernels");
         interrupt::install()?;
         verbs::run(
             &cli.command,

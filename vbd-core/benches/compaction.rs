@@ -33,13 +33,13 @@ const TAPS: &[f32] = &[0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.03];
 
 const CASES: [Case; 7] = [
     Case {
-        name: "gemm 300 -> 100",
+        name: "linear 300 -> 100",
         densities: LINEAR,
         layers: "linear a 300, relu, linear it 100, relu, linear z 10",
         input: [1, 4, 4],
     },
     Case {
-        name: "gemm 800 -> 500",
+        name: "linear 800 -> 500",
         densities: LINEAR,
         layers: "linear a 800, relu, linear it 500, relu, linear z 10",
         input: [1, 4, 4],

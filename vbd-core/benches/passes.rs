@@ -83,7 +83,7 @@ fn update_kernel(bencher: Bencher<'_, '_>, len: usize) {
         .counter(ItemsCount::new(len))
         .bench_local(|| {
             step += 1;
-            weights.update(KL_FACTOR, step);
+            weights.update(Prior::Hierarchical, KL_FACTOR, step);
         });
 }
 
@@ -157,7 +157,7 @@ fn noise_plain(bencher: Bencher<'_, '_>) {
 /// Local reparameterisation of 300 units with noise, bias and ReLU.
 #[divan::bench]
 fn sample_kernel(bencher: Bencher<'_, '_>) {
-    let lanes = 112;
+    let lanes = 104;
     let (bias, mut noise) = (vec![0.1; 300], vec![0.0; lanes]);
     bencher
         .counter(ItemsCount::new(30_000_usize))
@@ -187,15 +187,15 @@ fn sample_candle(bencher: Bencher<'_, '_>) {
 /// Pooling 20 channels of 24 x 24, 100 samples, forward and backward.
 #[divan::bench]
 fn max_pool_kernel(bencher: Bencher<'_, '_>) {
-    let (side, lanes) = (24, 112);
+    let (side, lanes) = (24, 104);
     let x = values(1, side * side * lanes);
-    let mut y = vec![0.0; x.len() / 4];
-    let (mut argmax, mut g_x) = (vec![0; y.len()], vec![0.0; x.len()]);
+    let (mut y, mut g_x) = (vec![0.0; x.len() / 4], vec![0.0; x.len()]);
+    let mut left = vec![0.0; lanes];
     bencher
         .counter(ItemsCount::new(20 * side * side * 100))
         .bench_local(|| {
             for _channel in 0..20 {
-                max_pool((2, side, lanes), (&x, &mut y, &mut argmax), &mut g_x);
+                max_pool(2, side, (&x, &mut y), &mut g_x, &mut left);
             }
         });
 }

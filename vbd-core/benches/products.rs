@@ -2,7 +2,7 @@
 //!
 //! `item/s` are floating-point operations a second that the mathematics needs: padding to whole
 //! vectors, and zeros that a composition multiplies all the same, do not count. `a_floor` is the `gemm`
-//! crate on a square product that suits it.
+//! crate, by Candle's product, on a square product that suits it.
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
 mod support;
@@ -11,7 +11,7 @@ use candle_core::{Device, Tensor, Var};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use support::{BATCH, samples, values};
-use vbd_core::bench_internals::{Conv, Sparse, VECTOR, product, sparse};
+use vbd_core::bench_internals::{Conv, LANES, Sparse, aligned, product, sparse};
 
 fn main() {
     support::on_one_thread();
@@ -19,7 +19,7 @@ fn main() {
 }
 
 fn lanes() -> usize {
-    BATCH.next_multiple_of(VECTOR)
+    BATCH.next_multiple_of(LANES)
 }
 
 /// Linear layers of both nets that are computed by matrix products: outputs, inputs.
@@ -28,26 +28,39 @@ const LINEAR: [(usize, usize); 4] = [(100, 300), (10, 100), (500, 800), (10, 500
 #[divan::bench]
 fn a_floor_gemm_768(bencher: Bencher<'_, '_>) {
     let n = 768;
+    let matrix = |seed| Tensor::from_vec(values(seed, n * n), (n, n), &Device::Cpu).unwrap();
+    let (a, b) = (matrix(1), matrix(2));
+    bencher
+        .counter(ItemsCount::new(2 * n * n * n))
+        .bench_local(|| a.matmul(&b).unwrap());
+}
+
+/// The same product by `product::Product`.
+#[divan::bench]
+fn square_768(bencher: Bencher<'_, '_>) {
+    let n = 768;
     let (a, b, mut out) = (values(1, n * n), values(2, n * n), vec![0.0; n * n]);
     bencher
         .counter(ItemsCount::new(2 * n * n * n))
-        .bench_local(|| product(&mut out, (n, n, n), (&a, false), (&b, false)));
+        .bench_local(|| product(&mut out, [n, n, n], (&a, false), &b));
 }
 
 /// Mean and variance, both gradients of the weight, and both of the input: six products.
 #[divan::bench(args = LINEAR)]
-fn linear_gemm(bencher: Bencher<'_, '_>, (rows, inputs): (usize, usize)) {
+fn linear_product(bencher: Bencher<'_, '_>, (rows, inputs): (usize, usize)) {
     let lanes = lanes();
-    let [w, x, g] = [rows * inputs, inputs * lanes, rows * lanes].map(|len| values(1, len));
-    let mut out = [g.clone(), w.clone(), x.clone()];
+    let sizes = [rows * inputs, inputs * lanes, rows * lanes];
+    let [w, x, g] = sizes.map(|len| aligned(&values(1, len)));
+    let turned = aligned(&values(2, BATCH * inputs));
+    let mut out = [aligned(&g), aligned(&w), aligned(&x)];
     bencher
         .counter(ItemsCount::new(12 * rows * inputs * BATCH))
         .bench_local(|| {
             for _mean_and_variance in 0..2 {
                 let [y, g_w, g_x] = &mut out;
-                product(y, (rows, lanes, inputs), (&w, false), (&x, false));
-                product(g_w, (rows, inputs, lanes), (&g, false), (&x, true));
-                product(g_x, (inputs, lanes, rows), (&w, true), (&g, false));
+                product(y, [rows, lanes, inputs], (&w, false), &x);
+                product(g_w, [rows, inputs, BATCH], (&g, false), &turned);
+                product(g_x, [inputs, lanes, rows], (&w, true), &g);
             }
         });
 }
@@ -84,25 +97,27 @@ fn conv_flops(conv: &Conv) -> ItemsCount {
     ItemsCount::new(2 * conv.flops() / lanes() * BATCH)
 }
 
-/// `tile::Product` with mean and variance.
+/// `product::Product`, for mean and variance.
 #[divan::bench(args = CONV)]
-fn conv_forward_tile(bencher: Bencher<'_, '_>, shape: [usize; 4]) {
+fn conv_forward_product(bencher: Bencher<'_, '_>, shape: [usize; 4]) {
     let conv = conv(shape);
-    let [x, w, y] = conv.sizes().map(|len| values(1, len));
-    let (mut mean, mut variance) = (y.clone(), y);
-    bencher
-        .counter(conv_flops(&conv))
-        .bench_local(|| conv.forward([&w, &w], [&x, &x], [&mut mean, &mut variance]));
-}
-
-/// `tile::Dots` for theta and for sigma2.
-#[divan::bench(args = CONV)]
-fn conv_weight_gradient_tile(bencher: Bencher<'_, '_>, shape: [usize; 4]) {
-    let conv = conv(shape);
-    let [x, mut w, g] = conv.sizes().map(|len| values(1, len));
+    let [x, w, mut y] = conv.sizes().map(|len| aligned(&values(1, len)));
     bencher.counter(conv_flops(&conv)).bench_local(|| {
         for _mean_and_variance in 0..2 {
-            conv.weight_gradient(&x, &g, &mut w);
+            conv.forward(&w, &x, &mut y);
+        }
+    });
+}
+
+/// `dots::Dots`, for theta and for sigma2.
+#[divan::bench(args = CONV)]
+fn conv_weight_gradient_dots(bencher: Bencher<'_, '_>, shape: [usize; 4]) {
+    let conv = conv(shape);
+    let [x, mut w, g] = conv.sizes().map(|len| aligned(&values(1, len)));
+    let mut sums = Vec::new();
+    bencher.counter(conv_flops(&conv)).bench_local(|| {
+        for _mean_and_variance in 0..2 {
+            conv.weight_gradient(&x, &g, &mut w, &mut sums);
         }
     });
 }
@@ -169,7 +184,7 @@ fn first_layer_forward_pixels(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench]
-fn first_layer_forward_gemm(bencher: Bencher<'_, '_>) {
+fn first_layer_forward_product(bencher: Bencher<'_, '_>) {
     let (inputs, outputs, lanes) = (784, 300, lanes());
     let (w, x) = (values(1, inputs * outputs), values(2, inputs * lanes));
     let mut y = vec![0.0; outputs * lanes];
@@ -177,7 +192,7 @@ fn first_layer_forward_gemm(bencher: Bencher<'_, '_>) {
         .counter(ItemsCount::new(4 * inputs * outputs * BATCH))
         .bench_local(|| {
             for _mean_and_variance in 0..2 {
-                product(&mut y, (outputs, lanes, inputs), (&w, false), (&x, false));
+                product(&mut y, [outputs, lanes, inputs], (&w, false), &x);
             }
         });
 }

@@ -1,32 +1,48 @@
 //! The kernels for this crate's own benchmarks: no part of the interface.
 
-use crate::kernels::gemm::{Matrix, matmul};
-use crate::kernels::pool::{self, Window};
+use crate::kernels::buffer::Buffer;
+use crate::kernels::dots::{Dots, Run, runs};
+use crate::kernels::pool::{self, Pooled, Window};
+use crate::kernels::product::{Product, Taps};
+use crate::kernels::reparameterise::{self, RowNoise};
 use crate::kernels::sparse::{SparseProduct, SparseRow, sparse_products};
-use crate::kernels::tile::{Dots, Product, Taps};
-use crate::kernels::update::{Adam, DataGradient, Masking, update_variational};
-use crate::kernels::{LANES, reparameterise};
+use crate::kernels::update::{Adam, DataGradient, Masking, Posteriors, Rule, update_variational};
+use crate::kernels::vector::PARTIAL_SUMS;
 use crate::noise::NoiseKey;
 use crate::prior::Prior;
 
-/// Samples in the widest vector.
-pub const VECTOR: usize = LANES;
+/// Samples that activations are padded to a multiple of.
+pub const LANES: usize = crate::kernels::LANES;
 
-/// `out = a b`, `[m, n] = [m, k] [k, n]`; each operand with whether it is stored turned.
+/// A buffer of an engine with these values.
+pub fn aligned(values: &[f32]) -> impl std::ops::DerefMut<Target = [f32]> + use<> {
+    let mut buffer = Buffer::zeros(values.len());
+    buffer.copy_from_slice(values);
+    buffer
+}
+
+/// `out = weight input`, `[rows, columns] = [rows, len] [len, columns]`; the weight may be stored turned.
 pub fn product(
     out: &mut [f32],
-    (m, n, k): (usize, usize, usize),
-    left: (&[f32], bool),
-    right: (&[f32], bool),
+    [rows, columns, len]: [usize; 3],
+    (weight, turned): (&[f32], bool),
+    input: &[f32],
 ) {
-    let matrix = |(data, turned), rows, cols| {
-        if turned {
-            Matrix::row_major(data, cols, rows).t()
-        } else {
-            Matrix::row_major(data, rows, cols)
-        }
-    };
-    matmul(out, matrix(left, m, k), matrix(right, k, n), false);
+    let mut taps = Taps::matrix(len, columns);
+    if turned {
+        (taps.weight_step, taps.row_step) = (rows, 1);
+    }
+    Product {
+        weight,
+        input,
+        taps,
+        rows,
+        columns,
+        out,
+        out_step: columns,
+        accumulate: false,
+    }
+    .run();
 }
 
 /// A convolution without padding, stride 1, of square images `[channels, side, side, lanes]`.
@@ -36,10 +52,12 @@ pub struct Conv {
     rows: usize,
     kernel: usize,
     lanes: usize,
-    /// For each output position: kernel position and input position.
+    /// For the first position of each row of the output: kernel position and input position.
     inside: Vec<Vec<(u32, u32)>>,
     /// `[positions, taps]`.
     input_rows: Vec<u32>,
+    order: Vec<u32>,
+    runs: Vec<Run>,
 }
 
 impl Conv {
@@ -61,20 +79,26 @@ impl Conv {
         let rows_of = |&(_, place): &(u32, u32)| {
             (0..channels).map(move |channel| narrow(channel * side * side) + place)
         };
-        let input_rows = inside.iter().flatten().flat_map(rows_of).collect();
+        let input_rows: Vec<u32> = inside.iter().flatten().flat_map(rows_of).collect();
         Self {
             channels,
             side,
             rows,
             kernel,
             lanes,
-            inside,
+            inside: inside.into_iter().step_by(out).collect(),
+            order: (0..channels)
+                .flat_map(|channel| {
+                    (0..kernel * kernel).map(move |k| narrow(k * channels + channel))
+                })
+                .collect(),
+            runs: runs(&input_rows, channels * kernel * kernel),
             input_rows,
         }
     }
 
     pub fn positions(&self) -> usize {
-        self.inside.len()
+        self.input_rows.len() / self.taps()
     }
 
     pub fn taps(&self) -> usize {
@@ -95,30 +119,26 @@ impl Conv {
         2 * self.taps() * self.rows * self.positions() * self.lanes
     }
 
-    /// Means and variances; `weights`: `[taps, rows]`.
-    pub fn forward(
-        &self,
-        weights: [&[f32]; 2],
-        inputs: [&[f32]; 2],
-        [mean, variance]: [&mut [f32]; 2],
-    ) {
-        for (position, starts) in self.inside.iter().enumerate() {
+    /// The outputs of one weight, `[taps, rows]`.
+    pub fn forward(&self, weight: &[f32], input: &[f32], out: &mut [f32]) {
+        let row = self.positions() / self.inside.len() * self.lanes;
+        for (index, starts) in self.inside.iter().enumerate() {
             let taps = Taps {
                 starts,
-                start_step: self.channels * self.rows,
+                weight_unit: self.channels * self.rows,
+                input_unit: self.lanes,
                 len: self.channels,
-                input_step: self.side * self.side * self.lanes,
                 weight_step: self.rows,
+                input_step: self.side * self.side * self.lanes,
                 row_step: 1,
             };
-            let from = position * self.lanes;
             Product {
-                weights,
-                inputs,
-                taps: &taps,
+                weight,
+                input,
+                taps,
                 rows: self.rows,
-                lanes: self.lanes,
-                out: [&mut mean[from..], &mut variance[from..]],
+                columns: row,
+                out: &mut out[index * row..],
                 out_step: self.positions() * self.lanes,
                 accumulate: false,
             }
@@ -127,16 +147,25 @@ impl Conv {
     }
 
     /// The gradient of one weight.
-    pub fn weight_gradient(&self, input: &[f32], g: &[f32], out: &mut [f32]) {
+    pub fn weight_gradient(
+        &self,
+        input: &[f32],
+        g: &[f32],
+        out: &mut [f32],
+        sums: &mut Vec<[f32; PARTIAL_SUMS]>,
+    ) {
         Dots {
             input,
             input_rows: &self.input_rows,
             taps: self.taps(),
+            order: &self.order,
+            runs: &self.runs,
             g,
             rows: self.rows,
             positions: self.positions(),
             lanes: self.lanes,
             out,
+            sums,
         }
         .run();
     }
@@ -187,26 +216,28 @@ impl Weights {
     pub const WRITTEN: usize = 8;
 
     /// KL and Adam in one pass.
-    pub fn update(&mut self, kl_factor: f32, step: u32) {
+    pub fn update(&mut self, prior: Prior, kl_factor: f32, step: u32) {
         let [mean, variance] = &mut self.masked;
-        let gradient = DataGradient {
+        let data = DataGradient {
             theta: &self.gradients[0],
             sigma2: &self.gradients[1],
         };
-        let masking = Masking {
-            log_alpha_threshold: 3.0,
-            active: true,
+        let posteriors = Posteriors {
+            theta: self.theta.each_mut().map(|values| &mut values[..]),
+            log_sigma2: self.log_sigma2.each_mut().map(|values| &mut values[..]),
+            mean,
+            variance,
         };
-        update_variational(
-            (
-                self.theta.each_mut().map(|values| &mut values[..]),
-                self.log_sigma2.each_mut().map(|values| &mut values[..]),
-            ),
-            (mean, variance),
-            &gradient,
-            (Prior::Hierarchical, kl_factor),
-            (Adam::at(1e-3, step), masking),
-        );
+        let rule = Rule {
+            prior,
+            kl_factor,
+            adam: Adam::at(1e-3, step),
+            masking: Masking {
+                log_alpha_threshold: 3.0,
+                active: true,
+            },
+        };
+        update_variational(posteriors, data, rule);
     }
 }
 
@@ -218,20 +249,28 @@ pub fn sample(
     key: NoiseKey,
     noise: &mut [f32],
 ) {
-    reparameterise::sample_rows((mean, variance), bias, true, (key, 0), noise);
+    let alive = &vec![true; bias.len()];
+    let rows = RowNoise {
+        key,
+        first_unit: 0,
+        alive,
+    };
+    reparameterise::sample_rows(mean, variance, bias, true, rows, noise);
 }
 
-/// Max-pooling of one channel, forward and backward.
+/// Max-pooling of one channel of square images, forward and backward; `left` is scratch, `[lanes]`.
 pub fn max_pool(
-    (kernel, side, lanes): (usize, usize, usize),
-    (x, y, argmax): (&[f32], &mut [f32], &mut [u16]),
+    kernel: usize,
+    side: usize,
+    (x, y): (&[f32], &mut [f32]),
     g_x: &mut [f32],
+    left: &mut [f32],
 ) {
     let window = Window {
         kernel,
         height: side,
         width: side,
     };
-    pool::forward(x, y, argmax, window, lanes);
-    pool::backward(g_x, y, argmax, window, lanes);
+    pool::forward(x, y, window, left.len());
+    pool::backward(g_x, y, Pooled { x, y }, window, left);
 }

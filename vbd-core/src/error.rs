@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::simd::UnknownInstructionSet;
+
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -130,6 +132,9 @@ pub enum Error {
         /// Why not.
         source: rayon::ThreadPoolBuildError,
     },
+    /// `VBD_SIMD` names an instruction set that this machine lacks.
+    #[error(transparent)]
+    InstructionSet(#[from] UnknownInstructionSet),
     /// Candle could not compute something.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

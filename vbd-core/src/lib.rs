@@ -18,6 +18,7 @@ pub mod noise;
 pub mod posterior;
 pub mod prior;
 pub mod recipe;
+pub mod simd;
 pub mod spec;
 pub mod step;
 pub mod tensor_file;

@@ -5,12 +5,17 @@
 //! for ([`Stream`]), at which step, for which sample and unit. So a draw does not move when other
 //! units are removed, when the batch is cut over threads, or when a run is resumed.
 
-use crate::kernels::{math, simd};
+use pulp::Simd;
+
+use crate::kernels::math::{self, CosSin};
+use crate::kernels::vector::{F32s, U32s, kernel};
 
 /// Samples that share the counters of one group: 16 counters, 4 words each.
-const GROUP: usize = 64;
+const GROUP: usize = WORDS * COUNTERS;
+const WORDS: usize = 4;
 /// Counters of one group, side by side in SIMD registers.
-const LANES: usize = 16;
+const COUNTERS: usize = 16;
+const COUNTER_LANES: [u32; COUNTERS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /// What random numbers are used for; streams never share a draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,24 +68,18 @@ pub struct NoiseKey {
 impl NoiseKey {
     /// Fills `out` with standard normal draws: those of one unit for samples `0..out.len()`.
     pub fn fill_normal(self, unit: u32, out: &mut [f32]) {
-        simd(
-            #[inline(always)]
-            || self.fill_normal_inline(unit, out),
-        );
+        fill_normal(self, unit, out);
     }
 
-    /// [`NoiseKey::fill_normal`] for callers that have dispatched already.
+    /// [`NoiseKey::fill_normal`] for kernels.
     #[inline(always)]
-    pub(crate) fn fill_normal_inline(self, unit: u32, out: &mut [f32]) {
-        self.fill::<true>(unit, out);
+    pub(crate) fn fill_normal_on<S: Simd>(self, simd: S, unit: u32, out: &mut [f32]) {
+        fill(simd, self, unit, out, Distribution::Normal);
     }
 
     /// Fills `out` with draws from the uniform distribution on (0, 1].
     pub fn fill_uniform(self, unit: u32, out: &mut [f32]) {
-        simd(
-            #[inline(always)]
-            || self.fill::<false>(unit, out),
-        );
+        fill_uniform(self, unit, out);
     }
 
     /// One word: word `index` of `unit`, evenly distributed over all of `u32`.
@@ -117,84 +116,100 @@ impl NoiseKey {
     fn words(self) -> [u32; 2] {
         [self.seed as u32, (self.seed >> 32) as u32]
     }
+}
 
-    /// Sample `64 g + 16 j + l` gets word `j` of counter `16 g + l`, so that SIMD lanes are samples.
-    #[inline(always)]
-    fn fill<const NORMAL: bool>(self, unit: u32, out: &mut [f32]) {
-        // A function passed as a value would not be inlined, and so not be compiled for the dispatched
-        // instruction set.
-        macro_rules! make {
-            ($words:expr, $out:expr) => {
-                if NORMAL {
-                    normals($words, $out)
-                } else {
-                    uniforms($words, $out)
-                }
-            };
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Distribution {
+    Normal,
+    Uniform,
+}
+
+// limit fill_normal: avx2 19, scalar 240 instructions a draw
+kernel! {
+    fn fill_normal<S>(simd, key: NoiseKey, unit: u32, out: &mut [f32]) {
+        key.fill_normal_on(simd, unit, out);
+    }
+}
+
+kernel! {
+    fn fill_uniform<S>(simd, key: NoiseKey, unit: u32, out: &mut [f32]) {
+        fill(simd, key, unit, out, Distribution::Uniform);
+    }
+}
+
+/// Sample `64 g + 16 j + l` gets word `j` of counter `16 g + l`, so that SIMD lanes are samples.
+#[inline(always)]
+fn fill<S: Simd>(simd: S, key: NoiseKey, unit: u32, out: &mut [f32], distribution: Distribution) {
+    let mut values = [0.0; GROUP];
+    for (group, out) in out.chunks_mut(GROUP).enumerate() {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a batch has at most 2^20 samples"
+        )]
+        let first = (group * COUNTERS) as u32;
+        if let Ok(out) = <&mut [f32; GROUP]>::try_from(&mut *out) {
+            fill_group(simd, key, [first, unit], out, distribution);
+        } else {
+            fill_group(simd, key, [first, unit], &mut values, distribution);
+            out.copy_from_slice(&values[..out.len()]);
         }
-        let mut values = [0.0; GROUP];
-        for (group, out) in out.chunks_mut(GROUP).enumerate() {
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "a batch has at most 2^20 samples"
-            )]
-            let first = (group * LANES) as u32;
-            let mut counter = [
-                [0; LANES],
-                [unit; LANES],
-                [self.step; LANES],
-                [self.stream.word(); LANES],
-            ];
-            for (lane, word) in (first..).zip(&mut counter[0]) {
-                *word = lane;
-            }
-            let words = philox4x32_lanes(counter, self.words());
-            if let Ok(out) = <&mut [f32; GROUP]>::try_from(&mut *out) {
-                make!(words, out);
-            } else {
-                make!(words, &mut values);
-                out.copy_from_slice(&values[..out.len()]);
-            }
+    }
+}
+
+/// A group: `at` is its first counter, and the unit.
+#[inline(always)]
+fn fill_group<S: Simd>(
+    simd: S,
+    key: NoiseKey,
+    [first, unit]: [u32; 2],
+    out: &mut [f32; GROUP],
+    distribution: Distribution,
+) {
+    let (out, _) = S::as_mut_simd_f32s(out);
+    let (lanes, _) = S::as_simd_u32s(&COUNTER_LANES);
+    let parts = COUNTERS / S::F32_LANES;
+    let same = |word: u32| U32s::splat(simd, word);
+    let mut counters = [[
+        same(unit),
+        same(unit),
+        same(key.step),
+        same(key.stream.word()),
+    ]; COUNTERS];
+    for part in 0..parts {
+        counters[part][0] = U32s::new(simd, lanes[part]) + same(first);
+    }
+    for counters in counters[..parts].chunks_mut(side_by_side::<S>()) {
+        philox4x32_lanes(counters, key.words());
+    }
+    for part in 0..parts {
+        for pair in 0..WORDS / 2 {
+            let words = [counters[part][2 * pair], counters[part][2 * pair + 1]];
+            let values = match distribution {
+                Distribution::Normal => normals(words),
+                Distribution::Uniform => [unit_interval(words[0]), unit_interval(words[1])],
+            };
+            out[2 * pair * parts + part] = values[0].lanes();
+            out[(2 * pair + 1) * parts + part] = values[1].lanes();
         }
     }
 }
 
 /// Box-Muller (Box and Muller 1958): two words become two independent normal draws.
 #[inline(always)]
-fn normals(words: [[u32; LANES]; 4], out: &mut [f32; GROUP]) {
-    for half in 0..2 {
-        for lane in 0..LANES {
-            let radius = (-2.0 * math::ln(unit_interval(words[2 * half][lane]))).sqrt();
-            #[expect(
-                clippy::cast_possible_wrap,
-                reason = "a turn between -1 and 1 half turns"
-            )]
-            let turn = words[2 * half + 1][lane] as i32 as f32 * 2.0_f32.powi(-31);
-            let (cos, sin) = math::cos_sin_pi(turn);
-            out[2 * half * LANES + lane] = radius * cos;
-            out[(2 * half + 1) * LANES + lane] = radius * sin;
-        }
-    }
+fn normals<S: Simd>(words: [U32s<S>; 2]) -> [F32s<S>; 2] {
+    let uniform = unit_interval(words[0]);
+    let radius = (uniform.like(-2.0) * math::ln(uniform)).sqrt();
+    // A turn between -1 and 1 half turns.
+    let turn = math::signed_to_float(words[1]) * uniform.like(2.0_f32.powi(-31));
+    let CosSin { cos, sin } = math::cos_sin_pi(turn);
+    [radius * cos, radius * sin]
 }
 
+/// A word as a number in (0, 1]: its upper 31 bits.
 #[inline(always)]
-fn uniforms(words: [[u32; LANES]; 4], out: &mut [f32; GROUP]) {
-    for (words, out) in words.iter().zip(out.chunks_exact_mut(LANES)) {
-        for (&word, out) in words.iter().zip(out) {
-            *out = unit_interval(word);
-        }
-    }
-}
-
-/// A word as a number in (0, 1].
-#[inline(always)]
-fn unit_interval(word: u32) -> f32 {
-    #[expect(
-        clippy::cast_possible_wrap,
-        reason = "31 bits: SIMD converts signed words only"
-    )]
-    let word = (word >> 1) as i32 as f32;
-    (word + 0.5) * 2.0_f32.powi(-31)
+fn unit_interval<S: Simd>(word: U32s<S>) -> F32s<S> {
+    let word = math::to_float(word.shr(1));
+    (word + word.like(0.5)) * word.like(2.0_f32.powi(-31))
 }
 
 const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
@@ -203,32 +218,31 @@ const ROUNDS: usize = 10;
 
 /// One block of Philox4x32-10.
 fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    let mut counter = counter.map(|word| [word]);
-    rounds(&mut counter, key);
-    counter.map(|[word]| word)
+    let mut counters = [counter.map(|word| U32s::new(pulp::Scalar, word))];
+    philox4x32_lanes(&mut counters, key);
+    counters[0].map(U32s::lanes)
 }
 
-#[inline(always)]
-fn philox4x32_lanes(mut counter: [[u32; LANES]; 4], key: [u32; 2]) -> [[u32; LANES]; 4] {
-    rounds(&mut counter, key);
-    counter
+/// Counters whose chains of products fill the pipelines side by side. Scalar code has one: of more, LLVM 22
+/// (rustc 1.95) makes SSE2 code that gives wrong words, as the tests of this file would tell.
+const fn side_by_side<S: Simd>() -> usize {
+    if S::IS_SCALAR { 1 } else { 2 }
 }
 
+/// A block in each lane of each counter: long chains of products, computed side by side.
 #[inline(always)]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the two halves of a product"
-)]
-fn rounds<const N: usize>(counter: &mut [[u32; N]; 4], mut key: [u32; 2]) {
-    let [c0, c1, c2, c3] = counter;
+fn philox4x32_lanes<S: Simd>(counters: &mut [[U32s<S>; 4]], mut key: [u32; 2]) {
     for _ in 0..ROUNDS {
-        for lane in 0..N {
-            let p0 = u64::from(c0[lane]) * u64::from(MULTIPLIER[0]);
-            let p1 = u64::from(c2[lane]) * u64::from(MULTIPLIER[1]);
-            c0[lane] = (p1 >> 32) as u32 ^ c1[lane] ^ key[0];
-            c1[lane] = p1 as u32;
-            c2[lane] = (p0 >> 32) as u32 ^ c3[lane] ^ key[1];
-            c3[lane] = p0 as u32;
+        for counter in &mut *counters {
+            let [c0, c1, c2, c3] = *counter;
+            let (low0, high0) = c0.widening_mul(MULTIPLIER[0]);
+            let (low1, high1) = c2.widening_mul(MULTIPLIER[1]);
+            *counter = [
+                high1.xor(c1).xor(c1.like(key[0])),
+                low1,
+                high0.xor(c3).xor(c3.like(key[1])),
+                low0,
+            ];
         }
         key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
     }
@@ -238,6 +252,7 @@ fn rounds<const N: usize>(counter: &mut [[u32; N]; 4], mut key: [u32; 2]) {
 #[expect(clippy::float_cmp, reason = "a draw is the same bits")]
 mod tests {
     use super::*;
+    use crate::simd::width::same_bits;
 
     #[test]
     fn philox_gives_random123s_known_answers() {
@@ -261,8 +276,6 @@ mod tests {
         ];
         for (counter, key, words) in known {
             assert_eq!(philox4x32(counter, key), words);
-            let lanes = philox4x32_lanes(counter.map(|word| [word; LANES]), key);
-            assert_eq!(lanes.map(|lane| lane[LANES - 1]), words);
         }
     }
 
@@ -300,13 +313,28 @@ mod tests {
     #[test]
     fn a_draw_is_the_word_of_its_own_counter() {
         let key = key(Stream::Layer(0));
-        let mut row = [0.0; 130];
-        key.fill_uniform(9, &mut row);
+        let row = same_bits(|| {
+            let mut row = [0.0; 130];
+            key.fill_uniform(9, &mut row);
+            row
+        });
         for (sample, &found) in row.iter().enumerate() {
             let (group, word, lane) = (sample / 64, sample % 64 / 16, sample % 16);
             let counter = u32::try_from(16 * group + lane).unwrap();
             let words = philox4x32([counter, 9, key.step, key.stream.word()], key.words());
-            assert_eq!(found, unit_interval(words[word]));
+            let word = U32s::new(pulp::Scalar, words[word]);
+            assert_eq!(found, unit_interval(word).lanes());
+        }
+    }
+
+    #[test]
+    fn normal_draws_are_the_same_bits_on_every_width() {
+        for len in [1, 16, 64, 100, 104, 130] {
+            same_bits(|| {
+                let mut row = vec![0.0; len];
+                key(Stream::Layer(4)).fill_normal(5, &mut row);
+                row
+            });
         }
     }
 

@@ -34,7 +34,7 @@ pub fn log_alpha(theta: f32, log_sigma2: f32) -> f64 {
 /// `log_sigma2 < threshold + 2 ln|theta|`.
 #[inline(always)]
 pub fn is_kept(theta: f32, log_sigma2: f32, log_alpha_threshold: f32) -> bool {
-    log_sigma2 < math::ln(theta.abs()).mul_add(2.0, log_alpha_threshold)
+    log_sigma2 < math::ln_one(theta.abs()).mul_add(2.0, log_alpha_threshold)
 }
 
 /// Whether a weight is dead for good.

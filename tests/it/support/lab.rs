@@ -115,6 +115,7 @@ impl Lab {
             "NO_COLOR",
             "COLUMNS",
             "RAYON_NUM_THREADS",
+            "VBD_SIMD",
         ] {
             command.env_remove(name);
         }
@@ -174,9 +175,17 @@ impl Lab {
     /// Asserts that two runs have the same tensors and metrics, to the bit.
     pub(crate) fn assert_same_runs(&self, one: &str, other: &str) {
         assert_eq!(self.metrics(one), self.metrics(other));
+        self.assert_same_tensors(one, other);
+    }
+
+    /// Asserts that two runs' last checkpoints have the same tensors, to the bit.
+    pub(crate) fn assert_same_tensors(&self, one: &str, other: &str) {
         let (one, other) = (self.last_tensors(one), self.last_tensors(other));
         assert!(one.keys().any(|name| name == "fc1.weight"));
-        assert!(one == other, "the last checkpoints have different tensors");
+        for (name, tensor) in &one {
+            assert!(other.get(name) == Some(tensor), "`{name}` differs");
+        }
+        assert_eq!(one.len(), other.len());
     }
 }
 

@@ -27,7 +27,11 @@ const EXAMPLES: &str = "\
 Examples:
   vbd quickstart                                  the whole road on drawn digits, in two minutes
   vbd train lenet-300-100-vbd --data-dir data     a published configuration, on MNIST
-  vbd prune runs/lenet-300-100-vbd-seed0 -o lenet.safetensors";
+  vbd prune runs/lenet-300-100-vbd-seed0 -o lenet.safetensors
+
+Environment:
+  VBD_DATA_DIR  folder of the named data sets' files
+  VBD_SIMD      instruction set of the CPU kernels: scalar, avx2, avx512 or neon [default: the best]";
 
 /// Flags of every verb.
 #[derive(Debug, Args)]

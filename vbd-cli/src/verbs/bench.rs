@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use vbd_core::data::Dataset;
+use vbd_core::simd;
 use vbd_core::train::{StepBench, StepTime};
 use vbd_prune::PrunedNet;
 use vbd_prune::bench::{BenchOptions, Of, Row, What, bench};
@@ -16,7 +17,16 @@ use crate::{files, recipe};
 
 #[derive(Debug, Serialize)]
 struct Timed<R> {
+    /// The instruction set of this program's kernels; the `gemm` crate and Candle choose theirs.
+    simd: &'static str,
     rows: Vec<R>,
+}
+
+impl<R> Timed<R> {
+    fn new(rows: Vec<R>) -> anyhow::Result<Self> {
+        let simd = simd::instruction_set()?.name();
+        Ok(Self { simd, rows })
+    }
 }
 
 /// The columns of every measurement.
@@ -29,6 +39,7 @@ const COLUMNS: [(&str, Column); 5] = [
 ];
 
 pub(crate) fn run(args: &BenchArgs, context: &Context) -> anyhow::Result<Finished> {
+    say(&format!("kernels run on {}", simd::instruction_set()?));
     match (&args.file, &args.recipe) {
         (Some(file), _) => inference(file, args, &context.out)?,
         (None, Some(recipe)) => training_step(recipe, args, context)?,
@@ -48,7 +59,7 @@ fn inference(file: &Path, args: &BenchArgs, out: &Output) -> anyhow::Result<()> 
     };
     let rows = bench(&net, &args.batch, images, options)?;
     if out.is_json() {
-        return out.object(&Timed { rows });
+        return out.object(&Timed::new(rows)?);
     }
     out.text(&inference_table(out, &rows))
 }
@@ -107,7 +118,7 @@ fn training_step(name: &str, args: &BenchArgs, context: &Context) -> anyhow::Res
     let row = bench.run((&chosen.net, &chosen.recipe), &data, None)?;
     let out = &context.out;
     if out.is_json() {
-        return out.object(&Timed { rows: vec![row] });
+        return out.object(&Timed::new(vec![row])?);
     }
     out.text(&step_table(out, &row))
 }

@@ -3,72 +3,72 @@
 //! `y = x w`, `w = theta + sigma eps`. Backward: `x` gets `g w`; theta gets the sum of `g x`, and sigma
 //! that of `g x eps`, over samples and positions.
 
-use super::{simd, sum};
+use super::vector::{each_vector, kernel, sum};
 use crate::noise::NoiseKey;
 
-/// Draws the factors of a unit for each sample.
-///
-/// # Shapes
-/// - `factor`, `eps`: `[lanes]`
-pub(crate) fn draw(
-    (factor, eps): (&mut [f32], &mut [f32]),
-    (theta, sigma2): (f32, f32),
-    (key, unit): (NoiseKey, u32),
-) {
-    let sigma = sigma2.sqrt();
-    simd(
-        #[inline(always)]
-        || {
-            key.fill_normal_inline(unit, eps);
-            for (factor, &eps) in factor.iter_mut().zip(&*eps) {
-                *factor = sigma.mul_add(eps, theta);
-            }
-        },
-    );
+/// The posterior of a unit's factor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Factor {
+    pub(crate) theta: f32,
+    pub(crate) sigma2: f32,
 }
 
-/// `y = x factor`.
-///
-/// # Shapes
-/// - `y`, `x`: `[area, lanes]`; `factor`: `[lanes]`
-pub(crate) fn multiply(y: &mut [f32], x: &[f32], factor: &[f32]) {
-    simd(
-        #[inline(always)]
-        || {
-            let rows = y.chunks_exact_mut(factor.len());
-            for (y, x) in rows.zip(x.chunks_exact(factor.len())) {
-                for ((y, &x), &factor) in y.iter_mut().zip(x).zip(factor) {
-                    *y = x * factor;
-                }
-            }
-        },
-    );
+kernel! {
+    /// Draws the factors of a unit for each sample.
+    ///
+    /// # Shapes
+    /// - `factor`, `eps`: `[lanes]`
+    pub(crate) fn draw<S>(
+        simd,
+        factor: &mut [f32],
+        eps: &mut [f32],
+        of: Factor,
+        key: NoiseKey,
+        unit: u32,
+    ) {
+        key.fill_normal_on(simd, unit, eps);
+        let sigma = of.sigma2.sqrt();
+        each_vector(simd, [factor], [eps], #[inline(always)] |_, [eps]| {
+            [eps.like(sigma).mul_add(eps, eps.like(of.theta))]
+        });
+    }
 }
 
-/// The gradients of theta and sigma; `by_factor` is scratch.
-///
-/// # Shapes
-/// - `x`, `g`: `[area, lanes]`; `eps`, `by_factor`: `[lanes]`
-pub(crate) fn gradients(x: &[f32], g: &[f32], eps: &[f32], by_factor: &mut [f32]) -> [f32; 2] {
-    let mut by = [0.0; 2];
-    simd(
-        #[inline(always)]
-        || {
-            by_factor.fill(0.0);
-            let rows = x.chunks_exact(eps.len()).zip(g.chunks_exact(eps.len()));
-            for (x, g) in rows {
-                for ((by, &x), &g) in by_factor.iter_mut().zip(x).zip(g) {
-                    *by = x.mul_add(g, *by);
-                }
-            }
-            by[0] = sum(by_factor);
-            for (by, &eps) in by_factor.iter_mut().zip(eps) {
-                *by *= eps;
-            }
-            by[1] = sum(by_factor);
-        },
-    );
-    by
+kernel! {
+    /// `y = x factor`.
+    ///
+    /// # Shapes
+    /// - `y`, `x`: `[area, lanes]`; `factor`: `[lanes]`
+    pub(crate) fn multiply<S>(simd, y: &mut [f32], x: &[f32], factor: &[f32]) {
+        let rows = y.chunks_exact_mut(factor.len());
+        for (y, x) in rows.zip(x.chunks_exact(factor.len())) {
+            each_vector(simd, [y], [x, factor], #[inline(always)] |_, [x, factor]| [x * factor]);
+        }
+    }
+}
+
+kernel! {
+    /// The gradients of theta and sigma; `by_factor` is scratch.
+    ///
+    /// # Shapes
+    /// - `x`, `g`: `[area, lanes]`; `eps`, `by_factor`: `[lanes]`
+    pub(crate) fn gradients<S>(
+        simd,
+        x: &[f32],
+        g: &[f32],
+        eps: &[f32],
+        by_factor: &mut [f32],
+    ) -> [f32; 2] {
+        by_factor.fill(0.0);
+        for (x, g) in x.chunks_exact(eps.len()).zip(g.chunks_exact(eps.len())) {
+            each_vector(simd, [&mut *by_factor], [x, g], #[inline(always)] |[by], [x, g]| {
+                [x.mul_add(g, by)]
+            });
+        }
+        let by_theta = sum(simd, by_factor);
+        each_vector(simd, [&mut *by_factor], [eps], #[inline(always)] |[by], [eps]| [by * eps]);
+        [by_theta, sum(simd, by_factor)]
+    }
 }
 
 #[cfg(test)]
@@ -76,6 +76,7 @@ mod tests {
     use super::super::test_values;
     use super::*;
     use crate::noise::Stream;
+    use crate::simd::width::same_bits;
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
@@ -89,7 +90,11 @@ mod tests {
         let mut eps = vec![0.0; lanes];
         let mut loss = |theta: f32, sigma: f32| -> f64 {
             let (mut factor, mut y) = (vec![0.0; lanes], vec![0.0; area * lanes]);
-            draw((&mut factor, &mut eps), (theta, sigma * sigma), (key, 7));
+            let of = Factor {
+                theta,
+                sigma2: sigma * sigma,
+            };
+            draw(&mut factor, &mut eps, of, key, 7);
             multiply(&mut y, &x, &factor);
             let terms = y.iter().zip(&weight);
             terms.map(|(&y, &w)| f64::from(y) * f64::from(w)).sum()
@@ -98,7 +103,7 @@ mod tests {
         // The loss is linear in both: differences are exact but for rounding.
         let by_theta = (loss(theta + h, sigma) - loss(theta - h, sigma)) / (2.0 * f64::from(h));
         let by_sigma = (loss(theta, sigma + h) - loss(theta, sigma - h)) / (2.0 * f64::from(h));
-        let found = gradients(&x, &weight, &eps, &mut vec![0.0; lanes]);
+        let found = same_bits(|| gradients(&x, &weight, &eps, &mut vec![0.0; lanes]));
         assert!((f64::from(found[0]) - by_theta).abs() < 1e-4);
         assert!((f64::from(found[1]) - by_sigma).abs() < 1e-4);
     }

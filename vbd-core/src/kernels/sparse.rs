@@ -7,6 +7,12 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::vector::{PartialSums, each_vector};
+
+/// Vectors of each output whose sums are kept in registers: with two outputs they fill 16, but for a
+/// coefficient and an input.
+const MOST_VECTORS: usize = 7;
+
 /// One row of a sparse matrix: the dense row of each entry, and its two coefficients, of the first
 /// and the second dense operand.
 #[derive(Clone, Copy)]
@@ -18,6 +24,18 @@ pub(crate) struct SparseRow<'a> {
     pub(crate) second: &'a [f32],
 }
 
+impl SparseRow<'_> {
+    #[inline(always)]
+    fn place(&self, index: u32) -> usize {
+        let row = if self.table.is_empty() {
+            index
+        } else {
+            self.table[index as usize]
+        };
+        row as usize
+    }
+}
+
 /// `out[n] = sum over entries of coefficient[n] * dense[n][row]`: mean and variance of an output,
 /// or the two gradients of a weight's row, in one traversal.
 pub(crate) struct SparseProduct<'a, 'b, const N: usize> {
@@ -26,7 +44,9 @@ pub(crate) struct SparseProduct<'a, 'b, const N: usize> {
     pub(crate) out: [&'b mut [f32]; N],
 }
 
-/// Computes each of the products; the length of `out` is a multiple of [`super::LANES`].
+// limit sparse_products: avx2 0.40, scalar 18 instructions a multiply-add
+
+/// Computes each of the products.
 pub(crate) fn sparse_products<'a, 'b, const N: usize>(
     products: impl Iterator<Item = SparseProduct<'a, 'b, N>>,
 ) {
@@ -43,53 +63,76 @@ pub(crate) fn sparse_products<'a, 'b, const N: usize>(
         }
     }
 
-    pulp::Arch::new().dispatch(All(products));
+    crate::simd::dispatch(All(products));
 }
 
 impl<const N: usize> SparseProduct<'_, '_, N> {
+    /// `V` vectors from `lane` on. The last one ends with the output: it may cover lanes of the one before,
+    /// which come to the same bits.
     #[inline(always)]
     fn strip<S: Simd, const V: usize>(&mut self, simd: S, lane: usize) {
-        let width = V * S::F32_LANES;
+        let lanes = self.out[0].len();
+        let width = (lanes - lane).min(V * S::F32_LANES);
+        let last = width - S::F32_LANES;
         let mut sums = [[simd.splat_f32s(0.0); V]; N];
-        let (lanes, table) = (self.out[0].len(), self.row.table);
         let coefficients = self.row.first.iter().zip(self.row.second);
         for (&index, (&first, &second)) in self.row.indices.iter().zip(coefficients) {
-            let row = if table.is_empty() {
-                index
-            } else {
-                table[index as usize]
-            };
-            let from = row as usize * lanes + lane;
+            let from = self.row.place(index) * lanes + lane;
             for n in 0..N {
                 let coefficient = simd.splat_f32s(if n == 0 { first } else { second });
-                let (x, _) = S::as_simd_f32s(&self.dense[n][from..from + width]);
-                for v in 0..V {
-                    sums[n][v] = simd.mul_add_e_f32s(coefficient, x[v], sums[n][v]);
+                let x = &self.dense[n][from..from + width];
+                let (whole, end) = (S::as_simd_f32s(x).0, S::as_simd_f32s(&x[last..]).0);
+                for v in 0..V - 1 {
+                    sums[n][v] = simd.mul_add_f32s(coefficient, whole[v], sums[n][v]);
                 }
+                sums[n][V - 1] = simd.mul_add_f32s(coefficient, end[0], sums[n][V - 1]);
             }
         }
         for (out, sums) in self.out.iter_mut().zip(&sums) {
-            let (out, _) = S::as_mut_simd_f32s(&mut out[lane..lane + width]);
-            out[..V].copy_from_slice(sums);
+            let out = &mut out[lane..lane + width];
+            S::as_mut_simd_f32s(out).0[..V - 1].copy_from_slice(&sums[..V - 1]);
+            S::as_mut_simd_f32s(&mut out[last..]).0[0] = sums[V - 1];
+        }
+    }
+
+    /// An output of less than a vector.
+    #[inline(always)]
+    fn narrow<S: Simd>(&mut self, simd: S) {
+        let lanes = self.out[0].len();
+        for n in 0..N {
+            let coefficients = if n == 0 {
+                self.row.first
+            } else {
+                self.row.second
+            };
+            let mut sum = simd.splat_f32s(0.0);
+            for (&index, &coefficient) in self.row.indices.iter().zip(coefficients) {
+                let row = self.row.place(index) * lanes;
+                let x = simd.partial_load_f32s(&self.dense[n][row..row + lanes]);
+                sum = simd.mul_add_f32s(simd.splat_f32s(coefficient), x, sum);
+            }
+            simd.partial_store_f32s(self.out[n], sum);
         }
     }
 
     #[inline(always)]
     fn with_simd<S: Simd>(&mut self, simd: S) {
         let lanes = self.out[0].len();
-        debug_assert!(lanes.is_multiple_of(super::LANES));
-        let most = if S::F32_LANES == super::LANES { 7 } else { 4 };
+        if lanes < S::F32_LANES {
+            return self.narrow(simd);
+        }
         let mut lane = 0;
         while lane < lanes {
-            let vectors = ((lanes - lane) / S::F32_LANES).min(most);
+            let vectors = (lanes - lane).div_ceil(S::F32_LANES).min(MOST_VECTORS);
             match vectors {
-                1 => self.strip::<S, 1>(simd, lane),
+                // Less than a vector is left: one that covers lanes of the last strip.
+                1 => self.strip::<S, 1>(simd, lanes - S::F32_LANES),
                 2 => self.strip::<S, 2>(simd, lane),
                 3 => self.strip::<S, 3>(simd, lane),
                 4 => self.strip::<S, 4>(simd, lane),
                 5 => self.strip::<S, 5>(simd, lane),
                 6 => self.strip::<S, 6>(simd, lane),
-                _ => self.strip::<S, 7>(simd, lane),
+                _ => self.strip::<S, MOST_VECTORS>(simd, lane),
             }
             lane += vectors * S::F32_LANES;
         }
@@ -105,40 +148,54 @@ pub(crate) fn weight_gradient<S: Simd>(
     simd: S,
     x: &[f32],
     rows: impl Iterator<Item = u32>,
-    (g, g_variance): (&[f32], &[f32]),
+    g: [&[f32]; 2],
     lanes: usize,
-) -> (f32, f32) {
-    let mut sums = [simd.splat_f32s(0.0); 2];
-    let gradients = g.chunks_exact(lanes).zip(g_variance.chunks_exact(lanes));
+) -> [f32; 2] {
+    let mut sums = PartialSums::zero(simd);
+    let gradients = g[0].chunks_exact(lanes).zip(g[1].chunks_exact(lanes));
     for (row, (g, g_variance)) in rows.zip(gradients) {
-        let (x, _) = S::as_simd_f32s(&x[row as usize * lanes..][..lanes]);
-        let ((g, _), (g_variance, _)) = (S::as_simd_f32s(g), S::as_simd_f32s(g_variance));
-        for ((&x, &g), &g_variance) in x.iter().zip(g).zip(g_variance) {
-            sums[0] = simd.mul_add_e_f32s(x, g, sums[0]);
-            sums[1] = simd.mul_add_e_f32s(simd.mul_f32s(x, x), g_variance, sums[1]);
-        }
+        let x = &x[row as usize * lanes..][..lanes];
+        sums.add(
+            [x, g, g_variance],
+            #[inline(always)]
+            |[x, g, g_variance], [mean, variance]| {
+                [x.mul_add(g, mean), (x * x).mul_add(g_variance, variance)]
+            },
+        );
     }
-    (simd.reduce_sum_f32s(sums[0]), simd.reduce_sum_f32s(sums[1]))
+    sums.totals()
 }
 
-/// `out[n] += coefficient[n] * dense[n]`.
+/// `out += coefficient * dense`.
 #[inline(always)]
 pub(crate) fn add_scaled<S: Simd>(simd: S, out: &mut [f32], dense: &[f32], coefficient: f32) {
-    let coefficient = simd.splat_f32s(coefficient);
-    let ((out, _), (dense, _)) = (S::as_mut_simd_f32s(out), S::as_simd_f32s(dense));
-    for (out, &dense) in out.iter_mut().zip(dense) {
-        *out = simd.mul_add_e_f32s(coefficient, dense, *out);
-    }
+    each_vector(
+        simd,
+        [out],
+        [dense],
+        #[inline(always)]
+        |[out], [dense]| [dense.like(coefficient).mul_add(dense, out)],
+    );
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernels::test_values;
+    use crate::kernels::vector::kernel;
+    use crate::simd::width::same_bits;
 
     #[test]
-    fn sparse_products_agree_with_plain_sums() {
-        for (entries, lanes) in [(0, 16), (1, 112), (9, 128), (5, 240)] {
+    fn sparse_products_agree_with_sums_in_f64_and_are_the_same_bits_on_every_width() {
+        for (entries, lanes) in [
+            (0, 16),
+            (1, 104),
+            (9, 128),
+            (5, 248),
+            (4, 8),
+            (3, 120),
+            (2, 13),
+        ] {
             let dense = [test_values(1, 20 * lanes), test_values(2, 20 * lanes)];
             let (first, second) = (test_values(3, entries), test_values(4, entries));
             let rows: Vec<u32> = (0..entries)
@@ -146,37 +203,85 @@ mod tests {
                 .collect();
             let table: Vec<u32> = (0..20).map(|i| (i * 3 + 1) % 20).collect();
             for table in [&[][..], &table] {
-                let mut out = [test_values(5, lanes), test_values(6, lanes)];
-                let [a, b] = &mut out;
                 let row = SparseRow {
                     indices: &rows,
                     table,
                     first: &first,
                     second: &second,
                 };
-                let product = SparseProduct {
-                    row,
-                    dense: [&dense[0], &dense[1]],
-                    out: [a, b],
-                };
-                sparse_products(std::iter::once(product));
+                let out = same_bits(|| {
+                    let mut out = [test_values(5, lanes), test_values(6, lanes)];
+                    let [a, b] = &mut out;
+                    let dense = [&dense[0][..], &dense[1]];
+                    sparse_products(std::iter::once(SparseProduct {
+                        row,
+                        dense,
+                        out: [a, b],
+                    }));
+                    out
+                });
                 for (n, coefficients) in [&first, &second].into_iter().enumerate() {
                     for lane in 0..lanes {
-                        let looked_up = |row: u32| {
-                            if table.is_empty() {
-                                row
-                            } else {
-                                table[row as usize]
-                            }
-                        };
-                        let terms = rows.iter().zip(coefficients);
-                        let sum: f32 = terms
-                            .map(|(&r, c)| c * dense[n][looked_up(r) as usize * lanes + lane])
-                            .sum();
-                        assert!((out[n][lane] - sum).abs() < 1e-4, "{entries} {lanes}");
+                        let terms = rows.iter().zip(coefficients).map(|(&index, &coefficient)| {
+                            f64::from(coefficient)
+                                * f64::from(dense[n][row.place(index) * lanes + lane])
+                        });
+                        let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), term| {
+                            (sum + term, size + term.abs())
+                        });
+                        let error = (f64::from(out[n][lane]) - sum).abs();
+                        assert!(error <= 1e-6 * size, "{entries} {lanes}");
                     }
                 }
             }
+        }
+    }
+
+    kernel! {
+        fn gradient_of<S>(simd, x: &[f32], rows: &[u32], g: [&[f32]; 2], lanes: usize) -> [f32; 2] {
+            weight_gradient(simd, x, rows.iter().copied(), g, lanes)
+        }
+    }
+
+    kernel! {
+        fn scaled<S>(simd, out: &mut [f32], x: &[f32]) {
+            add_scaled(simd, out, x, 0.3);
+        }
+    }
+
+    #[test]
+    fn gradients_of_live_weights_agree_with_sums_in_f64_and_are_the_same_bits_on_every_width() {
+        let (rows, lanes) = ([4, 0, 7, 7, 2], 104);
+        let x = test_values(1, 8 * lanes);
+        let g = [
+            test_values(2, rows.len() * lanes),
+            test_values(3, rows.len() * lanes),
+        ];
+        let found = same_bits(|| gradient_of(&x, &rows, [&g[0], &g[1]], lanes));
+        let mut sums = [0.0; 2];
+        for (position, &row) in rows.iter().enumerate() {
+            for lane in 0..lanes {
+                let x = f64::from(x[row as usize * lanes + lane]);
+                let at = position * lanes + lane;
+                sums[0] += x * f64::from(g[0][at]);
+                sums[1] += x * x * f64::from(g[1][at]);
+            }
+        }
+        for (found, sum) in found.into_iter().zip(sums) {
+            assert!((f64::from(found) - sum).abs() < 1e-6 * (rows.len() * lanes) as f64);
+        }
+    }
+
+    #[test]
+    fn a_scaled_sum_is_fused_on_every_width() {
+        let (out, x) = (test_values(1, 37), test_values(2, 37));
+        let found = same_bits(|| {
+            let mut out = out.clone();
+            scaled(&mut out, &x);
+            out
+        });
+        for ((found, out), x) in found.iter().zip(&out).zip(&x) {
+            assert_eq!(found.to_bits(), 0.3_f32.mul_add(*x, *out).to_bits());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What all layers with a posterior share, whatever their weight is multiplied with.
 
-use candle_core::{Module, Result, Tensor};
+use candle_core::{DType, Module, Result, Tensor};
 
 use crate::noise::NoiseKey;
 use crate::posterior::{LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, VARIANCE_FLOOR, keep_mask, masked};
@@ -134,7 +134,7 @@ impl<M> Variational<M> {
 impl<M: WeightedMap> Variational<M> {
     /// A training draw by local reparameterisation: one for each output element. Sample `i` of the
     /// batch gets the key's draws for sample `i`; the unit is the element's flat index in the output
-    /// of one sample.
+    /// of one sample. An output whose weights are all dead for good is its bias, without noise.
     ///
     /// # Shapes
     /// - `x`: `[batch, ...] -> [batch, out, ...]`
@@ -148,7 +148,19 @@ impl<M: WeightedMap> Variational<M> {
         let variance = self.map.apply(&x.sqr()?, &sigma2)?;
         let deviation = (variance + f64::from(VARIANCE_FLOOR))?.sqrt()?;
         let eps = noise(key, mean.dim(0)?, &mean.get(0)?)?;
-        mean + (deviation * eps)?
+        let alive = self.alive_rows(mean.dims())?;
+        mean + (deviation * masked(&alive, &eps)?)?
+    }
+}
+
+impl<M> Variational<M> {
+    /// 1 for the outputs of a row with a weight that is not dead for good: `[batch, out, ...]`, u8.
+    fn alive_rows(&self, outputs: &[usize]) -> Result<Tensor> {
+        let alive = self.log_sigma2.lt(f64::from(LOG_SIGMA2_DEAD))?;
+        let rows = alive.to_dtype(DType::F32)?.flatten_from(1)?.max(1)?;
+        let mut shape = vec![1; outputs.len()];
+        shape[1] = outputs[1];
+        rows.gt(0.0)?.reshape(shape)?.broadcast_as(outputs)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pulp::Arch;
 use serde::Serialize;
+use vbd_core::simd;
 
 use super::input::Input;
 use super::kernels::{Conv, LANES};
@@ -108,9 +109,11 @@ impl Plan {
     /// Plans a net.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] if a sample's activations, or what a layer works in, are more than 16 MB.
+    /// [`Error::TooLarge`] if a sample's activations, or what a layer works in, are more than 16 MB;
+    /// [`vbd_core::Error::InstructionSet`] if `VBD_SIMD` names a set that this machine lacks.
     pub fn new(net: &PrunedNet) -> Result<Self> {
-        Self::for_arch(net, Arch::new())
+        simd::instruction_set().map_err(vbd_core::Error::from)?;
+        Self::for_arch(net, simd::arch())
     }
 
     /// Opens a pruned file, a checkpoint or a run's folder, and plans its net.

@@ -6,9 +6,13 @@
 use std::ops::Range;
 
 use super::entries::{Entries, Update};
-use crate::kernels::reparameterise::{backward_rows, mean_rows, sample_rows};
+use crate::kernels::reparameterise::{
+    RowNoise, backward_rows, mean_rows, sample_rows, spread_gradient,
+};
 use crate::kernels::update;
+use crate::kernels::vector::PARTIAL_SUMS;
 use crate::noise::NoiseKey;
+use crate::posterior;
 use crate::weight::{LayerParameters, Parameter};
 
 /// Some rows of a weight with their biases, moments, gradients and scratch.
@@ -18,11 +22,14 @@ pub(super) struct Block {
     pub(super) first_row: usize,
     pub(super) entries: Entries,
     bias: Parameter,
+    /// Which rows have a live weight.
+    alive: Vec<bool>,
     pub(super) bias_gradient: Vec<f32>,
     pub(super) theta_gradient: Vec<f32>,
     pub(super) sigma2_gradient: Vec<f32>,
     /// What the form of the weight keeps between its calls.
     pub(super) scratch: [Vec<f32>; 4],
+    pub(super) partial_sums: Vec<[f32; PARTIAL_SUMS]>,
     noise: Vec<f32>,
 }
 
@@ -45,6 +52,13 @@ impl Block {
     /// Block `number` of a layer in its dense form: `rows` rows, with the entries at `places`.
     fn new(layer: &LayerParameters, number: usize, rows: Range<usize>, places: Vec<u32>) -> Self {
         let cut = |values: &[f32]| values[rows.clone()].to_vec();
+        let columns = layer.weight.numel() / layer.bias.value.len();
+        let is_alive = |row: usize| {
+            layer.weight.log_sigma2().is_none_or(|log_sigma2| {
+                let row = &log_sigma2.value[row * columns..(row + 1) * columns];
+                !row.iter().copied().all(posterior::is_dead)
+            })
+        };
         let [value, m, v] = layer.bias.arrays();
         Self {
             number,
@@ -55,10 +69,12 @@ impl Block {
                 m: cut(m),
                 v: cut(v),
             },
+            alive: rows.clone().map(is_alive).collect(),
             bias_gradient: vec![0.0; rows.len()],
             theta_gradient: Vec::new(),
             sigma2_gradient: Vec::new(),
             scratch: Default::default(),
+            partial_sums: Vec::new(),
             noise: Vec::new(),
         }
     }
@@ -79,14 +95,20 @@ impl Block {
     /// Makes outputs of means and variances: `y`, `spread` `[rows, positions, lanes]`.
     pub(super) fn finish_sample(
         &mut self,
-        out: (&mut [f32], &mut [f32]),
-        (relu, lanes): (bool, usize),
+        y: &mut [f32],
+        spread: &mut [f32],
+        relu: bool,
+        lanes: usize,
         key: NoiseKey,
     ) {
-        let positions = out.0.len() / (self.rows() * lanes);
+        let positions = y.len() / (self.rows() * lanes);
         self.noise.resize(lanes, 0.0);
-        let at = (key, self.first_row * positions);
-        sample_rows(out, &self.bias.value, relu, at, &mut self.noise);
+        let noise = RowNoise {
+            key,
+            first_unit: self.first_row * positions,
+            alive: &self.alive,
+        };
+        sample_rows(y, spread, &self.bias.value, relu, noise, &mut self.noise);
     }
 
     /// Takes the gradient of the rows' outputs through ReLU and noise, and sums it for the biases.
@@ -97,8 +119,10 @@ impl Block {
         y: &[f32],
         relu: bool,
     ) {
-        let spread = self.entries.is_variational().then_some(spread);
-        backward_rows(g, spread, y, relu, &mut self.bias_gradient);
+        backward_rows(g, y, relu, &mut self.bias_gradient);
+        if self.entries.is_variational() {
+            spread_gradient(spread, g);
+        }
     }
 
     /// Updates the biases.
@@ -125,6 +149,6 @@ impl Block {
             theta: &self.theta_gradient,
             sigma2: &self.sigma2_gradient,
         };
-        self.entries.update(0..self.entries.len(), &data, update);
+        self.entries.update(0..self.entries.len(), data, update);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::kernels::update::{self, Adam, DataGradient, Masking};
+use crate::kernels::update::{self, Adam, DataGradient, Masking, Posteriors, Rule};
 use crate::posterior::LOG_SIGMA2_DEAD;
 use crate::prior::Prior;
 use crate::weight::{Parameter, VariationalWeight};
@@ -85,13 +85,19 @@ impl Entries {
     /// Works out the means and variances that a step computes with.
     pub(super) fn mask(&mut self, masking: Masking) {
         if let Some(log_sigma2) = &self.log_sigma2 {
-            let out = (&mut self.mean[..], &mut self.variance[..]);
-            update::mask(out, &self.theta.value, &log_sigma2.value, masking);
+            let (mean, variance) = (&mut self.mean, &mut self.variance);
+            update::mask(
+                mean,
+                variance,
+                &self.theta.value,
+                &log_sigma2.value,
+                masking,
+            );
         }
     }
 
     /// Updates the entries at `range` by their gradients, and the means and variances with them.
-    pub(super) fn update(&mut self, range: Range<usize>, data: &DataGradient<'_>, update: Update) {
+    pub(super) fn update(&mut self, range: Range<usize>, data: DataGradient<'_>, update: Update) {
         let mean = &mut self.mean[range.clone()];
         let (Some(log_sigma2), Some(prior)) = (&mut self.log_sigma2, update.prior) else {
             update::update_plain(
@@ -102,16 +108,19 @@ impl Entries {
             mean.copy_from_slice(&self.theta.value[range]);
             return;
         };
-        update::update_variational(
-            (
-                self.theta.slices_mut(range.clone()),
-                log_sigma2.slices_mut(range.clone()),
-            ),
-            (mean, &mut self.variance[range]),
-            data,
-            (prior, update.kl_factor),
-            (update.adam, update.masking),
-        );
+        let posteriors = Posteriors {
+            theta: self.theta.slices_mut(range.clone()),
+            log_sigma2: log_sigma2.slices_mut(range.clone()),
+            mean,
+            variance: &mut self.variance[range],
+        };
+        let rule = Rule {
+            prior,
+            kl_factor: update.kl_factor,
+            adam: update.adam,
+            masking: update.masking,
+        };
+        update::update_variational(posteriors, data, rule);
     }
 
     /// The sum of the KL over the live entries.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::entries::{Entries, Update};
 use crate::error::Result;
 use crate::gate::Gate as Spec;
-use crate::kernels::gate;
+use crate::kernels::gate::{self, Factor};
 use crate::kernels::update::{DataGradient, Masking};
 use crate::noise::NoiseKey;
 use crate::prior::Prior;
@@ -110,13 +110,13 @@ impl Gate {
             .zip(draws)
             .enumerate()
             .for_each(|(index, (y, (factor, eps)))| {
-                let (theta, sigma2) = (this.entries.mean[index], this.entries.variance[index]);
+                let of = Factor {
+                    theta: this.entries.mean[index],
+                    sigma2: this.entries.variance[index],
+                };
                 match key {
-                    Some(key) => {
-                        let at = (key, this.units[index]);
-                        gate::draw((factor, eps), (theta, sigma2), at);
-                    }
-                    None => factor.fill(theta),
+                    Some(key) => gate::draw(factor, eps, of, key, this.units[index]),
+                    None => factor.fill(of.theta),
                 }
                 gate::multiply(y, &x[this.source(index, lanes)], factor);
             });
@@ -187,7 +187,7 @@ impl Gate {
             masking: self.masking(update.masking.active),
             ..update.weighed(self.spec.kl_weight)
         };
-        self.entries.update(0..self.units.len(), &data, update);
+        self.entries.update(0..self.units.len(), data, update);
         (self.by_theta, self.by_sigma2) = by;
     }
 }

@@ -127,6 +127,15 @@ impl Geometry {
         rows
     }
 
+    /// The taps, channel by channel: neighbours read the same part of the input.
+    pub(super) fn taps_by_channel(&self) -> Vec<u32> {
+        let channels = (0..self.channels).map(narrow);
+        let step = narrow(self.channels);
+        channels
+            .flat_map(|channel| (0..narrow(self.kernel_area)).map(move |k| k * step + channel))
+            .collect()
+    }
+
     /// The flat row-major place of a row's tap in the weight.
     pub(super) fn place(&self, row: usize, tap: usize) -> u32 {
         let (kernel_position, channel) = (tap / self.channels, tap % self.channels);

@@ -4,13 +4,15 @@ use rayon::prelude::*;
 
 use super::block::Block;
 use super::entries::Update;
-use super::form::{Compaction, Form, Inputs, OutputGradients, choose};
+use super::form::{Compaction, Form, Inputs, OutputGradients, Turned, choose};
 use super::gate::Gate;
 use super::geometry::Geometry;
 use super::pixel_batch::PixelBatch;
 use crate::error::Result;
-use crate::kernels::pool::{self, Window};
+use crate::kernels::buffer::Buffer;
+use crate::kernels::pool::{self, Pooled, Window};
 use crate::kernels::reparameterise::{add_square_gradient, relu, relu_backward, square};
+use crate::kernels::turn::{Rows, SIDE_BY_SIDE, turn};
 use crate::kernels::update::Masking;
 use crate::noise::NoiseKey;
 use crate::weight::{LayerParameters, Narrow, Parameter, VariationalWeight};
@@ -41,10 +43,12 @@ pub(super) struct Weighted {
     pub(super) kl_weight: f64,
     form: Box<dyn Form>,
     blocks: Vec<Block>,
-    x_square: Vec<f32>,
+    x_square: Buffer,
+    /// `x` and `x^2` with the samples first, where the form reads them so.
+    turned: [Buffer; 2],
     /// After forward `eps / (2 sqrt(var))`, after backward the gradient of the variance.
-    spread: Vec<f32>,
-    g_square: Vec<f32>,
+    spread: Buffer,
+    g_square: Buffer,
 }
 
 impl Weighted {
@@ -65,9 +69,10 @@ impl Weighted {
             compaction,
             kl_weight,
             blocks: Vec::new(),
-            x_square: Vec::new(),
-            spread: Vec::new(),
-            g_square: Vec::new(),
+            x_square: Buffer::default(),
+            turned: Default::default(),
+            spread: Buffer::default(),
+            g_square: Buffer::default(),
         }
     }
 
@@ -159,7 +164,7 @@ impl Weighted {
             return;
         };
         if !form.reads_pixels() {
-            self.x_square.resize(inputs.x.len(), 0.0);
+            self.x_square.resize(inputs.x.len());
             let chunks = self
                 .x_square
                 .par_chunks_mut(CHUNK)
@@ -170,13 +175,13 @@ impl Weighted {
             x_square: &self.x_square,
             ..inputs
         };
-        self.spread.resize(y.len(), 0.0);
+        self.spread.resize(y.len());
         let out = y
             .par_chunks_mut(chunk)
             .zip(self.spread.par_chunks_mut(chunk));
         out.zip(&mut self.blocks).for_each(|((y, spread), block)| {
             form.forward(block, inputs, y, Some(spread));
-            block.finish_sample((y, spread), (relu, lanes), key);
+            block.finish_sample(y, spread, relu, lanes, key);
         });
     }
 
@@ -189,7 +194,7 @@ impl Weighted {
         let lanes = inputs.lanes;
         let chunk = self.form.block_rows() * self.geometry.positions * lanes;
         let (form, relu) = (&self.form, self.relu);
-        self.spread.resize(g.len(), 0.0);
+        self.spread.resize(g.len());
         let rows = g
             .par_chunks_mut(chunk)
             .zip(self.spread.par_chunks_mut(chunk));
@@ -199,7 +204,7 @@ impl Weighted {
                 block.backward_noise(g, spread, y, relu);
             });
         if let Some(g_x) = g_x {
-            self.g_square.resize(g_x.len(), 0.0);
+            self.g_square.resize(g_x.len());
             let gradients = OutputGradients {
                 mean: g,
                 variance: &self.spread,
@@ -209,14 +214,21 @@ impl Weighted {
                 let out = g_x
                     .par_chunks_mut(CHUNK)
                     .zip(self.g_square.par_chunks(CHUNK));
-                out.zip(inputs.x.par_chunks(CHUNK))
+                // The row of zeros behind the inputs has no gradient.
+                let x = &inputs.x[..self.geometry.inputs() * lanes];
+                out.zip(x.par_chunks(CHUNK))
                     .for_each(|((g_x, g_square), x)| {
                         add_square_gradient(g_x, x, g_square);
                     });
             }
         }
+        if form.reads_turned() {
+            turn_inputs(&mut self.turned, self.geometry.inputs(), inputs);
+        }
+        let [x, x_square] = &self.turned;
         let inputs = Inputs {
             x_square: &self.x_square,
+            turned: Turned { x, x_square },
             ..inputs
         };
         let update = update.weighed(self.kl_weight);
@@ -229,41 +241,52 @@ impl Weighted {
     }
 }
 
+/// Turns the inputs of a batch and their squares: `[samples, features]`.
+fn turn_inputs([x, x_square]: &mut [Buffer; 2], features: usize, inputs: Inputs<'_>) {
+    let len = inputs.samples * features;
+    x.resize(len);
+    x_square.resize(len);
+    let chunk = SIDE_BY_SIDE * features;
+    let chunks = x.par_chunks_mut(chunk).zip(x_square.par_chunks_mut(chunk));
+    chunks.enumerate().for_each(|(index, (x, x_square))| {
+        let from = Rows {
+            values: &inputs.x[..features * inputs.lanes],
+            step: inputs.lanes,
+            first_column: index * SIDE_BY_SIDE,
+        };
+        turn(x, features, from);
+        square(x_square, x);
+    });
+}
+
 /// Max-pooling over images of some channels.
 pub(super) struct Pool {
     pub(super) window: Window,
-    argmax: Vec<u16>,
 }
 
 impl Pool {
     pub(super) fn new(window: Window) -> Self {
-        Self {
-            window,
-            argmax: Vec::new(),
-        }
+        Self { window }
     }
 
-    fn forward(&mut self, x: &[f32], y: &mut [f32], lanes: usize) {
+    fn forward(&self, x: &[f32], y: &mut [f32], lanes: usize) {
         let Window { height, width, .. } = self.window;
-        let out = self.window.positions() * lanes;
-        self.argmax.resize(y.len(), 0);
-        let channels = y.par_chunks_mut(out).zip(self.argmax.par_chunks_mut(out));
-        channels
+        y.par_chunks_mut(self.window.positions() * lanes)
             .zip(x.par_chunks(height * width * lanes))
-            .for_each(|((y, argmax), x)| {
-                pool::forward(x, y, argmax, self.window, lanes);
-            });
+            .for_each(|(y, x)| pool::forward(x, y, self.window, lanes));
     }
 
-    fn backward(&self, g_x: &mut [f32], g: &[f32], lanes: usize) {
+    fn backward(&self, g_x: &mut [f32], g: &[f32], pooled: Pooled<'_>, lanes: usize) {
         let Window { height, width, .. } = self.window;
-        let out = self.window.positions() * lanes;
-        let channels = g.par_chunks(out).zip(self.argmax.par_chunks(out));
-        g_x.par_chunks_mut(height * width * lanes)
-            .zip(channels)
-            .for_each(|(g_x, (g, argmax))| {
-                pool::backward(g_x, g, argmax, self.window, lanes);
-            });
+        let (area, out) = (height * width * lanes, self.window.positions() * lanes);
+        let pooled = pooled.x.par_chunks(area).zip(pooled.y.par_chunks(out));
+        let channels = g.par_chunks(out).zip(pooled);
+        g_x.par_chunks_mut(area).zip(channels).for_each_init(
+            || vec![0.0; lanes],
+            |left, (g_x, (g, (x, y)))| {
+                pool::backward(g_x, g, Pooled { x, y }, self.window, left);
+            },
+        );
     }
 }
 
@@ -277,7 +300,7 @@ impl Layer {
             Self::Weighted(layer) => layer.forward(inputs, y, key),
             Self::Gate(gate) => gate.forward(inputs.x, y, key, inputs.lanes),
             Self::Pool(pool) => pool.forward(inputs.x, y, inputs.lanes),
-            Self::Relu => relu(y, inputs.x),
+            Self::Relu => relu(y, &inputs.x[..y.len()]),
         }
     }
 
@@ -295,7 +318,10 @@ impl Layer {
         match (self, g_x) {
             (Self::Weighted(layer), g_x) => layer.backward((inputs, g_x), (y, g), update),
             (Self::Gate(gate), g_x) => gate.backward((inputs.x, g_x), g, update, inputs.lanes),
-            (Self::Pool(pool), Some(g_x)) => pool.backward(g_x, g, inputs.lanes),
+            (Self::Pool(pool), Some(g_x)) => {
+                let pooled = Pooled { x: inputs.x, y };
+                pool.backward(g_x, g, pooled, inputs.lanes);
+            }
             (Self::Relu, Some(g_x)) => relu_backward(g_x, g, y),
             (Self::Pool(_) | Self::Relu, None) => {}
         }

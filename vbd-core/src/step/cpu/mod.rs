@@ -17,19 +17,22 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use self::compile::{Compiled, compile};
 use self::entries::Update;
-use self::form::{Compaction, Inputs};
+use self::form::{Compaction, Inputs, Turned};
 use self::gate::Gate;
 use self::layer::{Layer, Weighted};
 use self::pixel_batch::PixelBatch;
 use super::{At, Batch, Evaluation, Objective, Step};
 use crate::data::Samples;
 use crate::error::{Error, Result};
+use crate::kernels::buffer::Buffer;
 use crate::kernels::update::{Adam, Masking};
 use crate::kernels::{LANES, loss};
 use crate::noise::Stream;
 use crate::spec::{NetSpec, Normalizer};
 use crate::weight::Parameters;
 
+/// Samples that are evaluated at once, whatever the batches of the training.
+const EVALUATION_BATCH: usize = 128;
 /// Input features that one thread gathers at a time.
 const GATHER_CHUNK: usize = 64;
 
@@ -59,9 +62,9 @@ pub struct CpuStep {
     /// `units[i]` values of a sample go into layer `i`; the last are the logits.
     units: Vec<usize>,
     /// `[units, lanes]` each, and a row of zeros for taps outside an image.
-    values: Vec<Vec<f32>>,
+    values: Vec<Buffer>,
     /// Gradients of `values`, in turns.
-    gradients: [Vec<f32>; 2],
+    gradients: [Buffer; 2],
     labels: Vec<u8>,
     config: CpuConfig,
 }
@@ -70,7 +73,7 @@ impl CpuStep {
     /// Builds the engine.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the parameters are not the network's; [`Error::Threads`];
+    /// [`Error::InstructionSet`]; [`Error::Shape`] if the parameters are not the network's; [`Error::Threads`];
     /// [`Error::Spec`] if the network has a layer that cannot be trained.
     pub fn new(
         spec: &NetSpec,
@@ -79,6 +82,7 @@ impl CpuStep {
         parameters: &Parameters,
         config: CpuConfig,
     ) -> Result<Self> {
+        crate::simd::instruction_set()?;
         let threads = config.threads;
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -220,7 +224,9 @@ impl CpuStep {
                 Inputs {
                     x,
                     x_square: &[],
+                    turned: Turned::default(),
                     pixels: &self.pixels,
+                    samples: self.labels.len(),
                     lanes,
                 },
                 y,
@@ -259,7 +265,9 @@ impl CpuStep {
             let inputs = Inputs {
                 x,
                 x_square: &[],
+                turned: Turned::default(),
                 pixels: &self.pixels,
+                samples: self.labels.len(),
                 lanes,
             };
             let g_x = (index > 0).then(|| &mut g_next[..self.units[index] * lanes]);
@@ -279,7 +287,7 @@ impl CpuStep {
         let (mut nll_sum, mut wrong) = (0.0, 0);
         let count = u32::try_from(samples.len()).expect("samples are counted in 32 bits");
         let indices: Vec<u32> = (0..count).collect();
-        for indices in indices.chunks(self.config.batch_size) {
+        for indices in indices.chunks(EVALUATION_BATCH) {
             let lanes = self.gather(samples, indices);
             self.forward(lanes, None);
             let last = self.layers.len();
@@ -357,10 +365,11 @@ impl Step for CpuStep {
             units,
             inputs,
         } = compile(&self.spec, &self.objective, parameters, compaction)?;
-        let lanes = self.config.batch_size.next_multiple_of(LANES);
+        let samples = self.config.batch_size.max(EVALUATION_BATCH);
+        let lanes = samples.next_multiple_of(LANES);
         let widest = units.iter().copied().max().unwrap_or(0) * lanes;
-        self.gradients.fill(vec![0.0; widest]);
-        let values = units.iter().map(|units| vec![0.0; (units + 1) * lanes]);
+        self.gradients = [Buffer::zeros(widest), Buffer::zeros(widest)];
+        let values = units.iter().map(|units| Buffer::zeros((units + 1) * lanes));
         self.values = values.collect();
         (self.layers, self.units, self.inputs) = (layers, units, inputs);
         for (layer, parameters) in self.weighted_mut().zip(&parameters.layers) {

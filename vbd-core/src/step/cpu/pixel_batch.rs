@@ -15,7 +15,7 @@ pub(super) struct Order {
     pub(super) indices: Vec<u32>,
     /// `v`.
     pub(super) value: Vec<f32>,
-    /// `(v - m)^2 - m^2`.
+    /// `(v - m)^2 - m^2 = v (v - 2 m)`.
     pub(super) square: Vec<f32>,
 }
 
@@ -81,12 +81,9 @@ impl PixelBatch {
                 }
                 for (place, &pixel) in (8 * chunk..).zip(pixels).filter(|(_, pixel)| **pixel != 0) {
                     let value = f32::from(pixel) * factor[place];
-                    let shifted = value - shift[place];
                     by_sample.indices.push(super::geometry::narrow(place));
                     by_sample.value.push(value);
-                    by_sample
-                        .square
-                        .push(shifted.mul_add(shifted, -(shift[place] * shift[place])));
+                    by_sample.square.push(value * (value - 2.0 * shift[place]));
                     by_pixel.ends[place + 1] += 1;
                 }
             }

@@ -7,6 +7,7 @@ use super::{Form, Inputs, OutputGradients};
 use crate::kernels::sparse::{
     SparseProduct, SparseRow, add_scaled, sparse_products, weight_gradient,
 };
+use crate::simd::dispatch;
 use crate::step::cpu::block::{Block, cut};
 use crate::step::cpu::entries::Update;
 use crate::step::cpu::geometry::{Geometry, narrow};
@@ -174,7 +175,7 @@ impl Form for CompactForm {
                     first_row,
                     readers,
                 };
-                pulp::Arch::new().dispatch(scatter);
+                dispatch(scatter);
             });
     }
 
@@ -187,7 +188,7 @@ impl Form for CompactForm {
     ) {
         block.resize_gradients(block.entries.len());
         let rows = &self.blocks[block.number];
-        pulp::Arch::new().dispatch(Gradients {
+        dispatch(Gradients {
             form: self,
             rows,
             block,
@@ -276,8 +277,8 @@ impl WithSimd for Gradients<'_> {
                     .iter()
                     .step_by(form.geometry.taps())
                     .copied();
-                let (theta, sigma2) =
-                    weight_gradient(simd, inputs.x, input_rows, (g_mean, g_variance), lanes);
+                let [theta, sigma2] =
+                    weight_gradient(simd, inputs.x, input_rows, [g_mean, g_variance], lanes);
                 block.theta_gradient[entry] = theta;
                 if variational {
                     block.sigma2_gradient[entry] = sigma2;

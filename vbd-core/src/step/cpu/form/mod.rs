@@ -2,13 +2,13 @@
 //!
 //! | form | for | weight |
 //! |---|---|---|
-//! | [`gemm`] | linear layers | dense, by matrix products |
+//! | [`linear`] | linear layers | dense, by dense products |
 //! | [`pixels`] | a first linear layer | dense, over the pixels that are not zero |
 //! | [`taps`] | convolutions | dense, by gathered products |
 //! | [`compact`] | any layer once it is sparse | live entries alone |
 
 mod compact;
-mod gemm;
+mod linear;
 mod pixels;
 mod taps;
 
@@ -25,9 +25,19 @@ pub(super) struct Inputs<'a> {
     pub(super) x: &'a [f32],
     /// `x^2`, where the layer is sampled.
     pub(super) x_square: &'a [f32],
+    /// Both with the samples first, for a form that reads them so.
+    pub(super) turned: Turned<'a>,
     /// The batch's pixels, for a form that reads them instead of `x`.
     pub(super) pixels: &'a PixelBatch,
+    pub(super) samples: usize,
     pub(super) lanes: usize,
+}
+
+/// What goes into a layer, `[samples, features]`.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Turned<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) x_square: &'a [f32],
 }
 
 /// The gradients of a layer's outputs: of their means and of their variances,
@@ -76,11 +86,16 @@ pub(super) trait Form: Send + Sync {
     fn reads_pixels(&self) -> bool {
         false
     }
+
+    /// Whether [`Form::update`] reads [`Inputs::turned`].
+    fn reads_turned(&self) -> bool {
+        false
+    }
 }
 
 /// A weight's density at which the compact form becomes faster, by the form it leaves; measured, see
 /// docs/performance.md.
-const COMPACT_BELOW_GEMM: f64 = 0.35;
+const COMPACT_BELOW_LINEAR: f64 = 0.35;
 const COMPACT_BELOW_PIXELS: f64 = 0.25;
 const COMPACT_BELOW_TAPS: f64 = 0.30;
 
@@ -123,7 +138,10 @@ pub(super) fn choose(
             COMPACT_BELOW_PIXELS,
         )
     } else {
-        (Box::new(gemm::GemmForm::new(geometry)), COMPACT_BELOW_GEMM)
+        (
+            Box::new(linear::LinearForm::new(geometry)),
+            COMPACT_BELOW_LINEAR,
+        )
     };
     if compaction.is_due(density, compact_below) {
         return Box::new(compact::CompactForm::new(geometry, live));

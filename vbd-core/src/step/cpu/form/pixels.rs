@@ -5,9 +5,11 @@
 //! is the same for all samples, and goes into a constant for each output; see [`PixelBatch`].
 
 use super::{Form, Inputs, OutputGradients};
+use crate::kernels::reparameterise::mean_rows;
 use crate::kernels::sparse::{SparseProduct, SparseRow, add_scaled, sparse_products};
+use crate::kernels::turn::{Rows, turn};
 use crate::kernels::update::DataGradient;
-use crate::kernels::{LANES, simd, transpose};
+use crate::kernels::vector::kernel;
 use crate::step::cpu::block::{Block, cut};
 use crate::step::cpu::entries::{NOWHERE, Update};
 use crate::step::cpu::geometry::{Geometry, narrow};
@@ -18,6 +20,8 @@ use crate::weight::LayerParameters;
 const MOST_ENTRIES: usize = 64 * 1024;
 /// Blocks of a weight, at least, so that threads share it evenly.
 const LEAST_BLOCKS: usize = 4;
+/// Outputs in the widest vector.
+const VECTOR: usize = 16;
 /// Pixels whose gradients are made and used at once, while they are in the nearest cache.
 const PIXELS: usize = 16;
 
@@ -44,7 +48,7 @@ impl PixelsForm {
     }
 
     fn width(block: &Block) -> usize {
-        block.rows().next_multiple_of(LANES)
+        block.rows().next_multiple_of(VECTOR)
     }
 }
 
@@ -58,32 +62,32 @@ fn row(order: &Order, index: usize) -> SparseRow<'_> {
     }
 }
 
-/// Adds a pixel's part to the constants: `-m w` to the means', `m^2 s` to the variances'.
+/// Adds the parts of some pixels to the constants: `-m w` to the means', `m^2 s` to the variances'.
 fn add_constants(block: &mut Block, pixels: std::ops::Range<usize>, shift: &[f32]) {
-    struct Add<'a>(&'a mut Block, std::ops::Range<usize>, &'a [f32]);
+    let width = PixelsForm::width(block);
+    let [mean, variance, ..] = &mut block.scratch;
+    let (entries, shift) = (&block.entries, &shift[pixels.clone()]);
+    let weights = pixels.start * width..pixels.end * width;
+    add_weighted(mean, &entries.mean[weights.clone()], shift, Moment::Mean);
+    if entries.is_variational() {
+        add_weighted(
+            variance,
+            &entries.variance[weights],
+            shift,
+            Moment::Variance,
+        );
+    }
+}
 
-    impl pulp::WithSimd for Add<'_> {
-        type Output = ();
-
-        #[inline(always)]
-        fn with_simd<S: pulp::Simd>(self, simd: S) {
-            let Self(block, pixels, shift) = self;
-            let width = PixelsForm::width(block);
-            let [mean, variance, ..] = &mut block.scratch;
-            let entries = &block.entries;
-            for pixel in pixels {
-                let (m, at) = (shift[pixel], pixel * width..(pixel + 1) * width);
-                if m != 0.0 {
-                    add_scaled(simd, mean, &entries.mean[at.clone()], -m);
-                    if entries.is_variational() {
-                        add_scaled(simd, variance, &entries.variance[at], m * m);
-                    }
-                }
+kernel! {
+    /// Adds the rows of some pixels' weights, each by its shift.
+    fn add_weighted<S>(simd, sums: &mut [f32], weights: &[f32], shift: &[f32], of: Moment) {
+        for (weights, &m) in weights.chunks_exact(sums.len()).zip(shift) {
+            if m != 0.0 {
+                add_scaled(simd, sums, weights, of.coefficient(m));
             }
         }
     }
-
-    pulp::Arch::new().dispatch(Add(block, pixels, shift));
 }
 
 fn clear_constants(block: &mut Block) {
@@ -101,7 +105,7 @@ impl Form for PixelsForm {
 
     fn cut(&self, layer: &LayerParameters) -> Vec<Block> {
         cut(layer, self.block_rows, |rows| {
-            let width = rows.len().next_multiple_of(LANES);
+            let width = rows.len().next_multiple_of(VECTOR);
             let rows_of = |input: usize| {
                 let rows = rows
                     .clone()
@@ -154,9 +158,17 @@ impl Form for PixelsForm {
                 out: [mean],
             }));
         }
-        // What lies beyond the batch must be finite.
         let finish = |out: &mut [f32], by_sample: &[f32], constants: &[f32]| {
-            transpose((out, inputs.lanes), (by_sample, width), constants);
+            // What lies beyond the batch must be finite.
+            out.chunks_exact_mut(inputs.lanes)
+                .for_each(|row| row[samples..].fill(0.0));
+            let by_sample = Rows {
+                values: by_sample,
+                step: width,
+                first_column: 0,
+            };
+            turn(out, inputs.lanes, by_sample);
+            mean_rows(out, &constants[..out.len() / inputs.lanes], false);
         };
         finish(mean, means, mean_constants);
         if let Some(variance) = variance {
@@ -188,11 +200,12 @@ impl Form for PixelsForm {
         for (turned, g) in block.scratch[2..].iter_mut().zip([g.mean, g.variance]) {
             turned.clear();
             turned.resize(samples * width, 0.0);
-            for (unit, g) in g.chunks_exact(inputs.lanes).take(rows).enumerate() {
-                for (turned, &g) in turned[unit..].iter_mut().step_by(width).zip(&g[..samples]) {
-                    *turned = g;
-                }
-            }
+            let g = Rows {
+                values: &g[..rows * inputs.lanes],
+                step: inputs.lanes,
+                first_column: 0,
+            };
+            turn(turned, width, g);
         }
         // The sums over all samples, for what the mean image takes away.
         let mut sums = [vec![0.0; width], vec![0.0; width]];
@@ -230,17 +243,10 @@ impl Form for PixelsForm {
                     out: [theta],
                 }));
             }
-            shift_gradients(
-                (theta_gradient, &sums[0]),
-                &batch.shift[pixels.clone()],
-                |m| -m,
-            );
+            let shift = &batch.shift[pixels.clone()];
+            shift_gradients(theta_gradient, &sums[0], shift, Moment::Mean);
             if variational {
-                shift_gradients(
-                    (sigma2_gradient, &sums[1]),
-                    &batch.shift[pixels.clone()],
-                    |m| m * m,
-                );
+                shift_gradients(sigma2_gradient, &sums[1], shift, Moment::Variance);
             }
             let sigma2 = if variational {
                 &sigma2_gradient[..len]
@@ -251,27 +257,35 @@ impl Form for PixelsForm {
                 theta: &theta_gradient[..len],
                 sigma2,
             };
-            entries.update(first * width..first * width + len, &data, update);
+            entries.update(first * width..first * width + len, data, update);
             add_constants(block, pixels, &batch.shift);
         }
     }
 }
 
-/// Adds to each pixel's gradients what the mean image takes away.
-fn shift_gradients(
-    (gradients, sums): (&mut [f32], &[f32]),
-    shift: &[f32],
-    coefficient: impl Fn(f32) -> f32,
-) {
-    simd(
-        #[inline(always)]
-        || {
-            for (gradients, &m) in gradients.chunks_exact_mut(sums.len()).zip(shift) {
-                let coefficient = coefficient(m);
-                for (gradient, &sum) in gradients.iter_mut().zip(sums) {
-                    *gradient = coefficient.mul_add(sum, *gradient);
-                }
-            }
-        },
-    );
+/// What the mean image takes away from: the means, or the variances.
+#[derive(Clone, Copy)]
+enum Moment {
+    Mean,
+    Variance,
+}
+
+impl Moment {
+    /// By how much of a pixel's shift.
+    #[inline(always)]
+    fn coefficient(self, shift: f32) -> f32 {
+        match self {
+            Self::Mean => -shift,
+            Self::Variance => shift * shift,
+        }
+    }
+}
+
+kernel! {
+    /// Adds to each pixel's gradients what the mean image takes away.
+    fn shift_gradients<S>(simd, gradients: &mut [f32], sums: &[f32], shift: &[f32], of: Moment) {
+        for (gradients, &m) in gradients.chunks_exact_mut(sums.len()).zip(shift) {
+            add_scaled(simd, gradients, sums, of.coefficient(m));
+        }
+    }
 }

@@ -3,16 +3,18 @@
 use rayon::prelude::*;
 
 use super::{Form, Inputs, OutputGradients};
-use crate::kernels::tile::{Dots, Product, Taps};
+use crate::kernels::dots::{self, Dots, Run};
+use crate::kernels::product::{Product, TILE_ROWS, Taps};
 use crate::step::cpu::block::{Block, cut};
 use crate::step::cpu::entries::Update;
 use crate::step::cpu::geometry::{Geometry, OUTSIDE, narrow};
 use crate::weight::LayerParameters;
 
-/// Rows of a block, and input channels whose gradient is one piece of work: two tiles of rows.
-const BLOCK_ROWS: usize = 6;
+/// Rows of a block, and input channels whose gradient is one piece of work: two tiles, so that what one
+/// reads is still near for the other.
+const BLOCK_ROWS: usize = 2 * TILE_ROWS;
 /// Fewer rows where the weight has too few to be shared between threads.
-const FEW_ROWS: usize = 24;
+const FEW_ROWS: usize = 4 * TILE_ROWS;
 
 /// Entries of a block are `[taps, rows]`.
 pub(super) struct TapsForm {
@@ -20,30 +22,46 @@ pub(super) struct TapsForm {
     block_rows: usize,
     /// `[positions, taps]`.
     input_rows: Vec<u32>,
-    /// For each output position the kernel positions inside: kernel position, input position.
-    forward: Lists,
-    /// For each input position the kernel positions that reach it: kernel position, output position.
-    backward: Lists,
+    /// The taps in the order in which the weight's gradient is computed, and the output's positions.
+    order: Vec<u32>,
+    dots: Vec<Run>,
+    /// For output positions the kernel positions inside: kernel position, input position.
+    forward: Reached,
+    /// For input positions the kernel positions that reach them: kernel position, output position.
+    backward: Reached,
 }
 
-/// Lists of pairs, one after another.
-struct Lists {
-    ends: Vec<usize>,
-    pairs: Vec<(u32, u32)>,
+/// For each position the kernel positions that connect it, and the position at their other end: the same
+/// in neighbouring positions, but that the other end moves along, so only the first of them is kept.
+struct Reached {
+    runs: Vec<Run>,
+    lists: Vec<Vec<(u32, u32)>>,
 }
 
-impl Lists {
-    fn new(lists: impl Iterator<Item = Vec<(u32, u32)>>) -> Self {
-        let (mut ends, mut pairs) = (vec![0], Vec::new());
-        for list in lists {
-            pairs.extend(list);
-            ends.push(pairs.len());
+impl Reached {
+    fn new(all: impl Iterator<Item = Vec<(u32, u32)>>) -> Self {
+        let (mut runs, mut lists): (Vec<Run>, Vec<Vec<(u32, u32)>>) = (Vec::new(), Vec::new());
+        for (position, list) in all.enumerate() {
+            if let (Some(run), Some(first)) = (runs.last_mut(), lists.last()) {
+                let moved = narrow(run.positions);
+                let moved = first.iter().map(|&(kernel, other)| (kernel, other + moved));
+                if moved.eq(list.iter().copied()) {
+                    run.positions += 1;
+                    continue;
+                }
+            }
+            runs.push(Run {
+                first: position,
+                positions: 1,
+            });
+            lists.push(list);
         }
-        Self { ends, pairs }
+        Self { runs, lists }
     }
 
-    fn list(&self, index: usize) -> &[(u32, u32)] {
-        &self.pairs[self.ends[index]..self.ends[index + 1]]
+    fn iter(&self) -> impl Iterator<Item = (Run, &[(u32, u32)])> {
+        let lists = self.lists.iter().map(Vec::as_slice);
+        self.runs.iter().copied().zip(lists)
     }
 }
 
@@ -61,16 +79,23 @@ impl TapsForm {
                 reached[place as usize].push((kernel_position, narrow(position)));
             }
         }
+        // In one order of kernel positions wherever a position lies.
+        for list in &mut reached {
+            list.sort_unstable();
+        }
         let block_rows = if geometry.rows < FEW_ROWS {
             geometry.rows.div_ceil(4)
         } else {
             BLOCK_ROWS
         };
+        let input_rows = geometry.input_rows();
         Self {
             block_rows,
-            input_rows: geometry.input_rows(),
-            forward: Lists::new((0..geometry.positions).map(inside)),
-            backward: Lists::new(reached.into_iter()),
+            order: geometry.taps_by_channel(),
+            dots: dots::runs(&input_rows, geometry.taps()),
+            input_rows,
+            forward: Reached::new((0..geometry.positions).map(inside)),
+            backward: Reached::new(reached.into_iter()),
             geometry: geometry.clone(),
         }
     }
@@ -94,40 +119,36 @@ impl Form for TapsForm {
         block: &mut Block,
         inputs: Inputs<'_>,
         mean: &mut [f32],
-        variance: Option<&mut [f32]>,
+        mut variance: Option<&mut [f32]>,
     ) {
         let (geometry, lanes, rows) = (&self.geometry, inputs.lanes, block.rows());
-        let Block { entries, .. } = block;
-        let out_step = geometry.positions * lanes;
-        let mut variance = variance;
-        for position in 0..geometry.positions {
+        let entries = &block.entries;
+        for (run, starts) in self.forward.iter() {
             let taps = Taps {
-                starts: self.forward.list(position),
-                start_step: geometry.channels * rows,
+                starts,
+                weight_unit: geometry.channels * rows,
+                input_unit: lanes,
                 len: geometry.channels,
-                input_step: geometry.input_area * lanes,
                 weight_step: rows,
+                input_step: geometry.input_area * lanes,
                 row_step: 1,
             };
-            let mean = &mut mean[position * lanes..];
+            let product = |out: &mut [f32], weight: &[f32], input: &[f32]| {
+                Product {
+                    weight,
+                    input,
+                    taps,
+                    rows,
+                    columns: run.positions * lanes,
+                    out: &mut out[run.first * lanes..],
+                    out_step: geometry.positions * lanes,
+                    accumulate: false,
+                }
+                .run();
+            };
+            product(mean, &entries.mean, inputs.x);
             if let Some(variance) = &mut variance {
-                product(
-                    [
-                        (&entries.mean, inputs.x),
-                        (&entries.variance, inputs.x_square),
-                    ],
-                    (&taps, rows, lanes),
-                    [mean, &mut variance[position * lanes..]],
-                    (out_step, false),
-                );
-            } else {
-                let shape = (&taps, rows, lanes);
-                product(
-                    [(&entries.mean, inputs.x)],
-                    shape,
-                    [mean],
-                    (out_step, false),
-                );
+                product(variance, &entries.variance, inputs.x_square);
             }
         }
     }
@@ -145,28 +166,34 @@ impl Form for TapsForm {
         let out = out.zip(g_square.par_chunks_mut(BLOCK_ROWS * channel));
         out.enumerate().for_each(|(index, (g_x, g_square))| {
             let (first, channels) = (index * BLOCK_ROWS, g_x.len() / channel);
-            for position in 0..geometry.input_area {
+            for (run, starts) in self.backward.iter() {
                 for block in blocks {
                     let rows = block.rows();
                     let taps = Taps {
-                        starts: self.backward.list(position),
-                        start_step: geometry.channels * rows,
+                        starts,
+                        weight_unit: geometry.channels * rows,
+                        input_unit: lanes,
                         len: rows,
-                        input_step: geometry.positions * lanes,
                         weight_step: 1,
+                        input_step: geometry.positions * lanes,
                         row_step: rows,
                     };
-                    let from = block.first_row * geometry.positions * lanes;
-                    let weights = first * rows;
-                    let mean = (&block.entries.mean[weights..], &g.mean[from..]);
-                    let g_x = &mut g_x[position * lanes..];
-                    let (shape, step) = ((&taps, channels, lanes), (channel, block.number > 0));
+                    let product = |out: &mut [f32], weight: &[f32], g: &[f32]| {
+                        Product {
+                            weight: &weight[first * rows..],
+                            input: &g[block.first_row * geometry.positions * lanes..],
+                            taps,
+                            rows: channels,
+                            columns: run.positions * lanes,
+                            out: &mut out[run.first * lanes..],
+                            out_step: channel,
+                            accumulate: block.number > 0,
+                        }
+                        .run();
+                    };
+                    product(g_x, &block.entries.mean, g.mean);
                     if block.entries.is_variational() {
-                        let variance = (&block.entries.variance[weights..], &g.variance[from..]);
-                        let g_square = &mut g_square[position * lanes..];
-                        product([mean, variance], shape, [g_x, g_square], step);
-                    } else {
-                        product([mean], shape, [g_x], step);
+                        product(g_square, &block.entries.variance, g.variance);
                     }
                 }
             }
@@ -182,16 +209,20 @@ impl Form for TapsForm {
     ) {
         block.resize_gradients(block.entries.len());
         let rows = block.rows();
-        let dots = |input: &[f32], g: &[f32], out: &mut [f32]| {
+        let sums = &mut block.partial_sums;
+        let mut dots = |input: &[f32], g: &[f32], out: &mut [f32]| {
             Dots {
                 input,
                 input_rows: &self.input_rows,
                 taps: self.geometry.taps(),
+                order: &self.order,
+                runs: &self.dots,
                 g,
                 rows,
                 positions: self.geometry.positions,
                 lanes: inputs.lanes,
                 out,
+                sums: &mut *sums,
             }
             .run();
         };
@@ -201,24 +232,4 @@ impl Form for TapsForm {
         }
         block.update_entries(update);
     }
-}
-
-fn product<const N: usize>(
-    operands: [(&[f32], &[f32]); N],
-    (taps, rows, lanes): (&Taps<'_>, usize, usize),
-    out: [&mut [f32]; N],
-    (out_step, accumulate): (usize, bool),
-) {
-    let (weights, inputs) = (operands.map(|pair| pair.0), operands.map(|pair| pair.1));
-    Product {
-        weights,
-        inputs,
-        taps,
-        rows,
-        lanes,
-        out,
-        out_step,
-        accumulate,
-    }
-    .run();
 }

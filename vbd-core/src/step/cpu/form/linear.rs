@@ -1,9 +1,9 @@
-//! A dense weight of a linear layer, by matrix products.
+//! A dense weight of a linear layer, by dense products.
 
 use rayon::prelude::*;
 
 use super::{Form, Inputs, OutputGradients};
-use crate::kernels::gemm::{Matrix, matmul};
+use crate::kernels::product::{Product, TILE_ROWS, Taps};
 use crate::step::cpu::block::{Block, cut};
 use crate::step::cpu::entries::Update;
 use crate::step::cpu::geometry::{Geometry, narrow};
@@ -14,16 +14,16 @@ const LEAST_ENTRIES: usize = 4096;
 const MOST_ENTRIES: usize = 32 * 1024;
 /// Blocks of a weight that is large enough to be shared between threads.
 const SHARED: usize = 4;
-/// Input features whose gradient is one piece of work.
-const INPUT_CHUNK: usize = 64;
+/// Input features whose gradient is one piece of work: whole tiles.
+const INPUT_CHUNK: usize = 10 * TILE_ROWS;
 
 /// Entries of a block are `[rows, inputs]`.
-pub(super) struct GemmForm {
+pub(super) struct LinearForm {
     inputs: usize,
     block_rows: usize,
 }
 
-impl GemmForm {
+impl LinearForm {
     pub(super) fn new(geometry: &Geometry) -> Self {
         let (rows, inputs) = (geometry.rows, geometry.channels);
         let numel = rows * inputs;
@@ -35,13 +35,9 @@ impl GemmForm {
             block_rows: rows.div_ceil(blocks.min(rows)),
         }
     }
-
-    fn matrix<'a>(&self, block: &Block, values: &'a [f32]) -> Matrix<'a> {
-        Matrix::row_major(values, block.rows(), self.inputs)
-    }
 }
 
-impl Form for GemmForm {
+impl Form for LinearForm {
     fn block_rows(&self) -> usize {
         self.block_rows
     }
@@ -53,6 +49,10 @@ impl Form for GemmForm {
         })
     }
 
+    fn reads_turned(&self) -> bool {
+        true
+    }
+
     fn forward(
         &self,
         block: &mut Block,
@@ -60,16 +60,24 @@ impl Form for GemmForm {
         mean: &mut [f32],
         variance: Option<&mut [f32]>,
     ) {
-        let x = |values| Matrix::row_major(values, self.inputs, inputs.lanes);
-        matmul(
-            mean,
-            self.matrix(block, &block.entries.mean),
-            x(inputs.x),
-            false,
-        );
+        let (rows, lanes) = (block.rows(), inputs.lanes);
+        let product = |out: &mut [f32], weight: &[f32], input: &[f32]| {
+            let taps = Taps::matrix(self.inputs, lanes);
+            Product {
+                weight,
+                input,
+                taps,
+                rows,
+                columns: lanes,
+                out,
+                out_step: lanes,
+                accumulate: false,
+            }
+            .run();
+        };
+        product(mean, &block.entries.mean, inputs.x);
         if let Some(variance) = variance {
-            let weight = self.matrix(block, &block.entries.variance);
-            matmul(variance, weight, x(inputs.x_square), false);
+            product(variance, &block.entries.variance, inputs.x_square);
         }
     }
 
@@ -88,11 +96,24 @@ impl Form for GemmForm {
         out.enumerate().for_each(|(index, (g_x, g_square))| {
             let (first, inputs) = (index * INPUT_CHUNK, g_x.len() / lanes);
             for block in blocks {
-                let from = block.first_row * lanes;
+                let taps = Taps {
+                    len: block.rows(),
+                    weight_step: self.inputs,
+                    row_step: 1,
+                    ..Taps::matrix(0, lanes)
+                };
                 let product = |out: &mut [f32], weight: &[f32], g: &[f32]| {
-                    let weight = self.matrix(block, weight).t().rows_from(first, inputs);
-                    let g = Matrix::row_major(&g[from..], block.rows(), lanes);
-                    matmul(out, weight, g, block.number > 0);
+                    Product {
+                        weight: &weight[first..],
+                        input: &g[block.first_row * lanes..],
+                        taps,
+                        rows: inputs,
+                        columns: lanes,
+                        out,
+                        out_step: lanes,
+                        accumulate: block.number > 0,
+                    }
+                    .run();
                 };
                 product(g_x, &block.entries.mean, g.mean);
                 if block.entries.is_variational() {
@@ -110,17 +131,32 @@ impl Form for GemmForm {
         update: Update,
     ) {
         block.resize_gradients(block.entries.len());
-        let (rows, lanes) = (block.rows(), inputs.lanes);
-        let x = |values| Matrix::row_major(values, self.inputs, lanes).t();
-        matmul(
-            &mut block.theta_gradient,
-            Matrix::row_major(g.mean, rows, lanes),
-            x(inputs.x),
-            false,
-        );
+        let rows = block.rows();
+        let product = |out: &mut [f32], g: &[f32], input: &[f32]| {
+            let taps = Taps {
+                len: inputs.samples,
+                row_step: inputs.lanes,
+                ..Taps::matrix(0, self.inputs)
+            };
+            Product {
+                weight: g,
+                input,
+                taps,
+                rows,
+                columns: self.inputs,
+                out,
+                out_step: self.inputs,
+                accumulate: false,
+            }
+            .run();
+        };
+        product(&mut block.theta_gradient, g.mean, inputs.turned.x);
         if block.entries.is_variational() {
-            let g = Matrix::row_major(g.variance, rows, lanes);
-            matmul(&mut block.sigma2_gradient, g, x(inputs.x_square), false);
+            product(
+                &mut block.sigma2_gradient,
+                g.variance,
+                inputs.turned.x_square,
+            );
         }
         block.update_entries(update);
     }

@@ -1,0 +1,238 @@
+//! The instruction set of the CPU kernels: the best that the machine has, or the one that the environment
+//! variable `VBD_SIMD` names. This is the one place that reads it.
+//!
+//! Kernels are written once, over [`pulp::Simd`], and compiled for each instruction set. All of them give
+//! the same bits: a kernel adds and multiplies in one order, whatever the width of its vectors.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::sync::OnceLock;
+
+use pulp::{Arch, WithSimd};
+
+/// The environment variable that names the instruction set.
+pub const VARIABLE: &str = "VBD_SIMD";
+
+/// An instruction set that the kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// One value at a time, for any machine. Slow where fused multiply-adds are a call.
+    Scalar,
+    /// 16 registers of 8 lanes (x86-64-v3: AVX2 and FMA).
+    Avx2,
+    /// 32 registers of 16 lanes (x86-64-v4: AVX-512 F, BW, CD, DQ and VL).
+    Avx512,
+    /// 32 registers of 4 lanes (64-bit ARM).
+    Neon,
+}
+
+/// Why an instruction set cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{VARIABLE} is `{found}`: expected {}", listed(available))]
+pub struct UnknownInstructionSet {
+    /// What the variable says.
+    pub found: String,
+    /// What this machine has.
+    pub available: Vec<InstructionSet>,
+}
+
+fn listed(sets: &[InstructionSet]) -> String {
+    let names: Vec<&str> = sets.iter().map(|set| set.name()).collect();
+    format!("{}, which this machine has", names.join(" or "))
+}
+
+impl InstructionSet {
+    const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Neon];
+
+    /// Its name, as `VBD_SIMD` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Neon => "neon",
+        }
+    }
+
+    /// The sets that this machine has, from the narrowest to the best.
+    pub fn available() -> Vec<Self> {
+        let all = Self::ALL.into_iter();
+        all.filter(|set| set.arch().is_some()).collect()
+    }
+
+    /// The set as `pulp` dispatches it, where this machine has it.
+    fn arch(self) -> Option<Arch> {
+        match self {
+            Self::Scalar => Some(Arch::Scalar),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => pulp::x86::V3::try_new().map(Arch::V3),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => pulp::x86::V4::try_new().map(Arch::V4),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => pulp::aarch64::Neon::try_new().map(Arch::Neon),
+            _ => None,
+        }
+    }
+
+    /// The best set of this machine, or the one that `value` names.
+    fn choose(value: Option<&OsStr>) -> Result<Self, UnknownInstructionSet> {
+        let available = Self::available();
+        let chosen = match value {
+            Some(value) => available.iter().find(|set| value == set.name()),
+            None => available.last(),
+        };
+        chosen.copied().ok_or_else(|| UnknownInstructionSet {
+            found: value.unwrap_or_default().to_string_lossy().into_owned(),
+            available,
+        })
+    }
+}
+
+impl fmt::Display for InstructionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn chosen() -> &'static Result<InstructionSet, UnknownInstructionSet> {
+    static CHOSEN: OnceLock<Result<InstructionSet, UnknownInstructionSet>> = OnceLock::new();
+    CHOSEN.get_or_init(|| InstructionSet::choose(std::env::var_os(VARIABLE).as_deref()))
+}
+
+/// The instruction set that this process uses. `VBD_SIMD` is read at the first call.
+///
+/// # Errors
+/// [`UnknownInstructionSet`] if `VBD_SIMD` names a set that this machine lacks, or none.
+pub fn instruction_set() -> Result<InstructionSet, UnknownInstructionSet> {
+    chosen().clone()
+}
+
+/// What `pulp` dispatches to. Where [`instruction_set`] is an error, which engines and plans return when
+/// they are made, scalar code: it gives the same bits.
+pub fn arch() -> Arch {
+    static ARCH: OnceLock<Arch> = OnceLock::new();
+    *ARCH.get_or_init(|| {
+        let set = chosen().as_ref().ok();
+        set.and_then(|set| set.arch()).unwrap_or(Arch::Scalar)
+    })
+}
+
+/// Runs a kernel on this process's instruction set.
+#[inline(always)]
+pub(crate) fn dispatch<Kernel: WithSimd>(kernel: Kernel) -> Kernel::Output {
+    #[cfg(test)]
+    if let Some(width) = width::forced() {
+        return width.dispatch(kernel);
+    }
+    arch().dispatch(kernel)
+}
+
+/// Kernels under vectors of every width, in one process.
+#[cfg(test)]
+pub(crate) mod width {
+    use std::cell::Cell;
+
+    use pulp::{Simd, WithSimd};
+
+    /// Lanes of the vectors that kernels of this thread are run with.
+    #[derive(Debug, Clone, Copy)]
+    pub(crate) enum Width {
+        One,
+        /// As NEON has them, here arrays.
+        Four,
+        /// As AVX2 has them, where this machine does.
+        #[cfg(target_arch = "x86_64")]
+        Eight(pulp::x86::V3),
+        /// As AVX-512 has them, here arrays.
+        Sixteen,
+    }
+
+    thread_local! {
+        static FORCED: Cell<Option<Width>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn forced() -> Option<Width> {
+        FORCED.get()
+    }
+
+    impl Width {
+        pub(super) fn dispatch<Kernel: WithSimd>(self, kernel: Kernel) -> Kernel::Output {
+            match self {
+                Self::One => pulp::Scalar.vectorize(kernel),
+                Self::Four => pulp::Scalar.vectorize(As {
+                    kernel,
+                    simd: pulp::Scalar128b,
+                }),
+                #[cfg(target_arch = "x86_64")]
+                Self::Eight(simd) => Simd::vectorize(simd, kernel),
+                Self::Sixteen => pulp::Scalar.vectorize(As {
+                    kernel,
+                    simd: pulp::Scalar512b,
+                }),
+            }
+        }
+
+        fn all() -> Vec<Self> {
+            let mut widths = vec![Self::One, Self::Four, Self::Sixteen];
+            #[cfg(target_arch = "x86_64")]
+            widths.extend(pulp::x86::V3::try_new().map(Self::Eight));
+            widths
+        }
+    }
+
+    /// A kernel for other vectors than those of the set that it is compiled for.
+    struct As<Kernel, S> {
+        kernel: Kernel,
+        simd: S,
+    }
+
+    impl<Kernel: WithSimd, Vectors: Simd> WithSimd for As<Kernel, Vectors> {
+        type Output = Kernel::Output;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+            self.kernel.with_simd(self.simd)
+        }
+    }
+
+    /// What `kernel` gives under each width; all must be the same bits.
+    pub(crate) fn same_bits<T: PartialEq + std::fmt::Debug>(kernel: impl Fn() -> T) -> T {
+        let results = Width::all().into_iter().map(|width| {
+            FORCED.set(Some(width));
+            let result = kernel();
+            FORCED.set(None);
+            (width, result)
+        });
+        let mut results: Vec<(Width, T)> = results.collect();
+        let first = results.remove(0).1;
+        for (width, result) in results {
+            assert_eq!(result, first, "{width:?}");
+        }
+        first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_set_is_used_unless_the_variable_names_another() {
+        let available = InstructionSet::available();
+        assert_eq!(InstructionSet::choose(None).ok(), available.last().copied());
+        for set in InstructionSet::ALL {
+            let chosen = InstructionSet::choose(Some(OsStr::new(set.name())));
+            if available.contains(&set) {
+                assert_eq!(chosen, Ok(set));
+            } else {
+                assert_eq!(chosen.unwrap_err().available, available);
+            }
+        }
+        let error = InstructionSet::choose(Some(OsStr::new("AVX2"))).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("VBD_SIMD is `AVX2`: expected scalar")
+        );
+    }
+}
