@@ -7,7 +7,8 @@
     target/peers-venv/bin/python benches/peers/train_step.py --data-dir DATA [--run RUN ...]
 
 Same nets, batch, data and threads; PyTorch and vbd never run at once. A figure is the median over the
-turns of each turn's median step; the spread is the least and the largest of these. With `--run`, the
+turns of each turn's median step; the spread is the least and the largest of these. `--simd` holds both to
+an instruction set; what each says that it uses is printed. With `--run`, the
 finished run's epochs are added up and set against PyTorch's better mode, extrapolated from a few epochs,
 evaluation of each included.
 """
@@ -22,6 +23,14 @@ import sys
 import time
 from pathlib import Path
 
+# What holds ATen, oneDNN and MKL to an instruction set, and the width of the compiler's vectors in bits.
+HOLDS = {
+    "avx2": ({"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}, 256),
+    "avx512": (
+        {"ATEN_CPU_CAPABILITY": "avx512", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "MKL_ENABLE_INSTRUCTIONS": "AVX512"},
+        512,
+    ),
+}
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 
@@ -34,7 +43,8 @@ def arguments():
     parser.add_argument("--nets", default="lenet-300-100,lenet-5-caffe")
     parser.add_argument("--modes", default="eager,compile", help="of PyTorch")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--simd", choices=HOLDS, help="instruction set of both; else each takes its best")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a turn")
     parser.add_argument("--run", action="append", default=[], help="folder of a finished run")
     parser.add_argument("--epochs", type=int, default=3, help="of PyTorch, for --run")
@@ -49,7 +59,9 @@ def ours(args, net, steps):
     command = [args.vbd, "bench", "--recipe", recipe, "--data-dir", args.data_dir, "--json"]
     command += ["--threads", str(args.threads), "--steps", str(steps)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)["rows"][0]["median_us"] / 1e3
+    told = json.loads(done.stdout)
+    args.ours = told["simd"]
+    return told["rows"][0]["median_us"] / 1e3
 
 
 def turn(step, seconds):
@@ -83,7 +95,7 @@ def compare(args, net, data):
         times["vbd"].append(ours(args, net, steps))
     figures = {name: summary(values) for name, values in times.items()}
     better = min(trainers, key=lambda mode: figures[mode]["median"])
-    print(f"\n{net}, batch 100, threads {args.threads}: milliseconds a step, {args.turns} turns")
+    print(f"\n{net}, batch 100, threads {args.threads}: milliseconds a step, {args.turns} turns, vbd on {args.ours}")
     print(f"{'':16} {'median':>8} {'least':>8} {'largest':>8} {'to ' + better:>12}")
     for name, row in figures.items():
         ratio = row["median"] / figures[better]["median"]
@@ -131,16 +143,26 @@ def main():
     args = arguments()
     # Before torch starts its threads.
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(args.threads)
+    if args.simd:
+        os.environ["VBD_SIMD"] = args.simd
+        os.environ.update(HOLDS[args.simd][0])
     import torch
+    from torch._inductor import config, cpu_vec_isa
     from vbd_torch import mnist
 
+    if args.simd:
+        config.cpp.simdlen = HOLDS[args.simd][1]
     torch.set_num_threads(args.threads)
     if "compile" in args.modes and shutil.which("g++") is None:
         print("torch.compile needs g++, which is missing: left out", file=sys.stderr)
         args.modes = ",".join(mode for mode in args.modes.split(",") if mode != "compile")
         if not args.modes:
             raise SystemExit("no mode of PyTorch is left")
-    print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {os.cpu_count()} cores")
+    held = {name: os.environ.get(name) for name in HOLDS["avx2"][0]}
+    print(
+        f"torch {torch.__version__}, {os.cpu_count()} cores; ATen {torch.backends.cpu.get_cpu_capability()}, "
+        f"compiler {cpu_vec_isa.pick_vec_isa()}; {held}"
+    )
     data = mnist(args.data_dir)
     runs = {net_of(run): run for run in args.run}
     results = []
@@ -150,7 +172,8 @@ def main():
             figures["whole_run"] = whole_run(args, figures, trainer, runs[net])
         results.append(figures)
     if args.json:
-        Path(args.json).write_text(json.dumps({"threads": args.threads, "nets": results}, indent=2))
+        told = {"threads": args.threads, "simd": args.ours, "nets": results}
+        Path(args.json).write_text(json.dumps(told, indent=2))
 
 
 if __name__ == "__main__":
