@@ -27,6 +27,9 @@ mod terminal;
 // The same bits: whatever the number of threads, and in two runs.
 #[cfg(test)]
 mod reproducible;
+// The same bits after a change of the structure.
+#[cfg(test)]
+mod pinned;
 // The same bits on every instruction set that the machine has.
 #[cfg(test)]
 mod simd;

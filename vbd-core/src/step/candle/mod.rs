@@ -223,9 +223,9 @@ impl Step for CandleStep {
             debug_assert_eq!(logits.dims(), [indices.len(), self.spec.classes]);
             let logits = logits.t()?.flatten_all()?.to_vec1::<f32>()?;
             let labels = &samples.labels()[indices[0] as usize..][..indices.len()];
-            let (nll, errors) = loss::score(&logits, labels, labels.len());
-            nll_sum += nll;
-            wrong += errors;
+            let score = loss::score(&logits, labels, labels.len());
+            nll_sum += score.nll_sum;
+            wrong += score.wrong;
         }
         let nll = nll_sum / samples.len().max(1) as f64;
         Ok(Evaluation {

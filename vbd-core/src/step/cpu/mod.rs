@@ -292,9 +292,9 @@ impl CpuStep {
             self.forward(lanes, None);
             let last = self.layers.len();
             let logits = &self.values[last][..self.units[last] * lanes];
-            let (nll, errors) = loss::score(logits, &self.labels, lanes);
-            nll_sum += nll;
-            wrong += errors;
+            let score = loss::score(logits, &self.labels, lanes);
+            nll_sum += score.nll_sum;
+            wrong += score.wrong;
         }
         let nll = nll_sum / samples.len().max(1) as f64;
         Evaluation {
