@@ -37,7 +37,7 @@ fn few_digits(lab: &Lab) {
 fn hash(lab: &Lab, run: &str) -> String {
     let mut hasher = Sha256::new();
     for (name, tensor) in lab.last_tensors(run) {
-        let is_state = [".m", ".v", "crc32"].iter().any(|end| name.ends_with(end));
+        let is_state = [".m", ".v"].iter().any(|end| name.ends_with(end));
         if !is_state {
             hasher.update(name.as_bytes());
             for size in tensor.shape {

@@ -130,12 +130,78 @@ fn a_damaged_newest_checkpoint_is_told_and_the_one_before_is_used() {
             resumed.stderr
         );
         assert!(resumed.stderr.contains(&name), "{}", resumed.stderr);
+        assert!(resumed.stderr.contains(".damaged"), "{}", resumed.stderr);
         assert!(
             resumed.stderr.contains("epoch-0005.safetensors: 5 of 6"),
             "{}",
             resumed.stderr
         );
         lab.assert_same_runs("whole", "cut");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_batch_far_larger_than_the_data_wants_no_memory_for_itself() {
+    let lab = Lab::new();
+    // Buffers for 2^20 samples would be 2 GB and more.
+    let words = "train small.toml --epochs 1 --batch-size 1048576 --threads 1 --out run";
+    let limited = lab.command(words.split(' '));
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "ulimit -v 1500000 && exec \"$0\" \"$@\""])
+        .arg(limited.get_program())
+        .args(limited.get_args())
+        .current_dir(lab.path(""));
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_run_in_use_is_refused_until_its_process_is_gone_killed_or_not() {
+    let lab = lab();
+    let mut child = start(&lab, 1);
+    for words in ["train --resume cut", "train small.toml --out cut"] {
+        let refused = lab.vbd(words);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains("cut: in use"), "{}", refused.stderr);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    resume_and_compare(&lab);
+}
+
+#[test]
+fn pruning_onto_a_checkpoint_is_refused_whatever_its_state() {
+    let lab = Lab::new();
+    lab.succeed("train small.toml --epochs 2 --out run");
+    let newest = lab.last_checkpoint("run");
+    let whole = std::fs::read(&newest).unwrap();
+    let newer = String::from_utf8_lossy(&whole).find("version").unwrap();
+    let mut damaged = whole.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let mut other_version = whole.clone();
+    // `\"version\":2` stands escaped in the header.
+    other_version[newer + 10] = b'9';
+    lab.write("whole.safetensors", &whole);
+    for bytes in [
+        &whole,
+        &damaged,
+        &other_version,
+        &whole[..whole.len() / 2].to_vec(),
+    ] {
+        lab.write("target.safetensors", bytes);
+        let refused = lab.vbd("prune whole.safetensors -o target.safetensors");
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(
+            refused.stderr.contains("is a checkpoint"),
+            "{}",
+            refused.stderr
+        );
+        assert_eq!(
+            &std::fs::read(lab.path("target.safetensors")).unwrap(),
+            bytes
+        );
     }
 }
 

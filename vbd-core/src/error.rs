@@ -92,7 +92,25 @@ pub enum Error {
         /// What the gate lies behind.
         after: String,
     },
-    /// A checkpoint is damaged, or is no checkpoint.
+    /// A checkpoint whose bytes are not those that were written.
+    #[error("{}: damaged checkpoint: {problem}", path.display())]
+    DamagedCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A checkpoint of another version of this program.
+    #[error("{}: checkpoint of version {found}: this program reads version {expected}", path.display())]
+    CheckpointVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+        /// The version that is read.
+        expected: u32,
+    },
+    /// A file that is whole, but no checkpoint that this program can use.
     #[error("{}: `{field}`: {problem}", path.display())]
     Checkpoint {
         /// The file.
@@ -105,6 +123,12 @@ pub enum Error {
     /// A run's folder holds no checkpoint that can be read.
     #[error("{}: no readable checkpoint", path.display())]
     NoCheckpoint {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process trains in a run's folder.
+    #[error("{}: in use by another training", path.display())]
+    RunInUse {
         /// The folder.
         path: PathBuf,
     },

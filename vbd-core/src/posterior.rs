@@ -55,12 +55,38 @@ pub fn clamp_log_sigma2(log_sigma2: f32) -> f32 {
 
 /// The keep rule on tensors: 1 where a weight is kept, as u8.
 ///
+/// Of f32 it is [`is_kept`] itself, worked out on the host whatever the device, so that evaluation, reports and
+/// the death of weights never disagree.
+///
 /// # Shapes
 /// - `theta`, `log_sigma2` and the result: any, the same
 ///
 /// # Errors
 /// If the shapes, types or devices differ.
+#[expect(clippy::cast_possible_truncation, reason = "read in f64, used in f32")]
 pub fn keep_mask(
+    theta: &Tensor,
+    log_sigma2: &Tensor,
+    log_alpha_threshold: f64,
+) -> candle_core::Result<Tensor> {
+    if theta.dtype() != DType::F32 || theta.dims() != log_sigma2.dims() {
+        return keep_mask_on_device(theta, log_sigma2, log_alpha_threshold);
+    }
+    let host = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+    let threshold = log_alpha_threshold as f32;
+    let weights = host(theta)?.into_iter().zip(host(log_sigma2)?);
+    let kept: Vec<u8> = weights
+        .map(|(theta, log_sigma2)| u8::from(is_kept(theta, log_sigma2, threshold)))
+        .collect();
+    Tensor::from_vec(kept, theta.dims(), theta.device())
+}
+
+/// The keep rule by the device's own logarithm, which may differ from [`keep_mask`] by its rounding: for the
+/// steps of a training on an accelerator, whose weights stay there.
+///
+/// # Errors
+/// If the shapes, types or devices differ.
+pub(crate) fn keep_mask_on_device(
     theta: &Tensor,
     log_sigma2: &Tensor,
     log_alpha_threshold: f64,
@@ -102,6 +128,23 @@ mod tests {
                 );
                 assert_eq!(mask == 1, margin < 0.0, "{theta} {log_sigma2}");
             }
+        }
+    }
+
+    #[test]
+    fn at_the_threshold_itself_tensors_and_weights_are_kept_by_one_logarithm() {
+        let theta: Vec<f32> = (1..=100_000).map(|i| i as f32 * 3.7e-6).collect();
+        // The bound, and its neighbours on both sides.
+        let bound = |theta: f32| math::ln_one(theta).mul_add(2.0, 3.0);
+        for step in [-1, 0, 1] {
+            let near =
+                |theta: &f32| f32::from_bits(bound(*theta).to_bits().wrapping_add_signed(step));
+            let log_sigma2: Vec<f32> = theta.iter().map(near).collect();
+            let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
+            let mask = keep_mask(&tensor(&theta), &tensor(&log_sigma2), 3.0).unwrap();
+            let kept = theta.iter().zip(&log_sigma2);
+            let kept: Vec<u8> = kept.map(|(t, l)| u8::from(is_kept(*t, *l, 3.0))).collect();
+            assert_eq!(mask.to_vec1::<u8>().unwrap(), kept);
         }
     }
 

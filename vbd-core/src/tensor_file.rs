@@ -3,12 +3,15 @@
 //! One key, for safetensors keeps metadata in a hash map: two or more would come out in random order.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 /// The metadata key of every file in our own format.
 pub const METADATA_KEY: &str = "vbd";
+/// The tensor of a sealed file that holds the CRC-32 of all its other bytes.
+const CHECKSUM: &str = "crc32";
 
 /// Why bytes are no tensor file.
 #[derive(Debug, thiserror::Error)]
@@ -18,8 +21,19 @@ pub enum TensorFileError {
     #[error("not a whole safetensors file: {0}")]
     Safetensors(#[from] SafeTensorError),
     /// A safetensors file of someone else.
-    #[error("the metadata have no `{METADATA_KEY}`: not a file of this program")]
+    #[error("missing `{METADATA_KEY}` metadata: not written by vbd")]
     NoMetadata,
+    /// A file without its checksum.
+    #[error("missing `{CHECKSUM}`: not a whole file")]
+    NoChecksum,
+    /// Bytes that are not those that were written.
+    #[error("`{CHECKSUM}` is {stated:08x}, but the content has {found:08x}: the file is damaged")]
+    Damaged {
+        /// What the file says.
+        stated: u32,
+        /// What its bytes have.
+        found: u32,
+    },
 }
 
 /// A tensor's bytes with its type and shape.
@@ -98,6 +112,60 @@ pub fn to_bytes(tensors: &Tensors, json: String) -> Result<Vec<u8>, TensorFileEr
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
+/// As [`to_bytes`], with the CRC-32 of the file's bytes in a tensor of its own, for [`check_seal`].
+///
+/// # Errors
+/// As [`to_bytes`].
+pub fn to_sealed_bytes(mut tensors: Tensors, json: String) -> Result<Vec<u8>, TensorFileError> {
+    tensors.insert(CHECKSUM.to_owned(), RawTensor::u32(&[0]));
+    let mut bytes = to_bytes(&tensors, json)?;
+    let place = checksum_place(&bytes)?;
+    let checksum = checksum(&bytes, &place).to_le_bytes();
+    bytes[place].copy_from_slice(&checksum);
+    Ok(bytes)
+}
+
+/// Checks that the bytes of a sealed file are those that were written, whatever they mean.
+///
+/// # Errors
+/// [`TensorFileError::Damaged`] if they are not; [`TensorFileError::NoChecksum`] if the file is not sealed;
+/// [`TensorFileError::Safetensors`] if it is no whole safetensors file.
+pub fn check_seal(bytes: &[u8]) -> Result<(), TensorFileError> {
+    let place = checksum_place(bytes)?;
+    let stated = words(&bytes[place.clone()]).next().map(u32::from_le_bytes);
+    let stated = stated.ok_or(TensorFileError::NoChecksum)?;
+    let found = checksum(bytes, &place);
+    if found == stated {
+        Ok(())
+    } else {
+        Err(TensorFileError::Damaged { stated, found })
+    }
+}
+
+/// The CRC-32 of a file's bytes, with zeros in its place.
+fn checksum(bytes: &[u8], place: &Range<usize>) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&bytes[..place.start]);
+    hasher.update(&[0; 4]);
+    hasher.update(&bytes[place.end..]);
+    hasher.finalize()
+}
+
+/// Where a file's checksum lies.
+fn checksum_place(bytes: &[u8]) -> Result<Range<usize>, TensorFileError> {
+    // Before the header, its length as a u64.
+    const LENGTH: usize = 8;
+    let (header, metadata) = SafeTensors::read_metadata(bytes)?;
+    let info = metadata.info(CHECKSUM).ok_or(TensorFileError::NoChecksum)?;
+    let (from, to) = info.data_offsets;
+    let place = LENGTH + header + from..LENGTH + header + to;
+    if place.len() == 4 && place.end <= bytes.len() {
+        Ok(place)
+    } else {
+        Err(TensorFileError::NoChecksum)
+    }
+}
+
 /// The tensors and the JSON of a file. Sizes are checked against the bytes before anything is
 /// allocated.
 ///
@@ -120,4 +188,33 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(Tensors, String), TensorFileError> {
         (name.to_owned(), raw)
     });
     Ok((tensors.collect(), json))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_flipped_bit_of_a_sealed_file_is_seen() {
+        let tensors = Tensors::from([("a".to_owned(), RawTensor::f32(&[3], &[1.0, -2.0, 0.5]))]);
+        let bytes = to_sealed_bytes(tensors, "{\"version\":7}".to_owned()).unwrap();
+        check_seal(&bytes).unwrap();
+        for bit in 0..8 * bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(check_seal(&flipped).is_err(), "bit {bit}");
+        }
+        for len in 0..bytes.len() {
+            assert!(check_seal(&bytes[..len]).is_err(), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_seal_is_told_as_that() {
+        let bytes = to_bytes(&Tensors::new(), "{}".to_owned()).unwrap();
+        assert!(matches!(
+            check_seal(&bytes),
+            Err(TensorFileError::NoChecksum)
+        ));
+    }
 }

@@ -15,7 +15,9 @@ use vbd_core::Error;
 use vbd_core::data::Dataset;
 use vbd_core::recipe::Recipe;
 use vbd_core::spec::NetSpec;
+use vbd_core::tensor_file;
 use vbd_core::train::{Checkpoint, Compute, Event, Outcome, RunFolder, Trainer};
+use vbd_core::weight::VariationalWeight;
 
 const SCHEDULE: &str = "epochs = 6\nbatch_size = 16\nkl_warmup = [0.1, 0.4]\nlr = 5e-3";
 
@@ -73,7 +75,7 @@ fn run(trainer: &mut Trainer) -> Outcome {
 
 /// The run of a folder, from where it stopped.
 fn resume(folder: &Path, data: Dataset, threads: usize) -> vbd_core::Result<Trainer> {
-    let folder = RunFolder::open(folder)?;
+    let folder = RunFolder::open(folder)?.lock()?;
     let last = folder.last_checkpoint()?;
     Trainer::resume(folder, last, data, &compute(threads))
 }
@@ -155,7 +157,133 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_it_is_used() {
         assert_eq!(last.damaged[0].0, stopped.checkpoint);
         let outcome = run(&mut resume(&path, data(), 1).unwrap());
         assert_eq!(result(&outcome), result(&whole));
+        // It is set aside as it was, and the run has written another of its name.
+        let aside = format!("{}.damaged", stopped.checkpoint.display());
+        assert_eq!(std::fs::read(aside).unwrap(), bytes);
     }
+}
+
+/// A run that was stopped in its fourth epoch.
+fn stopped(folder: &Path) -> Outcome {
+    run_to(&mut start(&recipe("vbd", SCHEDULE), folder, 1), (4, 5))
+}
+
+/// All files of a run with their bytes.
+fn files(run: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let checkpoints = RunFolder::open(run).unwrap().checkpoints().unwrap();
+    let paths = checkpoints.into_iter().map(|(_, path)| path);
+    paths
+        .filter(|path| path.is_file())
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_checkpoint_of_a_newer_version_stops_a_resume_and_stays_whatever_its_checksum_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let stopped = stopped(&path);
+    let bytes = std::fs::read(&stopped.checkpoint).unwrap();
+    let (tensors, json) = tensor_file::from_bytes(&bytes).unwrap();
+    let json = json.replacen("\"version\":2", "\"version\":99,\"new\":[1]", 1);
+    let newer = tensor_file::to_bytes(&tensors, json).unwrap();
+    vbd_core::file::write_atomic(&stopped.checkpoint, &newer).unwrap();
+    let before = files(&path);
+    let error = resume(&path, data(), 1).err().unwrap();
+    assert!(
+        matches!(
+            error,
+            Error::CheckpointVersion {
+                found: 99,
+                expected: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(files(&path), before);
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_opened_stops_a_resume_and_nothing_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    stopped(&path);
+    let unreadable = path.join("checkpoints/epoch-0005.safetensors");
+    std::fs::create_dir(&unreadable).unwrap();
+    let before = files(&path);
+    let error = resume(&path, data(), 1).err().unwrap();
+    assert!(
+        matches!(&error, Error::Io { path, .. } if *path == unreadable),
+        "{error}"
+    );
+    assert!(unreadable.is_dir());
+    assert_eq!(files(&path), before);
+}
+
+#[test]
+fn an_old_checkpoint_that_cannot_be_removed_does_not_end_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let mut trainer = start(&recipe("vbd", SCHEDULE), &path, 1);
+    // Neither a file nor empty.
+    let stuck = path.join("checkpoints/epoch-0000-step-000001.safetensors");
+    std::fs::create_dir_all(stuck.join("inside")).unwrap();
+    assert!(!run(&mut trainer).interrupted);
+    assert!(stuck.is_dir());
+}
+
+#[test]
+fn a_run_in_use_is_refused_and_free_again_when_its_trainer_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let recipe = recipe("vbd", SCHEDULE);
+    let trainer = start(&recipe, &path, 1);
+    let in_use =
+        |result: vbd_core::Result<Trainer>| matches!(result.err(), Some(Error::RunInUse { .. }));
+    assert!(in_use(resume(&path, data(), 1)));
+    let again = Trainer::new(&spec(), &recipe, data(), &compute(1), (&path, None));
+    assert!(in_use(again));
+    drop(trainer);
+    assert!(!run(&mut resume(&path, data(), 1).unwrap()).interrupted);
+}
+
+#[test]
+fn a_log_sigma2_that_is_no_number_stops_the_run_and_is_not_pruned() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let mut checkpoint = Checkpoint::read(&stopped(&path).checkpoint).unwrap();
+    let layer = &mut checkpoint.parameters.layers[0];
+    let weight = layer.weight.to_dense();
+    let mut log_sigma2 = weight.log_sigma2().unwrap().clone();
+    log_sigma2.value[3] = f32::NAN;
+    let theta = weight.theta().clone();
+    layer.weight = VariationalWeight::dense(weight.shape(), theta, Some(log_sigma2)).unwrap();
+    checkpoint.progress.step_in_epoch += 1;
+    RunFolder::open(&path)
+        .unwrap()
+        .write_checkpoint(&checkpoint)
+        .unwrap();
+    let error = resume(&path, data(), 1)
+        .unwrap()
+        .run(&AtomicBool::new(false), &mut |_| {})
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Diverged { what, .. } if what.contains("fc1.weight")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_batch_larger_than_the_data_is_one_batch_of_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |batch_size: usize| {
+        let schedule = SCHEDULE.replace("16", &batch_size.to_string());
+        let path = folder.path().join(batch_size.to_string());
+        let outcome = run(&mut start(&recipe("vbd", &schedule), &path, 1));
+        Checkpoint::read(&outcome.checkpoint).unwrap().parameters
+    };
+    assert_eq!(train(1 << 20), train(150));
 }
 
 #[test]

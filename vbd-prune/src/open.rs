@@ -76,6 +76,9 @@ pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
 
 fn open_run(folder: &Path) -> Result<Opened> {
     let last = RunFolder::open(folder)?.last_checkpoint()?;
+    for (_, error) in &last.damaged {
+        tracing::warn!("{error}: using the checkpoint before it");
+    }
     let bytes = std::fs::metadata(&last.path)
         .map_err(vbd_core::Error::io(&last.path))?
         .len();

@@ -1,5 +1,5 @@
 //! The C interface: the header is what cbindgen makes of it, and the example in C runs.
-#![cfg(all(feature = "capi", unix))]
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,

@@ -1,7 +1,7 @@
 //! `vbd prune`: the weights that are kept, as a file.
 
 use anyhow::Context as _;
-use vbd_core::train::Checkpoint;
+use vbd_core::train::is_checkpoint;
 use vbd_prune::{PruneOptions, PrunedFile, Report};
 
 use super::Finished;
@@ -12,7 +12,7 @@ use crate::render::{Output, show_report};
 
 pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
     // A mistyped path must not cost a run.
-    if args.out.is_file() && Checkpoint::read(&args.out).is_ok() {
+    if is_checkpoint(&args.out) {
         let problem = Problem::usage(format!(
             "{} is a checkpoint: it will not be written over",
             args.out.display()

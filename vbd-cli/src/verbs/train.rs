@@ -39,13 +39,10 @@ pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<Finishe
 fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Trainer> {
     let chosen = recipe::choose(name, &args.changes)?;
     let folder = match &args.out {
-        Some(folder) if RunFolder::open(folder).is_ok() => {
-            return Err(vbd_core::Error::RunExists {
-                path: folder.clone(),
-            }
-            .into());
+        Some(folder) => {
+            RunFolder::at(folder).check_free()?;
+            folder.clone()
         }
-        Some(folder) => folder.clone(),
         None => free_folder(&format!(
             "{}-seed{}",
             chosen.label, chosen.recipe.train.seed
@@ -74,7 +71,7 @@ fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Tr
 
 /// A run that goes on.
 fn resumed(folder: &Path, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Trainer> {
-    let run = RunFolder::open(folder)?;
+    let run = RunFolder::open(folder)?.lock()?;
     let last = run.last_checkpoint()?;
     let checkpoint = &last.checkpoint;
     let name = args

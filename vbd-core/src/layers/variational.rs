@@ -3,7 +3,9 @@
 use candle_core::{DType, Module, Result, Tensor};
 
 use crate::noise::NoiseKey;
-use crate::posterior::{LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, VARIANCE_FLOOR, keep_mask, masked};
+use crate::posterior::{
+    LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, VARIANCE_FLOOR, keep_mask, keep_mask_on_device, masked,
+};
 use crate::prior::Prior;
 
 /// Which weights take part in a training draw.
@@ -179,7 +181,10 @@ pub(super) fn moments(
     masking: Masking,
 ) -> Result<(Tensor, Tensor)> {
     let mask = match masking {
-        Masking::On => keep_mask(theta, log_sigma2, log_alpha_threshold)?,
+        Masking::On if theta.device().is_cpu() => {
+            keep_mask(theta, log_sigma2, log_alpha_threshold)?
+        }
+        Masking::On => keep_mask_on_device(theta, log_sigma2, log_alpha_threshold)?,
         Masking::Off => log_sigma2.lt(f64::from(LOG_SIGMA2_DEAD))?,
     };
     // What is dead has an infinite sigma2: its gradient would be 0 * inf without this bound.

@@ -3,9 +3,10 @@
 //! Tensors of a layer `fc1`: `fc1.weight` (theta), `fc1.log_sigma2` and `fc1.bias`, each with its
 //! moments under the suffixes `.m` and `.v`; of a gate behind it `gate.fc1.theta` and
 //! `gate.fc1.log_sigma2`. A compact weight keeps only its live entries, and their
-//! flat row-major places in `fc1.weight.live`. The JSON carries a CRC-32 of itself (with this field
-//! 0) and of all tensors, so that damage is seen and never trained on.
+//! flat row-major places in `fc1.weight.live`. A file says its version first. It is sealed: a CRC-32 of its
+//! bytes, whatever they mean to a later version, shows damage before anything is trained on it.
 
+use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use crate::tensor_file::{self, RawTensor, TensorFileError, Tensors};
 use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, VariationalWeight};
 
 /// The newest version of the format that this code reads and writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// What `kind` says in a checkpoint's JSON.
 pub const KIND: &str = "checkpoint";
 
@@ -92,7 +93,6 @@ struct Header {
     progress: Progress,
     data: DataInfo,
     keep_every: usize,
-    crc32: u32,
 }
 
 impl Checkpoint {
@@ -126,7 +126,7 @@ impl Checkpoint {
                 tensors.insert(name.to_owned(), RawTensor::f32(&self.spec.input, values));
             }
         }
-        let mut header = Header {
+        let header = Header {
             version: VERSION,
             kind: KIND.to_owned(),
             spec: self.spec.clone(),
@@ -134,12 +134,10 @@ impl Checkpoint {
             progress: self.progress.clone(),
             data: self.data.clone(),
             keep_every: self.keep_every,
-            crc32: 0,
         };
-        header.crc32 = checksum(&header, &tensors).map_err(|e| problem("vbd", e.to_string()))?;
         let json = serde_json::to_string(&header).map_err(|e| problem("vbd", e.to_string()))?;
-        let bytes =
-            tensor_file::to_bytes(&tensors, json).map_err(|e| problem("tensors", e.to_string()))?;
+        let bytes = tensor_file::to_sealed_bytes(tensors, json)
+            .map_err(|e| problem("tensors", e.to_string()))?;
         file::write_atomic(path, &bytes)
     }
 
@@ -158,20 +156,18 @@ impl Checkpoint {
     /// As [`Checkpoint::read`], but for [`Error::Io`].
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let problem = |field: &str, problem: String| checkpoint_error(path, field, problem);
+        let damaged = |error: TensorFileError| Error::DamagedCheckpoint {
+            path: path.to_path_buf(),
+            problem: error.to_string(),
+        };
         let (mut tensors, json) = tensor_file::from_bytes(bytes).map_err(|error| match error {
             TensorFileError::NoMetadata => problem("metadata", error.to_string()),
-            TensorFileError::Safetensors(_) => problem("file", error.to_string()),
+            _ => damaged(error),
         })?;
-        check_version(&json).map_err(|(field, text)| problem(field, text))?;
-        let mut header: Header =
+        check_label(&json, path)?;
+        tensor_file::check_seal(bytes).map_err(damaged)?;
+        let header: Header =
             serde_json::from_str(&json).map_err(|error| problem("vbd", error.to_string()))?;
-        let stated = std::mem::take(&mut header.crc32);
-        let found = checksum(&header, &tensors).map_err(|e| problem("vbd", e.to_string()))?;
-        if found != stated {
-            let text =
-                format!("is {stated:08x}, but the content has {found:08x}: the file is damaged");
-            return Err(problem("crc32", text));
-        }
         header.recipe.check(&path.display().to_string())?;
         let layers = header.spec.weights()?.into_iter().map(|weight| {
             take_layer(&mut tensors, &weight.layer, &weight.shape)
@@ -214,34 +210,45 @@ fn checkpoint_error(path: &Path, field: &str, problem: String) -> Error {
     }
 }
 
-/// Looks at version and kind alone, so that a newer file is told as such.
-fn check_version(json: &str) -> Result<(), (&'static str, String)> {
+/// Checks the kind and the version, before anything else that another version may write in its own way.
+fn check_label(json: &str, path: &Path) -> Result<()> {
     #[derive(Deserialize)]
-    struct Version {
-        version: u32,
+    struct Label {
+        version: u64,
         kind: String,
     }
-    let found: Version = serde_json::from_str(json).map_err(|error| ("vbd", error.to_string()))?;
+    let found: Label = serde_json::from_str(json).map_err(|error| Error::DamagedCheckpoint {
+        path: path.to_path_buf(),
+        problem: error.to_string(),
+    })?;
     if found.kind != KIND {
-        return Err(("kind", format!("is `{}`: expected `{KIND}`", found.kind)));
+        let problem = format!("is `{}`: expected `{KIND}`", found.kind);
+        return Err(checkpoint_error(path, "kind", problem));
     }
-    if found.version != VERSION {
-        return Err((
-            "version",
-            format!("is {}: this program reads {VERSION}", found.version),
-        ));
+    if found.version != u64::from(VERSION) {
+        return Err(Error::CheckpointVersion {
+            path: path.to_path_buf(),
+            found: found.version,
+            expected: VERSION,
+        });
     }
     Ok(())
 }
 
-fn checksum(header: &Header, tensors: &Tensors) -> serde_json::Result<u32> {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&serde_json::to_vec(header)?);
-    for (name, raw) in tensors {
-        hasher.update(name.as_bytes());
-        hasher.update(&raw.bytes);
-    }
-    Ok(hasher.finalize())
+/// Whether a file's label says that it is a checkpoint, of whatever version, whole or damaged.
+pub fn is_checkpoint(path: &Path) -> bool {
+    // The header: tensors' names and the metadata, in which the label stands as escaped JSON.
+    const MOST_HEADER: u64 = 1 << 24;
+    let label = format!("\\\"kind\\\":\\\"{KIND}\\\"");
+    let Ok(file) = std::fs::File::open(path) else {
+        return false;
+    };
+    let mut header = Vec::new();
+    let read = file.take(MOST_HEADER).read_to_end(&mut header);
+    read.is_ok()
+        && header
+            .windows(label.len())
+            .any(|bytes| bytes == label.as_bytes())
 }
 
 const MOMENTS: [&str; 3] = ["", ".m", ".v"];

@@ -43,7 +43,7 @@ impl Compute {
         } = checkpoint;
         if self.device.is_cpu() {
             let config = CpuConfig {
-                batch_size: recipe.train.batch_size,
+                batch_size: recipe.train.batch_size.min(checkpoint.data.n_train),
                 threads: self.threads,
                 compaction: self.compaction,
             };

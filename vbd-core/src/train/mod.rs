@@ -10,8 +10,8 @@ mod run_folder;
 mod trainer;
 
 pub use bench::{StepBench, StepTime};
-pub use checkpoint::{Best, Checkpoint, DataInfo, KIND, Progress, VERSION};
+pub use checkpoint::{Best, Checkpoint, DataInfo, KIND, Progress, VERSION, is_checkpoint};
 pub use compute::Compute;
 pub use metrics::{EpochReport, GateCount, LayerCount, compression_ratio};
-pub use run_folder::{LastCheckpoint, RunFolder};
+pub use run_folder::{LastCheckpoint, LockedRun, RunFolder};
 pub use trainer::{Event, KEEP_EVERY, Outcome, Trainer};

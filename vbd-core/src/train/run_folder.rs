@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -15,6 +16,7 @@ use crate::recipe::Recipe;
 const NET: &str = "net.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
+const LOCK: &str = "lock";
 /// Newest checkpoints that are always kept: the last, and the one before it should it be damaged.
 const NEWEST_KEPT: usize = 2;
 
@@ -25,19 +27,20 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// The folder at a path, whatever is there.
+    pub fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_path_buf(),
+        }
+    }
+
     /// Makes a new run's folder.
     ///
     /// # Errors
     /// [`Error::RunExists`] if a run is there already; [`Error::Io`].
     pub fn create(path: &Path) -> Result<Self> {
-        let folder = Self {
-            path: path.to_path_buf(),
-        };
-        if folder.metrics_path().exists() || folder.checkpoints_path().exists() {
-            return Err(Error::RunExists {
-                path: path.to_path_buf(),
-            });
-        }
+        let folder = Self::at(path);
+        folder.check_free()?;
         let checkpoints = folder.checkpoints_path();
         fs::create_dir_all(&checkpoints).map_err(Error::io(checkpoints))?;
         Ok(folder)
@@ -48,15 +51,50 @@ impl RunFolder {
     /// # Errors
     /// [`Error::NoCheckpoint`] if there is no run.
     pub fn open(path: &Path) -> Result<Self> {
-        let folder = Self {
-            path: path.to_path_buf(),
-        };
+        let folder = Self::at(path);
         if !folder.checkpoints_path().is_dir() {
             return Err(Error::NoCheckpoint {
                 path: path.to_path_buf(),
             });
         }
         Ok(folder)
+    }
+
+    /// Checks that the folder holds no run yet.
+    ///
+    /// # Errors
+    /// [`Error::RunInUse`] if another process trains in it, [`Error::RunExists`] if it holds a run.
+    pub fn check_free(&self) -> Result<()> {
+        if !self.metrics_path().exists() && !self.checkpoints_path().exists() {
+            return Ok(());
+        }
+        self.clone().lock()?;
+        Err(Error::RunExists {
+            path: self.path.clone(),
+        })
+    }
+
+    /// Keeps other processes from training in the folder, until the result is dropped or this process ends,
+    /// however it ends.
+    ///
+    /// # Errors
+    /// [`Error::RunInUse`] if another process trains in it; [`Error::Io`].
+    pub fn lock(self) -> Result<LockedRun> {
+        let path = self.path.join(LOCK);
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(Error::io(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(LockedRun {
+                folder: self,
+                _lock: file,
+            }),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::RunInUse { path: self.path }),
+            Err(fs::TryLockError::Error(source)) => Err(Error::Io { path, source }),
+        }
     }
 
     /// The folder itself.
@@ -105,9 +143,17 @@ impl RunFolder {
             .checkpoints_path()
             .join(file_name(&checkpoint.progress));
         checkpoint.write(&path)?;
+        // The new one is safe: an old one too many does not end the run.
+        if let Err(error) = self.remove_old(checkpoint.keep_every) {
+            tracing::warn!("{error}: an old checkpoint is left");
+        }
+        Ok(path)
+    }
+
+    /// Removes all checkpoints but the newest and every `keep_every`-th.
+    fn remove_old(&self, keep_every: usize) -> Result<()> {
         let mut all = self.checkpoints()?;
         all.truncate(all.len().saturating_sub(NEWEST_KEPT));
-        let keep_every = checkpoint.keep_every;
         for (place, path) in all {
             let is_whole = place.1 == 0 && place.0 > 0;
             let kept = is_whole && keep_every > 0 && place.0.is_multiple_of(keep_every);
@@ -115,7 +161,7 @@ impl RunFolder {
                 fs::remove_file(&path).map_err(Error::io(path))?;
             }
         }
-        Ok(path)
+        Ok(())
     }
 
     /// The checkpoints from oldest to newest, each with its whole epochs and further steps.
@@ -151,10 +197,8 @@ impl RunFolder {
                         damaged,
                     });
                 }
-                Err(error) => {
-                    tracing::warn!("{error}: going on with the checkpoint before it");
-                    damaged.push((path, error));
-                }
+                Err(error @ Error::DamagedCheckpoint { .. }) => damaged.push((path, error)),
+                Err(error) => return Err(error),
             }
         }
         Err(Error::NoCheckpoint {
@@ -205,18 +249,21 @@ impl RunFolder {
         }
         file::write_atomic(&path, kept.as_bytes())
     }
+}
 
-    /// Removes the checkpoints after this place: a run that goes on from it writes them anew.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn remove_after(&self, progress: &Progress) -> Result<()> {
-        for (place, path) in self.checkpoints()? {
-            if place > (progress.epoch, progress.step_in_epoch) {
-                fs::remove_file(&path).map_err(Error::io(path))?;
-            }
-        }
-        Ok(())
+/// A run's folder that no other process trains in.
+#[derive(Debug)]
+pub struct LockedRun {
+    folder: RunFolder,
+    /// Locked as long as it is open.
+    _lock: fs::File,
+}
+
+impl Deref for LockedRun {
+    type Target = RunFolder;
+
+    fn deref(&self) -> &RunFolder {
+        &self.folder
     }
 }
 
@@ -229,6 +276,42 @@ pub struct LastCheckpoint {
     pub checkpoint: Checkpoint,
     /// Newer files that could not be read, and why.
     pub damaged: Vec<(PathBuf, Error)>,
+}
+
+impl LastCheckpoint {
+    /// Renames the damaged checkpoints to `*.damaged`, so that the run can go on from this one. For a run that
+    /// is locked.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if one cannot be renamed.
+    pub(super) fn set_damaged_aside(&self) -> Result<()> {
+        for (path, error) in &self.damaged {
+            let aside = free_name(path);
+            fs::rename(path, &aside).map_err(Error::io(path))?;
+            tracing::warn!(
+                "{error}: renamed to {}, going on with the checkpoint before it",
+                aside.display()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// `PATH.damaged`, or with a number the first name that is free.
+fn free_name(path: &Path) -> PathBuf {
+    let mut number = 0_u32;
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".damaged");
+        if number > 0 {
+            name.push(format!("-{number}"));
+        }
+        let name = PathBuf::from(name);
+        if !name.exists() {
+            return name;
+        }
+        number += 1;
+    }
 }
 
 fn file_name(progress: &Progress) -> String {

@@ -8,7 +8,7 @@ use super::checkpoint::{Best, Checkpoint, Progress};
 use super::compute::Compute;
 use super::metrics::{EpochReport, GateCount, LayerCount, compression_ratio};
 use super::run_data::RunData;
-use super::run_folder::{LastCheckpoint, RunFolder};
+use super::run_folder::{LastCheckpoint, LockedRun, RunFolder};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::noise::{NoiseKey, Stream};
@@ -61,7 +61,7 @@ pub struct Trainer {
     data: RunData,
     normalizer: Normalizer,
     progress: Progress,
-    folder: RunFolder,
+    folder: LockedRun,
     keep_every: usize,
     checkpoint_path: PathBuf,
 }
@@ -70,7 +70,7 @@ impl Trainer {
     /// A new run in a new folder; `start` are the first parameters if not the recipe's own.
     ///
     /// # Errors
-    /// If recipe, network and data do not fit together, or the folder holds a run already.
+    /// If recipe, network and data do not fit together, or the folder holds a run already or is in use.
     pub fn new(
         spec: &NetSpec,
         recipe: &Recipe,
@@ -95,7 +95,7 @@ impl Trainer {
         };
         let objective = Objective::new(spec, recipe, data.train.len())?;
         let engine = compute.engine(&checkpoint, objective.clone())?;
-        let folder = RunFolder::create(folder)?;
+        let folder = RunFolder::create(folder)?.lock()?;
         folder.describe(&checkpoint)?;
         // Before the first step: what is killed or diverges in its first epoch can go on from here.
         let path = folder.write_checkpoint(&checkpoint)?;
@@ -109,30 +109,29 @@ impl Trainer {
     /// # Errors
     /// If the data are not those of the run, or the folder cannot be written.
     pub fn resume(
-        folder: RunFolder,
+        folder: LockedRun,
         last: LastCheckpoint,
         dataset: Dataset,
         compute: &Compute,
     ) -> Result<Self> {
-        let LastCheckpoint {
-            path, checkpoint, ..
-        } = last;
+        let checkpoint = &last.checkpoint;
         let mut data = RunData::new(&checkpoint.spec, &checkpoint.recipe, dataset)?;
         data.check_same(&checkpoint.data)?;
         data.info = checkpoint.data.clone();
         let objective = Objective::new(&checkpoint.spec, &checkpoint.recipe, data.train.len())?;
-        let engine = compute.engine(&checkpoint, objective.clone())?;
+        let engine = compute.engine(checkpoint, objective.clone())?;
+        last.set_damaged_aside()?;
         folder.cut_metrics(checkpoint.progress.epoch)?;
-        folder.remove_after(&checkpoint.progress)?;
         let engine = (objective, engine);
-        Ok(Self::assemble((path, checkpoint), engine, data, folder))
+        let last = (last.path, last.checkpoint);
+        Ok(Self::assemble(last, engine, data, folder))
     }
 
     fn assemble(
         (path, checkpoint): (PathBuf, Checkpoint),
         (objective, engine): (Objective, Box<dyn Step>),
         data: RunData,
-        folder: RunFolder,
+        folder: LockedRun,
     ) -> Self {
         Self {
             spec: checkpoint.spec,
@@ -272,7 +271,8 @@ impl Trainer {
         }
         let at = self.at((epoch + 1) * steps - 1);
         if at.kl_scale >= 1.0 {
-            let pruned = self.pruned(self.engine.parameters()?);
+            // Before anything is over the threshold for being no number.
+            let pruned = self.pruned(self.checked_parameters()?);
             self.engine.load(&pruned)?;
         }
         let report = self.end_epoch(at, &mut || seconds_before + begin.elapsed().as_secs_f64())?;

@@ -77,6 +77,8 @@ pub(super) fn run(threads: usize, job: &(dyn Fn(usize) + Sync)) {
     // SAFETY: no helper holds the reference once `Lent` is dropped, which is before `job` ends: it
     // takes the job back, so that nobody joins, and waits for those who have.
     let erased = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(erased) };
+    // A batch whose caller panicked too did not get to look at it.
+    crew.panicked.store(false, Ordering::Relaxed);
     let lent = Lent(crew);
     *crew.job() = Some(erased);
     crew.batches.fetch_add(1, Ordering::SeqCst);
@@ -85,10 +87,7 @@ pub(super) fn run(threads: usize, job: &(dyn Fn(usize) + Sync)) {
     }
     job(0);
     drop(lent);
-    assert!(
-        !crew.panicked.swap(false, Ordering::Relaxed),
-        "a helper panicked"
-    );
+    assert!(!crew.panicked.load(Ordering::Relaxed), "a helper panicked");
 }
 
 /// A job that is out; dropping it takes it back, on a panic too.
@@ -201,6 +200,30 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn a_helpers_panic_ends_with_its_batch() {
+        // Until a helper joins: it may be at work for another test.
+        for _ in 0..1000 {
+            let joined = AtomicBool::new(false);
+            let panicked = catch_unwind(AssertUnwindSafe(|| {
+                run(2, &|member| {
+                    joined.fetch_or(member > 0, Ordering::SeqCst);
+                    let start = Instant::now();
+                    while !joined.load(Ordering::SeqCst) && start.elapsed() < LOOK_OUT {
+                        std::hint::spin_loop();
+                    }
+                    panic!("member {member}");
+                });
+            }));
+            assert!(panicked.is_err());
+            run(2, &|_| {});
+            if joined.into_inner() {
+                return;
+            }
+        }
+        assert!(crew().helpers == 0, "no helper has joined");
     }
 
     #[test]
