@@ -55,7 +55,10 @@ pub(crate) struct Dots<'a> {
 /// Values that a tile sums up: those of some positions.
 #[derive(Clone, Copy)]
 struct Piece {
-    position: usize,
+    /// First position of the run that it is of.
+    run: usize,
+    /// Positions of the run before it.
+    before: usize,
     values: usize,
 }
 
@@ -92,6 +95,10 @@ impl Dots<'_> {
             "each weight has its sum"
         );
         assert!(self.order.len() == taps, "each tap has its turn");
+        assert!(
+            self.order.iter().all(|&tap| (tap as usize) < taps),
+            "each turn is a tap's"
+        );
         for run in self.runs {
             assert!(
                 run.first + run.positions <= self.positions,
@@ -115,10 +122,11 @@ impl Dots<'_> {
         let mut g = [0; R];
         for t in 0..T {
             let tap = self.order[at.tap + t] as usize;
-            x[t] = self.input_rows[piece.position * taps + tap] as usize * lanes;
+            let row = self.input_rows[piece.run * taps + tap] as usize;
+            x[t] = (row + piece.before) * lanes;
         }
         for r in 0..R {
-            g[r] = ((at.row + r) * self.positions + piece.position) * lanes;
+            g[r] = ((at.row + r) * self.positions + piece.run + piece.before) * lanes;
         }
         let parts = PARTIAL_SUMS / S::F32_LANES;
         let whole = piece.values / S::F32_LANES * S::F32_LANES;
@@ -203,7 +211,8 @@ impl Dots<'_> {
             for first in (0..run.positions).step_by(step) {
                 let positions = step.min(run.positions - first);
                 let piece = Piece {
-                    position: run.first + first,
+                    run: run.first,
+                    before: first,
                     values: positions * self.lanes,
                 };
                 self.strip::<S, T, R>(simd, row, piece);

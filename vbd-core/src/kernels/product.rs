@@ -92,11 +92,12 @@ impl Product<'_> {
         }
         self.check();
         let taps = self.places();
-        if taps.is_empty() && !self.accumulate {
-            dispatch(Kernel {
-                taps: &[],
-                product: self,
-            });
+        if taps.is_empty() {
+            if !self.accumulate {
+                for row in 0..self.rows {
+                    self.out[row * self.out_step..][..self.columns].fill(0.0);
+                }
+            }
             return;
         }
         let pieces = (taps.len() + TAPS_AT_ONCE / 2) / TAPS_AT_ONCE;
@@ -469,6 +470,31 @@ mod tests {
                 turned: true,
                 accumulate,
             });
+        }
+    }
+
+    #[test]
+    fn a_product_of_no_taps_is_zero_or_what_was_there() {
+        for (accumulate, expected) in [(false, 0.0), (true, 3.0)] {
+            let mut out = [3.0; 10];
+            Product {
+                weight: &[],
+                input: &[],
+                taps: Taps {
+                    starts: &[],
+                    ..Taps::matrix(4, 8)
+                },
+                rows: 2,
+                columns: 3,
+                out: &mut out,
+                out_step: 6,
+                accumulate,
+            }
+            .run();
+            let same = [expected; 3].map(f32::to_bits);
+            assert_eq!([out[0], out[1], out[2]].map(f32::to_bits), same);
+            assert_eq!([out[6], out[7], out[8]].map(f32::to_bits), same);
+            assert_eq!(out[3].to_bits(), 3.0_f32.to_bits());
         }
     }
 

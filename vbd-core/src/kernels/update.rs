@@ -38,11 +38,11 @@ impl Adam {
         reason = "computed in f64, used in f32"
     )]
     pub(crate) fn at(lr: f64, step: u32) -> Self {
-        let t = f64::from(step) + 1.0;
+        let correction = |beta| (1.0 / (1.0 - power(beta, u64::from(step) + 1))) as f32;
         Self {
             lr: lr as f32,
-            m_correction: (1.0 / (1.0 - BETA1.powf(t))) as f32,
-            v_correction: (1.0 / (1.0 - BETA2.powf(t))) as f32,
+            m_correction: correction(BETA1),
+            v_correction: correction(BETA2),
         }
     }
 
@@ -58,6 +58,19 @@ impl Adam {
         let value = old.value - step;
         Moments { value, m, v }
     }
+}
+
+/// `base^exponent` by squaring: the same bits on every platform, which a C library's `pow` are not.
+fn power(base: f64, exponent: u64) -> f64 {
+    let (mut result, mut square, mut left) = (1.0, base, exponent);
+    while left > 0 {
+        if left % 2 == 1 {
+            result *= square;
+        }
+        square *= square;
+        left /= 2;
+    }
+    result
 }
 
 /// Some of a parameter's values, and their moments m and v.
@@ -367,6 +380,20 @@ mod tests {
             }
             for log_sigma2 in [-40.0, 20.0, f32::INFINITY] {
                 assert_eq!(gradient(prior, 0.0, log_sigma2), [0.0, 0.0]);
+            }
+        }
+    }
+
+    #[test]
+    fn powers_are_those_of_the_c_library_to_rounding() {
+        for base in [BETA1, BETA2] {
+            for exponent in [1_u32, 2, 3, 7, 100, 12_345, 120_000] {
+                let expected = base.powf(f64::from(exponent));
+                let found = power(base, u64::from(exponent));
+                assert!(
+                    (found - expected).abs() <= 1e-11 * expected,
+                    "{base} {exponent}"
+                );
             }
         }
     }

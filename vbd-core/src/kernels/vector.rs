@@ -437,7 +437,8 @@ pub(crate) fn fold(mut sums: [f32; PARTIAL_SUMS]) -> f32 {
             sums[n] += sums[n + half];
         }
     }
-    sums[0]
+    // A wide vector that is filled up with zeros may turn -0 into 0.
+    sums[0] + 0.0
 }
 
 /// The sum of a slice.

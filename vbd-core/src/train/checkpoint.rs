@@ -19,7 +19,7 @@ use crate::spec::{NetSpec, Normalizer};
 use crate::tensor_file::{self, RawTensor, TensorFileError, Tensors};
 use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, VariationalWeight};
 
-/// The newest version of the format that this code reads and writes.
+/// The version of the format that this code reads and writes.
 pub const VERSION: u32 = 2;
 /// What `kind` says in a checkpoint's JSON.
 pub const KIND: &str = "checkpoint";
@@ -144,8 +144,9 @@ impl Checkpoint {
     /// Reads a checkpoint back.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; [`Error::Checkpoint`] naming the field if it is
-    /// damaged, of an unknown version, or no checkpoint.
+    /// [`Error::Io`] if the file cannot be read; [`Error::CheckpointVersion`] if it is of another version, whatever
+    /// else it holds; [`Error::DamagedCheckpoint`] if its bytes are not those that were written;
+    /// [`Error::Checkpoint`] naming the field, or the error of the recipe or the network, if it is no checkpoint.
     pub fn read(path: &Path) -> Result<Self> {
         Self::from_bytes(&file::read(path)?, path)
     }
@@ -240,6 +241,9 @@ pub fn is_checkpoint(path: &Path) -> bool {
     // The header: tensors' names and the metadata, in which the label stands as escaped JSON.
     const MOST_HEADER: u64 = 1 << 24;
     let label = format!("\\\"kind\\\":\\\"{KIND}\\\"");
+    if !path.is_file() {
+        return false;
+    }
     let Ok(file) = std::fs::File::open(path) else {
         return false;
     };

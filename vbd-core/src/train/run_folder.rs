@@ -1,7 +1,7 @@
-//! A run's folder: `recipe.toml`, `net.toml`, `metrics.jsonl`, `checkpoints/`, `best.safetensors`.
+//! A run's folder: `recipe.toml`, `net.toml`, `metrics.jsonl`, `checkpoints/`, `best.safetensors`, `lock`.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -37,12 +37,16 @@ impl RunFolder {
     /// Makes a new run's folder.
     ///
     /// # Errors
-    /// [`Error::RunExists`] if a run is there already; [`Error::Io`].
-    pub fn create(path: &Path) -> Result<Self> {
+    /// [`Error::RunExists`] if a run is there already, [`Error::RunInUse`] if a process trains in it; [`Error::Io`].
+    pub fn create(path: &Path) -> Result<LockedRun> {
         let folder = Self::at(path);
         folder.check_free()?;
+        fs::create_dir_all(path).map_err(Error::io(path))?;
+        let folder = folder.lock()?;
+        // Once more, now that no other process can make one.
+        folder.check_new()?;
         let checkpoints = folder.checkpoints_path();
-        fs::create_dir_all(&checkpoints).map_err(Error::io(checkpoints))?;
+        fs::create_dir(&checkpoints).map_err(Error::io(checkpoints))?;
         Ok(folder)
     }
 
@@ -65,13 +69,28 @@ impl RunFolder {
     /// # Errors
     /// [`Error::RunInUse`] if another process trains in it, [`Error::RunExists`] if it holds a run.
     pub fn check_free(&self) -> Result<()> {
-        if !self.metrics_path().exists() && !self.checkpoints_path().exists() {
-            return Ok(());
+        let taken = self.check_new();
+        if taken.is_err() && self.is_in_use() {
+            return Err(Error::RunInUse {
+                path: self.path.clone(),
+            });
         }
-        self.clone().lock()?;
-        Err(Error::RunExists {
-            path: self.path.clone(),
-        })
+        taken
+    }
+
+    fn check_new(&self) -> Result<()> {
+        if self.metrics_path().exists() || self.checkpoints_path().exists() {
+            return Err(Error::RunExists {
+                path: self.path.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether another process has locked the folder.
+    fn is_in_use(&self) -> bool {
+        let lock = fs::File::open(self.path.join(LOCK));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }
 
     /// Keeps other processes from training in the folder, until the result is dropped or this process ends,
@@ -88,13 +107,20 @@ impl RunFolder {
             .open(&path)
             .map_err(Error::io(&path))?;
         match file.try_lock() {
-            Ok(()) => Ok(LockedRun {
-                folder: self,
-                _lock: file,
-            }),
-            Err(fs::TryLockError::WouldBlock) => Err(Error::RunInUse { path: self.path }),
-            Err(fs::TryLockError::Error(source)) => Err(Error::Io { path, source }),
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(Error::RunInUse { path: self.path }),
+            Err(fs::TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+                tracing::warn!(
+                    "{}: this file system has no locks: a second training here would not be refused",
+                    path.display()
+                );
+            }
+            Err(fs::TryLockError::Error(source)) => return Err(Error::Io { path, source }),
         }
+        Ok(LockedRun {
+            folder: self,
+            _lock: file,
+        })
     }
 
     /// The folder itself.
@@ -185,7 +211,8 @@ impl RunFolder {
     /// The newest checkpoint that can be read, and what was wrong with those after it.
     ///
     /// # Errors
-    /// [`Error::NoCheckpoint`] if none can be read; [`Error::Io`] if the folder cannot.
+    /// [`Error::NoCheckpoint`] if there is none, or all are damaged. As [`Checkpoint::read`] if one that is not
+    /// damaged cannot be used; [`Error::Io`] if the folder cannot be read.
     pub fn last_checkpoint(&self) -> Result<LastCheckpoint> {
         let mut damaged = Vec::new();
         for (_, path) in self.checkpoints()?.into_iter().rev() {
@@ -200,6 +227,9 @@ impl RunFolder {
                 Err(error @ Error::DamagedCheckpoint { .. }) => damaged.push((path, error)),
                 Err(error) => return Err(error),
             }
+        }
+        for (_, error) in &damaged {
+            tracing::warn!("{error}");
         }
         Err(Error::NoCheckpoint {
             path: self.path.clone(),
@@ -366,9 +396,10 @@ mod tests {
             file::read(&run.metrics_path()).unwrap(),
             b"{\"epoch\":1}\n{\"epoch\":2}\n"
         );
-        assert!(matches!(
-            RunFolder::create(run.path()),
-            Err(Error::RunExists { .. })
-        ));
+        let path = run.path().to_path_buf();
+        let again = || RunFolder::create(&path).map(|_| ());
+        assert!(matches!(again(), Err(Error::RunInUse { .. })));
+        drop(run);
+        assert!(matches!(again(), Err(Error::RunExists { .. })));
     }
 }

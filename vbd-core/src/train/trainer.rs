@@ -95,7 +95,7 @@ impl Trainer {
         };
         let objective = Objective::new(spec, recipe, data.train.len())?;
         let engine = compute.engine(&checkpoint, objective.clone())?;
-        let folder = RunFolder::create(folder)?.lock()?;
+        let folder = RunFolder::create(folder)?;
         folder.describe(&checkpoint)?;
         // Before the first step: what is killed or diverges in its first epoch can go on from here.
         let path = folder.write_checkpoint(&checkpoint)?;
