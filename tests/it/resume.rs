@@ -28,7 +28,7 @@ fn start(lab: &Lab, epochs: usize) -> Child {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
-    let told = lines.take(epochs).filter(Result::is_ok).count();
+    let told = lines.take(epochs).map_while(Result::ok).count();
     assert_eq!(told, epochs);
     child
 }
