@@ -385,6 +385,26 @@ mod tests {
     }
 
     #[test]
+    fn the_clamp_is_the_posteriors() {
+        let values = [
+            -41.0,
+            -40.0,
+            -10.0,
+            0.0,
+            20.0,
+            20.5,
+            LOG_SIGMA2_DEAD,
+            f32::NEG_INFINITY,
+            f32::NAN,
+        ];
+        for value in values {
+            let found = clamp_log_sigma2(F32s::new(Scalar, value)).lanes();
+            let expected = posterior::clamp_log_sigma2(value);
+            assert_eq!(found.to_bits(), expected.to_bits(), "{value}");
+        }
+    }
+
+    #[test]
     fn powers_are_those_of_the_c_library_to_rounding() {
         for base in [BETA1, BETA2] {
             for exponent in [1_u32, 2, 3, 7, 100, 12_345, 120_000] {
