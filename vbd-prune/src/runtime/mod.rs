@@ -7,7 +7,6 @@
 //! ```
 
 mod buffer;
-mod crew;
 mod input;
 mod kernels;
 mod layout;
@@ -16,8 +15,10 @@ mod session;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 pub(crate) use kernels::FUSED_WINDOW;
 pub use kernels::Pixel;
 pub use plan::{Kernel, LayerPlan, Plan};
 pub use session::Session;
+pub use threads::Threads;

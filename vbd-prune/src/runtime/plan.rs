@@ -12,6 +12,7 @@ use super::kernels::{Conv, LANES};
 use super::layout::Layout;
 use super::session::Session;
 use super::stage::Stage;
+use super::threads::Threads;
 use crate::chain::{Chain, Extent, Pixels, Step};
 use crate::error::{Error, Result};
 use crate::net::PrunedNet;
@@ -181,9 +182,15 @@ impl Plan {
         })
     }
 
-    /// Buffers to run the plan with.
+    /// Buffers to run the plan with, on the threads that this process shares.
     pub fn session(&self) -> Session {
-        Session::new(self.clone())
+        self.session_on(&Threads::shared())
+    }
+
+    /// Buffers to run the plan with, on threads of the caller's choice: a hundred sessions on the same
+    /// threads have no more of them than one.
+    pub fn session_on(&self, threads: &Threads) -> Session {
+        Session::new(self.clone(), threads.clone())
     }
 
     /// Values of one input sample.

@@ -3,10 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::buffer::Buffer;
-use super::crew;
 use super::kernels::{self, LANES, Pixel};
 use super::plan::{Inner, Plan};
 use super::stage::{One, Stage};
+use super::threads::Threads;
 use crate::error::{Error, Result};
 
 /// From as many samples on they go side by side: a few would leave most lanes empty.
@@ -20,10 +20,11 @@ const ALL_VALUES: usize = 12 << 20;
 /// as large.
 ///
 /// The logits of finite pixels depend neither on what else is in the batch nor on the number of threads,
-/// to the last bit. Batches that are large enough are shared with helper threads, as many as rayon's pool has.
+/// to the last bit. Batches that are large enough are shared between the session's [`Threads`].
 #[derive(Debug)]
 pub struct Session {
     plan: Plan,
+    threads: Threads,
     workers: Vec<Mutex<Worker>>,
     logits: Vec<f32>,
 }
@@ -130,17 +131,16 @@ impl One {
 }
 
 impl Session {
-    pub(super) fn new(plan: Plan) -> Self {
+    pub(super) fn new(plan: Plan, threads: Threads) -> Self {
         let values = plan.inner.lens.iter().sum::<usize>();
         let values = values * (1 + plan.inner.lanes) + plan.inner.scratch;
-        let threads = rayon::current_num_threads()
-            .min(ALL_VALUES / values.max(1))
-            .max(1);
-        let workers = (0..threads)
+        let workers = threads.count().min(ALL_VALUES / values.max(1)).max(1);
+        let workers = (0..workers)
             .map(|_| Mutex::new(Worker::new(&plan.inner)))
             .collect();
         Self {
             plan,
+            threads,
             workers,
             logits: Vec::new(),
         }
@@ -174,7 +174,7 @@ impl Session {
             self.logits.resize(samples * plan.classes, 0.0);
         }
         let logits = &mut self.logits[..samples * plan.classes];
-        let threads = rayon::current_num_threads().min(self.workers.len());
+        let threads = self.threads.count().min(self.workers.len());
         let work = samples.saturating_mul(self.plan.multiply_adds() + plan.input.len());
         let threads = if work >= FOR_THREADS { threads } else { 1 };
         let lanes = if samples < SIDE_BY_SIDE {
@@ -190,7 +190,7 @@ impl Session {
         let (sample_len, classes) = (at_once * plan.input_len, at_once * plan.classes);
         let blocks = pixels.chunks(sample_len).zip(logits.chunks_mut(classes));
         let (blocks, workers) = (Mutex::new(blocks), &self.workers);
-        crew::run(threads, &|member| {
+        self.threads.run(threads, &|member| {
             let mut worker = lock(&workers[member]);
             loop {
                 let block = lock(&blocks).next();

@@ -9,7 +9,7 @@ use candle_core::{Device, Module, Tensor};
 use vbd_core::spec::NetSpec;
 
 use super::kernels::arches;
-use super::{Kernel, Plan, Session};
+use super::{Kernel, Plan, Session, Threads};
 use crate::error::Error;
 use crate::net::PrunedNet;
 use crate::sparse_net::DenseNet;
@@ -149,19 +149,10 @@ fn large_batches_have_the_same_bits_on_any_number_of_threads() {
     let text = ODD[7];
     let net = PrunedNet::from_checkpoint(&checkpoint_of(odd_spec(text), 5), None).unwrap();
     let pixels = pixels_of(&net, 700, 1);
+    let plan = Plan::new(&net).unwrap();
     let run = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
-        pool.install(|| {
-            Plan::new(&net)
-                .unwrap()
-                .session()
-                .run(&pixels)
-                .unwrap()
-                .to_vec()
-        })
+        let mut session = plan.session_on(&Threads::new(threads));
+        session.run(&pixels).unwrap().to_vec()
     };
     let one = run(1);
     for threads in [2, 3, 7] {
