@@ -124,13 +124,18 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
         if let Some(error) = cause.downcast_ref::<vbd_core::Error>() {
             return core_hint(error);
         }
+        if let Some(error) = cause.downcast_ref::<vbd_net::Error>() {
+            return net_hint(error);
+        }
         match cause.downcast_ref::<vbd_models::Error>() {
             Some(vbd_models::Error::Core(error)) => return core_hint(error),
+            Some(vbd_models::Error::Net(error)) => return net_hint(error),
             Some(error) => return models_hint(error),
             None => {}
         }
         match cause.downcast_ref::<vbd_prune::Error>() {
             Some(vbd_prune::Error::Core(error)) => core_hint(error),
+            Some(vbd_prune::Error::Net(error)) => net_hint(error),
             Some(error) => error.hint().map(str::to_owned),
             None => None,
         }
@@ -155,6 +160,17 @@ fn core_hint(error: &vbd_core::Error) -> Option<String> {
         Error::Diverged { .. } => {
             Some("the last checkpoint is from before; a smaller --lr may help".to_owned())
         }
+        Error::Net(error) => net_hint(error),
+        Error::Checkpoint { .. } => {
+            Some("the run's checkpoints/ folder has the one before it".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn net_hint(error: &vbd_net::Error) -> Option<String> {
+    use vbd_net::Error;
+    match error {
         Error::Data { .. } => {
             Some("choose the network with --model, the data with --data".to_owned())
         }
@@ -163,9 +179,6 @@ fn core_hint(error: &vbd_core::Error) -> Option<String> {
                 .parent()
                 .filter(|folder| !folder.as_os_str().is_empty())?;
             (!folder.exists()).then(|| format!("there is no folder {}", folder.display()))
-        }
-        Error::Checkpoint { .. } => {
-            Some("the run's checkpoints/ folder has the one before it".to_owned())
         }
         _ => None,
     }

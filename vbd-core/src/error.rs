@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::simd::UnknownInstructionSet;
-
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -11,14 +9,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// An error of `vbd-net`: a file, a data set, or the instruction set.
+    #[error(transparent)]
+    Net(#[from] vbd_net::Error),
     /// A TOML text could not be read as what it should be.
     #[error("{origin}: {message}")]
     Toml {
@@ -53,18 +46,6 @@ pub enum Error {
         found: String,
         /// What would be right.
         expected: &'static str,
-    },
-    /// Images and labels, or a data set and a network, do not fit together.
-    #[error("data set `{name}`: {field} is {found}: expected {expected}")]
-    Data {
-        /// Name of the data set.
-        name: String,
-        /// What is wrong.
-        field: &'static str,
-        /// Its value.
-        found: String,
-        /// What would be right.
-        expected: String,
     },
     /// Two tensors that belong together have different shapes.
     #[error("`{name}` has shape {found:?}: expected {expected:?}")]
@@ -156,9 +137,6 @@ pub enum Error {
         /// Why not.
         source: rayon::ThreadPoolBuildError,
     },
-    /// `VBD_SIMD` names an instruction set that this machine lacks.
-    #[error(transparent)]
-    InstructionSet(#[from] UnknownInstructionSet),
     /// Candle could not compute something.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
@@ -168,6 +146,6 @@ impl Error {
     /// Adds the path to an error of the file system.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { path, source }
+        move |source| Self::Net(vbd_net::Error::Io { path, source })
     }
 }

@@ -8,9 +8,7 @@
     reason = "for benches/ alone"
 )]
 pub mod bench_internals;
-pub mod data;
 pub mod error;
-pub mod file;
 pub mod gate;
 mod kernels;
 pub mod layers;
@@ -18,12 +16,11 @@ pub mod noise;
 pub mod posterior;
 pub mod prior;
 pub mod recipe;
-pub mod simd;
 pub mod spec;
 pub mod step;
-pub mod tensor_file;
 pub mod toml_file;
 pub mod train;
 pub mod weight;
 
 pub use error::{Error, Result};
+pub use vbd_net::{data, file, simd, tensor_file};

@@ -252,7 +252,7 @@ fn philox4x32_lanes<S: Simd>(counters: &mut [[U32s<S>; 4]], mut key: [u32; 2]) {
 #[expect(clippy::float_cmp, reason = "a draw is the same bits")]
 mod tests {
     use super::*;
-    use crate::simd::width::same_bits;
+    use crate::kernels::dispatch::width::same_bits;
 
     #[test]
     fn philox_gives_random123s_known_answers() {

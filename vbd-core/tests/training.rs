@@ -214,7 +214,7 @@ fn a_checkpoint_that_cannot_be_opened_stops_a_resume_and_nothing_is_removed() {
     let before = files(&path);
     let error = resume(&path, data(), 1).err().unwrap();
     assert!(
-        matches!(&error, Error::Io { path, .. } if *path == unreadable),
+        matches!(&error, Error::Net(vbd_net::Error::Io { path, .. }) if *path == unreadable),
         "{error}"
     );
     assert!(unreadable.is_dir());
@@ -344,7 +344,10 @@ fn a_run_does_not_go_on_with_other_data_or_over_another_run() {
     run_to(&mut start(&recipe, &path, 1), (1, 2));
     let other = dataset([1, 6, 5], 4, 150, 41);
     let resumed = resume(&path, other, 1);
-    assert!(matches!(resumed.err(), Some(Error::Data { .. })));
+    assert!(matches!(
+        resumed.err(),
+        Some(Error::Net(vbd_net::Error::Data { .. }))
+    ));
     let again = Trainer::new(&spec(), &recipe, data(), &compute(1), (&path, None));
     assert!(matches!(again.err(), Some(Error::RunExists { .. })));
 }
@@ -355,7 +358,10 @@ fn data_that_do_not_fit_the_network_are_refused() {
     let (recipe, path) = (recipe("vbd", SCHEDULE), folder.path().join("run"));
     for data in [dataset([1, 5, 5], 4, 50, 10), dataset([1, 6, 5], 5, 50, 10)] {
         let trainer = Trainer::new(&spec(), &recipe, data, &compute(1), (&path, None));
-        assert!(matches!(trainer.err(), Some(Error::Data { .. })));
+        assert!(matches!(
+            trainer.err(),
+            Some(Error::Net(vbd_net::Error::Data { .. }))
+        ));
     }
     assert!(!path.exists());
 }

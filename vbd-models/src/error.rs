@@ -14,6 +14,9 @@ pub enum Error {
     /// An error of `vbd-core`.
     #[error(transparent)]
     Core(#[from] vbd_core::Error),
+    /// An error of `vbd-net`: a file, or a data set.
+    #[error(transparent)]
+    Net(#[from] vbd_net::Error),
     /// An IDX file is not what it should be.
     #[error("{}: {field} is {found}: expected {expected}", path.display())]
     Idx {
@@ -95,7 +98,7 @@ impl Error {
 
     /// Adds the path to an error of the file system.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Core(vbd_core::Error::io(path)(source))
+        move |source| Self::Net(vbd_net::Error::io(path)(source))
     }
 }
 

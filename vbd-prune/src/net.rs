@@ -4,9 +4,9 @@ use vbd_core::spec::{LayerKind, LayerSpec, NetSpec, Statistic};
 
 use crate::error::Result;
 use crate::format::{Method, Provenance, ValueType};
-use crate::matrix::SparseMatrix;
 use crate::selected::Selected;
 use crate::statistic::PerInput;
+use vbd_net::SparseMatrix;
 
 /// One layer's weight and bias.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,9 +12,9 @@ use vbd_core::spec::{LayerSpec, NetSpec};
 
 use crate::chain::{Chain, Op, Step};
 use crate::error::Result;
-use crate::matrix::SparseMatrix;
 use crate::net::{PrunedLayer, PrunedNet, Selection};
 use crate::selected::Selected;
+use vbd_net::SparseMatrix;
 
 impl PrunedNet {
     /// The smaller net, with the same logits to rounding.

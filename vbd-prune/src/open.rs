@@ -36,7 +36,7 @@ pub enum Opened {
 /// can be read.
 ///
 /// # Errors
-/// [`Error::Core`] if there is no such file, or the checkpoint is damaged; [`Error::Kind`] if the
+/// [`Error::Net`] if there is no such file; [`Error::Core`] if the checkpoint is damaged; [`Error::Kind`] if the
 /// file is of a kind that this program does not know; else as [`PrunedFile::read`].
 pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
     let path = path.as_ref();

@@ -8,9 +8,9 @@ use vbd_core::weight::LayerParameters;
 
 use crate::error::{Error, Result};
 use crate::format::{Layout, Method, Provenance, PrunedFile, ValueType};
-use crate::matrix::SparseMatrix;
 use crate::net::{PrunedLayer, PrunedNet};
 use crate::open::Opened;
+use vbd_net::SparseMatrix;
 
 /// How to prune.
 ///

@@ -293,7 +293,7 @@ fn checkpoints_and_pruned_files_are_opened_by_what_they_hold() {
     }
     assert!(matches!(
         open(folder.path().join("absent")),
-        Err(Error::Core(_))
+        Err(Error::Net(_))
     ));
     assert!(matches!(
         open(folder.path()),

@@ -17,7 +17,7 @@ use pulp::{Simd, WithSimd};
 
 use super::product::{TILE_ROWS, has_32_registers, tile_rows};
 use super::vector::{PARTIAL_SUMS, fold};
-use crate::simd::dispatch;
+use crate::kernels::dispatch::dispatch;
 
 /// Values of `g` that one pass over the taps reads: they stay in a core's nearest cache.
 const VALUES_AT_ONCE: usize = 5120;
@@ -288,8 +288,8 @@ pub(crate) fn runs(input_rows: &[u32], taps: usize) -> Vec<Run> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::dispatch::width::same_bits;
     use crate::kernels::test_values;
-    use crate::simd::width::same_bits;
 
     #[test]
     fn dots_agree_with_sums_in_f64_and_are_the_same_bits_on_every_width() {

@@ -75,8 +75,8 @@ kernel! {
 mod tests {
     use super::super::test_values;
     use super::*;
+    use crate::kernels::dispatch::width::same_bits;
     use crate::noise::Stream;
-    use crate::simd::width::same_bits;
 
     #[test]
     fn gradients_are_those_of_finite_differences() {

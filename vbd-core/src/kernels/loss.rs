@@ -113,8 +113,8 @@ pub(crate) fn score(logits: &[f32], labels: &[u8], lanes: usize) -> Score {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::dispatch::width::same_bits;
     use crate::kernels::test_values;
-    use crate::simd::width::same_bits;
 
     #[test]
     fn the_gradient_agrees_with_finite_differences() {

@@ -131,9 +131,9 @@ pub(crate) fn signed_to_float<S: Simd>(x: U32s<S>) -> F32s<S> {
 )]
 mod tests {
     use super::*;
+    use crate::kernels::dispatch::width::same_bits;
     use crate::kernels::test_values;
     use crate::kernels::vector::{each_vector, kernel};
-    use crate::simd::width::same_bits;
 
     fn assert_close(found: f32, expected: f64, what: f32) {
         let unit = f64::from(expected as f32).abs().max(1e-30) * f64::from(f32::EPSILON);

@@ -2,9 +2,10 @@
 //!
 //! Activations are feature-major, `[features, lanes]`: SIMD lanes are samples, and the rows of a weight
 //! own contiguous rows of its output. Kernels are written in vectors of any width ([`vector`]) and
-//! compiled once for each instruction set ([`crate::simd`]); all of them give the same bits.
+//! compiled once for each instruction set ([`dispatch`]); all of them give the same bits.
 
 pub(crate) mod buffer;
+pub(crate) mod dispatch;
 pub(crate) mod dots;
 pub(crate) mod gate;
 pub(crate) mod loss;

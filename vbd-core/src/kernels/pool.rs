@@ -100,8 +100,8 @@ pub(crate) struct Pooled<'a> {
 #[expect(clippy::float_cmp, reason = "the same bits, moved")]
 mod tests {
     use super::*;
+    use crate::kernels::dispatch::width::same_bits;
     use crate::kernels::test_values;
-    use crate::simd::width::same_bits;
 
     #[test]
     fn the_gradient_goes_to_the_first_maximum_alone() {

@@ -16,7 +16,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::simd::dispatch;
+use crate::kernels::dispatch::dispatch;
 
 /// Rows of a weight in the largest tile.
 pub(crate) const TILE_ROWS: usize = 6;
@@ -343,8 +343,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::kernels::dispatch::width::same_bits;
     use crate::kernels::test_values;
-    use crate::simd::width::same_bits;
 
     /// The bounds-checked twin, in f64.
     struct Twin<'a> {

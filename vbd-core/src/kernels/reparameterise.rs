@@ -146,9 +146,9 @@ kernel! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::dispatch::width::same_bits;
     use crate::kernels::test_values;
     use crate::noise::Stream;
-    use crate::simd::width::same_bits;
 
     #[test]
     fn samples_and_their_gradients_are_those_in_f64_on_every_width() {

@@ -63,7 +63,7 @@ pub(crate) fn sparse_products<'a, 'b, const N: usize>(
         }
     }
 
-    crate::simd::dispatch(All(products));
+    crate::kernels::dispatch::dispatch(All(products));
 }
 
 impl<const N: usize> SparseProduct<'_, '_, N> {
@@ -181,9 +181,9 @@ pub(crate) fn add_scaled<S: Simd>(simd: S, out: &mut [f32], dense: &[f32], coeff
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::dispatch::width::same_bits;
     use crate::kernels::test_values;
     use crate::kernels::vector::kernel;
-    use crate::simd::width::same_bits;
 
     #[test]
     fn sparse_products_agree_with_sums_in_f64_and_are_the_same_bits_on_every_width() {

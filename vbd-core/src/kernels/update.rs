@@ -341,8 +341,8 @@ mod tests {
     use pulp::Scalar;
 
     use super::*;
+    use crate::kernels::dispatch::width::same_bits;
     use crate::kernels::test_values;
-    use crate::simd::width::same_bits;
 
     fn gradient(prior: Prior, theta: f32, log_sigma2: f32) -> [f32; 2] {
         let vector = |value| F32s::new(Scalar, value);

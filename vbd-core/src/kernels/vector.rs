@@ -475,7 +475,7 @@ macro_rules! kernel {
                 }
             }
 
-            $crate::simd::dispatch(Kernel(($($argument,)*)))
+            $crate::kernels::dispatch::dispatch(Kernel(($($argument,)*)))
         }
     };
     (@output) => { () };
@@ -486,8 +486,8 @@ pub(crate) use kernel;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::dispatch::width::same_bits;
     use crate::kernels::test_values;
-    use crate::simd::width::same_bits;
 
     kernel! {
         fn sum_of<S>(simd, values: &[f32]) -> f32 {

@@ -13,10 +13,9 @@
 mod candle;
 mod cpu;
 
-use serde::{Deserialize, Serialize};
-
 pub use candle::CandleStep;
 pub use cpu::{CpuConfig, CpuStep};
+pub use vbd_net::output::Evaluation;
 
 use crate::data::Samples;
 use crate::error::{Error, Result};
@@ -111,24 +110,6 @@ pub struct Batch<'a> {
     pub samples: &'a Samples,
     /// Which they are.
     pub indices: &'a [u32],
-}
-
-/// Errors on a set of samples, with the pruned means.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// How many samples.
-    pub samples: usize,
-    /// How many of them got another class than their label's.
-    pub wrong: usize,
-    /// Mean cross-entropy, nats.
-    pub nll: f64,
-}
-
-impl Evaluation {
-    /// `wrong / samples`.
-    pub fn test_error(&self) -> f64 {
-        self.wrong as f64 / self.samples.max(1) as f64
-    }
 }
 
 /// An engine that trains one network.

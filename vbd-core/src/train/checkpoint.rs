@@ -99,7 +99,7 @@ impl Checkpoint {
     /// Writes the checkpoint; the file is whole or absent.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Checkpoint`] if the parameters do not fit the network.
+    /// [`vbd_net::Error::Io`], or [`Error::Checkpoint`] if the parameters do not fit the network.
     pub fn write(&self, path: &Path) -> Result<()> {
         let problem = |field: &str, problem: String| checkpoint_error(path, field, problem);
         let mut tensors = Tensors::new();
@@ -138,13 +138,13 @@ impl Checkpoint {
         let json = serde_json::to_string(&header).map_err(|e| problem("vbd", e.to_string()))?;
         let bytes = tensor_file::to_sealed_bytes(tensors, json)
             .map_err(|e| problem("tensors", e.to_string()))?;
-        file::write_atomic(path, &bytes)
+        Ok(file::write_atomic(path, &bytes)?)
     }
 
     /// Reads a checkpoint back.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; [`Error::CheckpointVersion`] if it is of another version, whatever
+    /// [`vbd_net::Error::Io`] if the file cannot be read; [`Error::CheckpointVersion`] if it is of another version, whatever
     /// else it holds; [`Error::DamagedCheckpoint`] if its bytes are not those that were written;
     /// [`Error::Checkpoint`] naming the field, or the error of the recipe or the network, if it is no checkpoint.
     pub fn read(path: &Path) -> Result<Self> {
@@ -154,7 +154,7 @@ impl Checkpoint {
     /// Reads a checkpoint from its bytes; `path` names it in errors.
     ///
     /// # Errors
-    /// As [`Checkpoint::read`], but for [`Error::Io`].
+    /// As [`Checkpoint::read`], but for [`vbd_net::Error::Io`].
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let problem = |field: &str, problem: String| checkpoint_error(path, field, problem);
         let damaged = |error: TensorFileError| Error::DamagedCheckpoint {

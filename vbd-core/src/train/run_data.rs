@@ -2,7 +2,7 @@
 
 use super::checkpoint::DataInfo;
 use crate::data::{Dataset, Samples};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::recipe::Recipe;
 use crate::spec::NetSpec;
 
@@ -20,7 +20,7 @@ impl RunData {
     /// Splits a data set as the recipe says.
     ///
     /// # Errors
-    /// [`Error::Data`] if it does not fit the network and the recipe.
+    /// [`vbd_net::Error::Data`] if it does not fit the network and the recipe.
     pub(super) fn new(spec: &NetSpec, recipe: &Recipe, dataset: Dataset) -> Result<Self> {
         check_data(spec, recipe, &dataset)?;
         let crc32 = crc32(&dataset);
@@ -47,29 +47,31 @@ impl RunData {
     /// Checks that these are the data that a run began with, wherever they are found now.
     ///
     /// # Errors
-    /// [`Error::Data`] if they are not.
+    /// [`vbd_net::Error::Data`] if they are not.
     pub(super) fn check_same(&self, began: &DataInfo) -> Result<()> {
         if self.info.crc32 == began.crc32 {
             return Ok(());
         }
-        Err(Error::Data {
+        Err(vbd_net::Error::Data {
             name: self.info.name.clone(),
             field: "the checksum of its images and labels",
             found: format!("{:08x}", self.info.crc32),
             expected: format!("{:08x}, as when the run began", began.crc32),
-        })
+        }
+        .into())
     }
 }
 
 /// Checks that a data set fits a network and a recipe.
 pub(super) fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> Result<()> {
     let problem = |field, found: String, expected: String| {
-        Err(Error::Data {
+        Err(vbd_net::Error::Data {
             name: dataset.name.clone(),
             field,
             found,
             expected,
-        })
+        }
+        .into())
     };
     let len = dataset.shape.iter().product::<usize>();
     if spec.input != dataset.shape && spec.input != [len] {

@@ -37,7 +37,7 @@ impl RunFolder {
     /// Makes a new run's folder.
     ///
     /// # Errors
-    /// [`Error::RunExists`] if a run is there already, [`Error::RunInUse`] if a process trains in it; [`Error::Io`].
+    /// [`Error::RunExists`] if a run is there already, [`Error::RunInUse`] if a process trains in it; [`vbd_net::Error::Io`].
     pub fn create(path: &Path) -> Result<LockedRun> {
         let folder = Self::at(path);
         folder.check_free()?;
@@ -97,7 +97,7 @@ impl RunFolder {
     /// however it ends.
     ///
     /// # Errors
-    /// [`Error::RunInUse`] if another process trains in it; [`Error::Io`].
+    /// [`Error::RunInUse`] if another process trains in it; [`vbd_net::Error::Io`].
     pub fn lock(self) -> Result<LockedRun> {
         let path = self.path.join(LOCK);
         let file = fs::OpenOptions::new()
@@ -115,7 +115,7 @@ impl RunFolder {
                     path.display()
                 );
             }
-            Err(fs::TryLockError::Error(source)) => return Err(Error::Io { path, source }),
+            Err(fs::TryLockError::Error(source)) => return Err(Error::io(path)(source)),
         }
         Ok(LockedRun {
             folder: self,
@@ -145,7 +145,7 @@ impl RunFolder {
     /// Writes the recipe and the network for people to read; a checkpoint has its own.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`vbd_net::Error::Io`].
     pub fn describe(&self, checkpoint: &Checkpoint) -> Result<()> {
         // The network lies beside the recipe, wherever the run came from.
         let model = Some(NET.to_owned());
@@ -156,14 +156,14 @@ impl RunFolder {
         .to_toml()?;
         file::write_atomic(&self.path.join("recipe.toml"), recipe.as_bytes())?;
         let net = checkpoint.spec.to_toml()?;
-        file::write_atomic(&self.path.join(NET), net.as_bytes())
+        Ok(file::write_atomic(&self.path.join(NET), net.as_bytes())?)
     }
 
     /// Writes a checkpoint, then removes those that are neither among the newest nor of an epoch
     /// that its `keep_every` divides.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`vbd_net::Error::Io`].
     pub fn write_checkpoint(&self, checkpoint: &Checkpoint) -> Result<PathBuf> {
         let path = self
             .checkpoints_path()
@@ -193,7 +193,7 @@ impl RunFolder {
     /// The checkpoints from oldest to newest, each with its whole epochs and further steps.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`vbd_net::Error::Io`].
     pub fn checkpoints(&self) -> Result<Vec<((usize, usize), PathBuf)>> {
         let folder = self.checkpoints_path();
         let mut found = Vec::new();
@@ -212,7 +212,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`Error::NoCheckpoint`] if there is none, or all are damaged. As [`Checkpoint::read`] if one that is not
-    /// damaged cannot be used; [`Error::Io`] if the folder cannot be read.
+    /// damaged cannot be used; [`vbd_net::Error::Io`] if the folder cannot be read.
     pub fn last_checkpoint(&self) -> Result<LastCheckpoint> {
         let mut damaged = Vec::new();
         for (_, path) in self.checkpoints()?.into_iter().rev() {
@@ -239,7 +239,7 @@ impl RunFolder {
     /// Adds an epoch's line to the metrics.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`vbd_net::Error::Io`].
     pub fn append_metrics(&self, report: &EpochReport) -> Result<()> {
         let path = self.metrics_path();
         let append = || -> std::io::Result<()> {
@@ -258,7 +258,7 @@ impl RunFolder {
     /// Cuts the metrics back to whole lines of the first `epochs` epochs.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`vbd_net::Error::Io`].
     pub fn cut_metrics(&self, epochs: usize) -> Result<()> {
         #[derive(Deserialize)]
         struct Line {
@@ -277,7 +277,7 @@ impl RunFolder {
         if kept.len() == text.len() {
             return Ok(());
         }
-        file::write_atomic(&path, kept.as_bytes())
+        Ok(file::write_atomic(&path, kept.as_bytes())?)
     }
 }
 
@@ -313,7 +313,7 @@ impl LastCheckpoint {
     /// is locked.
     ///
     /// # Errors
-    /// [`Error::Io`] if one cannot be renamed.
+    /// [`vbd_net::Error::Io`] if one cannot be renamed.
     pub(super) fn set_damaged_aside(&self) -> Result<()> {
         for (path, error) in &self.damaged {
             let aside = free_name(path);

@@ -188,7 +188,7 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::Diverged`] if the loss or a parameter is no longer finite; the last checkpoint on
-    /// disk is from before. [`Error::Io`] if a file cannot be written.
+    /// disk is from before. [`vbd_net::Error::Io`] if a file cannot be written.
     pub fn run(
         &mut self,
         stop: &AtomicBool,

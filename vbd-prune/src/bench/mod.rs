@@ -14,10 +14,10 @@ pub use self::options::BenchOptions;
 
 use self::gemm_net::GemmNet;
 use crate::error::{Error, Result};
-use crate::matrix::SparseMatrix;
 use crate::net::{PrunedLayer, PrunedNet};
 use crate::runtime::{Plan, Session};
 use crate::sparse_net::DenseNet;
+use vbd_net::SparseMatrix;
 
 /// Bytes of the dense nets and of a batch's largest activations, at most: a file may name a net that
 /// is far larger than itself, and this makes it dense.

@@ -10,10 +10,10 @@ mod normalisation;
 use vbd_core::spec::{LayerSpec, Shape};
 
 use crate::error::{Error, Result};
-use crate::matrix::SparseMatrix;
 use crate::net::PrunedNet;
 use crate::runtime::FUSED_WINDOW;
 use crate::selected::Selected;
+use vbd_net::SparseMatrix;
 
 pub(crate) use normalisation::Pixels;
 

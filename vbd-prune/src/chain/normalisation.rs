@@ -1,8 +1,8 @@
 //! The normalisation of pixels, `x = (p scale - mean) / std`, in the first step as far as it goes.
 
 use super::{Op, Step};
-use crate::matrix::SparseMatrix;
 use crate::net::PrunedNet;
+use vbd_net::SparseMatrix;
 
 /// What the first step takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,6 +21,9 @@ pub enum Error {
     /// An error of `vbd-core`.
     #[error(transparent)]
     Core(#[from] vbd_core::Error),
+    /// An error of `vbd-net`: a file, or the instruction set.
+    #[error(transparent)]
+    Net(#[from] vbd_net::Error),
     /// Candle could not compute something.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

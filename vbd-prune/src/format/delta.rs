@@ -9,7 +9,7 @@ use vbd_core::tensor_file::RawTensor;
 use super::take::{Found, Taker};
 use super::{Part, ValueType};
 use crate::error::{Problem, Result};
-use crate::matrix::SparseMatrix;
+use vbd_net::SparseMatrix;
 
 pub(crate) const GAPS: &str = ".gaps";
 pub(crate) const VALUES: &str = ".values";

@@ -5,7 +5,7 @@ use vbd_core::tensor_file::RawTensor;
 use super::take::{Found, Taker};
 use super::{Part, ValueType};
 use crate::error::Result;
-use crate::matrix::SparseMatrix;
+use vbd_net::SparseMatrix;
 
 /// No suffix: the tensor has the weight's name.
 pub(crate) const WEIGHT: &str = "";

@@ -60,7 +60,7 @@ impl PrunedFile {
     /// Reads a pruned file.
     ///
     /// # Errors
-    /// [`Error::Core`](crate::Error::Core) if the file cannot be read, else as
+    /// [`Error::Net`](crate::Error::Net) if the file cannot be read, else as
     /// [`PrunedFile::from_bytes`].
     pub fn read(path: &Path) -> Result<Self> {
         Self::from_bytes(&file::read(path)?, path)
@@ -103,7 +103,7 @@ impl PrunedFile {
     /// Writes the file, whole or not at all.
     ///
     /// # Errors
-    /// As [`PrunedFile::to_bytes`], and [`Error::Core`](crate::Error::Core) if the disk refuses.
+    /// As [`PrunedFile::to_bytes`], and [`Error::Net`](crate::Error::Net) if the disk refuses.
     pub fn write(&self, path: &Path) -> Result<()> {
         Ok(file::write_atomic(path, &self.to_bytes()?)?)
     }

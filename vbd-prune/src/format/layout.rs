@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use vbd_core::tensor_file::RawTensor;
 
 use super::{ValueType, bitmask, csr, delta, dense};
-use crate::matrix::SparseMatrix;
+use vbd_net::SparseMatrix;
 
 /// How the entries of one weight are stored. Told by the suffixes of its tensors and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

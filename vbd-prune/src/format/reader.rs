@@ -10,8 +10,8 @@ use super::take::{Found, Taker};
 use super::writer::{MEAN, STD};
 use super::{Layout, ValueType, bitmask, csr, delta, dense, selection};
 use crate::error::{Error, Problem, Result};
-use crate::matrix::SparseMatrix;
 use crate::net::{PrunedLayer, PrunedNet, Selection};
+use vbd_net::SparseMatrix;
 
 /// What a file holds, and how it stores each weight: layout and bytes.
 pub(crate) struct Read {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pulp::Arch;
 use serde::Serialize;
-use vbd_core::simd;
+use vbd_net::simd;
 
 use super::input::Input;
 use super::kernels::{Conv, LANES};
@@ -111,9 +111,9 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::TooLarge`] if a sample's activations, or what a layer works in, are more than 16 MB;
-    /// [`vbd_core::Error::InstructionSet`] if `VBD_SIMD` names a set that this machine lacks.
+    /// [`vbd_net::Error::InstructionSet`] if `VBD_SIMD` names a set that this machine lacks.
     pub fn new(net: &PrunedNet) -> Result<Self> {
-        simd::instruction_set().map_err(vbd_core::Error::from)?;
+        simd::instruction_set().map_err(vbd_net::Error::from)?;
         Self::for_arch(net, simd::arch())
     }
 

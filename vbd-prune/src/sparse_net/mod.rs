@@ -13,10 +13,10 @@ use vbd_core::train::Checkpoint;
 
 pub(crate) use self::dense::DenseNet;
 use crate::error::{Error, Result};
-use crate::evaluation::{Score, softmax};
 use crate::net::PrunedNet;
 use crate::open::open;
 use crate::runtime::{Pixel, Plan, Session};
+use vbd_net::output::{Score, softmax};
 
 /// Samples that go through the net together in [`SparseNet::evaluate`].
 const EVALUATED_AT_ONCE: usize = 4096;

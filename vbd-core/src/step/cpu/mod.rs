@@ -73,7 +73,7 @@ impl CpuStep {
     /// Builds the engine.
     ///
     /// # Errors
-    /// [`Error::InstructionSet`]; [`Error::Shape`] if the parameters are not the network's; [`Error::Threads`];
+    /// [`vbd_net::Error::InstructionSet`]; [`Error::Shape`] if the parameters are not the network's; [`Error::Threads`];
     /// [`Error::Spec`] if the network has a layer that cannot be trained.
     pub fn new(
         spec: &NetSpec,
@@ -82,7 +82,7 @@ impl CpuStep {
         parameters: &Parameters,
         config: CpuConfig,
     ) -> Result<Self> {
-        crate::simd::instruction_set()?;
+        vbd_net::simd::instruction_set().map_err(vbd_net::Error::from)?;
         let threads = config.threads;
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)

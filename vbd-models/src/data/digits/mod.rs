@@ -55,7 +55,7 @@ const ORDER: Stream = Stream::Other(0xD160);
 /// ```
 ///
 /// # Errors
-/// [`vbd_core::Error::Data`] if a split has over [`MAX_SAMPLES`].
+/// [`vbd_net::Error::Data`] if a split has over [`MAX_SAMPLES`].
 pub fn digits(seed: u64, train: usize, test: usize) -> Result<Dataset> {
     let (train, test) = (samples(seed, 0, train)?, samples(seed, 1, test)?);
     Ok(Dataset::new(NAME, [1, SIDE, SIDE], CLASSES, train, test)?)
@@ -64,7 +64,7 @@ pub fn digits(seed: u64, train: usize, test: usize) -> Result<Dataset> {
 /// The first `len` samples of a split.
 fn samples(seed: u64, split: u32, len: usize) -> Result<Samples> {
     if len > MAX_SAMPLES {
-        return Err(Error::Core(vbd_core::Error::Data {
+        return Err(Error::Net(vbd_net::Error::Data {
             name: NAME.to_owned(),
             field: "the number of samples",
             found: len.to_string(),

@@ -35,7 +35,7 @@ impl IdxFile<'_> {
 /// The four files of a data set, in the order of [`FILE_NAMES`].
 ///
 /// # Errors
-/// [`vbd_core::Error::Data`] if a size does not fit into 32 bits.
+/// [`vbd_net::Error::Data`] if a size does not fit into 32 bits.
 pub fn files(set: &Dataset) -> Result<[IdxFile<'_>; 4]> {
     let [images, labels, test_images, test_labels] = FILE_NAMES;
     Ok([
@@ -50,7 +50,7 @@ pub fn files(set: &Dataset) -> Result<[IdxFile<'_>; 4]> {
 /// whole or absent. A set of one channel gets MNIST's own form, others the form with channels.
 ///
 /// # Errors
-/// [`vbd_core::Error::Io`] naming the file, and those of [`files`].
+/// [`vbd_net::Error::Io`] naming the file, and those of [`files`].
 pub fn write_folder(set: &Dataset, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     for file in files(set)? {
@@ -82,7 +82,7 @@ fn labels_file<'a>(name: &'static str, set: &Dataset, samples: &'a Samples) -> R
 fn header(set: &Dataset, magic: u32, sizes: &[usize]) -> Result<Vec<u8>> {
     let mut header = magic.to_be_bytes().to_vec();
     for &size in sizes {
-        let size = u32::try_from(size).map_err(|_| vbd_core::Error::Data {
+        let size = u32::try_from(size).map_err(|_| vbd_net::Error::Data {
             name: set.name.clone(),
             field: "a size of an IDX file",
             found: size.to_string(),

@@ -4,7 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::super::buffer::Buffer;
 use super::{LANES, Pixel};
-use crate::matrix::SparseMatrix;
+use vbd_net::SparseMatrix;
 
 /// Vectors of outputs whose sums stay in registers at a time.
 const STRIP: usize = 8;

@@ -4,7 +4,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::matrix::SparseMatrix;
+use vbd_net::SparseMatrix;
 
 /// Vectors of samples whose sums stay in registers at a time.
 const STRIP: usize = 4;

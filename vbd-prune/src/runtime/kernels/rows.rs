@@ -3,7 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{Pixel, mul_add};
-use crate::matrix::SparseMatrix;
+use vbd_net::SparseMatrix;
 
 /// Rows that are summed side by side, so that no sum waits for itself.
 const GROUP: usize = 4;

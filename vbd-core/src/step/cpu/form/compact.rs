@@ -4,10 +4,10 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{Form, Inputs, OutputGradients};
+use crate::kernels::dispatch::dispatch;
 use crate::kernels::sparse::{
     SparseProduct, SparseRow, add_scaled, sparse_products, weight_gradient,
 };
-use crate::simd::dispatch;
 use crate::step::cpu::block::{Block, cut};
 use crate::step::cpu::entries::Update;
 use crate::step::cpu::geometry::{Geometry, narrow};

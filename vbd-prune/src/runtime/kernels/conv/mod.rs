@@ -9,7 +9,7 @@ mod tests;
 
 use super::super::layout::Layout;
 use crate::chain::Extent;
-use crate::matrix::SparseMatrix;
+use vbd_net::SparseMatrix;
 
 use many::ConvMany;
 use one::ConvOne;

@@ -1,6 +1,6 @@
 //! In which order a convolution's taps are added, for one sample and for many.
 
-use crate::matrix::SparseMatrix;
+use vbd_net::SparseMatrix;
 
 /// A kept weight of a kernel.
 #[derive(Debug, Clone, Copy)]

@@ -4,9 +4,9 @@ use super::super::{LANES, arches};
 use super::taps::Taps;
 use super::{Conv, Geometry};
 use crate::chain::{Extent, Op};
-use crate::matrix::SparseMatrix;
 use crate::runtime::layout::Layout;
 use crate::testing::Draws;
+use vbd_net::SparseMatrix;
 
 /// A convolution with random sides, weight and bias.
 struct Case {

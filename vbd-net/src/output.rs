@@ -1,10 +1,28 @@
-//! How well a net does on labelled samples: error and cross-entropy, summed in their order.
+//! What an answer is and how good: probabilities, error and cross-entropy.
 
-use vbd_core::step::Evaluation;
+use serde::{Deserialize, Serialize};
+
+/// Errors on a set of samples, with the pruned means.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// How many samples.
+    pub samples: usize,
+    /// How many of them got another class than their label's.
+    pub wrong: usize,
+    /// Mean cross-entropy, nats.
+    pub nll: f64,
+}
+
+impl Evaluation {
+    /// `wrong / samples`.
+    pub fn test_error(&self) -> f64 {
+        self.wrong as f64 / self.samples.max(1) as f64
+    }
+}
 
 /// An evaluation under way.
 #[derive(Debug, Default)]
-pub(crate) struct Score {
+pub struct Score {
     samples: usize,
     wrong: usize,
     nll_sum: f64,
@@ -12,7 +30,10 @@ pub(crate) struct Score {
 
 impl Score {
     /// Adds a sample; of equal logits the first is the class.
-    pub(crate) fn add(&mut self, logits: &[f32], label: usize) {
+    ///
+    /// # Panics
+    /// If there is no logit for `label`.
+    pub fn add(&mut self, logits: &[f32], label: usize) {
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let class = logits.iter().position(|&logit| logit >= largest);
         self.samples += 1;
@@ -24,7 +45,8 @@ impl Score {
         self.nll_sum += sum.ln() - f64::from(logits[label] - largest);
     }
 
-    pub(crate) fn finish(self) -> Evaluation {
+    /// The evaluation of the samples that were added.
+    pub fn finish(self) -> Evaluation {
         let nll = self.nll_sum / self.samples.max(1) as f64;
         Evaluation {
             samples: self.samples,
@@ -36,7 +58,7 @@ impl Score {
 
 /// The probabilities of logits.
 #[expect(clippy::cast_possible_truncation, reason = "probabilities are f32")]
-pub(crate) fn softmax(logits: &[f32]) -> Vec<f32> {
+pub fn softmax(logits: &[f32]) -> Vec<f32> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exp = |&logit: &f32| f64::from(logit - largest).exp();
     let sum: f64 = logits.iter().map(exp).sum();

@@ -12,7 +12,7 @@ pub struct SparseMatrix {
 
 impl SparseMatrix {
     /// A matrix without rows, to be filled row by row.
-    pub(crate) fn with_capacity(rows: usize, cols: usize, nnz: usize) -> Self {
+    pub fn with_capacity(rows: usize, cols: usize, nnz: usize) -> Self {
         let mut row_ptr = Vec::with_capacity(rows + 1);
         row_ptr.push(0);
         Self {
@@ -24,21 +24,27 @@ impl SparseMatrix {
     }
 
     /// Adds an entry to the row under way.
-    pub(crate) fn push(&mut self, col: u32, value: f32) {
+    pub fn push(&mut self, col: u32, value: f32) {
         debug_assert!((col as usize) < self.cols);
         self.col_idx.push(col);
         self.values.push(value);
     }
 
     /// Ends the row under way.
-    pub(crate) fn end_row(&mut self) {
+    ///
+    /// # Panics
+    /// If there are 2^32 entries or more; a weight has at most 2^28.
+    pub fn end_row(&mut self) {
         self.row_ptr
             .push(u32::try_from(self.values.len()).expect("a weight has at most 2^28 entries"));
     }
 
     /// The entries `(place, value)`, places flat row-major and rising; zeros are left out. `nnz` is
     /// how many entries to make room for.
-    pub(crate) fn from_places(
+    ///
+    /// # Panics
+    /// If there are 2^32 columns or entries or more; a weight has at most 2^28.
+    pub fn from_places(
         [rows, cols]: [usize; 2],
         nnz: usize,
         entries: impl Iterator<Item = (usize, f32)>,
@@ -125,7 +131,11 @@ impl SparseMatrix {
     }
 
     /// The same entries in other columns; `column` must rise with its argument.
-    pub(crate) fn with_columns(&self, cols: usize, column: impl Fn(u32) -> usize) -> Self {
+    ///
+    /// # Panics
+    /// If there are 2^32 columns or more; a weight has at most 2^28.
+    #[must_use]
+    pub fn with_columns(&self, cols: usize, column: impl Fn(u32) -> usize) -> Self {
         let column = |&col: &u32| {
             let col = column(col);
             debug_assert!(col < cols);
@@ -143,7 +153,7 @@ impl SparseMatrix {
     ///
     /// # Errors
     /// What `f` fails with.
-    pub(crate) fn try_map<E>(&self, f: impl Fn(f32) -> Result<f32, E>) -> Result<Self, E> {
+    pub fn try_map<E>(&self, f: impl Fn(f32) -> Result<f32, E>) -> Result<Self, E> {
         let mut mapped = Self::with_capacity(self.rows(), self.cols, self.nnz());
         for row in 0..self.rows() {
             let (columns, values) = self.row(row);
