@@ -146,6 +146,6 @@ impl Error {
     /// Adds the path to an error of the file system.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Net(vbd_net::Error::Io { path, source })
+        move |source| vbd_net::Error::io(path)(source).into()
     }
 }

@@ -1,12 +1,12 @@
 //! A pruned net in memory: the network, and of each weight the entries that are left.
 
 use vbd_core::spec::{LayerKind, LayerSpec, NetSpec, Statistic};
+use vbd_net::SparseMatrix;
 
 use crate::error::Result;
 use crate::format::{Method, Provenance, ValueType};
 use crate::selected::Selected;
 use crate::statistic::PerInput;
-use vbd_net::SparseMatrix;
 
 /// One layer's weight and bias.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,12 +9,12 @@
 use std::collections::HashSet;
 
 use vbd_core::spec::{LayerSpec, NetSpec};
+use vbd_net::SparseMatrix;
 
 use crate::chain::{Chain, Op, Step};
 use crate::error::Result;
 use crate::net::{PrunedLayer, PrunedNet, Selection};
 use crate::selected::Selected;
-use vbd_net::SparseMatrix;
 
 impl PrunedNet {
     /// The smaller net, with the same logits to rounding.

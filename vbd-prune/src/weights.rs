@@ -5,12 +5,12 @@ use vbd_core::gate::Gate;
 use vbd_core::spec::WeightSpec;
 use vbd_core::train::Checkpoint;
 use vbd_core::weight::LayerParameters;
+use vbd_net::SparseMatrix;
 
 use crate::error::{Error, Result};
 use crate::format::{Layout, Method, Provenance, PrunedFile, ValueType};
 use crate::net::{PrunedLayer, PrunedNet};
 use crate::open::Opened;
-use vbd_net::SparseMatrix;
 
 /// How to prune.
 ///

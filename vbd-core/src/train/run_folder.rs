@@ -37,7 +37,8 @@ impl RunFolder {
     /// Makes a new run's folder.
     ///
     /// # Errors
-    /// [`Error::RunExists`] if a run is there already, [`Error::RunInUse`] if a process trains in it; [`vbd_net::Error::Io`].
+    /// [`Error::RunExists`] if a run is there already, [`Error::RunInUse`] if a process trains in it;
+    /// [`vbd_net::Error::Io`].
     pub fn create(path: &Path) -> Result<LockedRun> {
         let folder = Self::at(path);
         folder.check_free()?;

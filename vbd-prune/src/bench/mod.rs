@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Module, Tensor};
 use serde::Serialize;
 use vbd_core::spec::{NetSpec, WeightSpec};
+use vbd_net::SparseMatrix;
 
 pub use self::options::BenchOptions;
 
@@ -17,7 +18,6 @@ use crate::error::{Error, Result};
 use crate::net::{PrunedLayer, PrunedNet};
 use crate::runtime::{Plan, Session};
 use crate::sparse_net::DenseNet;
-use vbd_net::SparseMatrix;
 
 /// Bytes of the dense nets and of a batch's largest activations, at most: a file may name a net that
 /// is far larger than itself, and this makes it dense.

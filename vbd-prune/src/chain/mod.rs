@@ -8,12 +8,12 @@
 mod normalisation;
 
 use vbd_core::spec::{LayerSpec, Shape};
+use vbd_net::SparseMatrix;
 
 use crate::error::{Error, Result};
 use crate::net::PrunedNet;
 use crate::runtime::FUSED_WINDOW;
 use crate::selected::Selected;
-use vbd_net::SparseMatrix;
 
 pub(crate) use normalisation::Pixels;
 

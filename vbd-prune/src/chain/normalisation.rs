@@ -1,8 +1,9 @@
 //! The normalisation of pixels, `x = (p scale - mean) / std`, in the first step as far as it goes.
 
+use vbd_net::SparseMatrix;
+
 use super::{Op, Step};
 use crate::net::PrunedNet;
-use vbd_net::SparseMatrix;
 
 /// What the first step takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

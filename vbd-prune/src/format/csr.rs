@@ -5,11 +5,11 @@
 
 use safetensors::Dtype;
 use vbd_core::tensor_file::RawTensor;
+use vbd_net::SparseMatrix;
 
 use super::take::{Found, Taker};
 use super::{Part, ValueType};
 use crate::error::{Problem, Result};
-use vbd_net::SparseMatrix;
 
 pub(crate) const ROWS: &str = ".crow_indices";
 pub(crate) const COLUMNS: &str = ".col_indices";

@@ -1,11 +1,11 @@
 //! Layout `dense`: all entries under the weight's own name, in the weight's own shape.
 
 use vbd_core::tensor_file::RawTensor;
+use vbd_net::SparseMatrix;
 
 use super::take::{Found, Taker};
 use super::{Part, ValueType};
 use crate::error::Result;
-use vbd_net::SparseMatrix;
 
 /// No suffix: the tensor has the weight's name.
 pub(crate) const WEIGHT: &str = "";

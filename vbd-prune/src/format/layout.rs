@@ -6,9 +6,9 @@ use std::str::FromStr;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 use vbd_core::tensor_file::RawTensor;
+use vbd_net::SparseMatrix;
 
 use super::{ValueType, bitmask, csr, delta, dense};
-use vbd_net::SparseMatrix;
 
 /// How the entries of one weight are stored. Told by the suffixes of its tensors and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

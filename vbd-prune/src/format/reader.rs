@@ -4,6 +4,7 @@ use std::path::Path;
 
 use vbd_core::spec::{LayerSpec, NetSpec, Statistic, WeightSpec};
 use vbd_core::tensor_file;
+use vbd_net::SparseMatrix;
 
 use super::metadata::Header;
 use super::take::{Found, Taker};
@@ -11,7 +12,6 @@ use super::writer::{MEAN, STD};
 use super::{Layout, ValueType, bitmask, csr, delta, dense, selection};
 use crate::error::{Error, Problem, Result};
 use crate::net::{PrunedLayer, PrunedNet, Selection};
-use vbd_net::SparseMatrix;
 
 /// What a file holds, and how it stores each weight: layout and bytes.
 pub(crate) struct Read {

@@ -10,13 +10,13 @@ use vbd_core::data::Samples;
 use vbd_core::spec::NetSpec;
 use vbd_core::step::Evaluation;
 use vbd_core::train::Checkpoint;
+use vbd_net::output::{Score, softmax};
 
 pub(crate) use self::dense::DenseNet;
 use crate::error::{Error, Result};
 use crate::net::PrunedNet;
 use crate::open::open;
 use crate::runtime::{Pixel, Plan, Session};
-use vbd_net::output::{Score, softmax};
 
 /// Samples that go through the net together in [`SparseNet::evaluate`].
 const EVALUATED_AT_ONCE: usize = 4096;

@@ -73,8 +73,8 @@ impl CpuStep {
     /// Builds the engine.
     ///
     /// # Errors
-    /// [`vbd_net::Error::InstructionSet`]; [`Error::Shape`] if the parameters are not the network's; [`Error::Threads`];
-    /// [`Error::Spec`] if the network has a layer that cannot be trained.
+    /// [`vbd_net::Error::InstructionSet`]; [`Error::Shape`] if the parameters are not the network's;
+    /// [`Error::Threads`]; [`Error::Spec`] if the network has a layer that cannot be trained.
     pub fn new(
         spec: &NetSpec,
         objective: Objective,

@@ -1,10 +1,10 @@
 //! One sample through a dense linear layer: SIMD across the outputs, column by column.
 
 use pulp::{Arch, Simd, WithSimd};
+use vbd_net::SparseMatrix;
 
 use super::super::buffer::Buffer;
 use super::{LANES, Pixel};
-use vbd_net::SparseMatrix;
 
 /// Vectors of outputs whose sums stay in registers at a time.
 const STRIP: usize = 8;

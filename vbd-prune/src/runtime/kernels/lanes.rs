@@ -3,7 +3,6 @@
 //! Activations are feature-major, `[features, lanes]`.
 
 use pulp::{Arch, Simd, WithSimd};
-
 use vbd_net::SparseMatrix;
 
 /// Vectors of samples whose sums stay in registers at a time.

@@ -1,9 +1,9 @@
 //! One sample through a sparse linear layer: rows of few entries, four at a time.
 
 use pulp::{Arch, Simd, WithSimd};
+use vbd_net::SparseMatrix;
 
 use super::{Pixel, mul_add};
-use vbd_net::SparseMatrix;
 
 /// Rows that are summed side by side, so that no sum waits for itself.
 const GROUP: usize = 4;

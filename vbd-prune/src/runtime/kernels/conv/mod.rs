@@ -7,9 +7,10 @@ mod taps;
 #[cfg(test)]
 mod tests;
 
+use vbd_net::SparseMatrix;
+
 use super::super::layout::Layout;
 use crate::chain::Extent;
-use vbd_net::SparseMatrix;
 
 use many::ConvMany;
 use one::ConvOne;

@@ -1,12 +1,13 @@
 //! The kernels against the plain loop, every index of which is checked.
 
+use vbd_net::SparseMatrix;
+
 use super::super::{LANES, arches};
 use super::taps::Taps;
 use super::{Conv, Geometry};
 use crate::chain::{Extent, Op};
 use crate::runtime::layout::Layout;
 use crate::testing::Draws;
-use vbd_net::SparseMatrix;
 
 /// A convolution with random sides, weight and bias.
 struct Case {
