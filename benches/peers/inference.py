@@ -2,7 +2,7 @@
 
     python3.11 -m venv peers && peers/bin/pip install -r benches/peers/requirements-inference.txt
     python3.11 -m venv sparse && sparse/bin/pip install -r benches/peers/requirements-deepsparse.txt
-    cargo rustc --release -p vbd-prune --lib --features capi --crate-type cdylib
+    cargo rustc --release -p vbd-net --lib --features capi --crate-type cdylib
     peers/bin/python benches/peers/inference.py FILE --deepsparse sparse/bin/python
 
 Every peer is a process of its own, so that no thread pool spins beside another. Each runs the same
@@ -266,7 +266,7 @@ class Peer:
     def __init__(self, name, threads, python, file, pixels, library):
         self.name, self.threads = name, threads
         count = str(threads)
-        env = dict(os.environ, RAYON_NUM_THREADS=count, OMP_NUM_THREADS=count, VBD_LIBRARY=str(library), NM_DISABLE_LOGGING="1")
+        env = dict(os.environ, RAYON_NUM_THREADS=count, VBD_NUM_THREADS=count, OMP_NUM_THREADS=count, VBD_LIBRARY=str(library), NM_DISABLE_LOGGING="1")
         command = [python, str(HERE), "--worker", name, str(threads), str(file), str(pixels)]
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
@@ -298,7 +298,7 @@ def empty_file(net, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
-    parser.add_argument("--library", type=Path, default=ROOT / "target/release/libvbd_prune.so")
+    parser.add_argument("--library", type=Path, default=ROOT / "target/release/libvbd_net.so")
     parser.add_argument("--images", type=Path, default=ROOT.parent / "shared/data/mnist/t10k-images-idx3-ubyte.gz")
     parser.add_argument("--deepsparse", help="a Python that has DeepSparse")
     parser.add_argument("--peers", default=",".join(PEERS))

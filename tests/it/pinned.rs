@@ -71,7 +71,7 @@ fn weights_after_three_epochs_are_those_that_are_pinned() {
     }
     let path = workspace().join("tests/it/pinned.txt");
     if std::env::var_os("VBD_PIN_HASHES").is_some() {
-        vbd_core::file::write_atomic(&path, found.as_bytes()).unwrap();
+        vbd_net::file::write_atomic(&path, found.as_bytes()).unwrap();
     }
     let pinned = std::fs::read_to_string(&path).unwrap();
     assert_eq!(found, pinned, "not the bits that {} pins", path.display());

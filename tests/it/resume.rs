@@ -116,7 +116,7 @@ fn a_damaged_newest_checkpoint_is_told_and_the_one_before_is_used() {
     let mut flipped = whole.clone();
     *flipped.last_mut().unwrap() ^= 1;
     for damaged in [&whole[..whole.len() - 40], &flipped, b""] {
-        vbd_core::file::write_atomic(&newest, damaged).unwrap();
+        vbd_net::file::write_atomic(&newest, damaged).unwrap();
         let resumed = lab.vbd("train --resume cut");
         assert_eq!(resumed.code, Some(0), "{resumed:?}");
         assert_eq!(

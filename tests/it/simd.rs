@@ -1,6 +1,6 @@
 //! `VBD_SIMD`: the same bits on every instruction set that the machine has, and errors for the others.
 
-use vbd_core::simd::{InstructionSet, VARIABLE};
+use vbd_net::simd::{InstructionSet, VARIABLE};
 
 use super::support::{Lab, json_lines};
 

@@ -147,7 +147,7 @@ fn logs_follow_rust_log_and_the_flag() {
     lab.succeed("train small.toml --epochs 2 --out run");
     let checkpoint = lab.last_checkpoint("run");
     let whole = std::fs::read(&checkpoint).unwrap();
-    vbd_core::file::write_atomic(&checkpoint, &whole[..whole.len() / 2]).unwrap();
+    vbd_net::file::write_atomic(&checkpoint, &whole[..whole.len() / 2]).unwrap();
     let warned = lab.vbd("inspect run --json");
     assert!(warned.stderr.starts_with("warning: "), "{}", warned.stderr);
     assert_eq!(json_lines(&warned.stdout).len(), 1);

@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_cause_that_is_in_the_words_before_it_is_not_told_twice() {
-        let error = vbd_core::file::read(std::path::Path::new("/no/such/file")).unwrap_err();
+        let error = vbd_net::file::read(std::path::Path::new("/no/such/file")).unwrap_err();
         let text = message(&anyhow::Error::new(error).context("the run"));
         assert_eq!(text.matches("No such file").count(), 1, "{text}");
         assert!(text.starts_with("the run: /no/such/file: "), "{text}");

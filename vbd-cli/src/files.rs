@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use vbd_core::data::Dataset;
-use vbd_core::spec::NetSpec;
-use vbd_prune::{Opened, PrunedNet, SparseNet};
+use vbd_net::PrunedNet;
+use vbd_net::data::Dataset;
+use vbd_net::spec::NetSpec;
+use vbd_prune::{Opened, SparseNet};
 
 use crate::args::{DataDir, Split};
 use crate::error::Problem;
@@ -56,7 +57,7 @@ pub(crate) fn load_data_for(
 }
 
 /// The samples of a split.
-pub(crate) fn split_of(data: &Dataset, split: Split) -> &vbd_core::data::Samples {
+pub(crate) fn split_of(data: &Dataset, split: Split) -> &vbd_net::data::Samples {
     match split {
         Split::Test => &data.test,
         Split::Train => &data.train,

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use vbd_core::simd;
+use vbd_net::simd;
 
 use self::args::Cli;
 use self::error::Usage;

@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use toml::Table;
 use vbd_core::recipe::Recipe;
-use vbd_core::spec::NetSpec;
-use vbd_core::{file, toml_file};
+use vbd_core::toml_file;
 use vbd_models::{is_path, nets, recipes};
+use vbd_net::file;
+use vbd_net::spec::NetSpec;
 
 use crate::args::RecipeChanges;
 use crate::assignment::{Assignment, paths};

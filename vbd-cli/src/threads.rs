@@ -1,4 +1,4 @@
-//! How many threads: told to rayon and Candle before either starts one.
+//! How many threads: told to rayon, Candle and the sparse runtime before any of them starts one.
 
 use std::num::NonZeroUsize;
 
@@ -13,7 +13,7 @@ pub(crate) fn set(asked: Option<NonZeroUsize>) -> usize {
     let threads = asked
         .or_else(from_environment)
         .map_or_else(available, NonZeroUsize::get);
-    for name in [RAYON, CANDLE] {
+    for name in [RAYON, CANDLE, vbd_net::runtime::VARIABLE] {
         set_variable(name, &threads.to_string());
     }
     threads

@@ -12,9 +12,10 @@ mod support;
 use std::time::Instant;
 
 use support::{BATCH, at, engine, samples, with_density};
-use vbd_core::data::Samples;
-use vbd_core::spec::NetSpec;
+use vbd_core::recipe::NetToml;
 use vbd_core::step::{Batch, CpuStep, Step};
+use vbd_net::data::Samples;
+use vbd_net::spec::NetSpec;
 
 /// Times that each engine has its turn, and steps of a turn.
 const TURNS: usize = 15;

@@ -60,7 +60,7 @@ fn main() {
 }
 
 fn set() -> String {
-    vbd_core::simd::instruction_set().unwrap().to_string()
+    vbd_net::simd::instruction_set().unwrap().to_string()
 }
 
 /// Operations a nanosecond over about 10 ms.

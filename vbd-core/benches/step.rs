@@ -7,9 +7,9 @@ mod support;
 use candle_core::Device;
 use divan::Bencher;
 use support::{BATCH, at, engine, net, objective, recipe, samples, with_density};
-use vbd_core::spec::Normalizer;
 use vbd_core::step::{Batch, CandleStep, Step};
 use vbd_core::weight::Parameters;
+use vbd_net::spec::Normalizer;
 
 fn main() {
     support::on_one_thread();

@@ -25,16 +25,6 @@ pub enum Error {
     /// A value has no TOML form.
     #[error("cannot be written as TOML: {0}")]
     TomlWrite(#[from] toml::ser::Error),
-    /// A network's layers do not fit together.
-    #[error("network `{net}`: `{layer}`: {problem}")]
-    Spec {
-        /// Name of the network.
-        net: String,
-        /// Name of the layer or field.
-        layer: String,
-        /// What is wrong with it.
-        problem: String,
-    },
     /// A recipe's value is out of range.
     #[error("{origin}: `{field}` is {found}: expected {expected}")]
     Recipe {

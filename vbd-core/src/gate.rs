@@ -6,7 +6,7 @@
 
 use crate::error::Result;
 use crate::recipe::{GateSetting, Method};
-use crate::spec::{LayerSpec, NetSpec, Shape};
+use vbd_net::spec::{LayerSpec, NetSpec, Shape};
 
 /// A gate of a method at its place in a network.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +35,7 @@ impl Gate {
     /// The gates of a method, in the order of the network.
     ///
     /// # Errors
-    /// [`crate::Error::Spec`] if a gate lies behind nothing that the network has, behind its last
+    /// [`vbd_net::Error::Spec`] if a gate lies behind nothing that the network has, behind its last
     /// layer, or where another one lies; or as [`NetSpec::shapes`].
     pub fn all(spec: &NetSpec, method: &Method) -> Result<Vec<Self>> {
         let mut gates = Vec::new();
@@ -45,7 +45,9 @@ impl Gate {
         gates.sort_by_key(|gate| gate.place);
         for pair in gates.windows(2) {
             if pair[0].place == pair[1].place {
-                return Err(spec.problem(&pair[1].after, "two gates lie behind it"));
+                return Err(spec
+                    .problem(&pair[1].after, "two gates lie behind it")
+                    .into());
             }
         }
         Ok(gates)
@@ -64,14 +66,14 @@ impl Gate {
             .count();
         let Some(weight) = weights.get(reader) else {
             let problem = "a gate behind the last layer would prune classes";
-            return Err(spec.problem(after, problem));
+            return Err(spec.problem(after, problem).into());
         };
         let behind = spec.layers[place..].iter();
         let mut between = behind.take_while(|layer| layer.name().is_none());
         if between.any(is_per_unit) {
             let problem = "a ReLU or a pooling lies between the gate and the layer that reads it, and \
                            theta, which may be negative, cannot fold through";
-            return Err(spec.problem(after, problem));
+            return Err(spec.problem(after, problem).into());
         }
         let is_flat = producer.is_none() && spec.is_flat_at(place);
         let (units, area) = match shapes[place] {
@@ -152,6 +154,7 @@ fn known(spec: &NetSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::NetToml;
     use crate::recipe::Recipe;
 
     const CONV: &str = "name = 'n'\ninput = [2, 8, 8]\nclasses = 3\n\

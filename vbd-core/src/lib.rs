@@ -16,11 +16,9 @@ pub mod noise;
 pub mod posterior;
 pub mod prior;
 pub mod recipe;
-pub mod spec;
 pub mod step;
 pub mod toml_file;
 pub mod train;
 pub mod weight;
 
 pub use error::{Error, Result};
-pub use vbd_net::{data, file, simd, tensor_file};

@@ -7,10 +7,11 @@ use candle_core::Device;
 use support::engine::kill;
 use support::{dataset, lenet5_like, mlp, recipe};
 use vbd_core::Error;
-use vbd_core::data::Dataset;
-use vbd_core::spec::{NetSpec, Normalizer};
+use vbd_core::recipe::NetToml;
 use vbd_core::step::{At, Batch, CandleStep, Objective, Step};
 use vbd_core::weight::{Parameters, VariationalWeight};
+use vbd_net::data::Dataset;
+use vbd_net::spec::{NetSpec, Normalizer};
 
 fn engine(spec: &NetSpec, kind: &str, data: &Dataset) -> (CandleStep, Parameters) {
     let recipe = recipe(kind, "");

@@ -13,9 +13,9 @@ use support::engine::{
 };
 use support::{mlp, recipe};
 use vbd_core::recipe::Recipe;
-use vbd_core::spec::NetSpec;
 use vbd_core::step::{Batch, Step};
 use vbd_core::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
+use vbd_net::spec::NetSpec;
 
 #[test]
 fn both_engines_give_equal_gradients() {

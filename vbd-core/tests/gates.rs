@@ -14,9 +14,9 @@ use support::engine::{
 use support::uniform;
 use vbd_core::gate::Gate;
 use vbd_core::recipe::Recipe;
-use vbd_core::spec::NetSpec;
 use vbd_core::step::{Batch, Step};
 use vbd_core::weight::{GateParameters, Parameter, Parameters};
+use vbd_net::spec::NetSpec;
 
 /// Gates with these places, KL weights and thresholds.
 fn recipe(kind: &str, gates: &[(&str, f64, f32)]) -> Recipe {
@@ -131,7 +131,7 @@ fn both_engines_have_equal_parameters_after_20_steps_with_a_kill_between() {
     }
 }
 
-fn assert_same_state(a: &mut dyn Step, b: &mut dyn Step, test: &vbd_core::data::Samples) {
+fn assert_same_state(a: &mut dyn Step, b: &mut dyn Step, test: &vbd_net::data::Samples) {
     let [x, y] = [a.parameters().unwrap(), b.parameters().unwrap()];
     for (x, y) in x.layers.iter().zip(&y.layers) {
         let [theta_x, theta_y] = [&x.weight, &y.weight].map(|w| w.to_dense().theta().value.clone());

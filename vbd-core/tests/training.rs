@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use support::{dataset, mlp, recipe};
 use vbd_core::Error;
-use vbd_core::data::Dataset;
+use vbd_core::recipe::NetToml;
 use vbd_core::recipe::Recipe;
-use vbd_core::spec::NetSpec;
-use vbd_core::tensor_file;
 use vbd_core::train::{Checkpoint, Compute, Event, Outcome, RunFolder, Trainer};
 use vbd_core::weight::VariationalWeight;
+use vbd_net::data::Dataset;
+use vbd_net::spec::NetSpec;
+use vbd_net::tensor_file;
 
 const SCHEDULE: &str = "epochs = 6\nbatch_size = 16\nkl_warmup = [0.1, 0.4]\nlr = 5e-3";
 
@@ -149,7 +150,7 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_it_is_used() {
         let stopped = run_to(&mut start(&recipe, &path, 1), (4, 5));
         let mut bytes = std::fs::read(&stopped.checkpoint).unwrap();
         damage(&mut bytes);
-        vbd_core::file::write_atomic(&stopped.checkpoint, &bytes).unwrap();
+        vbd_net::file::write_atomic(&stopped.checkpoint, &bytes).unwrap();
         let run_folder = RunFolder::open(&path).unwrap();
         let last = run_folder.last_checkpoint().unwrap();
         assert_eq!(last.checkpoint.progress.epoch, 3);
@@ -187,7 +188,7 @@ fn a_checkpoint_of_a_newer_version_stops_a_resume_and_stays_whatever_its_checksu
     let (tensors, json) = tensor_file::from_bytes(&bytes).unwrap();
     let json = json.replacen("\"version\":2", "\"version\":99,\"new\":[1]", 1);
     let newer = tensor_file::to_bytes(&tensors, json).unwrap();
-    vbd_core::file::write_atomic(&stopped.checkpoint, &newer).unwrap();
+    vbd_net::file::write_atomic(&stopped.checkpoint, &newer).unwrap();
     let before = files(&path);
     let error = resume(&path, data(), 1).err().unwrap();
     assert!(

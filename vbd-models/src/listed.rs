@@ -43,7 +43,7 @@ impl BuiltIn {
         parse: impl FnOnce(&str, &str) -> vbd_core::Result<T>,
     ) -> Result<T> {
         if is_path(name_or_path) {
-            let text = vbd_core::file::read_to_string(Path::new(name_or_path))?;
+            let text = vbd_net::file::read_to_string(Path::new(name_or_path))?;
             return Ok(parse(&text, name_or_path)?);
         }
         Ok(parse(

@@ -7,7 +7,8 @@
 //! # Ok::<(), vbd_models::Error>(())
 //! ```
 
-use vbd_core::spec::NetSpec;
+use vbd_core::recipe::NetToml;
+use vbd_net::spec::NetSpec;
 
 use crate::error::Result;
 use crate::listed::{BuiltIn, Listed};
@@ -57,7 +58,7 @@ fn summary(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use vbd_core::spec::WeightSpec;
+    use vbd_net::spec::WeightSpec;
 
     use super::*;
 
@@ -89,7 +90,7 @@ mod tests {
         let text = toml("lenet-300-100")
             .unwrap()
             .replace("lenet-300-100", "mine");
-        vbd_core::file::write_atomic(&path, text.as_bytes()).unwrap();
+        vbd_net::file::write_atomic(&path, text.as_bytes()).unwrap();
         assert_eq!(net(path.to_str().unwrap()).unwrap().name, "mine");
         let missing = folder.path().join("missing").display().to_string();
         assert!(net(&missing).unwrap_err().to_string().starts_with(&missing));

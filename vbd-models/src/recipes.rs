@@ -155,7 +155,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.toml");
         let text = toml("vbd").unwrap().replace("epochs", "epoch");
-        vbd_core::file::write_atomic(&path, text.as_bytes()).unwrap();
+        vbd_net::file::write_atomic(&path, text.as_bytes()).unwrap();
         let path = path.to_str().unwrap();
         assert!(recipe(path).unwrap_err().to_string().starts_with(path));
     }

@@ -4,13 +4,31 @@
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare exactly"))]
 
+#[cfg(feature = "capi")]
+pub mod capi;
+mod chain;
 pub mod data;
 pub mod error;
 pub mod file;
+pub mod format;
 pub mod matrix;
+mod net;
+mod neurons;
 pub mod output;
+mod problem;
+pub mod runtime;
+mod selected;
 pub mod simd;
+pub mod spec;
+pub mod statistic;
 pub mod tensor_file;
+#[cfg(test)]
+#[path = "../tests/common/draws.rs"]
+mod testing;
 
 pub use error::{Error, Result};
+pub use format::{Layout, PrunedFile, ValueType};
 pub use matrix::SparseMatrix;
+pub use net::{Origin, Parts, PrunedLayer, PrunedNet, Selection};
+pub use problem::Problem;
+pub use runtime::{Plan, Session};

@@ -3,7 +3,8 @@
 //! A checkpoint of a run becomes a file of the weights that are kept:
 //!
 //! ```
-//! # use vbd_core::{recipe::Recipe, spec::{NetSpec, Normalizer}, train::*, weight::*};
+//! # use vbd_core::{recipe::{NetToml, Recipe}, train::*, weight::*};
+//! # use vbd_net::spec::{NetSpec, Normalizer};
 //! # let folder = std::env::temp_dir().join(format!("vbd-prune-doc-{}", std::process::id()));
 //! # std::fs::create_dir_all(&folder)?;
 //! # let spec = NetSpec::from_toml("name = 'tiny'\ninput = [1, 2, 2]\nclasses = 2\n[[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 2", "")?;
@@ -37,7 +38,8 @@
 //! and that file runs, on Candle tensors of raw pixels:
 //!
 //! ```
-//! # use vbd_core::{recipe::Recipe, spec::{NetSpec, Normalizer}, train::*, weight::*};
+//! # use vbd_core::{recipe::{NetToml, Recipe}, train::*, weight::*};
+//! # use vbd_net::spec::{NetSpec, Normalizer};
 //! # let folder = std::env::temp_dir().join(format!("vbd-prune-run-{}", std::process::id()));
 //! # std::fs::create_dir_all(&folder)?;
 //! # let spec = NetSpec::from_toml("name = 'tiny'\ninput = [1, 2, 2]\nclasses = 2\n[[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 2", "")?;
@@ -55,8 +57,8 @@
 //! #     keep_every: 5,
 //! #     spec,
 //! # };
-//! # let net = vbd_prune::PrunedNet::from_checkpoint(&checkpoint, None)?;
-//! # vbd_prune::PrunedFile::new(&net, None, vbd_prune::ValueType::F32)?.write(&folder.join("pruned.safetensors"))?;
+//! # let net = vbd_prune::prune_checkpoint(&checkpoint, None)?;
+//! # vbd_net::PrunedFile::new(&net, None, vbd_net::ValueType::F32)?.write(&folder.join("pruned.safetensors"))?;
 //! use candle_core::{Device, Module, Tensor};
 //!
 //! let net = vbd_prune::SparseNet::load(folder.join("pruned.safetensors"))?;
@@ -67,38 +69,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! - [`open`] reads whatever this program writes; [`prune`] makes a [`PrunedFile`] of it.
-//! - [`PrunedNet`] is what is left of a net; [`Report`] tells of it.
-//! - [`Plan`] says how it is computed and [`Session`] runs it; [`SparseNet`] is both as a Candle module.
-//! - [`mod@format`] has the layouts, the writer, and a reader that takes every file as hostile.
+//! - [`open`] reads whatever this program writes; [`prune`] makes a [`vbd_net::PrunedFile`] of it.
+//! - [`Report`] tells of a net; [`SparseNet`] runs it as a Candle module, [`bench`](mod@bench) times it.
+//! - [`vbd_net`] has the net itself, its file, and the runtime.
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare exactly"))]
 
 pub mod bench;
-#[cfg(feature = "capi")]
-pub mod capi;
-mod chain;
 pub mod error;
-pub mod format;
-mod net;
-mod neurons;
 mod open;
+mod origin;
 pub mod report;
-pub mod runtime;
-mod selected;
 mod sparse_net;
-mod statistic;
 #[cfg(test)]
 #[path = "../tests/common/mod.rs"]
 mod testing;
 mod weights;
 
-pub use error::{Error, Problem, Result};
-pub use format::{Layout, PrunedFile, ValueType};
-pub use net::{PrunedLayer, PrunedNet, Selection};
+pub use error::{Error, Result};
 pub use open::{Opened, open};
 pub use report::Report;
-pub use runtime::{Plan, Session};
-pub use sparse_net::SparseNet;
-pub use vbd_net::SparseMatrix;
-pub use weights::{PruneOptions, prune};
+pub use sparse_net::{DenseNet, SparseNet};
+pub use weights::{PruneOptions, prune, prune_checkpoint};

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use vbd_core::spec::NetSpec;
 use vbd_core::train::{self, Checkpoint, RunFolder};
-use vbd_core::{file, tensor_file};
+use vbd_net::file;
+use vbd_net::spec::NetSpec;
 
-use crate::error::{Error, Result};
-use crate::format::metadata::Label;
-use crate::format::{self, PrunedFile};
-use crate::net::PrunedNet;
+use crate::error::Result;
+use crate::weights::prune_checkpoint;
+use vbd_net::PrunedNet;
+use vbd_net::format::{self, Label, PrunedFile};
 
 /// A file of this program, read.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +36,7 @@ pub enum Opened {
 /// can be read.
 ///
 /// # Errors
-/// [`Error::Net`] if there is no such file; [`Error::Core`] if the checkpoint is damaged; [`Error::Kind`] if the
+/// [`vbd_net::Error::Io`] if there is no such file; [`Error::Core`](crate::Error::Core) if the checkpoint is damaged; [`vbd_net::Error::Kind`] if the
 /// file is of a kind that this program does not know; else as [`PrunedFile::read`].
 pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
     let path = path.as_ref();
@@ -44,14 +44,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
         return open_run(path);
     }
     let bytes = file::read(path)?;
-    let (_, json) = tensor_file::from_bytes(&bytes).map_err(|source| Error::TensorFile {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    let label: Label = serde_json::from_str(&json).map_err(|source| Error::Metadata {
-        path: path.to_path_buf(),
-        source,
-    })?;
+    let label = Label::read(&bytes, path)?;
     let path = path.to_path_buf();
     match label.kind.as_str() {
         train::KIND => {
@@ -66,11 +59,12 @@ pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
             let file = Box::new(PrunedFile::from_bytes(&bytes, &path)?);
             Ok(Opened::Pruned { path, file })
         }
-        _ => Err(Error::Kind {
+        _ => Err(vbd_net::Error::Kind {
             path,
             found: label.kind,
             expected: "`checkpoint` or `pruned`",
-        }),
+        }
+        .into()),
     }
 }
 
@@ -108,10 +102,10 @@ impl Opened {
     /// The net with what is kept: of a checkpoint, at the training's threshold.
     ///
     /// # Errors
-    /// As [`PrunedNet::from_checkpoint`].
+    /// As [`prune_checkpoint`](crate::prune_checkpoint).
     pub fn net(&self) -> Result<PrunedNet> {
         match self {
-            Self::Checkpoint { checkpoint, .. } => PrunedNet::from_checkpoint(checkpoint, None),
+            Self::Checkpoint { checkpoint, .. } => prune_checkpoint(checkpoint, None),
             Self::Pruned { file, .. } => Ok(file.net().clone()),
         }
     }

@@ -2,15 +2,14 @@
 //! units whose own is not.
 
 use vbd_core::gate::Gate;
-use vbd_core::spec::WeightSpec;
 use vbd_core::train::Checkpoint;
 use vbd_core::weight::LayerParameters;
-use vbd_net::SparseMatrix;
+use vbd_net::spec::WeightSpec;
+use vbd_net::{Layout, Origin, Parts, PrunedFile, PrunedLayer, PrunedNet, SparseMatrix, ValueType};
 
 use crate::error::{Error, Result};
-use crate::format::{Layout, Method, Provenance, PrunedFile, ValueType};
-use crate::net::{PrunedLayer, PrunedNet};
 use crate::open::Opened;
+use crate::origin::{method_of, provenance_of};
 
 /// How to prune.
 ///
@@ -36,12 +35,12 @@ pub struct PruneOptions {
 ///
 /// # Errors
 /// [`Error::ThresholdAboveTraining`], [`Error::ThresholdWithoutPosterior`] or
-/// [`Error::ThresholdNotFinite`] if the threshold cannot be applied; [`Error::Overflow`] or
-/// [`Error::NotFinite`] if a value does not fit its type.
+/// [`Error::ThresholdNotFinite`] if the threshold cannot be applied; [`vbd_net::Error::Overflow`] or
+/// [`vbd_net::Error::NotFinite`] if a value does not fit its type.
 pub fn prune(from: &Opened, options: &PruneOptions) -> Result<PrunedFile> {
     let (net, values) = match from {
         Opened::Checkpoint { checkpoint, .. } => {
-            let net = PrunedNet::from_checkpoint(checkpoint, options.threshold)?;
+            let net = prune_checkpoint(checkpoint, options.threshold)?;
             (net, ValueType::default())
         }
         Opened::Pruned { file, .. } => {
@@ -57,57 +56,58 @@ pub fn prune(from: &Opened, options: &PruneOptions) -> Result<PrunedFile> {
     } else {
         net
     };
-    PrunedFile::new(&net, options.layout, options.values.unwrap_or(values))
+    let values = options.values.unwrap_or(values);
+    Ok(PrunedFile::new(&net, options.layout, values)?)
 }
 
-impl PrunedNet {
-    /// The weights of a checkpoint that are kept at `threshold`, by default the training's. Of plain
-    /// weights, those that are not 0. Units over their gates' thresholds go with their weights, and the
-    /// factors of the others fold into the weights that read them.
-    ///
-    /// # Errors
-    /// [`Error::ThresholdAboveTraining`], [`Error::ThresholdWithoutPosterior`] or
-    /// [`Error::ThresholdNotFinite`] if the threshold cannot be applied; [`Error::NotFinite`] if a
-    /// parameter is no number.
-    pub fn from_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<Self> {
-        let mut gates = Gate::all(&checkpoint.spec, &checkpoint.recipe.method)?;
-        let applied = applied_threshold(checkpoint, &gates, threshold)?;
-        let as_trained = threshold.is_none_or(|threshold| {
-            let mut thresholds = thresholds(checkpoint, &gates);
-            thresholds.all(|trained| trained.total_cmp(&threshold).is_eq())
-        });
-        if let Some(tensor) = checkpoint.parameters.not_finite() {
-            return Err(Error::NotFinite {
-                tensor,
-                value: f32::NAN,
-            });
+/// The weights of a checkpoint that are kept at `threshold`, by default the training's. Of plain
+/// weights, those that are not 0. Units over their gates' thresholds go with their weights, and the
+/// factors of the others fold into the weights that read them.
+///
+/// # Errors
+/// [`Error::ThresholdAboveTraining`], [`Error::ThresholdWithoutPosterior`] or
+/// [`Error::ThresholdNotFinite`] if the threshold cannot be applied; [`vbd_net::Error::NotFinite`] if a
+/// parameter is no number.
+pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<PrunedNet> {
+    let mut gates = Gate::all(&checkpoint.spec, &checkpoint.recipe.method)?;
+    let applied = applied_threshold(checkpoint, &gates, threshold)?;
+    let as_trained = threshold.is_none_or(|threshold| {
+        let mut thresholds = thresholds(checkpoint, &gates);
+        thresholds.all(|trained| trained.total_cmp(&threshold).is_eq())
+    });
+    if let Some(tensor) = checkpoint.parameters.not_finite() {
+        return Err(vbd_net::Error::NotFinite {
+            tensor,
+            value: f32::NAN,
         }
-        let specs = checkpoint.spec.weights()?;
-        check_shapes(checkpoint, &specs, &gates)?;
-        for gate in &mut gates {
-            gate.log_alpha_threshold = threshold.unwrap_or(gate.log_alpha_threshold);
-        }
-        let mut parameters = checkpoint.parameters.clone();
-        // Plain weights look at no threshold.
-        parameters.kill(applied.unwrap_or_default(), &gates);
-        parameters.fold(&gates);
-        let layers = specs.into_iter().zip(parameters.layers);
-        let image = |asked: bool, values: &Vec<f32>| asked.then(|| values.clone());
-        let (rule, measured) = (&checkpoint.spec.normalize, &checkpoint.normalizer);
-        Ok(Self {
-            spec: checkpoint.spec.clone(),
-            method: Some(Method::of(checkpoint)),
-            threshold: applied,
-            provenance: Provenance::of(checkpoint, as_trained),
-            layers: layers
-                .map(|(spec, layer)| kept_layer(spec, layer))
-                .collect(),
-            selections: Vec::new(),
-            before: None,
-            mean: image(rule.mean.is_image(), &measured.mean),
-            std: image(rule.std.is_image(), &measured.std),
-        })
+        .into());
     }
+    let specs = checkpoint.spec.weights()?;
+    check_shapes(checkpoint, &specs, &gates)?;
+    for gate in &mut gates {
+        gate.log_alpha_threshold = threshold.unwrap_or(gate.log_alpha_threshold);
+    }
+    let mut parameters = checkpoint.parameters.clone();
+    // Plain weights look at no threshold.
+    parameters.kill(applied.unwrap_or_default(), &gates);
+    parameters.fold(&gates);
+    let layers = specs.into_iter().zip(parameters.layers);
+    let image = |asked: bool, values: &Vec<f32>| asked.then(|| values.clone());
+    let (rule, measured) = (&checkpoint.spec.normalize, &checkpoint.normalizer);
+    let parts = Parts {
+        layers: layers
+            .map(|(spec, layer)| kept_layer(spec, layer))
+            .collect(),
+        selections: Vec::new(),
+        mean: image(rule.mean.is_image(), &measured.mean),
+        std: image(rule.std.is_image(), &measured.std),
+    };
+    let origin = Origin {
+        method: Some(method_of(&checkpoint.recipe.method)),
+        threshold: applied,
+        provenance: provenance_of(checkpoint, as_trained),
+    };
+    Ok(PrunedNet::new(checkpoint.spec.clone(), parts, origin)?)
 }
 
 /// Parameters that do not belong to the network come from no file, but from a caller's hand.

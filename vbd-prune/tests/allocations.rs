@@ -11,12 +11,13 @@ mod counting;
 
 use common::{random_checkpoint, random_samples};
 use counting::count;
-use vbd_prune::{Plan, PrunedNet};
+use vbd_net::Plan;
+use vbd_prune::prune_checkpoint;
 
 #[test]
 fn a_session_that_has_run_allocates_nothing() {
     for seed in 0..20 {
-        let net = PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap();
+        let net = prune_checkpoint(&random_checkpoint(seed), None).unwrap();
         let mut session = Plan::new(&net).unwrap().session();
         let samples = random_samples(net.spec(), 64, seed);
         let pixels = samples.images();

@@ -15,10 +15,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{random_checkpoint, random_samples};
-use vbd_core::file::write_atomic;
-use vbd_core::spec::Statistic;
-use vbd_core::tensor_file::{self, RawTensor, Tensors};
-use vbd_prune::{Layout, PrunedFile, PrunedNet, SparseNet, ValueType};
+use vbd_net::file::write_atomic;
+use vbd_net::spec::Statistic;
+use vbd_net::tensor_file::{self, RawTensor, Tensors};
+use vbd_net::{Layout, PrunedFile, ValueType};
+use vbd_prune::{SparseNet, prune_checkpoint};
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
@@ -157,7 +158,7 @@ fn the_pages_numpy_net_gives_our_logits() {
         if matches!(checkpoint.spec.normalize.std, Statistic::Channels(_)) {
             continue;
         }
-        let net = PrunedNet::from_checkpoint(&checkpoint, None).unwrap();
+        let net = prune_checkpoint(&checkpoint, None).unwrap();
         let small = net.smaller().unwrap();
         for (name, net) in [("whole", net), ("small", small)] {
             let file = PrunedFile::new(&net, None, ValueType::F32).unwrap();
@@ -194,7 +195,7 @@ fn the_numpy_reader_reads_every_tensor_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     let mut expected: Vec<(String, Vec<f32>)> = Vec::new();
     for seed in 0..16 {
-        let net = PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap();
+        let net = prune_checkpoint(&random_checkpoint(seed), None).unwrap();
         for (layout, values) in Layout::ALL
             .iter()
             .flat_map(|l| ValueType::ALL.map(|v| (*l, v)))

@@ -13,12 +13,14 @@ use std::path::Path;
 
 use common::{checkpoint_of, random_checkpoint};
 use proptest::prelude::*;
-use vbd_core::spec::NetSpec;
+use vbd_core::recipe::NetToml;
 use vbd_core::train::Progress;
-use vbd_prune::{Error, Layout, PrunedFile, PrunedNet, ValueType};
+use vbd_net::spec::NetSpec;
+use vbd_net::{Error, Layout, PrunedFile, PrunedNet, ValueType};
+use vbd_prune::prune_checkpoint;
 
 fn net(seed: u64) -> PrunedNet {
-    PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap()
+    prune_checkpoint(&random_checkpoint(seed), None).unwrap()
 }
 
 fn layouts() -> impl Iterator<Item = Option<Layout>> {
@@ -91,7 +93,7 @@ fn a_value_that_rounds_to_zero_is_dropped_and_one_that_overflows_is_named() {
             .unwrap();
     let name = format!("{}.weight", layer.name);
     let nnz = |checkpoint: &_, values| {
-        let net = PrunedNet::from_checkpoint(checkpoint, None).unwrap();
+        let net = prune_checkpoint(checkpoint, None).unwrap();
         PrunedFile::new(&net, None, values).map(|file| file.net().layers()[0].weight.nnz())
     };
     assert_eq!(nnz(&checkpoint, ValueType::F32).unwrap(), theta.value.len());
@@ -172,7 +174,7 @@ fn lenet_300_100_at_90x_takes_at_most_20_kb() {
         )
         .unwrap();
     }
-    let net = PrunedNet::from_checkpoint(&checkpoint, None).unwrap();
+    let net = prune_checkpoint(&checkpoint, None).unwrap();
     let size = |layout, values| PrunedFile::new(&net, layout, values).unwrap().bytes();
     let auto = size(None, ValueType::F32);
     println!("auto f32 {auto}, f16 {}", size(None, ValueType::F16));

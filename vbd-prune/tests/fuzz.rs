@@ -14,8 +14,9 @@ mod lies;
 use common::{gated_checkpoint, random_checkpoint};
 use counting::count;
 use lies::{small, use_it};
-use vbd_core::tensor_file;
-use vbd_prune::{Layout, PrunedFile, PrunedNet, ValueType};
+use vbd_net::tensor_file;
+use vbd_net::{Layout, PrunedFile, ValueType};
+use vbd_prune::prune_checkpoint;
 
 /// What a file may cost over its own size.
 const MOST_BYTES: usize = 64 << 20;
@@ -47,7 +48,7 @@ fn smaller() -> impl Iterator<Item = Vec<u8>> {
         } else {
             random_checkpoint(seed / 2)
         };
-        let net = PrunedNet::from_checkpoint(&checkpoint, None).unwrap();
+        let net = prune_checkpoint(&checkpoint, None).unwrap();
         let file = PrunedFile::new(&net.smaller().unwrap(), None, ValueType::F32);
         file.unwrap().to_bytes().unwrap()
     })
@@ -56,7 +57,7 @@ fn smaller() -> impl Iterator<Item = Vec<u8>> {
 /// Valid files, small ones and those of random nets.
 fn files() -> Vec<Vec<u8>> {
     let random = (0..12).map(|seed| {
-        let net = PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap();
+        let net = prune_checkpoint(&random_checkpoint(seed), None).unwrap();
         let kind = usize::try_from(seed).unwrap();
         let (layout, values) = (Layout::ALL[kind % 4], ValueType::ALL[kind % 3]);
         PrunedFile::new(&net, Some(layout), values)
@@ -134,7 +135,7 @@ fn write_the_corpus() {
     let folder = corpus();
     std::fs::create_dir_all(&folder).unwrap();
     for (number, file) in files().iter().chain(&hostile()).enumerate() {
-        vbd_core::file::write_atomic(&folder.join(format!("{number:02}")), file).unwrap();
+        vbd_net::file::write_atomic(&folder.join(format!("{number:02}")), file).unwrap();
     }
 }
 

@@ -10,8 +10,10 @@
 mod lies;
 
 use lies::{changed, i32s, read, small, u8s, u16s};
-use vbd_core::tensor_file::RawTensor;
-use vbd_prune::{Error, Layout, Report, SparseNet};
+use vbd_net::Error;
+use vbd_net::Layout;
+use vbd_net::tensor_file::RawTensor;
+use vbd_prune::{Report, SparseNet};
 
 #[test]
 fn what_is_not_changed_is_read() {

@@ -11,8 +11,8 @@ mod lies;
 
 use lies::{changed, i32s, i64s, problem, u8s, u16s};
 use safetensors::Dtype;
-use vbd_core::tensor_file::RawTensor;
-use vbd_prune::{Error, Layout, Problem};
+use vbd_net::tensor_file::RawTensor;
+use vbd_net::{Error, Layout, Problem};
 
 #[test]
 fn csr_indices_that_cannot_be_are_refused() {

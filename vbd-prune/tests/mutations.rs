@@ -13,11 +13,12 @@ mod lies;
 use common::{Draws, random_checkpoint};
 use lies::{small, use_it};
 use safetensors::Dtype;
-use vbd_core::tensor_file;
-use vbd_prune::{Layout, PrunedFile, PrunedNet, ValueType};
+use vbd_net::tensor_file;
+use vbd_net::{Layout, PrunedFile, ValueType};
+use vbd_prune::prune_checkpoint;
 
 fn valid(seed: u64, layout: Layout, values: ValueType) -> Vec<u8> {
-    let net = PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap();
+    let net = prune_checkpoint(&random_checkpoint(seed), None).unwrap();
     PrunedFile::new(&net, Some(layout), values)
         .unwrap()
         .to_bytes()

@@ -15,13 +15,12 @@ use common::{checkpoint_of, gated_checkpoint, random_checkpoint, random_samples}
 use safetensors::Dtype;
 use vbd_core::gate::Gate;
 use vbd_core::layers::{NoiseGate, max_pool2d};
-use vbd_core::spec::{LayerSpec, NetSpec};
-use vbd_core::tensor_file::{self, RawTensor};
+use vbd_core::recipe::NetToml;
 use vbd_core::train::Checkpoint;
-use vbd_prune::{
-    Error, Layout, Opened, Problem, PruneOptions, PrunedFile, PrunedNet, SparseNet, ValueType,
-    prune,
-};
+use vbd_net::spec::{LayerSpec, NetSpec};
+use vbd_net::tensor_file::{self, RawTensor};
+use vbd_net::{Error, Layout, Problem, PrunedFile, PrunedNet, ValueType};
+use vbd_prune::{Opened, PruneOptions, SparseNet, prune, prune_checkpoint};
 
 /// Theta goes into the next weights, and sums come in another order.
 const TOLERANCE: f32 = 1e-5;
@@ -146,7 +145,7 @@ fn a_gated_net_folded_and_made_smaller_keeps_its_logits() {
 fn a_sparse_net_made_smaller_keeps_its_logits_and_stays_so() {
     for seed in 0..60 {
         let checkpoint = random_checkpoint(seed);
-        let whole = PrunedNet::from_checkpoint(&checkpoint, None).unwrap();
+        let whole = prune_checkpoint(&checkpoint, None).unwrap();
         let small = whole.smaller().unwrap();
         let samples = random_samples(&checkpoint.spec, 9, seed);
         let logits = |net: &PrunedNet| {
@@ -200,7 +199,7 @@ fn a_net_that_does_not_start_with_its_weights_is_made_smaller_too() {
         for seed in 0..12 {
             let checkpoint = checkpoint_of(spec.clone(), seed);
             let samples = random_samples(&spec, 9, seed);
-            let whole = PrunedNet::from_checkpoint(&checkpoint, None).unwrap();
+            let whole = prune_checkpoint(&checkpoint, None).unwrap();
             let file = structured(&checkpoint, None);
             let [found, expected] = [file.net(), &whole].map(|net| {
                 let net = SparseNet::new(net).unwrap();
@@ -306,7 +305,7 @@ fn a_threshold_applies_to_the_gates_and_not_above_theirs() {
     };
     assert!(matches!(
         at(1.5),
-        Err(Error::ThresholdAboveTraining { trained: 1.0, .. })
+        Err(vbd_prune::Error::ThresholdAboveTraining { trained: 1.0, .. })
     ));
     let nnz =
         |file: PrunedFile| -> usize { file.net().layers().iter().map(|l| l.weight.nnz()).sum() };

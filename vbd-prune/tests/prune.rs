@@ -10,11 +10,10 @@
 mod common;
 
 use common::{random_checkpoint, random_samples};
-use vbd_core::spec::Statistic;
 use vbd_core::train::Checkpoint;
-use vbd_prune::{
-    Error, Layout, Opened, PruneOptions, PrunedFile, Report, SparseNet, ValueType, open, prune,
-};
+use vbd_net::spec::Statistic;
+use vbd_net::{Layout, PrunedFile, ValueType};
+use vbd_prune::{Error, Opened, PruneOptions, Report, SparseNet, open, prune};
 
 fn opened(checkpoint: Checkpoint) -> Opened {
     Opened::Checkpoint {
@@ -289,7 +288,10 @@ fn checkpoints_and_pruned_files_are_opened_by_what_they_hold() {
         assert_eq!(evaluation.wrong, expected.wrong);
         let probabilities = net.predict(samples.image(0)).unwrap();
         assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
-        assert!(matches!(net.predict(&[0]), Err(Error::Input { .. })));
+        assert!(matches!(
+            net.predict(&[0]),
+            Err(Error::Net(vbd_net::Error::Input { .. }))
+        ));
     }
     assert!(matches!(
         open(folder.path().join("absent")),
@@ -301,8 +303,11 @@ fn checkpoints_and_pruned_files_are_opened_by_what_they_hold() {
     ));
     let mut bytes = std::fs::read(&pruned_path).unwrap();
     bytes.pop();
-    vbd_core::file::write_atomic(&pruned_path, &bytes).unwrap();
-    assert!(matches!(open(&pruned_path), Err(Error::TensorFile { .. })));
+    vbd_net::file::write_atomic(&pruned_path, &bytes).unwrap();
+    assert!(matches!(
+        open(&pruned_path),
+        Err(Error::Net(vbd_net::Error::TensorFile { .. }))
+    ));
 }
 
 #[test]
@@ -328,7 +333,7 @@ fn a_runs_folder_stands_for_its_last_readable_checkpoint() {
         path
     };
     let last = opened(2);
-    vbd_core::file::write_atomic(&last, b"half").unwrap();
+    vbd_net::file::write_atomic(&last, b"half").unwrap();
     opened(1);
     SparseNet::load(run.path()).unwrap();
 }

@@ -13,9 +13,11 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use common::{checkpoint_of, random_samples};
-use vbd_core::spec::NetSpec;
-use vbd_prune::runtime::Threads;
-use vbd_prune::{Plan, PrunedNet};
+use vbd_core::recipe::NetToml;
+use vbd_net::Plan;
+use vbd_net::runtime::Threads;
+use vbd_net::spec::NetSpec;
+use vbd_prune::prune_checkpoint;
 
 /// Threads of this process that the runtime has named.
 fn helpers() -> usize {
@@ -41,7 +43,7 @@ fn a_hundred_sessions_share_the_threads_that_they_were_made_with() {
         [[layer]]\nkind = 'relu'\n\
         [[layer]]\nkind = 'linear'\nname = 'fc2'\nout_features = 3\n";
     let spec = NetSpec::from_toml(net, "wide.toml").unwrap();
-    let net = PrunedNet::from_checkpoint(&checkpoint_of(spec, 1), None).unwrap();
+    let net = prune_checkpoint(&checkpoint_of(spec, 1), None).unwrap();
     let plan = Plan::new(&net).unwrap();
     let samples = random_samples(net.spec(), 2000, 1);
     // Large enough to be shared.

@@ -8,8 +8,8 @@ use std::process::Command;
 use assert_cmd::assert::OutputAssertExt;
 use serde_json::Value;
 use tempfile::TempDir;
-use vbd_core::tensor_file::{self, Tensors};
 use vbd_core::train::RunFolder;
+use vbd_net::tensor_file::{self, Tensors};
 
 use super::{binary, json_lines};
 
@@ -86,7 +86,7 @@ impl Lab {
     }
 
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        vbd_core::file::write_atomic(&self.path(name), content.as_ref()).unwrap();
+        vbd_net::file::write_atomic(&self.path(name), content.as_ref()).unwrap();
     }
 
     /// Two IDX files, byte by byte.

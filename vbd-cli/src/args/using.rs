@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use vbd_prune::{Layout, ValueType};
+use vbd_net::{Layout, ValueType};
 
 use super::DataDir;
 

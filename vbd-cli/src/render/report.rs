@@ -1,10 +1,10 @@
 //! What `vbd inspect` shows of a file.
 
 use vbd_core::recipe::is_tempered;
-use vbd_core::spec::LayerKind;
+use vbd_net::runtime::Kernel;
+use vbd_net::spec::LayerKind;
 use vbd_prune::Report;
 use vbd_prune::report::{LayerReport, Structure, UnitCount};
-use vbd_prune::runtime::Kernel;
 
 use super::{Column, Output, Paint, Table, bar, bytes, count, histogram, percent, ratio, times};
 
@@ -226,10 +226,17 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         facts.push(("kept", format!("log_alpha under {threshold}")));
     }
     let methods = || report.method.iter();
-    let layers = methods().flat_map(|method| &method.layers);
-    let layers = layers.map(|layer| (&layer.name, layer.kl_weight));
-    let gates = methods().flat_map(|method| &method.gates);
-    let gates = gates.map(|gate| (&gate.after, gate.kl_weight));
+    // The tables as the recipe had them.
+    let kl_weights = |tables: &[serde_json::Value], key: &str| -> Vec<(String, f64)> {
+        let weight = |table: &serde_json::Value| {
+            let kl_weight = table.get("kl_weight").and_then(serde_json::Value::as_f64);
+            let name = table.get(key)?.as_str()?.to_owned();
+            Some((name, kl_weight.unwrap_or(1.0)))
+        };
+        tables.iter().filter_map(weight).collect()
+    };
+    let layers = methods().flat_map(|method| kl_weights(&method.layers, "name"));
+    let gates = methods().flat_map(|method| kl_weights(&method.gates, "after"));
     for (label, own) in [
         ("layers", layers.collect::<Vec<_>>()),
         ("gates", gates.collect()),

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use serde::Serialize;
-use vbd_core::data::Dataset;
-use vbd_core::simd;
 use vbd_core::train::{StepBench, StepTime};
-use vbd_prune::PrunedNet;
+use vbd_net::PrunedNet;
+use vbd_net::data::Dataset;
+use vbd_net::simd;
 use vbd_prune::bench::{BenchOptions, Of, Row, What, bench};
 
 use super::{Context, Finished};

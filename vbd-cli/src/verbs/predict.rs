@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde::Serialize;
-use vbd_core::spec::NetSpec;
+use vbd_net::spec::NetSpec;
 use vbd_prune::SparseNet;
 
 use super::Finished;
@@ -166,6 +166,8 @@ fn show(out: &Output, predictions: &[Prediction]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use vbd_core::recipe::NetToml;
+
     use super::*;
 
     fn spec(input: &str) -> NetSpec {

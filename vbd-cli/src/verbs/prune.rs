@@ -2,7 +2,8 @@
 
 use anyhow::Context as _;
 use vbd_core::train::is_checkpoint;
-use vbd_prune::{PruneOptions, PrunedFile, Report};
+use vbd_net::PrunedFile;
+use vbd_prune::{PruneOptions, Report};
 
 use super::Finished;
 use crate::args::PruneArgs;
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
     // What is told is what a reader finds, and what no reader would take is not written.
     let bytes = pruned.to_bytes()?;
     let report = Report::of_file(&PrunedFile::from_bytes(&bytes, &args.out)?)?;
-    vbd_core::file::write_atomic(&args.out, &bytes)?;
+    vbd_net::file::write_atomic(&args.out, &bytes)?;
     show_report(out, &report)?;
     Ok(Finished::Reported(Box::new(report)))
 }

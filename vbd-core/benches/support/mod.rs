@@ -2,12 +2,13 @@
 #![allow(dead_code, reason = "each benchmark uses its part")]
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
-use vbd_core::data::Samples;
 use vbd_core::noise::{NoiseKey, Stream};
+use vbd_core::recipe::NetToml;
 use vbd_core::recipe::Recipe;
-use vbd_core::spec::{NetSpec, Normalizer};
 use vbd_core::step::{At, CpuConfig, CpuStep, Objective};
 use vbd_core::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
+use vbd_net::data::Samples;
+use vbd_net::spec::{NetSpec, Normalizer};
 
 /// Samples of a step.
 pub(crate) const BATCH: usize = 100;

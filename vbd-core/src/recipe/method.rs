@@ -6,7 +6,7 @@ use super::ThetaInit;
 use super::check::Check;
 use crate::error::Result;
 use crate::prior::Prior;
-use crate::spec::NetSpec;
+use vbd_net::spec::NetSpec;
 
 /// The posterior and its prior.
 ///
@@ -153,7 +153,7 @@ impl Method {
     /// The factor on the KL of each weight of a network, beside the method's.
     ///
     /// # Errors
-    /// [`crate::Error::Spec`] if a setting is for no layer with a weight, or two are for one; or as
+    /// [`vbd_net::Error::Spec`] if a setting is for no layer with a weight, or two are for one; or as
     /// [`NetSpec::weights`].
     pub fn layer_kl_weights(&self, spec: &NetSpec) -> Result<Vec<f64>> {
         let weights = spec.weights()?;
@@ -164,10 +164,12 @@ impl Method {
                 let names = names.join(", ");
                 let problem =
                     format!("`method.layer` names no layer with weights: expected one of {names}");
-                return Err(spec.problem(name, problem));
+                return Err(spec.problem(name, problem).into());
             };
             if factors[index].replace(*kl_weight).is_some() {
-                return Err(spec.problem(name, "two tables of `method.layer` are for it"));
+                return Err(spec
+                    .problem(name, "two tables of `method.layer` are for it")
+                    .into());
             }
         }
         Ok(factors

@@ -2,12 +2,14 @@
 
 mod check;
 mod method;
+mod network;
 mod theta_init;
 mod train;
 
 use serde::{Deserialize, Serialize};
 
 pub use method::{GateSetting, LayerSetting, Method, MethodKind, is_tempered};
+pub use network::NetToml;
 pub use theta_init::ThetaInit;
 pub use train::Train;
 
@@ -69,7 +71,7 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::NetSpec;
+    use vbd_net::spec::NetSpec;
 
     const TEXT: &str = "summary = 's'\n[method]\nkind = 'vbd'\ntheta_init = 'normal(0.01)'\n";
 

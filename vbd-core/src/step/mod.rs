@@ -17,14 +17,14 @@ pub use candle::CandleStep;
 pub use cpu::{CpuConfig, CpuStep};
 pub use vbd_net::output::Evaluation;
 
-use crate::data::Samples;
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::noise::{NoiseKey, Stream};
 use crate::prior::Prior;
 use crate::recipe::Recipe;
-use crate::spec::NetSpec;
 use crate::weight::Parameters;
+use vbd_net::data::Samples;
+use vbd_net::spec::NetSpec;
 
 /// What is minimised, apart from what changes from step to step:
 /// `(1/M) sum of cross-entropy + (kl_scale * kl_weight / N) sum of KL` (Liu et al. 2019, eq. 7, 12), where

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::run_data::check_data;
-use crate::data::Dataset;
 use crate::error::Result;
 use crate::noise::{NoiseKey, Stream};
 use crate::recipe::Recipe;
-use crate::spec::{NetSpec, Normalizer};
 use crate::step::{At, Batch, CpuConfig, CpuStep, Objective, Step};
 use crate::weight::Parameters;
+use vbd_net::data::Dataset;
+use vbd_net::spec::{NetSpec, Normalizer};
 
 /// Steps before the first that is timed.
 const WARM_UP: usize = 20;

@@ -12,12 +12,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::file;
 use crate::gate::Gate;
 use crate::recipe::Recipe;
-use crate::spec::{NetSpec, Normalizer};
-use crate::tensor_file::{self, RawTensor, TensorFileError, Tensors};
 use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, VariationalWeight};
+use vbd_net::file;
+use vbd_net::spec::{NetSpec, Normalizer};
+use vbd_net::tensor_file::{self, RawTensor, TensorFileError, Tensors};
 
 /// The version of the format that this code reads and writes.
 pub const VERSION: u32 = 2;

@@ -4,14 +4,14 @@ use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::layers::draw_theta;
 use crate::recipe::Recipe;
-use crate::spec::{NetSpec, WeightSpec};
 use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, VariationalWeight};
+use vbd_net::spec::{NetSpec, WeightSpec};
 
 impl Parameters {
     /// New parameters of a network: theta drawn by the recipe's seed, biases 0.
     ///
     /// # Errors
-    /// [`Error::Spec`] if the network's sizes do not fit together.
+    /// [`vbd_net::Error::Spec`] if the network's sizes do not fit together.
     pub fn init(spec: &NetSpec, recipe: &Recipe) -> Result<Self> {
         let layers = (0..).zip(spec.weights()?).map(|(index, weight)| {
             let deviation = recipe.method.theta_init.deviation(weight.cols());

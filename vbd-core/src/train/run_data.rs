@@ -1,10 +1,10 @@
 //! The samples of a run: checked against network and recipe, split, and known by a checksum.
 
 use super::checkpoint::DataInfo;
-use crate::data::{Dataset, Samples};
 use crate::error::Result;
 use crate::recipe::Recipe;
-use crate::spec::NetSpec;
+use vbd_net::data::{Dataset, Samples};
+use vbd_net::spec::NetSpec;
 
 /// What a run trains on, chooses by and measures on.
 pub(super) struct RunData {

@@ -10,8 +10,9 @@ use serde::Deserialize;
 use super::checkpoint::{Checkpoint, Progress};
 use super::metrics::EpochReport;
 use crate::error::{Error, Result};
-use crate::file;
+use crate::recipe::NetToml;
 use crate::recipe::Recipe;
+use vbd_net::file;
 
 const NET: &str = "net.toml";
 const METRICS: &str = "metrics.jsonl";

@@ -9,13 +9,13 @@ use super::compute::Compute;
 use super::metrics::{EpochReport, GateCount, LayerCount, compression_ratio};
 use super::run_data::RunData;
 use super::run_folder::{LastCheckpoint, LockedRun, RunFolder};
-use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::noise::{NoiseKey, Stream};
 use crate::recipe::Recipe;
-use crate::spec::{NetSpec, Normalizer};
 use crate::step::{At, Batch, Objective, Step};
 use crate::weight::Parameters;
+use vbd_net::data::Dataset;
+use vbd_net::spec::{NetSpec, Normalizer};
 
 /// Checkpoints of every fifth epoch are kept, unless the caller says otherwise.
 pub const KEEP_EVERY: usize = 5;

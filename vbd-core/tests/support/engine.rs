@@ -1,12 +1,13 @@
 //! Both engines on one small problem.
 
 use candle_core::Device;
-use vbd_core::data::Dataset;
 use vbd_core::gate::Gate;
+use vbd_core::recipe::NetToml;
 use vbd_core::recipe::Recipe;
-use vbd_core::spec::{NetSpec, Normalizer};
 use vbd_core::step::{At, Batch, CandleStep, CpuConfig, CpuStep, Objective, Step};
 use vbd_core::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
+use vbd_net::data::Dataset;
+use vbd_net::spec::{NetSpec, Normalizer};
 
 use super::{dataset, mlp, uniform};
 

@@ -8,10 +8,11 @@
 
 pub(crate) mod engine;
 
-use vbd_core::data::{Dataset, Samples};
 use vbd_core::noise::{NoiseKey, Stream};
+use vbd_core::recipe::NetToml;
 use vbd_core::recipe::Recipe;
-use vbd_core::spec::NetSpec;
+use vbd_net::data::{Dataset, Samples};
+use vbd_net::spec::NetSpec;
 
 /// Draws from (0, 1].
 pub(crate) fn uniform(seed: u64, len: usize) -> Vec<f32> {

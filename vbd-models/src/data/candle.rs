@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use candle_datasets::vision;
-use vbd_core::data::{Dataset, Samples};
+use vbd_net::data::{Dataset, Samples};
 
 use crate::error::Result;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vbd_core::data::Dataset;
+use vbd_net::data::Dataset;
 
 use super::idx;
 use crate::error::{Error, Result};
@@ -73,7 +73,7 @@ impl NamedSet {
 
 #[cfg(test)]
 mod tests {
-    use vbd_core::data::Samples;
+    use vbd_net::data::Samples;
 
     use super::*;
     use crate::data::{digits, load};

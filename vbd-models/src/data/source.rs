@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vbd_core::data::Dataset;
+use vbd_net::data::Dataset;
 
 use super::digits::{self, digits};
 use super::idx;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use vbd_core::data::Dataset;
+use vbd_net::data::Dataset;
 
 use super::idx;
 use crate::error::Result;

@@ -4,10 +4,10 @@
     reason = "the gemm crate takes pointers; bounds are checked here"
 )]
 
-use vbd_core::spec::{LayerSpec, Shape};
+use vbd_net::spec::{LayerSpec, Shape};
 
 use crate::error::Result;
-use crate::net::PrunedNet;
+use vbd_net::PrunedNet;
 
 /// The net with dense weights, and buffers that are used again.
 pub(super) struct GemmNet {
@@ -114,18 +114,18 @@ impl Window {
 
 impl GemmNet {
     pub(super) fn new(net: &PrunedNet) -> Result<Self> {
-        let shapes = net.spec.shapes()?;
+        let shapes = net.spec().shapes()?;
         let (mean, std) = (net.mean_values(), net.std_values());
         let rule = |pixel| (net.scale() / std.at(pixel), -mean.at(pixel) / std.at(pixel));
-        let mut weights = net.layers.iter();
+        let mut weights = net.layers().iter();
         let mut next = || {
             weights.next().map_or_else(Default::default, |layer| {
                 (layer.weight.to_dense(), layer.bias.clone())
             })
         };
-        let mut selections = net.selections.iter();
+        let mut selections = net.selections().iter();
         let mut layers = Vec::new();
-        for (layer, shapes) in net.spec.layers.iter().zip(shapes.windows(2)) {
+        for (layer, shapes) in net.spec().layers.iter().zip(shapes.windows(2)) {
             let window = |sizes| Window::new(shapes[0], shapes[1], sizes);
             layers.push(match *layer {
                 LayerSpec::Linear { .. } => {
@@ -159,7 +159,7 @@ impl GemmNet {
                 }
             });
         }
-        let rule = (0..net.spec.input_len()).map(rule).collect();
+        let rule = (0..net.spec().input_len()).map(rule).collect();
         Ok(Self {
             rule,
             layers,
@@ -321,6 +321,7 @@ mod tests {
     use candle_core::{Device, Module, Tensor};
 
     use super::*;
+    use crate::prune_checkpoint;
     use crate::sparse_net::DenseNet;
     use crate::testing::{random_checkpoint, random_samples};
 
@@ -330,16 +331,16 @@ mod tests {
     #[test]
     fn the_dense_nets_agree() {
         for seed in 0..20 {
-            let net = PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap();
+            let net = prune_checkpoint(&random_checkpoint(seed), None).unwrap();
             let n = 5;
-            let samples = random_samples(&net.spec, n, seed);
+            let samples = random_samples(net.spec(), n, seed);
             let pixels: Vec<f32> = samples
                 .images()
                 .iter()
                 .map(|&pixel| f32::from(pixel))
                 .collect();
             let mut gemm = GemmNet::new(&net).unwrap();
-            let x = Tensor::from_slice(&pixels, (n, net.spec.input_len()), &Device::Cpu).unwrap();
+            let x = Tensor::from_slice(&pixels, (n, net.spec().input_len()), &Device::Cpu).unwrap();
             let candle = DenseNet::new(&net, &Device::Cpu)
                 .unwrap()
                 .forward(&x)

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Module, Tensor};
 use serde::Serialize;
-use vbd_core::spec::{NetSpec, WeightSpec};
 use vbd_net::SparseMatrix;
+use vbd_net::spec::{NetSpec, WeightSpec};
 
 pub use self::options::BenchOptions;
 
 use self::gemm_net::GemmNet;
 use crate::error::{Error, Result};
-use crate::net::{PrunedLayer, PrunedNet};
-use crate::runtime::{Plan, Session};
 use crate::sparse_net::DenseNet;
+use vbd_net::runtime::{Plan, Session};
+use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet};
 
 /// Bytes of the dense nets and of a batch's largest activations, at most: a file may name a net that
 /// is far larger than itself, and this makes it dense.
@@ -78,7 +78,8 @@ pub struct Row {
 /// smaller, the dense net that it was made from is one of them.
 ///
 /// ```
-/// # use vbd_core::{recipe::Recipe, spec::{NetSpec, Normalizer}, train::*, weight::*};
+/// # use vbd_core::{recipe::{NetToml, Recipe}, train::*, weight::*};
+/// # use vbd_net::spec::{NetSpec, Normalizer};
 /// # let spec = NetSpec::from_toml("name = 'tiny'\ninput = [4]\nclasses = 2\n[[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 2", "")?;
 /// # let layer = LayerParameters {
 /// #     name: "fc1".into(),
@@ -94,7 +95,7 @@ pub struct Row {
 /// #     keep_every: 5,
 /// #     spec,
 /// # };
-/// # let net = vbd_prune::PrunedNet::from_checkpoint(&checkpoint, None)?;
+/// # let net = vbd_prune::prune_checkpoint(&checkpoint, None)?;
 /// use std::time::Duration;
 /// use vbd_prune::bench::{BenchOptions, bench};
 ///
@@ -107,17 +108,17 @@ pub struct Row {
 ///
 /// # Errors
 /// As [`Plan::new`]; [`Error::BatchTooLarge`] if the dense net and a batch need more than 1 GB;
-/// [`Error::Input`] if `images` are no whole samples; [`Error::Candle`] if Candle cannot run the net.
+/// [`vbd_net::Error::Input`] if `images` are no whole samples; [`Error::Candle`] if Candle cannot run the net.
 pub fn bench(
     net: &PrunedNet,
     batches: &[usize],
     images: Option<&[u8]>,
     options: BenchOptions,
 ) -> Result<Vec<Row>> {
-    for spec in [Some(&net.spec), net.before.as_ref()].into_iter().flatten() {
+    for spec in [net.spec(), net.before()] {
         check_size(net, spec, batches)?;
     }
-    let whole = net.before.as_ref().map(|before| whole(net, before));
+    let whole = net.is_smaller().then(|| whole(net));
     let whole = whole.transpose()?;
     let mut runners = vec![
         (
@@ -187,9 +188,9 @@ impl Runner {
 
 /// The network that `net` was made smaller from, with weights that are all there: made up, for time does
 /// not depend on them.
-fn whole(net: &PrunedNet, before: &NetSpec) -> Result<PrunedNet> {
-    let mut spec = before.clone();
-    spec.normalize = net.spec.normalize.clone();
+fn whole(net: &PrunedNet) -> Result<PrunedNet> {
+    let mut spec = net.before().clone();
+    spec.normalize = net.spec().normalize.clone();
     let layers = spec.weights()?.into_iter().map(|weight| {
         let value = 1.0 / weight.cols() as f32;
         let entries = (0..weight.numel()).map(|place| (place, value));
@@ -205,13 +206,17 @@ fn whole(net: &PrunedNet, before: &NetSpec) -> Result<PrunedNet> {
             shape: weight.shape,
         }
     });
-    Ok(PrunedNet {
+    let image = |name| {
+        let mut images = net.images();
+        images.find_map(|(found, image)| (found == name).then(|| image.to_vec()))
+    };
+    let parts = Parts {
         layers: layers.collect(),
         selections: Vec::new(),
-        before: None,
-        spec,
-        ..net.clone()
-    })
+        mean: image("normalize.mean"),
+        std: image("normalize.std"),
+    };
+    Ok(PrunedNet::new(spec, parts, Origin::default())?)
 }
 
 impl Row {
@@ -274,12 +279,13 @@ fn pixels(net: &PrunedNet, images: Option<&[u8]>, batch: usize) -> Result<Vec<f3
         return Ok((0..batch * len).map(lit).collect());
     };
     if !images.len().is_multiple_of(len) {
-        return Err(Error::Input {
+        let error = vbd_net::Error::Input {
             net: net.spec().name.clone(),
             found: images.len(),
             samples: images.len() / len + 1,
             expected: len,
-        });
+        };
+        return Err(error.into());
     }
     Ok(images
         .iter()
@@ -292,11 +298,12 @@ fn pixels(net: &PrunedNet, images: Option<&[u8]>, batch: usize) -> Result<Vec<f3
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prune_checkpoint;
     use crate::testing::random_checkpoint;
 
     #[test]
     fn what_memory_cannot_hold_is_an_error() {
-        let net = PrunedNet::from_checkpoint(&random_checkpoint(0), None).unwrap();
+        let net = prune_checkpoint(&random_checkpoint(0), None).unwrap();
         let options = BenchOptions {
             time: Duration::from_nanos(1),
             turns: 1,

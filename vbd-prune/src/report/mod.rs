@@ -7,18 +7,19 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use vbd_core::gate::Gate;
-use vbd_core::spec::LayerKind;
 use vbd_core::train::{self, Checkpoint, GateCount};
 use vbd_core::weight::VariationalWeight;
+use vbd_net::spec::LayerKind;
 
 pub use histogram::Histogram;
 pub use structure::{Structure, UnitCount};
 
 use crate::error::Result;
-use crate::format::{self, Method, Provenance, PrunedFile, ValueType};
-use crate::net::{PrunedLayer, PrunedNet};
 use crate::open::Opened;
-use crate::runtime::{Kernel, Plan};
+use crate::weights::prune_checkpoint;
+use vbd_net::format::{self, Method, Provenance, PrunedFile, ValueType};
+use vbd_net::runtime::{Kernel, Plan};
+use vbd_net::{PrunedLayer, PrunedNet};
 
 /// A file's sizes and sparsity. As JSON it has the fields of `vbd inspect --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -80,7 +81,7 @@ pub struct LayerReport {
     pub nnz: usize,
     /// `1 - nnz / numel`.
     pub sparsity: f64,
-    /// How the weight is stored: a [`Layout`](crate::Layout)'s word, or of a checkpoint `dense` or
+    /// How the weight is stored: a [`Layout`](vbd_net::Layout)'s word, or of a checkpoint `dense` or
     /// `compact`.
     pub layout: &'static str,
     /// Bytes of the weight's tensors, header entries and bias aside; of a checkpoint with
@@ -108,7 +109,7 @@ impl Report {
     /// The report of an opened file.
     ///
     /// # Errors
-    /// Of a checkpoint, as [`PrunedNet::from_checkpoint`].
+    /// Of a checkpoint, as [`prune_checkpoint`].
     pub fn new(opened: &Opened) -> Result<Self> {
         match opened {
             Opened::Checkpoint {
@@ -139,9 +140,9 @@ impl Report {
     /// The report of a checkpoint that takes `bytes` on disk, at the training's threshold.
     ///
     /// # Errors
-    /// As [`PrunedNet::from_checkpoint`].
+    /// As [`prune_checkpoint`].
     pub fn of_checkpoint(checkpoint: &Checkpoint, bytes: u64) -> Result<Self> {
-        let net = PrunedNet::from_checkpoint(checkpoint, None)?;
+        let net = prune_checkpoint(checkpoint, None)?;
         let parameters = &checkpoint.parameters.layers;
         let layers = net
             .layers()

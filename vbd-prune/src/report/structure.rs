@@ -2,10 +2,10 @@
 //! needs.
 
 use serde::Serialize;
-use vbd_core::spec::{NetSpec, WeightSpec};
+use vbd_net::spec::{NetSpec, WeightSpec};
 
 use crate::error::Result;
-use crate::net::PrunedNet;
+use vbd_net::PrunedNet;
 
 /// Units, parameters and multiply-adds before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,14 +42,15 @@ impl Structure {
     /// None of a net that was read or made by this crate.
     pub fn of(net: &PrunedNet) -> Result<Self> {
         let before = net.before();
-        let after = net.smaller()?.spec;
+        let smaller = net.smaller()?;
+        let after = smaller.spec();
         Ok(Self {
-            is_made: net.before.is_some(),
+            is_made: net.is_smaller(),
             units: units(&before.weights()?, &after.weights()?),
             parameters_before: parameters(before)?,
-            parameters_after: parameters(&after)?,
+            parameters_after: parameters(after)?,
             multiply_adds_before: multiply_adds(before)?,
-            multiply_adds_after: multiply_adds(&after)?,
+            multiply_adds_after: multiply_adds(after)?,
         })
     }
 }

@@ -1,13 +1,15 @@
 //! The dense net with Candle's operations, for devices that are no CPU.
 
 use candle_core::{DType, Device, Module, Result, Tensor};
-use vbd_core::spec::{LayerSpec, Statistic};
+use vbd_net::spec::{LayerSpec, NetSpec};
+use vbd_net::statistic::PerInput;
 
-use crate::net::{PrunedLayer, PrunedNet};
+use vbd_net::{PrunedLayer, PrunedNet};
 
-/// The net with dense weights on one device.
+/// The net with dense weights on one device: what [`SparseNet`](super::SparseNet) runs elsewhere than on a
+/// CPU, and what the sparse runtime is tested against.
 #[derive(Debug)]
-pub(crate) struct DenseNet {
+pub struct DenseNet {
     input: Vec<usize>,
     scale: f64,
     mean: Tensor,
@@ -38,15 +40,23 @@ enum Layer {
 }
 
 impl DenseNet {
-    pub(crate) fn new(net: &PrunedNet, device: &Device) -> Result<Self> {
-        let mut weights = net.layers.iter();
+    /// Brings the weights to a device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "a net has what its network needs"
+    )]
+    pub fn new(net: &PrunedNet, device: &Device) -> Result<Self> {
+        let mut weights = net.layers().iter();
         let mut next = || {
             weights
                 .next()
                 .expect("a net has the weights of its network")
         };
-        let mut selections = net.selections.iter();
-        let layers = net.spec.layers.iter().map(|layer| {
+        let mut selections = net.selections().iter();
+        let layers = net.spec().layers.iter().map(|layer| {
             Ok(match *layer {
                 LayerSpec::Linear { .. } => {
                     let layer = next();
@@ -79,12 +89,11 @@ impl DenseNet {
                 }
             })
         });
-        let rule = &net.spec.normalize;
         Ok(Self {
-            input: net.spec.input.clone(),
-            scale: rule.scale,
-            mean: statistic(&rule.mean, net.mean.as_ref(), &net.spec.input, device)?,
-            std: statistic(&rule.std, net.std.as_ref(), &net.spec.input, device)?,
+            input: net.spec().input.clone(),
+            scale: net.spec().normalize.scale,
+            mean: statistic(&net.mean_values(), net.spec(), device)?,
+            std: statistic(&net.std_values(), net.spec(), device)?,
             layers: layers.collect::<Result<_>>()?,
         })
     }
@@ -129,31 +138,19 @@ fn dense_weight(layer: &PrunedLayer, device: &Device) -> Result<Tensor> {
     Tensor::from_vec(layer.weight.to_dense(), &layer.shape[..], device)
 }
 
-/// A tensor that broadcasts over `[batch, ..input]`.
-#[expect(clippy::cast_possible_truncation, reason = "inputs are f32")]
-fn statistic(
-    rule: &Statistic,
-    image: Option<&Vec<f32>>,
-    input: &[usize],
-    device: &Device,
-) -> Result<Tensor> {
-    match (rule, image) {
-        (_, Some(image)) => Tensor::new(&image[..], device)?.reshape(input),
-        (Statistic::Channels(values), None) => {
-            let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-            let mut shape = vec![1; input.len()];
-            shape[0] = values.len();
-            Tensor::from_vec(values, shape, device)
-        }
-        (Statistic::Number(value), None) => Tensor::new(*value as f32, device),
-        (Statistic::Measured(_), None) => candle_core::bail!("a measured image is absent"),
-    }
+/// One number an input value, as a tensor that broadcasts over `[batch, ..input]`.
+fn statistic(values: &PerInput, spec: &NetSpec, device: &Device) -> Result<Tensor> {
+    let values: Vec<f32> = (0..spec.input_len())
+        .map(|index| values.at(index))
+        .collect();
+    Tensor::from_vec(values, &spec.input[..], device)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::SparseNet;
     use super::*;
+    use crate::prune_checkpoint;
     use crate::testing::{random_checkpoint, random_samples};
 
     /// Sums of a few hundred products in another order.
@@ -162,10 +159,10 @@ mod tests {
     #[test]
     fn sparse_and_dense_candle_agree() {
         for seed in 0..40 {
-            let net = PrunedNet::from_checkpoint(&random_checkpoint(seed), None).unwrap();
-            let len = net.spec.input_len();
+            let net = prune_checkpoint(&random_checkpoint(seed), None).unwrap();
+            let len = net.spec().input_len();
             for n in [1, 3, 8, 33] {
-                let pixels: Vec<u8> = random_samples(&net.spec, n, seed).images().to_vec();
+                let pixels: Vec<u8> = random_samples(net.spec(), n, seed).images().to_vec();
                 let sparse = SparseNet::new(&net).unwrap();
                 let x = Tensor::from_vec(pixels.clone(), (n, len), &Device::Cpu).unwrap();
                 let dense = DenseNet::new(&net, &Device::Cpu)

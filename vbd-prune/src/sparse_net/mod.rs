@@ -6,17 +6,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, DeviceLocation, Module, Tensor};
-use vbd_core::data::Samples;
-use vbd_core::spec::NetSpec;
 use vbd_core::step::Evaluation;
 use vbd_core::train::Checkpoint;
+use vbd_net::data::Samples;
 use vbd_net::output::{Score, softmax};
+use vbd_net::spec::NetSpec;
 
-pub(crate) use self::dense::DenseNet;
-use crate::error::{Error, Result};
-use crate::net::PrunedNet;
+pub use self::dense::DenseNet;
+use crate::error::Result;
 use crate::open::open;
-use crate::runtime::{Pixel, Plan, Session};
+use crate::weights::prune_checkpoint;
+use vbd_net::PrunedNet;
+use vbd_net::runtime::{Pixel, Plan, Session};
 
 /// Samples that go through the net together in [`SparseNet::evaluate`].
 const EVALUATED_AT_ONCE: usize = 4096;
@@ -28,7 +29,8 @@ const EVALUATED_AT_ONCE: usize = 4096;
 /// once.
 ///
 /// ```
-/// # use vbd_core::{recipe::Recipe, spec::{NetSpec, Normalizer}, train::*, weight::*};
+/// # use vbd_core::{recipe::{NetToml, Recipe}, train::*, weight::*};
+/// # use vbd_net::spec::{NetSpec, Normalizer};
 /// # let spec = NetSpec::from_toml("name = 'tiny'\ninput = [4]\nclasses = 2\n[[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 2", "")?;
 /// # let layer = LayerParameters {
 /// #     name: "fc1".into(),
@@ -79,9 +81,9 @@ impl SparseNet {
     /// The weights of a checkpoint that are kept at `threshold`, by default the training's.
     ///
     /// # Errors
-    /// As [`PrunedNet::from_checkpoint`], and [`Plan::new`].
+    /// As [`prune_checkpoint`](crate::prune_checkpoint), and [`Plan::new`].
     pub fn from_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<Self> {
-        Self::new(&PrunedNet::from_checkpoint(checkpoint, threshold)?)
+        Self::new(&prune_checkpoint(checkpoint, threshold)?)
     }
 
     /// Opens a pruned file, a checkpoint or a run's folder and makes it run.
@@ -109,7 +111,7 @@ impl SparseNet {
     /// - returns: `[n, classes]`
     ///
     /// # Errors
-    /// [`Error::Input`] if there are not as many pixels.
+    /// [`vbd_net::Error::Input`] if there are not as many pixels.
     pub fn logits(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>> {
         self.run(pixels, n)
     }
@@ -117,7 +119,7 @@ impl SparseNet {
     /// The probability of each class for one image.
     ///
     /// # Errors
-    /// [`Error::Input`] if it has not the network's input length.
+    /// [`vbd_net::Error::Input`] if it has not the network's input length.
     pub fn predict(&self, pixels: &[u8]) -> Result<Vec<f32>> {
         let logits = self.logits(pixels, 1)?;
         Ok(softmax(&logits))
@@ -126,7 +128,7 @@ impl SparseNet {
     /// Error and cross-entropy on labelled images; the sum is taken in the order of the samples.
     ///
     /// # Errors
-    /// [`Error::Input`] if the images are of another size, [`Error::Label`] if a label has no class.
+    /// [`vbd_net::Error::Input`] if the images are of another size, [`vbd_net::Error::Label`] if a label has no class.
     pub fn evaluate(&self, samples: &Samples) -> Result<Evaluation> {
         let classes = self.spec().classes;
         let len = samples.sample_len();
@@ -139,12 +141,13 @@ impl SparseNet {
             {
                 if usize::from(label) >= classes {
                     let net = self.spec().name.clone();
-                    return Err(Error::Label {
+                    let error = vbd_net::Error::Label {
                         net,
                         index,
                         label,
                         classes,
-                    });
+                    };
+                    return Err(error.into());
                 }
                 score.add(logits, usize::from(label));
             }
@@ -155,12 +158,13 @@ impl SparseNet {
     fn run<T: Pixel>(&self, pixels: &[T], n: usize) -> Result<Vec<f32>> {
         let input_len = self.spec().input_len();
         if n.checked_mul(input_len) != Some(pixels.len()) {
-            return Err(Error::Input {
+            let error = vbd_net::Error::Input {
                 net: self.spec().name.clone(),
                 found: pixels.len(),
                 samples: n,
                 expected: input_len,
-            });
+            };
+            return Err(error.into());
         }
         let idle = || self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let session = idle().pop();

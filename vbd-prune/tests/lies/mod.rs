@@ -4,8 +4,10 @@
 use std::path::Path;
 
 use safetensors::Dtype;
-use vbd_core::tensor_file::{self, RawTensor, Tensors};
-use vbd_prune::{Error, Layout, Opened, Plan, Problem, PrunedFile, Report, ValueType};
+use vbd_net::Error;
+use vbd_net::tensor_file::{self, RawTensor, Tensors};
+use vbd_net::{Layout, Plan, Problem, PrunedFile, ValueType};
+use vbd_prune::{Opened, Report};
 
 pub(crate) fn read(bytes: &[u8]) -> Result<PrunedFile, Error> {
     PrunedFile::from_bytes(bytes, Path::new("hostile"))

@@ -10,14 +10,14 @@ use candle_nn::ops::log_softmax;
 use self::gate::Gate;
 use self::weighted::{Map, Weighted};
 use super::{At, Batch, Evaluation, Objective, Step};
-use crate::data::Samples;
 use crate::error::Result;
 use crate::kernels::loss;
 use crate::layers::{Conv2d, Masking, max_pool2d};
 use crate::noise::Stream;
 use crate::posterior;
-use crate::spec::{LayerSpec, NetSpec, Normalizer};
 use crate::weight::Parameters;
+use vbd_net::data::Samples;
+use vbd_net::spec::{LayerSpec, NetSpec, Normalizer};
 
 /// Samples that are evaluated at once.
 const EVALUATION_BATCH: usize = 1000;
@@ -45,7 +45,7 @@ impl CandleStep {
     /// Builds the engine on a device.
     ///
     /// # Errors
-    /// [`crate::Error::Spec`] if the layers do not fit together; [`crate::Error::Shape`] if the parameters are not
+    /// [`vbd_net::Error::Spec`] if the layers do not fit together; [`crate::Error::Shape`] if the parameters are not
     /// the network's; or if the device fails.
     pub fn new(
         spec: &NetSpec,
@@ -171,7 +171,7 @@ fn compile(
             LayerSpec::Conv2d {
                 stride, padding, ..
             } => weighted(Map::Conv2d(Conv2d { stride, padding }))?,
-            LayerSpec::Select { ref name, .. } => return Err(spec.cannot_train(name)),
+            LayerSpec::Select { ref name, .. } => return Err(spec.cannot_train(name).into()),
         });
     }
     Ok(layers)

@@ -7,9 +7,9 @@ use crate::error::Result;
 use crate::layers::{Conv2d, Linear, Masking, Variational, WeightedMap};
 use crate::noise::NoiseKey;
 use crate::prior::Prior;
-use crate::spec::WeightSpec;
 use crate::step::At;
 use crate::weight::{LayerParameters, VariationalWeight};
+use vbd_net::spec::WeightSpec;
 
 /// The maps of a network's layers.
 #[derive(Debug, Clone, Copy)]

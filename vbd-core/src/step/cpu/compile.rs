@@ -11,9 +11,9 @@ use super::layer::{Layer, Pool, Weighted};
 use crate::error::{Error, Result};
 use crate::gate::Gate as GateSpec;
 use crate::kernels::pool::Window;
-use crate::spec::{LayerSpec, NetSpec, Shape};
 use crate::step::Objective;
 use crate::weight::{GateParameters, Narrow, Parameters};
+use vbd_net::spec::{LayerSpec, NetSpec, Shape};
 
 /// The layers that compute, each weight with the ReLU behind it.
 pub(super) struct Compiled {
@@ -113,7 +113,7 @@ pub(super) fn compile(
                 flow = flow.flat();
                 continue;
             }
-            LayerSpec::Select { name, .. } => return Err(spec.cannot_train(name)),
+            LayerSpec::Select { name, .. } => return Err(spec.cannot_train(name).into()),
             LayerSpec::Relu {} if follows_weight(spec, index) => continue,
             LayerSpec::Relu {} => Layer::Relu,
             LayerSpec::Linear { .. } | LayerSpec::Conv2d { .. } => {

@@ -1,7 +1,7 @@
 //! Where the taps of a weight lie: a linear layer is a convolution of one position.
 
 use crate::error::Result;
-use crate::spec::{LayerSpec, NetSpec, Shape, WeightSpec};
+use vbd_net::spec::{LayerSpec, NetSpec, Shape, WeightSpec};
 
 /// A weight's input and output, and the taps that connect their positions.
 ///

@@ -22,14 +22,14 @@ use self::gate::Gate;
 use self::layer::{Layer, Weighted};
 use self::pixel_batch::PixelBatch;
 use super::{At, Batch, Evaluation, Objective, Step};
-use crate::data::Samples;
 use crate::error::{Error, Result};
 use crate::kernels::buffer::Buffer;
 use crate::kernels::update::{Adam, Masking};
 use crate::kernels::{LANES, loss};
 use crate::noise::Stream;
-use crate::spec::{NetSpec, Normalizer};
 use crate::weight::Parameters;
+use vbd_net::data::Samples;
+use vbd_net::spec::{NetSpec, Normalizer};
 
 /// Samples that are evaluated at once, whatever the batches of the training.
 const EVALUATION_BATCH: usize = 128;
@@ -74,7 +74,7 @@ impl CpuStep {
     ///
     /// # Errors
     /// [`vbd_net::Error::InstructionSet`]; [`Error::Shape`] if the parameters are not the network's;
-    /// [`Error::Threads`]; [`Error::Spec`] if the network has a layer that cannot be trained.
+    /// [`Error::Threads`]; [`vbd_net::Error::Spec`] if the network has a layer that cannot be trained.
     pub fn new(
         spec: &NetSpec,
         objective: Objective,

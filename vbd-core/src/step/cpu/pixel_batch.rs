@@ -5,8 +5,8 @@
 //! that is the same for every sample:
 //! `sum x w = sum v w - sum m w` and `sum x^2 s = sum ((v - m)^2 - m^2) s + sum m^2 s`.
 
-use crate::data::Samples;
-use crate::spec::Normalizer;
+use vbd_net::data::Samples;
+use vbd_net::spec::Normalizer;
 
 /// Pixels in some order: for each sample its pixels, or for each pixel its samples.
 #[derive(Debug, Default)]

@@ -15,8 +15,8 @@ mod pen;
 mod skeletons;
 
 use rayon::prelude::*;
-use vbd_core::data::{Dataset, Samples};
 use vbd_core::noise::{NoiseKey, Stream};
+use vbd_net::data::{Dataset, Samples};
 
 use self::draws::Draws;
 use self::skeletons::{SHAPES, Shape};

@@ -37,7 +37,7 @@ mod write;
 
 use std::path::{Path, PathBuf};
 
-use vbd_core::data::{Dataset, Samples};
+use vbd_net::data::{Dataset, Samples};
 
 pub use self::read::MAX_PIXELS;
 use self::read::{Idx, read_images, read_labels};

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
-use vbd_core::data::{Dataset, Samples};
+use vbd_net::data::{Dataset, Samples};
 
 use super::*;
 use crate::error::Error;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use vbd_core::data::{Dataset, Samples};
-use vbd_core::file::write_atomic;
+use vbd_net::data::{Dataset, Samples};
+use vbd_net::file::write_atomic;
 
 use super::FILE_NAMES;
 use crate::data::checksum::sha256_hex;

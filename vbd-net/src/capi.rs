@@ -1,0 +1,163 @@
+//! The C interface, `include/vbd.h`: load a file, run it, read the logits.
+//!
+//! Built as a library for C with `cargo rustc --release -p vbd-net --lib --features capi
+//! --crate-type cdylib` (or `staticlib`).
+#![expect(unsafe_code, reason = "C passes pointers")]
+
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::ptr;
+
+use crate::runtime::{Pixel, Plan, Session};
+
+/// A net that runs. One thread at a time may use it; load the file again for another.
+pub struct VbdSession(Session);
+
+thread_local! {
+    static LAST_ERROR: RefCell<CString> = RefCell::default();
+}
+
+/// Runs `body`; what it fails with, a panic too, becomes the thread's last error.
+fn guarded<T>(body: impl FnOnce() -> Result<T, String>) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(body));
+    let message = match result {
+        Ok(Ok(value)) => return Some(value),
+        Ok(Err(message)) => message,
+        Err(_) => "internal error: the library panicked".to_owned(),
+    };
+    let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
+    LAST_ERROR.with(|last| last.replace(message));
+    None
+}
+
+/// Opens a pruned file.
+///
+/// `path` is UTF-8 and ends in a zero byte. Returns `NULL` if it cannot be opened or run;
+/// `vbd_last_error` then says why. What is returned is given back with `vbd_free`.
+///
+/// # Safety
+/// `path` is `NULL` or points to a string that ends in a zero byte.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vbd_load(path: *const c_char) -> *mut VbdSession {
+    let load = || {
+        if path.is_null() {
+            return Err("the path is NULL".to_owned());
+        }
+        // SAFETY: not null, and a string by the caller's promise.
+        let path = unsafe { CStr::from_ptr(path) };
+        let path = path
+            .to_str()
+            .map_err(|_| "the path is no UTF-8".to_owned())?;
+        let plan = Plan::load(Path::new(path)).map_err(|error| error.to_string())?;
+        Ok(Box::into_raw(Box::new(VbdSession(plan.session()))))
+    };
+    guarded(load).unwrap_or(ptr::null_mut())
+}
+
+/// Gives a session back; `NULL` is fine.
+///
+/// # Safety
+/// `session` is `NULL` or comes from `vbd_load`, and is used no more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vbd_free(session: *mut VbdSession) {
+    if !session.is_null() {
+        // SAFETY: it comes from `Box::into_raw` and is dropped once, by the caller's promise.
+        drop(unsafe { Box::from_raw(session) });
+    }
+}
+
+/// Values of one input sample: channels times height times width. 0 for `NULL`.
+///
+/// # Safety
+/// `session` is `NULL` or comes from `vbd_load`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vbd_input_len(session: *const VbdSession) -> usize {
+    // SAFETY: null, or a live session by the caller's promise.
+    unsafe { session.as_ref() }.map_or(0, |session| session.0.plan().input_len())
+}
+
+/// Logits of one sample. 0 for `NULL`.
+///
+/// # Safety
+/// `session` is `NULL` or comes from `vbd_load`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vbd_classes(session: *const VbdSession) -> usize {
+    // SAFETY: null, or a live session by the caller's promise.
+    unsafe { session.as_ref() }.map_or(0, |session| session.0.plan().classes())
+}
+
+/// Runs `samples` samples of raw pixels, 0 to 255, row-major, channels first.
+///
+/// Reads `samples * vbd_input_len` pixels and writes `samples * vbd_classes` logits. Returns 0, or -1
+/// with `vbd_last_error` saying why.
+///
+/// # Safety
+/// `session` comes from `vbd_load`; no other thread uses it; `pixels` and `logits` point to as many
+/// values as are read and written, and do not overlap.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vbd_run_f32(
+    session: *mut VbdSession,
+    pixels: *const f32,
+    samples: usize,
+    logits: *mut f32,
+) -> i32 {
+    // SAFETY: the caller's promise.
+    unsafe { run(session, pixels, samples, logits) }
+}
+
+/// As `vbd_run_f32`, for pixels that are bytes.
+///
+/// # Safety
+/// As of `vbd_run_f32`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vbd_run_u8(
+    session: *mut VbdSession,
+    pixels: *const u8,
+    samples: usize,
+    logits: *mut f32,
+) -> i32 {
+    // SAFETY: the caller's promise.
+    unsafe { run(session, pixels, samples, logits) }
+}
+
+/// What the last call that failed on this thread failed with; empty if none did. It stands until the
+/// next failure on this thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn vbd_last_error() -> *const c_char {
+    LAST_ERROR.with(|last| last.borrow().as_ptr())
+}
+
+/// # Safety
+/// As of [`vbd_run_f32`].
+unsafe fn run<T: Pixel>(
+    session: *mut VbdSession,
+    pixels: *const T,
+    samples: usize,
+    logits: *mut f32,
+) -> i32 {
+    let run = || {
+        if session.is_null() || ((pixels.is_null() || logits.is_null()) && samples > 0) {
+            return Err("a pointer is NULL".to_owned());
+        }
+        // SAFETY: not null, and by the caller's promise a session that nobody else uses.
+        let session = unsafe { &mut (*session).0 };
+        if samples == 0 {
+            return Ok(());
+        }
+        let plan = session.plan();
+        let lens = [plan.input_len(), plan.classes()].map(|len| len.checked_mul(samples));
+        let [Some(pixel_count), Some(logit_count)] = lens else {
+            return Err(format!("{samples} samples are more than there can be"));
+        };
+        // SAFETY: not null, and by the caller's promise that many values.
+        let pixels = unsafe { std::slice::from_raw_parts(pixels, pixel_count) };
+        let found = session.run(pixels).map_err(|error| error.to_string())?;
+        // SAFETY: not null, by the caller's promise that many values, and `found` lies elsewhere.
+        let logits = unsafe { std::slice::from_raw_parts_mut(logits, logit_count) };
+        logits.copy_from_slice(found);
+        Ok(())
+    };
+    guarded(run).map_or(-1, |()| 0)
+}

@@ -1,0 +1,95 @@
+//! The normalisation of pixels, `x = (p scale - mean) / std`, in the first step as far as it goes.
+
+use crate::matrix::SparseMatrix;
+
+use super::{Op, Step};
+use crate::net::PrunedNet;
+
+/// What the first step takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pixels {
+    /// Pixels as they are: the normalisation is in its weights and its bias.
+    Raw,
+    /// Pixels by their factor, `p scale / std`, so that one of 0 comes in as 0: the normalisation has no
+    /// shift, or the shift is in the step's bias.
+    Scaled,
+    /// Normalised pixels.
+    Normalised,
+}
+
+/// `W ((p scale - mean) / std) + b = (W scale / std) p + (b - W mean / std)`, worked out in f64.
+#[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+pub(super) fn fold(first: &mut Step, net: &PrunedNet) {
+    let (mean, std) = (net.mean_values(), net.std_values());
+    let scale = f64::from(net.scale());
+    let old = &first.weight;
+    let mut folded = SparseMatrix::with_capacity(old.rows(), old.cols(), old.nnz());
+    for (row, bias) in first.bias.iter_mut().enumerate() {
+        let mut shifted = f64::from(*bias);
+        let (columns, values) = old.row(row);
+        for (&col, &value) in columns.iter().zip(values) {
+            let value = f64::from(value) / f64::from(std.at(col as usize));
+            shifted -= value * f64::from(mean.at(col as usize));
+            folded.push(col, (value * scale) as f32);
+        }
+        folded.end_row();
+        *bias = shifted as f32;
+    }
+    first.weight = folded;
+}
+
+/// Biases of a first convolution's outputs at most: 256 KB.
+const MOST_BIASES: usize = 1 << 16;
+/// Products that these take at most: some milliseconds.
+const MOST_SHIFTS: usize = 1 << 22;
+
+/// Takes the shift of the normalisation into the bias of a first convolution, one for each output, if
+/// these are not too many; returns what the convolution takes then.
+#[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
+pub(super) fn shift(first: &mut Step, inputs: &[u32], net: &PrunedNet) -> Pixels {
+    let (mean, std) = (net.mean_values(), net.std_values());
+    if mean.is_zero() {
+        return Pixels::Scaled;
+    }
+    let shift = |pixel: usize| f64::from(mean.at(pixel)) / f64::from(std.at(pixel));
+    let Op::Conv {
+        kernel,
+        stride,
+        padding,
+        ..
+    } = first.op
+    else {
+        return Pixels::Normalised;
+    };
+    let [height, width] = first.outputs();
+    let area = height.saturating_mul(width);
+    let products = first.weight.nnz().saturating_mul(area);
+    if first.bias.len().saturating_mul(area) > MOST_BIASES || products > MOST_SHIFTS {
+        return Pixels::Normalised;
+    }
+    // The outputs of a row or column for which a tap does not read the padding.
+    let inside = |tap: usize, outputs: usize, side: usize| {
+        let first = padding.saturating_sub(tap).div_ceil(stride);
+        let end = (side + padding).saturating_sub(tap).div_ceil(stride);
+        first..end.min(outputs)
+    };
+    let mut biases = Vec::with_capacity(first.bias.len() * area);
+    for (row, &bias) in first.bias.iter().enumerate() {
+        let mut shifted = vec![f64::from(bias); area];
+        let (columns, values) = first.weight.row(row);
+        for (&col, &value) in columns.iter().zip(values) {
+            let (unit, tap) = (col as usize / kernel.pow(2), col as usize % kernel.pow(2));
+            let (dy, dx) = (tap / kernel, tap % kernel);
+            for y in inside(dy, height, first.input.height) {
+                let line = inputs[unit] as usize * first.input.height + y * stride + dy - padding;
+                for x in inside(dx, width, first.input.width) {
+                    let pixel = line * first.input.width + x * stride + dx - padding;
+                    shifted[y * width + x] -= f64::from(value) * shift(pixel);
+                }
+            }
+        }
+        biases.extend(shifted.iter().map(|&bias| bias as f32));
+    }
+    first.bias = biases;
+    Pixels::Scaled
+}

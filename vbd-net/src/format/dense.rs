@@ -1,0 +1,36 @@
+//! Layout `dense`: all entries under the weight's own name, in the weight's own shape.
+
+use crate::matrix::SparseMatrix;
+use crate::tensor_file::RawTensor;
+
+use super::take::{Found, Taker};
+use super::{Part, ValueType};
+use crate::error::Result;
+
+/// No suffix: the tensor has the weight's name.
+pub(crate) const WEIGHT: &str = "";
+
+pub(crate) fn parts(shape: &[usize], values: ValueType) -> Vec<Part> {
+    vec![Part::new(WEIGHT, values.dtype(), shape)]
+}
+
+pub(crate) fn encode(
+    matrix: &SparseMatrix,
+    shape: &[usize],
+    values: ValueType,
+) -> Vec<(&'static str, RawTensor)> {
+    vec![(WEIGHT, values.tensor(shape, &matrix.to_dense()))]
+}
+
+pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseMatrix> {
+    let tensor = format!("{}{WEIGHT}", found.weight);
+    let raw = taker.take(&tensor, &[taker.values.dtype()], Some(found.shape))?;
+    taker.check_finite(&tensor, &raw)?;
+    let values = || taker.values.values(&raw.bytes);
+    let nnz = values().filter(|&value| value != 0.0).count();
+    Ok(SparseMatrix::from_places(
+        [found.rows, found.cols],
+        nnz,
+        values().enumerate(),
+    ))
+}

@@ -1,0 +1,186 @@
+//! From the bytes of a hostile file to a net: everything is checked, nothing is believed.
+
+use std::path::Path;
+
+use crate::matrix::SparseMatrix;
+use crate::spec::{LayerSpec, NetSpec, Statistic, WeightSpec};
+use crate::tensor_file;
+
+use super::metadata::Header;
+use super::take::{Found, Taker};
+use super::writer::{MEAN, STD};
+use super::{Layout, ValueType, bitmask, csr, delta, dense, selection};
+use crate::error::{Error, Result};
+use crate::net::{PrunedLayer, PrunedNet, Selection};
+use crate::problem::Problem;
+
+/// What a file holds, and how it stores each weight: layout and bytes.
+pub(crate) struct Read {
+    pub(crate) net: PrunedNet,
+    pub(crate) values: ValueType,
+    pub(crate) storage: Vec<(Layout, usize)>,
+}
+
+/// Reads a pruned file's bytes; `path` names it in errors.
+pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
+    let (tensors, json) = tensor_file::from_bytes(bytes).map_err(Error::tensor_file(path))?;
+    let header = Header::from_json(&json, path)?;
+    let in_file = |source| Error::SpecInFile {
+        path: path.to_path_buf(),
+        source: Box::new(source),
+    };
+    let weights = header.spec.weights().map_err(in_file)?;
+    if let Some(before) = &header.before {
+        check_before(before, &header.spec, &weights).map_err(|problem| Error::Before {
+            path: path.to_path_buf(),
+            problem,
+        })?;
+    }
+    let mut taker = Taker {
+        path,
+        tensors,
+        values: header.values,
+        taken: 0,
+    };
+    let mut layers = Vec::with_capacity(weights.len());
+    let mut storage = Vec::with_capacity(weights.len());
+    for weight in weights {
+        let (layer, layout, bytes) = take_layer(&mut taker, weight)?;
+        layers.push(layer);
+        storage.push((layout, bytes));
+    }
+    let selections = take_selections(&mut taker, &header.spec)?;
+    let rule = &header.spec.normalize;
+    let mean = take_image(&mut taker, MEAN, &rule.mean, &header.spec)?;
+    let std = take_image(&mut taker, STD, &rule.std, &header.spec)?;
+    if let Some((index, &value)) = std
+        .iter()
+        .flatten()
+        .enumerate()
+        .find(|(_, std)| **std <= 0.0)
+    {
+        return Err(taker.problem(STD, Problem::NotPositive { index, value }));
+    }
+    if let Some((tensor, _)) = taker.tensors.pop_first() {
+        return Err(Error::SurplusTensor {
+            path: path.to_path_buf(),
+            tensor,
+        });
+    }
+    let net = PrunedNet {
+        spec: header.spec,
+        method: header.method,
+        threshold: header.threshold,
+        provenance: header.provenance,
+        layers,
+        selections,
+        before: header.before,
+        mean,
+        std,
+    };
+    Ok(Read {
+        net,
+        values: header.values,
+        storage,
+    })
+}
+
+/// Whether the network `before` can be what `spec`, with these weights, was made smaller from.
+fn check_before(before: &NetSpec, spec: &NetSpec, weights: &[WeightSpec]) -> Result<(), String> {
+    let all = before.weights().map_err(|error| error.to_string())?;
+    if (&before.input, before.classes) != (&spec.input, spec.classes) {
+        return Err("has another input or other classes than `spec`".to_owned());
+    }
+    let is_selection = |layer: &LayerSpec| matches!(layer, LayerSpec::Select { .. });
+    if before.layers.iter().any(is_selection) {
+        return Err("has a selection: it was made smaller itself".to_owned());
+    }
+    let is_larger = |(before, after): (&WeightSpec, &WeightSpec)| {
+        let sizes = before.shape.iter().zip(&after.shape);
+        let kernels = before.shape[2..] == after.shape[2..];
+        (&before.layer, before.kind) == (&after.layer, after.kind)
+            && kernels
+            && sizes.clone().all(|(before, after)| before >= after)
+    };
+    if all.len() != weights.len() || !all.iter().zip(weights).all(is_larger) {
+        return Err("has other layers than `spec`, or smaller ones".to_owned());
+    }
+    Ok(())
+}
+
+fn take_image(
+    taker: &mut Taker<'_>,
+    tensor: &str,
+    rule: &Statistic,
+    spec: &NetSpec,
+) -> Result<Option<Vec<f32>>> {
+    if !rule.is_image() {
+        return Ok(None);
+    }
+    taker
+        .take_values(tensor, ValueType::F32, &spec.input)
+        .map(Some)
+}
+
+fn take_selections(taker: &mut Taker<'_>, spec: &NetSpec) -> Result<Vec<Selection>> {
+    let shapes = spec.shapes()?;
+    let mut selections = Vec::new();
+    for (layer, input) in spec.layers.iter().zip(shapes) {
+        if let LayerSpec::Select { name, units } = layer {
+            let (name, all) = (name.clone(), input.dims()[0]);
+            let index = selection::decode(taker, &format!("{name}.index"), (*units, all))?;
+            selections.push(Selection { name, index });
+        }
+    }
+    Ok(selections)
+}
+
+fn take_layer(taker: &mut Taker<'_>, spec: WeightSpec) -> Result<(PrunedLayer, Layout, usize)> {
+    // The bias first: it is as long as the weight has rows, and it is in the file.
+    let (rows, cols) = (spec.rows(), spec.cols());
+    let bias = taker.take_values(&format!("{}.bias", spec.layer), taker.values, &[rows])?;
+    let name = format!("{}.weight", spec.layer);
+    let layout = find_layout(taker, &name)?;
+    let before = taker.taken;
+    let found = Found {
+        weight: &name,
+        shape: &spec.shape,
+        rows,
+        cols,
+    };
+    let weight: SparseMatrix = match layout {
+        Layout::Dense => dense::decode(taker, &found),
+        Layout::Csr => csr::decode(taker, &found),
+        Layout::Bitmask => bitmask::decode(taker, &found),
+        Layout::Delta => delta::decode(taker, &found),
+    }?;
+    let bytes = taker.taken - before;
+    let layer = PrunedLayer {
+        name: spec.layer,
+        kind: spec.kind,
+        shape: spec.shape,
+        weight,
+        bias,
+    };
+    Ok((layer, layout, bytes))
+}
+
+/// The layout that the names tell; a second one of the same weight is left over, and so refused.
+fn find_layout(taker: &Taker<'_>, weight: &str) -> Result<Layout> {
+    let signs = [
+        (Layout::Dense, dense::WEIGHT),
+        (Layout::Csr, csr::ROWS),
+        (Layout::Delta, delta::GAPS),
+        (Layout::Bitmask, bitmask::BITS),
+    ];
+    let found = signs.into_iter().find(|(_, suffix)| {
+        let tensor = format!("{weight}{suffix}");
+        taker.tensors.contains_key(&tensor)
+    });
+    found
+        .map(|(layout, _)| layout)
+        .ok_or_else(|| Error::MissingTensor {
+            path: taker.path.to_path_buf(),
+            tensor: weight.to_owned(),
+        })
+}

@@ -1,0 +1,43 @@
+//! The index of a selection: which units of its input it keeps, I32, rising.
+
+use crate::tensor_file::RawTensor;
+use safetensors::Dtype;
+
+use super::Part;
+use super::take::Taker;
+use crate::error::Result;
+use crate::problem::Problem;
+
+pub(crate) fn part(index: &[u32]) -> Part {
+    Part::new("", Dtype::I32, &[index.len()])
+}
+
+pub(crate) fn encode(index: &[u32]) -> RawTensor {
+    // Below 2^24, so that I32 has the same bytes.
+    RawTensor {
+        dtype: Dtype::I32,
+        ..RawTensor::u32(index)
+    }
+}
+
+/// Takes the index `tensor` of `units` places below `all`.
+pub(crate) fn decode(
+    taker: &mut Taker<'_>,
+    tensor: &str,
+    (units, all): (usize, usize),
+) -> Result<Vec<u32>> {
+    let raw = taker.take(tensor, &[Dtype::I32], Some(&[units]))?;
+    let mut index: Vec<u32> = Vec::with_capacity(units);
+    for word in raw.bytes.chunks_exact(4) {
+        let found = i32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+        let place = u32::try_from(found).ok().filter(|&place| {
+            (place as usize) < all && index.last().is_none_or(|&last| last < place)
+        });
+        let Some(place) = place else {
+            let place = index.len();
+            return Err(taker.problem(tensor, Problem::Index { place, found, all }));
+        };
+        index.push(place);
+    }
+    Ok(index)
+}

@@ -1,0 +1,104 @@
+//! From a net to the tensors and bytes of a file.
+
+use crate::tensor_file::{self, RawTensor, Tensors};
+
+use super::metadata::{Header, KIND, VERSION};
+use super::size::Declared;
+use super::{Layout, Part, ValueType, selection};
+use crate::error::{Error, Result};
+use crate::net::PrunedNet;
+
+/// Name of the mean image's tensor.
+pub(crate) const MEAN: &str = "normalize.mean";
+/// Name of the tensor of standard deviations.
+pub(crate) const STD: &str = "normalize.std";
+
+/// What a file will hold, its layouts aside.
+pub(crate) struct Content<'a> {
+    pub(crate) net: &'a PrunedNet,
+    pub(crate) values: ValueType,
+}
+
+impl Content<'_> {
+    fn json(&self) -> String {
+        let net = self.net;
+        let header = Header {
+            version: VERSION,
+            kind: KIND.to_owned(),
+            spec: net.spec.clone(),
+            method: net.method.clone(),
+            threshold: net.threshold,
+            before: net.before.clone(),
+            values: self.values,
+            provenance: net.provenance.clone(),
+        };
+        header.to_json()
+    }
+
+    /// Bytes of the metadata string in the header, quotes and escapes included.
+    pub(crate) fn json_len(&self) -> usize {
+        serde_json::Value::String(self.json()).to_string().len()
+    }
+
+    /// The tensors of one weight, without their bytes.
+    pub(crate) fn weight(&self, index: usize, layout: Layout) -> Vec<Declared> {
+        let layer = &self.net.layers[index];
+        let name = layer.weight_name();
+        let parts = layout.parts(&layer.weight, &layer.shape, self.values);
+        parts
+            .iter()
+            .map(|part| Declared::part(&name, part))
+            .collect()
+    }
+
+    /// All tensors, without their bytes.
+    pub(crate) fn declared(&self, layouts: &[Layout]) -> Vec<Declared> {
+        let net = self.net;
+        let weights = layouts
+            .iter()
+            .enumerate()
+            .flat_map(|(i, &layout)| self.weight(i, layout));
+        let mut all: Vec<Declared> = weights.collect();
+        for layer in &net.layers {
+            let part = Part::new("", self.values.dtype(), &[layer.bias.len()]);
+            all.push(Declared::part(&layer.bias_name(), &part));
+        }
+        for selection in &net.selections {
+            all.push(Declared::part(
+                &selection.index_name(),
+                &selection::part(&selection.index),
+            ));
+        }
+        all.extend(self.declared_images());
+        all
+    }
+
+    /// The tensors of the measured images, without their bytes.
+    pub(crate) fn declared_images(&self) -> Vec<Declared> {
+        let part = Part::new("", ValueType::F32.dtype(), &self.net.spec.input);
+        let images = self.net.images();
+        images
+            .map(|(name, _)| Declared::part(name, &part))
+            .collect()
+    }
+
+    /// The bytes of the file; the same content gives the same bytes.
+    pub(crate) fn to_bytes(&self, layouts: &[Layout]) -> Result<Vec<u8>> {
+        let mut tensors = Tensors::new();
+        for (layer, layout) in self.net.layers.iter().zip(layouts) {
+            let name = layer.weight_name();
+            for (suffix, raw) in layout.encode(&layer.weight, &layer.shape, self.values) {
+                tensors.insert(format!("{name}{suffix}"), raw);
+            }
+            let bias = self.values.tensor(&[layer.bias.len()], &layer.bias);
+            tensors.insert(layer.bias_name(), bias);
+        }
+        for selection in &self.net.selections {
+            tensors.insert(selection.index_name(), selection::encode(&selection.index));
+        }
+        for (name, image) in self.net.images() {
+            tensors.insert(name.to_owned(), RawTensor::f32(&self.net.spec.input, image));
+        }
+        tensor_file::to_bytes(&tensors, self.json()).map_err(Error::Unwritable)
+    }
+}

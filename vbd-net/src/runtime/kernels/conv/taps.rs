@@ -1,0 +1,85 @@
+//! In which order a convolution's taps are added, for one sample and for many.
+
+use crate::matrix::SparseMatrix;
+
+/// A kept weight of a kernel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tap {
+    pub(super) unit: usize,
+    pub(super) dy: usize,
+    pub(super) dx: usize,
+    pub(super) value: f32,
+}
+
+/// The taps of a weight, channel by channel.
+#[derive(Debug, Default)]
+pub(super) struct Taps {
+    pairs: Vec<[Tap; 2]>,
+    singles: Vec<Tap>,
+    /// Where the pairs and singles of each output channel end.
+    ends: Vec<[usize; 2]>,
+}
+
+/// The taps of one output channel: pairs of which the second is below the first come first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ChannelTaps<'a> {
+    pub(super) pairs: &'a [[Tap; 2]],
+    pub(super) singles: &'a [Tap],
+}
+
+impl Taps {
+    /// Columns of `weight` are the kernel of the first input channel, of the second, and so on.
+    pub(super) fn new(weight: &SparseMatrix, kernel: usize) -> Self {
+        let mut taps = Self::default();
+        for row in 0..weight.rows() {
+            let (columns, values) = weight.row(row);
+            let own = columns.iter().zip(values).map(|(&col, &value)| {
+                let (unit, tap) = (
+                    col as usize / (kernel * kernel),
+                    col as usize % (kernel * kernel),
+                );
+                Tap {
+                    unit,
+                    dy: tap / kernel,
+                    dx: tap % kernel,
+                    value,
+                }
+            });
+            taps.push(own.collect());
+        }
+        taps
+    }
+
+    /// The taps of one more channel, kernel column by kernel column.
+    fn push(&mut self, mut own: Vec<Tap>) {
+        own.sort_by_key(|tap| (tap.dx, tap.unit, tap.dy));
+        let mut own = own.into_iter().peekable();
+        while let Some(tap) = own.next() {
+            let below = (tap.dx, tap.unit, tap.dy + 1);
+            match own.next_if(|next| (next.dx, next.unit, next.dy) == below) {
+                Some(next) => self.pairs.push([tap, next]),
+                None => self.singles.push(tap),
+            }
+        }
+        self.ends.push([self.pairs.len(), self.singles.len()]);
+    }
+
+    /// The output channels.
+    pub(super) fn channels(&self) -> impl Iterator<Item = ChannelTaps<'_>> {
+        let mut start = [0; 2];
+        self.ends.iter().map(move |&end| {
+            let first = std::mem::replace(&mut start, end);
+            ChannelTaps {
+                pairs: &self.pairs[first[0]..end[0]],
+                singles: &self.singles[first[1]..end[1]],
+            }
+        })
+    }
+}
+
+impl<'a> ChannelTaps<'a> {
+    /// In the order in which they are added.
+    pub(super) fn iter(self) -> impl Iterator<Item = &'a Tap> {
+        self.pairs.iter().flatten().chain(self.singles)
+    }
+}

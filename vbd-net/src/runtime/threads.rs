@@ -1,0 +1,363 @@
+//! The threads that sessions run on: the one that calls, and helpers that take blocks of its batch.
+//!
+//! A batch of 64 takes some ten microseconds, as long as a thread of a pool takes to wake up. So helpers
+//! look out for the next batch for a while before they park; nobody waits for one that is parked, and
+//! nothing is allocated.
+#![expect(unsafe_code, reason = "helpers outlive the batch that they are lent")]
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long a helper looks out for the next batch before it parks.
+const LOOK_OUT: Duration = Duration::from_micros(100);
+
+/// What each thread does, told which of them it is: the caller is 0.
+type Job = &'static (dyn Fn(usize) + Sync);
+
+/// The threads that any number of [`Session`](super::Session)s share.
+///
+/// A clone is a handle to the same threads. They start with the first batch that is large enough to be
+/// shared, park when there is none, and end when the last handle is dropped. While one session uses
+/// them, another that calls at the same time computes on its own thread alone.
+///
+/// ```
+/// use vbd_net::runtime::Threads;
+///
+/// let threads = Threads::new(4);
+/// assert_eq!(threads.count(), 4);
+/// assert_eq!(Threads::new(0).count(), 1);
+/// ```
+#[derive(Clone)]
+pub struct Threads {
+    owner: Arc<Owner>,
+}
+
+/// Who ends the helpers.
+struct Owner {
+    crew: Arc<Crew>,
+    helpers: OnceLock<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// What the helpers and those that call them share.
+struct Crew {
+    /// The callers' thread included.
+    count: usize,
+    /// Held by the caller whose batch it is.
+    in_use: Mutex<()>,
+    /// The batch that helpers may join.
+    job: Mutex<Option<Job>>,
+    /// How many batches there were; one more when the helpers are to end.
+    batches: AtomicU64,
+    ends: AtomicBool,
+    sleepers: AtomicUsize,
+    wake: Condvar,
+    /// Helpers at work on the batch.
+    active: AtomicUsize,
+    panicked: AtomicBool,
+}
+
+/// The environment variable with the number of the process's shared threads.
+pub const VARIABLE: &str = "VBD_NUM_THREADS";
+
+fn shared_count() -> usize {
+    let asked = std::env::var(VARIABLE).ok();
+    let asked = asked.and_then(|count| count.parse::<NonZeroUsize>().ok());
+    let available = || thread::available_parallelism().ok();
+    asked.or_else(available).map_or(1, NonZeroUsize::get)
+}
+
+impl Threads {
+    /// `count` threads, the caller's among them: `count - 1` helpers. 0 counts as 1.
+    pub fn new(count: usize) -> Self {
+        let crew = Crew {
+            count: count.max(1),
+            in_use: Mutex::new(()),
+            job: Mutex::new(None),
+            batches: AtomicU64::new(0),
+            ends: AtomicBool::new(false),
+            sleepers: AtomicUsize::new(0),
+            wake: Condvar::new(),
+            active: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+        };
+        Self {
+            owner: Arc::new(Owner {
+                crew: Arc::new(crew),
+                helpers: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// The threads of this process that are used where none are named: as many as [`VARIABLE`] says when
+    /// they are first asked for, else as the machine has.
+    pub fn shared() -> Self {
+        static SHARED: OnceLock<Threads> = OnceLock::new();
+        SHARED.get_or_init(|| Self::new(shared_count())).clone()
+    }
+
+    /// How many there are, the caller's included.
+    pub fn count(&self) -> usize {
+        self.owner.crew.count
+    }
+
+    /// Runs `job` on this thread, and on up to `threads - 1` helpers that are free at once.
+    pub(super) fn run(&self, threads: usize, job: &(dyn Fn(usize) + Sync)) {
+        if threads.min(self.count()) < 2 {
+            return job(0);
+        }
+        self.owner.start();
+        let crew = &*self.owner.crew;
+        let _in_use = match crew.in_use.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
+            // The helpers are at work for somebody else.
+            Err(TryLockError::WouldBlock) => return job(0),
+        };
+        let job_of_some = |helper: usize| {
+            if helper < threads {
+                job(helper);
+            }
+        };
+        let erased: &(dyn Fn(usize) + Sync) = &job_of_some;
+        // SAFETY: no helper holds the reference once `Lent` is dropped, which is before `job` ends: it
+        // takes the job back, so that nobody joins, and waits for those who have.
+        let erased = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(erased) };
+        // A batch whose caller panicked too did not get to look at it.
+        crew.panicked.store(false, Ordering::Relaxed);
+        let lent = Lent(crew);
+        *crew.job() = Some(erased);
+        crew.tell();
+        job(0);
+        drop(lent);
+        assert!(!crew.panicked.load(Ordering::Relaxed), "a helper panicked");
+    }
+}
+
+impl fmt::Debug for Threads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Threads")
+            .field("count", &self.count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Owner {
+    /// Starts the helpers, the first time.
+    fn start(&self) {
+        self.helpers.get_or_init(|| {
+            let helpers = (1..self.crew.count).filter_map(|helper| {
+                let crew = Arc::clone(&self.crew);
+                let named = thread::Builder::new().name(format!("vbd-{helper}"));
+                // Without a helper the caller does it all.
+                named.spawn(move || crew.help(helper)).ok()
+            });
+            Mutex::new(helpers.collect())
+        });
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.crew.ends.store(true, Ordering::SeqCst);
+        self.crew.tell();
+        let helpers = self.helpers.take().map(Mutex::into_inner);
+        for helper in helpers
+            .into_iter()
+            .flat_map(|helpers| helpers.unwrap_or_else(PoisonError::into_inner))
+        {
+            // A helper catches the panics of its jobs, and has none of its own.
+            drop(helper.join());
+        }
+    }
+}
+
+/// A job that is out; dropping it takes it back, on a panic too.
+struct Lent<'a>(&'a Crew);
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        *self.0.job() = None;
+        let mut turns = 0_u32;
+        while self.0.active.load(Ordering::Acquire) > 0 {
+            // Helpers have a block each at most; one of them may have lost its processor.
+            turns += 1;
+            if turns.is_multiple_of(1 << 12) {
+                thread::yield_now();
+            }
+            std::hint::spin_loop();
+        }
+    }
+}
+
+impl Crew {
+    fn job(&self) -> MutexGuard<'_, Option<Job>> {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the helpers that there is something new.
+    fn tell(&self) {
+        self.batches.fetch_add(1, Ordering::SeqCst);
+        if self.sleepers.load(Ordering::SeqCst) > 0 {
+            // Held, so that a helper which is about to park has parked.
+            let _job = self.job();
+            self.wake.notify_all();
+        }
+    }
+
+    /// A helper's life.
+    fn help(&self, helper: usize) {
+        let mut seen = 0;
+        loop {
+            seen = self.next_batch(seen);
+            if self.ends.load(Ordering::SeqCst) {
+                return;
+            }
+            let joined = {
+                let job = self.job();
+                if job.is_some() {
+                    self.active.fetch_add(1, Ordering::Relaxed);
+                }
+                *job
+            };
+            if let Some(job) = joined {
+                if catch_unwind(AssertUnwindSafe(|| job(helper))).is_err() {
+                    self.panicked.store(true, Ordering::Relaxed);
+                }
+                self.active.fetch_sub(1, Ordering::Release);
+            }
+        }
+    }
+
+    /// Looks out for a batch after the one that was `seen`, then parks until there is one.
+    fn next_batch(&self, seen: u64) -> u64 {
+        let start = Instant::now();
+        while start.elapsed() < LOOK_OUT {
+            for _ in 0..64 {
+                let now = self.batches.load(Ordering::SeqCst);
+                if now != seen {
+                    return now;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        let mut job = self.job();
+        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        loop {
+            let now = self.batches.load(Ordering::SeqCst);
+            if now != seen {
+                self.sleepers.fetch_sub(1, Ordering::SeqCst);
+                return now;
+            }
+            job = self.wake.wait(job).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_is_taken_once_whoever_takes_it() {
+        let threads = Threads::new(3);
+        for round in 0..2000 {
+            let blocks = Mutex::new(0..round % 9);
+            let taken = AtomicUsize::new(0);
+            threads.run(3, &|_| {
+                while let Some(block) = { blocks.lock().unwrap().next() } {
+                    taken.fetch_add(1 << (4 * block), Ordering::Relaxed);
+                }
+            });
+            let expected = (0..round % 9).map(|block| 1 << (4 * block)).sum::<usize>();
+            assert_eq!(taken.into_inner(), expected);
+            if round % 500 == 0 {
+                // Long enough to park.
+                thread::sleep(LOOK_OUT * 3);
+            }
+        }
+    }
+
+    #[test]
+    fn callers_at_the_same_time_do_not_mix() {
+        let threads = Threads::new(4);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let blocks = Mutex::new(0..7_usize);
+                        let sum = AtomicUsize::new(0);
+                        threads.run(4, &|_| {
+                            while let Some(block) = { blocks.lock().unwrap().next() } {
+                                sum.fetch_add(block, Ordering::Relaxed);
+                            }
+                        });
+                        assert_eq!(sum.into_inner(), 21);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_helpers_panic_ends_with_its_batch() {
+        let threads = Threads::new(2);
+        // Until a helper joins: it may not have started yet.
+        for _ in 0..1000 {
+            let joined = AtomicBool::new(false);
+            let panicked = catch_unwind(AssertUnwindSafe(|| {
+                threads.run(2, &|member| {
+                    joined.fetch_or(member > 0, Ordering::SeqCst);
+                    let start = Instant::now();
+                    while !joined.load(Ordering::SeqCst) && start.elapsed() < LOOK_OUT {
+                        std::hint::spin_loop();
+                    }
+                    panic!("member {member}");
+                });
+            }));
+            assert!(panicked.is_err());
+            threads.run(2, &|_| {});
+            if joined.into_inner() {
+                return;
+            }
+        }
+        panic!("no helper has joined");
+    }
+
+    #[test]
+    fn a_callers_panic_takes_the_job_back() {
+        let threads = Threads::new(2);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            threads.run(2, &|member| assert!(member > 0, "the caller"));
+        }));
+        assert!(panicked.is_err());
+        let ran = AtomicUsize::new(0);
+        threads.run(2, &|member| {
+            _ = ran.fetch_add(usize::from(member == 0), Ordering::Relaxed);
+        });
+        assert_eq!(ran.into_inner(), 1);
+    }
+
+    #[test]
+    fn helpers_start_once_and_end_with_the_last_handle() {
+        let threads = Threads::new(3);
+        let crew = Arc::downgrade(&threads.owner.crew);
+        assert_eq!(crew.strong_count(), 1, "none before the first batch");
+        let other = threads.clone();
+        for _ in 0..10 {
+            threads.run(3, &|_| {});
+            other.run(3, &|_| {});
+        }
+        assert_eq!(crew.strong_count(), 3, "the owner and two helpers");
+        drop(threads);
+        assert_eq!(crew.strong_count(), 3);
+        // Long enough to park.
+        thread::sleep(LOOK_OUT * 3);
+        drop(other);
+        assert_eq!(crew.strong_count(), 0);
+    }
+}

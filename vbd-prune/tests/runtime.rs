@@ -1,0 +1,261 @@
+//! Plans and sessions against the dense net with Candle's operations, over random nets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::format_push_string,
+    clippy::cast_possible_truncation,
+    reason = "what tests draw is small"
+)]
+
+use candle_core::{Device, Module, Tensor};
+use vbd_core::recipe::NetToml;
+use vbd_net::runtime::{Kernel, Threads, arches};
+use vbd_net::spec::NetSpec;
+use vbd_net::{Error, Plan, PrunedNet, Session};
+use vbd_prune::{DenseNet, prune_checkpoint};
+
+mod common;
+
+use common::{Draws, checkpoint_of, random_samples, random_spec};
+
+/// Sums of a few hundred products in another order.
+const TOLERANCE: f32 = 1e-4;
+
+/// Nets whose steps come in unusual orders.
+const ODD: [&str; 12] = [
+    // rows of 64 columns, the most that margins are found in, and a kernel as large
+    "input = [1, 64, 64]|conv2d name='a' out_channels=2 kernel=62|relu|max_pool2d kernel=2|flatten|linear name='out' out_features=4",
+    // rows of 65 columns, a kernel of 65, padding wider than the image
+    "input = [1, 3, 5]|conv2d name='a' out_channels=3 kernel=65 padding=31|flatten|linear name='out' out_features=4",
+    // a stride beyond all images
+    "input = [1, 5, 5]|conv2d name='a' out_channels=3 kernel=5 stride=4611686018427387904|flatten|linear name='out' out_features=4",
+    // pooling first, over what does not divide
+    "input = [2, 9, 10]|max_pool2d kernel=3|conv2d name='c' out_channels=5 kernel=2 padding=1|flatten|linear name='out' out_features=4",
+    // a ReLU first, and two of them
+    "input = [2, 6, 6]|relu|relu|flatten|linear name='a' out_features=7|relu|linear name='out' out_features=4",
+    // pooling twice, and a ReLU between
+    "input = [1, 16, 16]|conv2d name='c' out_channels=6 kernel=3 padding=1|max_pool2d kernel=2|relu|max_pool2d kernel=2|flatten|linear name='out' out_features=4",
+    // a ReLU before a fused pool, strides, a second padded convolution
+    "input = [3, 13, 11]|conv2d name='c' out_channels=9 kernel=3 stride=2 padding=2|relu|max_pool2d kernel=2|conv2d name='d' out_channels=8 kernel=3 padding=2|relu|flatten|linear name='e' out_features=20|relu|linear name='out' out_features=4",
+    // LeNet-5's shape, smaller
+    "input = [1, 20, 20]|conv2d name='c' out_channels=8 kernel=5|relu|max_pool2d kernel=2|conv2d name='d' out_channels=10 kernel=5|relu|max_pool2d kernel=2|flatten|linear name='e' out_features=40|relu|linear name='out' out_features=4",
+    // pooling of 3 and a stride of 3 behind it
+    "input = [1, 26, 26]|conv2d name='c' out_channels=4 kernel=3|max_pool2d kernel=3|conv2d name='d' out_channels=6 kernel=2 stride=3|max_pool2d kernel=2|flatten|relu|linear name='out' out_features=4",
+    // a vector that comes in, a wide layer
+    "input = [37]|linear name='a' out_features=300|relu|linear name='b' out_features=150|relu|linear name='out' out_features=4",
+    // logits out of a convolution
+    "input = [2, 4, 4]|conv2d name='a' out_channels=3 kernel=3|relu|conv2d name='b' out_channels=1 kernel=1|flatten",
+    // a kernel as large as its padded input
+    "input = [1, 5, 3]|conv2d name='a' out_channels=6 kernel=5 padding=1 stride=7|flatten|linear name='out' out_features=4",
+];
+
+fn odd_spec(text: &str) -> NetSpec {
+    let mut lines = text.split('|');
+    let mut toml = format!("name = 'odd'\nclasses = 4\n{}\n", lines.next().unwrap());
+    toml += "normalize = { scale = 0.01, mean = 0.3, std = 'image' }\n";
+    for line in lines {
+        toml += &format!("[[layer]]\nkind = '{}'\n", line.split(' ').next().unwrap());
+        for field in line.split(' ').skip(1) {
+            toml += &format!("{field}\n");
+        }
+    }
+    NetSpec::from_toml(&toml, "odd").unwrap()
+}
+
+/// Random nets of random sparsity, usual and odd.
+fn nets() -> impl Iterator<Item = PrunedNet> {
+    let usual = (0..40).map(|seed| (random_spec(seed), seed));
+    let odd =
+        (0..9 * ODD.len() as u64).map(|seed| (odd_spec(ODD[seed as usize % ODD.len()]), seed));
+    usual
+        .chain(odd)
+        .map(|(spec, seed)| prune_checkpoint(&checkpoint_of(spec, seed), None).unwrap())
+}
+
+fn pixels_of(net: &PrunedNet, n: usize, seed: u64) -> Vec<u8> {
+    let mut pixels = random_samples(net.spec(), n, seed).images().to_vec();
+    // as images are: most pixels are 0
+    let draws = &mut Draws(seed);
+    for pixel in &mut pixels {
+        *pixel *= u8::from(draws.below(3) == 0);
+    }
+    pixels
+}
+
+fn dense_logits(net: &PrunedNet, pixels: &[u8], n: usize) -> Vec<f32> {
+    let x = Tensor::from_slice(pixels, (n, net.spec().input_len()), &Device::Cpu).unwrap();
+    let logits = DenseNet::new(net, &Device::Cpu)
+        .unwrap()
+        .forward(&x)
+        .unwrap();
+    logits.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn plans_and_sessions_may_go_to_other_threads() {
+    fn plan<T: Send + Sync + Clone>() {}
+    fn session<T: Send>() {}
+    plan::<Plan>();
+    session::<Session>();
+}
+
+#[test]
+fn every_instruction_set_agrees_with_the_dense_net() {
+    for (case, net) in nets().enumerate() {
+        let n = 70;
+        let pixels = pixels_of(&net, n, case as u64);
+        let dense = dense_logits(&net, &pixels, n);
+        let scale = dense.iter().fold(1e-3_f32, |most, x| most.max(x.abs()));
+        for arch in arches() {
+            let plan = Plan::for_arch(&net, arch).unwrap();
+            let mut session = plan.session();
+            for (sparse, dense) in session.run(&pixels).unwrap().iter().zip(&dense) {
+                let same = (sparse - dense).abs() < TOLERANCE * scale;
+                assert!(
+                    same,
+                    "case {case}, {arch:?}: {sparse} {dense}\n{:?}",
+                    net.spec()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sample_has_the_same_bits_in_every_batch_and_type() {
+    for (case, net) in nets().enumerate() {
+        let (len, classes) = (net.spec().input_len(), net.spec().classes);
+        let pixels = pixels_of(&net, 70, case as u64);
+        let floats: Vec<f32> = pixels.iter().map(|&pixel| f32::from(pixel)).collect();
+        for arch in arches() {
+            let mut session = Plan::for_arch(&net, arch).unwrap().session();
+            let all = session.run(&pixels).unwrap().to_vec();
+            assert_eq!(session.run(&floats).unwrap(), all);
+            for n in [1, 2, 4, 5, 16, 17, 33] {
+                assert_eq!(
+                    session.run(&pixels[..n * len]).unwrap(),
+                    &all[..n * classes],
+                    "{case} {n} {arch:?} {:?}",
+                    net.spec()
+                );
+                assert_eq!(
+                    session.run(&floats[..n * len]).unwrap(),
+                    &all[..n * classes]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn large_batches_have_the_same_bits_on_any_number_of_threads() {
+    let text = ODD[7];
+    let net = prune_checkpoint(&checkpoint_of(odd_spec(text), 5), None).unwrap();
+    let pixels = pixels_of(&net, 700, 1);
+    let plan = Plan::new(&net).unwrap();
+    let run = |threads| {
+        let mut session = plan.session_on(&Threads::new(threads));
+        session.run(&pixels).unwrap().to_vec()
+    };
+    let one = run(1);
+    for threads in [2, 3, 7] {
+        assert_eq!(run(threads), one);
+    }
+}
+
+#[test]
+fn input_that_is_no_whole_sample_is_refused() {
+    let net = nets().next().unwrap();
+    let mut session = Plan::new(&net).unwrap().session();
+    let len = net.spec().input_len();
+    let error = session.run(&vec![0_u8; len + 1]).unwrap_err();
+    assert!(matches!(error, Error::Input { found, samples: 2, .. } if found == len + 1));
+    assert!(session.run::<u8>(&[]).unwrap().is_empty());
+}
+
+/// A net of linear layers with the given weights, `[out, in]` each.
+fn linear_net(input: usize, layers: &[(&[f32], &[f32])]) -> PrunedNet {
+    let mut toml = format!(
+        "name = 'linear'\ninput = [{input}]\nclasses = {}\n",
+        layers.last().unwrap().1.len()
+    );
+    for (index, (_, bias)) in layers.iter().enumerate() {
+        if index > 0 {
+            toml += "[[layer]]\nkind = 'relu'\n";
+        }
+        toml += &format!(
+            "[[layer]]\nkind = 'linear'\nname = 'fc{index}'\nout_features = {}\n",
+            bias.len()
+        );
+    }
+    let mut checkpoint = checkpoint_of(NetSpec::from_toml(&toml, "linear").unwrap(), 3);
+    for (parameters, (weight, bias)) in checkpoint.parameters.layers.iter_mut().zip(layers) {
+        let shape = [bias.len(), weight.len() / bias.len()];
+        let theta = vbd_core::weight::Parameter::new(weight.to_vec());
+        parameters.weight =
+            vbd_core::weight::VariationalWeight::dense(&shape, theta, None).unwrap();
+        parameters.bias = vbd_core::weight::Parameter::new(bias.to_vec());
+    }
+    prune_checkpoint(&checkpoint, None).unwrap()
+}
+
+#[test]
+fn dead_units_fold_and_disappear() {
+    // Unit 0 varies and is read; unit 1 is the constant relu(2) = 2; unit 2 is relu(-1) = 0; nobody
+    // reads unit 3, nor then input 2.
+    let first = [1., 0., 0., 0., 0., 0., 0., 0., 0., 0., 1., 1.];
+    let second = [10., 100., 1000., 0., 0., 1., 1., 0.];
+    let net = linear_net(3, &[(&first, &[0.5, 2., -1., 0.]), (&second, &[0.25, 0.])]);
+    let plan = Plan::new(&net).unwrap();
+    assert_eq!((plan.live_inputs(), plan.multiply_adds()), (1, 2));
+    assert_eq!(plan.layers()[0].multiply_adds, 1);
+    let mut session = plan.session();
+    assert_eq!(
+        session.run(&[3.0_f32, 5.0, 7.0]).unwrap(),
+        [10.0 * 3.5 + 200.25, 2.0]
+    );
+
+    // The second layer reads nothing that varies: nothing is computed at all.
+    let net = linear_net(
+        3,
+        &[(&first, &[0.5, 2., -1., 0.]), (&[0., 1., 0., 0.], &[1.])],
+    );
+    let plan = Plan::new(&net).unwrap();
+    assert_eq!((plan.live_inputs(), plan.multiply_adds()), (0, 0));
+    assert!(
+        plan.layers()
+            .iter()
+            .all(|layer| layer.kernel == Kernel::None)
+    );
+    for n in [1, 9] {
+        assert_eq!(
+            plan.session().run(&vec![1.0_f32; 3 * n]).unwrap(),
+            vec![3.0; n]
+        );
+    }
+}
+
+#[test]
+fn activations_that_are_too_large_are_refused() {
+    let text = "input = [1, 4000, 4000]|conv2d name='a' out_channels=1 kernel=1|max_pool2d kernel=2000|flatten";
+    let spec = odd_spec(text);
+    let mut checkpoint = checkpoint_of(spec, 3);
+    checkpoint.parameters.layers[0].weight = vbd_core::weight::VariationalWeight::dense(
+        &[1, 1, 1, 1],
+        vbd_core::weight::Parameter::new(vec![1.0]),
+        None,
+    )
+    .unwrap();
+    let net = prune_checkpoint(&checkpoint, None).unwrap();
+    let error = Plan::new(&net).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::TooLarge {
+                most: 16_777_216,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
