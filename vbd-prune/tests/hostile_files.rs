@@ -73,11 +73,11 @@ fn metadata_that_lie_are_refused() {
     ));
     assert!(matches!(
         json(r#""classes":3"#, r#""classes":4"#),
-        Err(Error::Spec { .. })
+        Err(Error::SpecInFile { .. })
     ));
     assert!(matches!(
         json(r#""scale":1.0"#, r#""scale":0.0"#),
-        Err(Error::Spec { .. })
+        Err(Error::SpecInFile { .. })
     ));
     assert!(matches!(
         json(r#""scale":1.0"#, r#""scale":1e999"#),
@@ -98,14 +98,14 @@ fn absurd_sizes_are_refused_or_cost_nothing() {
         let columns = changed(Layout::Delta, |_, json| {
             *json = json.replace("[10]", &format!("[{size}]"));
         });
-        assert!(matches!(columns, Err(Error::Spec { .. })));
+        assert!(matches!(columns, Err(Error::SpecInFile { .. })));
         let rows = changed(Layout::Delta, |_, json| {
             let layers = format!(
                 r#"[{{"kind":"linear","name":"fc0","out_features":{size}}},{{"kind":"linear""#
             );
             *json = json.replace(r#"[{"kind":"linear""#, &layers);
         });
-        assert!(matches!(rows, Err(Error::Spec { .. })));
+        assert!(matches!(rows, Err(Error::SpecInFile { .. })));
     }
     // A net as wide as the caps let it be, without the data: nothing is allocated for its width.
     let wide = changed(Layout::Delta, |tensors, json| {
