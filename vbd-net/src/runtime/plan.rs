@@ -57,24 +57,16 @@ pub struct LayerPlan {
 /// A plan never changes; its clones share it, and threads may. A [`Session`] has the buffers to run it.
 ///
 /// ```
-/// # use vbd_core::{recipe::Recipe, spec::{NetSpec, Normalizer}, train::*, weight::*};
-/// # let spec = NetSpec::from_toml("name = 'tiny'\ninput = [4]\nclasses = 2\n[[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 2", "")?;
-/// # let layer = LayerParameters {
-/// #     name: "fc1".into(),
-/// #     weight: VariationalWeight::dense(&[2, 4], Parameter::new(vec![0., 0., 1., 0., 0., 2., 0., 0.]), None)?,
-/// #     bias: Parameter::new(vec![0.5, 0.]),
-/// # };
-/// # let checkpoint = Checkpoint {
-/// #     recipe: Recipe::from_toml("summary = ''\nmethod = { kind = 'dense' }", "")?,
-/// #     progress: Progress::default(),
-/// #     data: DataInfo { name: "none".into(), n_train: 0, crc32: 0 },
-/// #     normalizer: Normalizer::with_images(&spec, None, None).unwrap(),
-/// #     parameters: vec![layer].into(),
-/// #     keep_every: 5,
-/// #     spec,
-/// # };
-/// # let net = vbd_prune::PrunedNet::from_checkpoint(&checkpoint, None)?;
-/// use vbd_prune::Plan;
+/// # use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, SparseMatrix, spec::LayerKind};
+/// # let spec = serde_json::from_str(
+/// #     r#"{"name":"tiny","input":[4],"classes":2,"layer":[{"kind":"linear","name":"fc1","out_features":2}]}"#,
+/// # )?;
+/// # let weight = SparseMatrix::from_places([2, 4], 2, [(2, 1.0), (5, 2.0)].into_iter());
+/// # let (name, kind, bias) = ("fc1".to_owned(), LayerKind::Linear, vec![0.5, 0.0]);
+/// # let layer = PrunedLayer { name, kind, shape: vec![2, 4], weight, bias };
+/// # let parts = Parts { layers: vec![layer], ..Parts::default() };
+/// # let net = PrunedNet::new(spec, parts, Origin::default())?;
+/// use vbd_net::Plan;
 ///
 /// let plan = Plan::new(&net)?;
 /// let mut session = plan.session();
