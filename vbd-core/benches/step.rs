@@ -51,7 +51,7 @@ fn cpu_step_compact_2_percent(bencher: Bencher<'_, '_>, name: &str) {
     let names: Vec<&str> = spec
         .layers
         .iter()
-        .filter_map(|layer| layer.name())
+        .filter_map(|layer| layer.kind().name())
         .collect();
     let parameters = with_density(&spec, &names, 0.02);
     time(

@@ -2,11 +2,14 @@
 //!
 //! A gate multiplies every unit behind a layer by `theta + sigma eps` (Liu et al. 2019, eq. 19). A unit
 //! is a feature, or a channel of an image. It lies behind the layer's activation and pooling, so that
-//! the next layer with a weight reads what it gives: theta folds into that weight's columns.
+//! the next layers with a weight read what it gives: theta folds into those weights' columns.
+
+use vbd_net::graph::{Graph, INPUT, NodeId};
+use vbd_net::ops::Units;
+use vbd_net::spec::NetSpec;
 
 use crate::error::Result;
 use crate::recipe::{GateSetting, Method};
-use vbd_net::spec::{LayerSpec, NetSpec, Shape};
 
 /// A gate of a method at its place in a network.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,14 +24,30 @@ pub struct Gate {
     pub kl_weight: f64,
     /// Units at this `log_alpha` or over it are pruned.
     pub log_alpha_threshold: f32,
-    /// Index of the network's layer in front of which it lies.
-    pub place: usize,
-    /// Index of the weight whose rows are the units; `None` behind the input or a flattening.
+    /// The node whose values it multiplies, for all that read them.
+    pub node: NodeId,
+    /// Number of the weight whose rows are the units, if there is one that nobody reads past the gate.
     pub producer: Option<usize>,
-    /// Index of the weight whose columns read the units.
-    pub reader: usize,
-    /// Columns of that weight that read one unit: its values, or the taps of a kernel.
-    pub reader_columns: usize,
+    /// The weights whose columns read the units.
+    pub readers: Vec<Reader>,
+    /// Whether nobody else reads them, so that theta can fold into those columns.
+    pub folds: bool,
+}
+
+/// A weight that reads the units of a gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reader {
+    /// Its number.
+    pub weight: usize,
+    /// Its columns that read one unit: the unit's values, or the taps of a kernel.
+    pub columns: usize,
+}
+
+impl Reader {
+    /// The unit that a column reads.
+    pub(crate) fn unit(self, column: usize) -> usize {
+        column / self.columns
+    }
 }
 
 impl Gate {
@@ -36,54 +55,49 @@ impl Gate {
     ///
     /// # Errors
     /// [`vbd_net::Error::Spec`] if a gate lies behind nothing that the network has, behind its last
-    /// layer, or where another one lies; or as [`NetSpec::shapes`].
+    /// layer, or where another one lies; or as [`NetSpec::resolve`].
     pub fn all(spec: &NetSpec, method: &Method) -> Result<Vec<Self>> {
+        let graph = spec.resolve()?;
         let mut gates = Vec::new();
         for setting in &method.gates {
-            gates.push(Self::new(spec, method, setting)?);
+            gates.push(Self::new(spec, &graph, method, setting)?);
         }
-        gates.sort_by_key(|gate| gate.place);
+        gates.sort_by_key(|gate| gate.node);
         for pair in gates.windows(2) {
-            if pair[0].place == pair[1].place {
-                return Err(spec
-                    .problem(&pair[1].after, "two gates lie behind it")
-                    .into());
+            if pair[0].node == pair[1].node {
+                let after = &pair[1].after;
+                return Err(spec.problem(after, "two gates lie behind it").into());
             }
         }
         Ok(gates)
     }
 
-    fn new(spec: &NetSpec, method: &Method, setting: &GateSetting) -> Result<Self> {
-        let (shapes, weights) = (spec.shapes()?, spec.weights()?);
+    fn new(spec: &NetSpec, graph: &Graph, method: &Method, setting: &GateSetting) -> Result<Self> {
         let after = &setting.after;
-        let (place, producer) = place(spec, after).ok_or_else(|| {
-            let problem = format!("no place for a gate: expected one of {}", known(spec));
+        let start = find(graph, after).ok_or_else(|| {
+            let known = known(graph).join("`, `");
+            let problem = format!("no place for a gate: expected one of `{known}`");
             spec.problem(after, problem)
         })?;
-        let reader = spec.layers[..place]
-            .iter()
-            .filter(|layer| layer.name().is_some())
-            .count();
-        let Some(weight) = weights.get(reader) else {
+        let node = behind_activation(graph, start);
+        let all = graph.readers(node);
+        if all.is_empty() {
             let problem = "a gate behind the last layer would prune classes";
             return Err(spec.problem(after, problem).into());
-        };
-        let behind = spec.layers[place..].iter();
-        let mut between = behind.take_while(|layer| layer.name().is_none());
-        if between.any(is_per_unit) {
-            let problem = "a ReLU or a pooling lies between the gate and the layer that reads it, and \
-                           theta, which may be negative, cannot fold through";
-            return Err(spec.problem(after, problem).into());
         }
-        let is_flat = producer.is_none() && spec.is_flat_at(place);
-        let (units, area) = match shapes[place] {
-            Shape::Image {
-                channels,
-                height,
-                width,
-            } if !is_flat => (channels, height * width),
-            shape => (shape.len(), 1),
+        let shape = graph.node(node).shape;
+        let (units, area) = if node == NodeId::INPUT && graph.is_read_flat(node) {
+            (shape.len(), 1)
+        } else {
+            (shape.units(), shape.area())
         };
+        let readers = all.iter().filter_map(|&reader| {
+            Some(Reader {
+                weight: graph.weight_number(reader)?,
+                columns: graph.weight(reader)?.cols() / units,
+            })
+        });
+        let readers: Vec<Reader> = readers.collect();
         Ok(Self {
             after: after.clone(),
             units,
@@ -92,63 +106,56 @@ impl Gate {
             log_alpha_threshold: setting
                 .log_alpha_threshold
                 .unwrap_or(method.log_alpha_threshold),
-            place,
-            producer,
-            reader,
-            reader_columns: weight.cols() / units,
+            node,
+            producer: graph.weight_number(start),
+            folds: readers.len() == all.len(),
+            readers,
         })
     }
-
-    /// The unit that a column of the reader reads.
-    pub(crate) fn unit_read_by(&self, column: usize) -> usize {
-        column / self.reader_columns
-    }
 }
 
-/// The layer in front of which a gate lies that is `after` something, and the weight that makes it.
-fn place(spec: &NetSpec, after: &str) -> Option<(usize, Option<usize>)> {
-    if after == "input" {
-        return Some((0, None));
-    }
-    let layers = &spec.layers;
+/// The node that a gate is `after`: of flattenings the only one.
+fn find(graph: &Graph, after: &str) -> Option<NodeId> {
     if after == "flatten" {
-        let mut flattens = (0..layers.len()).filter(|&i| layers[i] == LayerSpec::Flatten {});
-        let first = flattens.next()?;
-        let place = behind_activation(layers, first + 1);
-        return flattens.next().is_none().then_some((place, None));
+        let mut flattens = flattens(graph);
+        return flattens.next().filter(|_| flattens.next().is_none());
     }
-    let layer = layers
-        .iter()
-        .position(|layer| layer.name() == Some(after))?;
-    let producer = layers[..layer]
-        .iter()
-        .filter(|layer| layer.name().is_some())
-        .count();
-    Some((behind_activation(layers, layer + 1), Some(producer)))
+    let mut nodes = graph.nodes();
+    let found = nodes.find(|(_, node)| node.label == after);
+    found.map(|(id, _)| id)
 }
 
-/// The place behind the activation and the pooling that begin at `from`.
-fn behind_activation(layers: &[LayerSpec], from: usize) -> usize {
-    let behind = layers[from..].iter();
-    from + behind.take_while(|layer| is_per_unit(layer)).count()
+fn flattens(graph: &Graph) -> impl Iterator<Item = NodeId> {
+    let flattens = graph
+        .nodes()
+        .filter(|(_, node)| node.units == Some(Units::Flatten));
+    flattens.map(|(id, _)| id)
 }
 
-/// Whether a layer has no weight and works on each unit by itself.
-fn is_per_unit(layer: &LayerSpec) -> bool {
-    matches!(layer, LayerSpec::Relu {} | LayerSpec::MaxPool2d { .. })
+/// The node behind the activation and the pooling that alone read `start`; the input is gated as it comes.
+fn behind_activation(graph: &Graph, start: NodeId) -> NodeId {
+    let mut node = start;
+    while node != NodeId::INPUT
+        && let Some(next) = graph.sole_consumer(node)
+        && let Some(Units::Same | Units::PerUnit) = graph.node(next).units
+    {
+        node = next;
+    }
+    node
 }
 
 /// What a gate may lie behind.
-fn known(spec: &NetSpec) -> String {
-    let mut names: Vec<&str> = spec.layers.iter().filter_map(LayerSpec::name).collect();
-    names.pop();
-    let is_flatten = |layer: &&LayerSpec| **layer == LayerSpec::Flatten {};
-    if spec.layers.iter().filter(is_flatten).count() == 1 {
+fn known(graph: &Graph) -> Vec<&str> {
+    let mut names = vec![INPUT];
+    let named = graph.nodes().filter(|&(id, node)| {
+        let is_place = matches!(node.units, Some(Units::Mixes | Units::Ties));
+        is_place && !graph.readers(behind_activation(graph, id)).is_empty()
+    });
+    names.extend(named.map(|(_, node)| node.label.as_str()));
+    if flattens(graph).count() == 1 {
         names.push("flatten");
     }
-    names.insert(0, "input");
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
+    names
 }
 
 #[cfg(test)]
@@ -179,18 +186,13 @@ mod tests {
     fn gates_lie_behind_activation_and_pooling_in_the_order_of_the_network() {
         let gates = gates(CONV, &["fc1", "flatten", "input", "conv1"]).unwrap();
         let found = gates.iter().map(|gate| {
-            let Gate {
-                after,
-                units,
-                area,
-                place,
-                producer,
-                reader,
-                reader_columns,
-                ..
-            } = gate;
-            let numbers = [*units, *area, *place, *reader, *reader_columns];
-            (after.as_str(), numbers, *producer)
+            let [reader] = gate.readers[..] else {
+                panic!("{gate:?}")
+            };
+            assert!(gate.folds);
+            let place = gate.node.index();
+            let numbers = [gate.units, gate.area, place, reader.weight, reader.columns];
+            (gate.after.as_str(), numbers, gate.producer)
         });
         let expected = [
             ("input", [2, 64, 0, 0, 9], None),
@@ -218,9 +220,10 @@ mod tests {
         let relu = "[[layer]]\nkind = 'relu'\n";
         let flatten = "[[layer]]\nkind = 'flatten'\n";
         let net = CONV.replace(flatten, &format!("{flatten}{relu}"));
-        let error = gates(&net, &["conv1"]).unwrap_err().to_string();
-        assert!(error.contains("cannot fold"), "{error}");
+        // Its theta may be negative, and cannot fold through the ReLU that reads it.
+        let before = gates(&net, &["conv1"]).unwrap();
+        assert!(!before[0].folds && before[0].readers.is_empty());
         let behind = gates(&net, &["flatten"]).unwrap();
-        assert_eq!((behind[0].place, behind[0].units), (5, 36));
+        assert_eq!((behind[0].node.index(), behind[0].units), (5, 36));
     }
 }

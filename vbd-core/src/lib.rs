@@ -13,6 +13,7 @@ pub mod gate;
 mod kernels;
 pub mod layers;
 pub mod noise;
+pub mod ops;
 pub mod posterior;
 pub mod prior;
 pub mod recipe;

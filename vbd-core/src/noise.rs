@@ -33,6 +33,16 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// The noise of the weight of this number.
+    pub(crate) fn layer(number: usize) -> Self {
+        Self::Layer(stream_number(number))
+    }
+
+    /// The noise of the gate of this number.
+    pub(crate) fn gate(number: usize) -> Self {
+        Self::Gate(stream_number(number))
+    }
+
     fn word(self) -> u32 {
         match self {
             Self::Layer(index) => u32::from(index),
@@ -42,6 +52,10 @@ impl Stream {
             Self::Gate(index) => 4 << 16 | u32::from(index),
         }
     }
+}
+
+fn stream_number(number: usize) -> u16 {
+    u16::try_from(number).expect("a network has up to 4096 layers")
 }
 
 /// Where random numbers are drawn: the seed, the purpose and the step.

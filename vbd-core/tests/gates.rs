@@ -213,9 +213,9 @@ fn what_belongs_to_a_dead_unit_is_zero_and_stays_so() {
                     assert!(row.iter().all(|&theta| theta == 0.0));
                     assert_eq!(layer.bias.value[unit], 0.0);
                 }
-                let reader = &after.layers[gate.reader].weight;
+                let reader = &after.layers[gate.readers[0].weight].weight;
                 let row_len = reader.numel() / reader.shape()[0];
-                let columns = unit * gate.reader_columns..(unit + 1) * gate.reader_columns;
+                let columns = unit * gate.readers[0].columns..(unit + 1) * gate.readers[0].columns;
                 let mut rows = reader.theta().value.chunks(row_len);
                 assert!(rows.all(|row| row[columns.clone()].iter().all(|&theta| theta == 0.0)));
             }

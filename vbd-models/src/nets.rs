@@ -58,7 +58,7 @@ fn summary(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use vbd_net::spec::WeightSpec;
+    use vbd_net::graph::WeightSpec;
 
     use super::*;
 

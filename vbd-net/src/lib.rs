@@ -6,18 +6,19 @@
 
 #[cfg(feature = "capi")]
 pub mod capi;
-mod chain;
 pub mod data;
 pub mod error;
 pub mod file;
 pub mod format;
+pub mod graph;
 pub mod matrix;
 mod net;
 mod neurons;
+pub mod ops;
 pub mod output;
+mod passes;
 mod problem;
 pub mod runtime;
-mod selected;
 pub mod simd;
 pub mod spec;
 pub mod statistic;
@@ -29,6 +30,6 @@ mod testing;
 pub use error::{Error, Result};
 pub use format::{Layout, PrunedFile, ValueType};
 pub use matrix::SparseMatrix;
-pub use net::{Origin, Parts, PrunedLayer, PrunedNet, Selection};
+pub use net::{Origin, Parts, PrunedLayer, PrunedNet, Selection, UnitScale};
 pub use problem::Problem;
 pub use runtime::{Plan, Session};

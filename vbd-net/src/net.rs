@@ -1,11 +1,13 @@
 //! A pruned net in memory: the network, and of each weight the entries that are left.
 
+use crate::graph::{Graph, NodeId, Owns};
 use crate::matrix::SparseMatrix;
-use crate::spec::{LayerKind, LayerSpec, NetSpec, Statistic};
+use crate::ops::{Own, Units};
+use crate::spec::{LayerKind, NetSpec, Statistic};
 
 use crate::error::{Error, Result};
 use crate::format::{Method, Provenance, ValueType};
-use crate::selected::Selected;
+use crate::passes::Selected;
 use crate::statistic::PerInput;
 
 /// One layer's weight and bias.
@@ -51,6 +53,24 @@ impl Selection {
     }
 }
 
+/// A factor and a shift for each unit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnitScale {
+    /// Name of the layer.
+    pub name: String,
+    /// The factors, `[units]`.
+    pub weight: Vec<f32>,
+    /// The shifts, `[units]`.
+    pub bias: Vec<f32>,
+}
+
+impl UnitScale {
+    /// Names of the factors' and the shifts' tensors.
+    pub fn names(&self) -> [String; 2] {
+        ["weight", "bias"].map(|what| format!("{}.{what}", self.name))
+    }
+}
+
 /// The tensors of a net.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Parts {
@@ -58,6 +78,8 @@ pub struct Parts {
     pub layers: Vec<PrunedLayer>,
     /// One for each of its selections, in order.
     pub selections: Vec<Selection>,
+    /// One for each of its scales, in order.
+    pub scales: Vec<UnitScale>,
     /// The mean image, `[input_len]`, where the rule asks for one.
     pub mean: Option<Vec<f32>>,
     /// Standard deviations, `[input_len]`, where the rule asks for them.
@@ -79,12 +101,15 @@ pub struct Origin {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrunedNet {
     pub(crate) spec: NetSpec,
+    pub(crate) graph: Graph,
     pub(crate) method: Option<Method>,
     pub(crate) threshold: Option<f32>,
     pub(crate) provenance: Provenance,
     pub(crate) layers: Vec<PrunedLayer>,
     /// What the network's selections keep, in order.
     pub(crate) selections: Vec<Selection>,
+    /// What the network's scales multiply and add, in order.
+    pub(crate) scales: Vec<UnitScale>,
     /// The network that this one was made smaller from.
     pub(crate) before: Option<NetSpec>,
     /// The mean image, `[input_len]`, where the rule asks for one.
@@ -100,9 +125,12 @@ impl PrunedNet {
     /// [`Error::Spec`] if the network's layers do not fit together; [`Error::Mismatch`] naming the tensor
     /// that is not the network's.
     pub fn new(spec: NetSpec, parts: Parts, origin: Origin) -> Result<Self> {
-        let weights = spec.weights()?;
+        let graph = spec.resolve()?;
+        let weights = graph.weights();
         count("weights", parts.layers.len(), weights.len())?;
-        for (layer, weight) in parts.layers.iter().zip(&weights) {
+        count("selections", parts.selections.len(), graph.indices())?;
+        count("scales", parts.scales.len(), graph.scales())?;
+        for (layer, weight) in parts.layers.iter().zip(weights) {
             let name = layer.weight_name();
             if layer.name != weight.layer || layer.kind != weight.kind {
                 return Err(Error::mismatch(&name, &layer.shape, &weight.shape));
@@ -112,6 +140,32 @@ impl PrunedNet {
                 return Err(Error::mismatch(&name, &layer.shape, &weight.shape));
             }
             count(&layer.bias_name(), layer.bias.len(), weight.rows())?;
+        }
+        for (_, node) in graph.nodes() {
+            let input = |index: usize| graph.node(node.inputs[index]).shape.units();
+            match node.owns {
+                Owns::Nothing | Owns::Weight(_) => {}
+                Owns::Index(index) => {
+                    let selection = &parts.selections[index];
+                    let rises = selection.index.windows(2).all(|pair| pair[0] < pair[1]);
+                    let inside = selection
+                        .index
+                        .last()
+                        .is_some_and(|&last| (last as usize) < input(0));
+                    let found = if rises && inside {
+                        selection.index.len()
+                    } else {
+                        0
+                    };
+                    count(&selection.index_name(), found, node.shape.units())?;
+                }
+                Owns::Scale(index) => {
+                    let scale = &parts.scales[index];
+                    let [weight, bias] = scale.names();
+                    count(&weight, scale.weight.len(), input(0))?;
+                    count(&bias, scale.bias.len(), input(0))?;
+                }
+            }
         }
         let rule = &spec.normalize;
         let images = [
@@ -125,16 +179,19 @@ impl PrunedNet {
         let Parts {
             layers,
             selections,
+            scales,
             mean,
             std,
         } = parts;
         Ok(Self {
             spec,
+            graph,
             method: origin.method,
             threshold: origin.threshold,
             provenance: origin.provenance,
             layers,
             selections,
+            scales,
             before: None,
             mean,
             std,
@@ -144,6 +201,21 @@ impl PrunedNet {
     /// The network.
     pub fn spec(&self) -> &NetSpec {
         &self.spec
+    }
+
+    /// The network, resolved.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The tensors of a node.
+    pub fn own(&self, id: NodeId) -> Own<'_> {
+        match self.graph.node(id).owns {
+            Owns::Nothing => Own::Nothing,
+            Owns::Weight(weight) => Own::Weight(&self.layers[weight]),
+            Owns::Index(index) => Own::Index(&self.selections[index].index),
+            Owns::Scale(scale) => Own::Scale(&self.scales[scale]),
+        }
     }
 
     /// The method that the weights were trained by, where it is known.
@@ -169,6 +241,11 @@ impl PrunedNet {
     /// What the network's selections keep, in order.
     pub fn selections(&self) -> &[Selection] {
         &self.selections
+    }
+
+    /// What the network's scales multiply and add, in order.
+    pub fn scales(&self) -> &[UnitScale] {
+        &self.scales
     }
 
     /// The network that this one was made smaller from, or this one.
@@ -214,6 +291,14 @@ impl PrunedNet {
             layer.weight = layer.weight.try_map(|value| values.round(value, &name))?;
         }
         net.fold_mean();
+        for scale in &mut net.scales {
+            let names = scale.names();
+            for (name, own) in names.iter().zip([&mut scale.weight, &mut scale.bias]) {
+                for value in own {
+                    *value = values.round(*value, name)?;
+                }
+            }
+        }
         for layer in &mut net.layers {
             let name = layer.bias_name();
             for bias in &mut layer.bias {
@@ -223,49 +308,55 @@ impl PrunedNet {
         Ok(net)
     }
 
-    /// `W ((p scale - mean) / std) + b = W (p scale / std) + (b - W (mean / std))`: the mean goes into
-    /// the first bias, worked out in f64.
+    /// `W ((p scale - mean) / std) + b = W (p scale / std) + (b - W (mean / std))`: the mean goes into the
+    /// biases of the linear layers that read the input, worked out in f64.
     #[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
     fn fold_mean(&mut self) {
         let zero = Statistic::Number(0.0);
-        if !self.spec.starts_linear() || self.spec.normalize.mean == zero {
+        if !self.graph.starts_linear() || self.spec.normalize.mean == zero {
             return;
         }
         let (mean, std) = (self.mean_values(), self.std_values());
-        let inputs = self.linear_inputs();
-        let Some(first) = self.layers.first_mut() else {
-            return;
-        };
-        for (row, bias) in first.bias.iter_mut().enumerate() {
-            let (columns, values) = first.weight.row(row);
-            let shift: f64 = columns
-                .iter()
-                .zip(values)
-                .map(|(&col, &value)| {
-                    let input = inputs.place(col as usize);
-                    let (mean, std) = (mean.at(input), std.at(input));
-                    f64::from(value) * f64::from(mean) / f64::from(std)
-                })
-                .sum();
-            *bias = (f64::from(*bias) - shift) as f32;
+        for reader in self.graph.readers(NodeId::INPUT) {
+            let Owns::Weight(weight) = self.graph.node(reader).owns else {
+                continue;
+            };
+            let inputs = self.inputs_behind(self.graph.node(reader).inputs[0]);
+            let first = &mut self.layers[weight];
+            for (row, bias) in first.bias.iter_mut().enumerate() {
+                let (columns, values) = first.weight.row(row);
+                let shift: f64 = columns
+                    .iter()
+                    .zip(values)
+                    .map(|(&col, &value)| {
+                        let input = inputs.place(col as usize);
+                        let (mean, std) = (mean.at(input), std.at(input));
+                        f64::from(value) * f64::from(mean) / f64::from(std)
+                    })
+                    .sum();
+                *bias = (f64::from(*bias) - shift) as f32;
+            }
         }
         self.spec.normalize.mean = zero;
         self.mean = None;
     }
 
-    /// Of a net that starts linear, which input value each column of the first weight reads.
-    fn linear_inputs(&self) -> Selected {
+    /// Which input value each column of a linear layer reads that reads `node`, a flattening or selection of the
+    /// input.
+    fn inputs_behind(&self, node: NodeId) -> Selected {
+        let mut way = Vec::new();
+        let mut at = node;
+        while let [before] = self.graph.node(at).inputs[..] {
+            way.push(at);
+            at = before;
+        }
+        let area = self.graph.node(at).shape.area();
         let mut selected = Selected::default();
-        let mut selections = self.selections.iter();
-        let area = self.spec.input[1..].iter().product();
-        for layer in &self.spec.layers {
-            match layer {
-                LayerSpec::Select { .. } => {
-                    let selection = selections.next().expect("a net has its selections");
-                    selected.select(&selection.index);
-                }
-                LayerSpec::Flatten {} => selected.flatten(area),
-                _ => break,
+        for &node in way.iter().rev() {
+            match (self.graph.node(node).units, self.own(node)) {
+                (Some(Units::Flatten), _) => selected.flatten(area),
+                (_, Own::Index(index)) => selected.select(index),
+                _ => {}
             }
         }
         selected.flatten(area);

@@ -6,15 +6,13 @@
 //! image that is flattened. Every layer keeps a unit at least, if one without weights, so that a net of
 //! which nothing is left is one of constant logits.
 
-use std::collections::HashSet;
-
-use crate::matrix::SparseMatrix;
-use crate::spec::{LayerSpec, NetSpec};
-
-use crate::chain::{Chain, Op, Step};
 use crate::error::Result;
-use crate::net::{PrunedLayer, PrunedNet, Selection};
-use crate::selected::Selected;
+use crate::graph::{NodeId, Owns, Rewired, Shape, Source};
+use crate::matrix::SparseMatrix;
+use crate::net::{Origin, Parts, PrunedLayer, PrunedNet, Selection, UnitScale};
+use crate::ops::{Flatten, Select};
+use crate::passes::{Op, Program, Step};
+use crate::spec::{LayerSpec, NetSpec};
 
 impl PrunedNet {
     /// The smaller net, with the same logits to rounding.
@@ -23,48 +21,30 @@ impl PrunedNet {
     /// [`Error::TooLarge`](crate::Error::TooLarge) if a weight behind a selection had more columns than can
     /// be counted; else none of a net that was read or made by this crate.
     pub fn smaller(&self) -> Result<Self> {
-        let chain = Chain::smaller(self)?;
-        let mut smaller = Smaller {
+        let smaller = Smaller {
             net: self,
-            layers: Vec::new(),
-            weights: Vec::new(),
-            selections: Vec::new(),
-        };
-        // A net that starts linear is read value by value, any other by features or channels.
-        let whole = match chain.steps.first() {
-            Some(first) if first.op == Op::Linear => self.spec.input_len(),
-            _ => self.spec.input[0],
-        };
-        let mut steps = chain.steps.into_iter().filter(|step| step.layer.is_some());
-        let mut inputs = Some(chain.inputs);
-        for layer in &self.spec.layers {
-            match layer {
-                // What was selected before is part of the weights that read it.
-                LayerSpec::Select { .. } => {}
-                LayerSpec::Linear { .. } | LayerSpec::Conv2d { .. } => {
-                    // Every such layer has a step.
-                    if let Some(step) = steps.next() {
-                        smaller.weight(layer, step, (inputs.take(), whole));
-                    }
-                }
-                layer => smaller.layers.push(layer.clone()),
-            }
-        }
-        let Smaller {
-            layers,
-            weights,
-            selections,
-            ..
-        } = smaller;
-        Ok(Self {
-            spec: NetSpec {
-                layers,
-                ..self.spec.clone()
+            program: Program::smaller(self)?,
+            layers: Rewired::new(&self.spec),
+            parts: Parts {
+                mean: self.mean.clone(),
+                std: self.std.clone(),
+                ..Parts::default()
             },
-            layers: weights,
-            selections,
+            sources: Vec::new(),
+        };
+        let (layers, parts) = smaller.finish();
+        let spec = NetSpec {
+            layers,
+            ..self.spec.clone()
+        };
+        let origin = Origin {
+            method: self.method.clone(),
+            threshold: self.threshold,
+            provenance: self.provenance.clone(),
+        };
+        Ok(Self {
             before: Some(self.before().clone()),
-            ..self.clone()
+            ..Self::new(spec, parts, origin)?
         })
     }
 }
@@ -72,96 +52,135 @@ impl PrunedNet {
 /// A net that is being put together.
 struct Smaller<'a> {
     net: &'a PrunedNet,
-    layers: Vec<LayerSpec>,
-    weights: Vec<PrunedLayer>,
-    selections: Vec<Selection>,
+    program: Program,
+    layers: Rewired,
+    parts: Parts,
+    /// Where those find a node's values that read it.
+    sources: Vec<Source>,
 }
 
 impl Smaller<'_> {
-    /// Adds a layer with its weight; `inputs` are those of the net's own units that it reads, of the
-    /// first layer, and `whole` is how many there are.
-    fn weight(
-        &mut self,
-        layer: &LayerSpec,
-        step: Step,
-        (inputs, whole): (Option<Vec<u32>>, usize),
-    ) {
-        let own = &self.net.layers[step.layer.expect("the step of a layer with a weight")];
+    fn finish(mut self) -> (Vec<LayerSpec>, Parts) {
+        let graph = self.net.graph();
+        for (id, node) in graph.nodes() {
+            let Some(layer) = graph.layer(id, self.net.spec()) else {
+                let source = self.input();
+                self.sources.push(source);
+                continue;
+            };
+            let step = self
+                .program
+                .steps
+                .iter()
+                .find(|step| step.owns == node.owns);
+            let step = step.filter(|_| node.owns != Owns::Nothing).cloned();
+            let reads = node.inputs.iter().map(|input| self.sources[input.index()]);
+            let mut reads: Vec<Source> = reads.collect();
+            let mut layer = layer.clone();
+            match (node.owns, step) {
+                (Owns::Weight(weight), Some(step)) => {
+                    let own = &self.net.layers()[weight];
+                    reads = vec![self.weight(own, step, node.inputs[0])];
+                    layer
+                        .kind_mut()
+                        .set_units(self.parts.layers[weight].weight.rows());
+                }
+                (Owns::Index(selection), Some(step)) => {
+                    let index = picked(&step);
+                    if index.len() == step.input.units {
+                        self.sources.push(reads[0]);
+                        continue;
+                    }
+                    let name = &self.net.selections()[selection].name;
+                    let name = self.layers.free_name(name);
+                    layer.kind_mut().set_name(name.clone());
+                    layer.kind_mut().set_units(index.len());
+                    self.parts.selections.push(Selection { name, index });
+                }
+                // What was selected is part of the weights that read it.
+                (Owns::Index(_), None) => {
+                    self.sources.push(reads[0]);
+                    continue;
+                }
+                (Owns::Scale(scale), Some(step)) => {
+                    let name = self.net.scales()[scale].name.clone();
+                    let factor = |row| step.weight.row(row).1.first().copied().unwrap_or(0.0);
+                    self.parts.scales.push(UnitScale {
+                        name,
+                        weight: (0..step.weight.rows()).map(factor).collect(),
+                        bias: step.bias,
+                    });
+                }
+                _ => {}
+            }
+            let source = self.layers.push(layer, reads);
+            self.sources.push(source);
+        }
+        (self.layers.finish(), self.parts)
+    }
+
+    /// The network's input. Where it is not read value by value, a selection leaves out the units that nobody
+    /// reads.
+    fn input(&mut self) -> Source {
+        let all = self.net.graph().node(NodeId::INPUT).shape.units();
+        if self.net.graph().starts_linear() || self.program.inputs.len() == all {
+            return Source::Input;
+        }
+        let reader = self.net.layers()[0].name.clone();
+        let index = self.program.inputs.clone();
+        self.select(&reader, Source::Input, index)
+    }
+
+    /// Takes a layer's weight over; what the layer reads then.
+    fn weight(&mut self, own: &PrunedLayer, step: Step, input: NodeId) -> Source {
         let mut weight = step.weight;
+        let mut source = self.sources[input.index()];
         let area = step.input.area();
-        if step.op == Op::Linear {
-            let cols = u32::try_from(weight.cols()).expect("a weight has at most 2^28 entries");
-            let columns = if area == 1 {
-                (0..cols).collect()
-            } else {
+        let shape = if let Op::Conv { kernel, .. } = step.op {
+            vec![weight.rows(), step.input.units, kernel, kernel]
+        } else {
+            let index = if step.inputs == [0] && self.net.graph().starts_linear() {
+                let all = self.net.spec().input_len();
+                let inputs = &self.program.inputs;
+                (inputs.len() < all).then(|| inputs.clone())
+            } else if area > 1 {
                 let columns = columns_read(&weight);
                 let place = |col: u32| columns.partition_point(|&other| other < col);
+                let all = weight.cols();
                 weight = weight.with_columns(columns.len(), place);
-                columns
+                (columns.len() < all).then_some(columns)
+            } else {
+                None
             };
-            // Units that come in may have been renumbered; those of the net's input were not.
-            let (index, all) = match &inputs {
-                Some(inputs) => (values_of(&columns, inputs, area), whole * area),
-                None => (columns, cols as usize),
-            };
-            self.select(&own.name, step.op, index, all);
-        } else if let Some(inputs) = inputs {
-            self.select(&own.name, step.op, inputs, whole);
-        }
-        let rows = weight.rows();
-        let shape = match step.op {
-            Op::Conv { kernel, .. } => vec![rows, step.input.units, kernel, kernel],
-            _ => vec![rows, weight.cols()],
+            if let Some(index) = index {
+                if let Shape::Image { .. } = self.net.graph().node(input).shape {
+                    let flatten = LayerSpec::Flatten(Flatten::default());
+                    source = self.layers.push(flatten, vec![source]);
+                }
+                source = self.select(&own.name, source, index);
+            }
+            vec![weight.rows(), weight.cols()]
         };
-        self.layers.push(match layer.clone() {
-            LayerSpec::Conv2d {
-                name,
-                kernel,
-                stride,
-                padding,
-                ..
-            } => LayerSpec::Conv2d {
-                name,
-                out_channels: rows,
-                kernel,
-                stride,
-                padding,
-            },
-            _ => LayerSpec::Linear {
-                name: own.name.clone(),
-                out_features: rows,
-            },
-        });
-        self.weights.push(PrunedLayer {
+        self.parts.layers.push(PrunedLayer {
             shape,
             weight,
             bias: step.bias,
             ..own.clone()
         });
+        source
     }
 
-    /// Adds a selection in front of the layer `reader`, if it leaves anything out.
-    fn select(&mut self, reader: &str, op: Op, index: Vec<u32>, all: usize) {
-        if index.len() == all {
-            return;
-        }
-        let is_image = self.net.spec.input.len() > 1;
-        let is_flat = self.layers.last() == Some(&LayerSpec::Flatten {});
-        if op == Op::Linear && is_image && !is_flat {
-            self.layers.push(LayerSpec::Flatten {});
-        }
-        let layers = self.net.layers.iter().map(|layer| layer.name.as_str());
-        let before = self.selections.iter().map(|selection| &selection.name[..]);
-        let taken: HashSet<&str> = layers.chain(before).collect();
-        let mut name: String = reader.chars().take(50).chain("_inputs".chars()).collect();
-        while taken.contains(name.as_str()) {
-            name.push('_');
-        }
-        self.layers.push(LayerSpec::Select {
+    /// Adds a selection in front of the layer `reader`.
+    fn select(&mut self, reader: &str, source: Source, index: Vec<u32>) -> Source {
+        let stem: String = reader.chars().take(50).chain("_inputs".chars()).collect();
+        let name = self.layers.free_name(&stem);
+        let select = Select {
             name: name.clone(),
+            input: None,
             units: index.len(),
-        });
-        self.selections.push(Selection { name, index });
+        };
+        self.parts.selections.push(Selection { name, index });
+        self.layers.push(LayerSpec::Select(select), vec![source])
     }
 }
 
@@ -176,11 +195,16 @@ fn columns_read(weight: &SparseMatrix) -> Vec<u32> {
     columns
 }
 
-/// Which values of all units, of `area` values each, the columns of some of the units are.
-fn values_of(columns: &[u32], units: &[u32], area: usize) -> Vec<u32> {
-    let mut selected = Selected::default();
-    selected.select(units);
-    selected.flatten(area);
-    selected.select(columns);
-    selected.into_index()
+/// Which units a selection keeps.
+fn picked(step: &Step) -> Vec<u32> {
+    let unit = |row: usize| {
+        let col = step
+            .weight
+            .row(row)
+            .0
+            .first()
+            .map(|&col| col as usize / step.per_unit());
+        u32::try_from(col.unwrap_or(row)).expect("a spec allows 2^24 values")
+    };
+    (0..step.weight.rows()).map(unit).collect()
 }

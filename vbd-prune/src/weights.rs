@@ -4,8 +4,13 @@
 use vbd_core::gate::Gate;
 use vbd_core::train::Checkpoint;
 use vbd_core::weight::LayerParameters;
-use vbd_net::spec::WeightSpec;
-use vbd_net::{Layout, Origin, Parts, PrunedFile, PrunedLayer, PrunedNet, SparseMatrix, ValueType};
+use vbd_core::weight::UnitFactors;
+use vbd_net::graph::{Rewired, Source, WeightSpec};
+use vbd_net::ops::Scale;
+use vbd_net::spec::{LayerSpec, NetSpec};
+use vbd_net::{
+    Layout, Origin, Parts, PrunedFile, PrunedLayer, PrunedNet, SparseMatrix, UnitScale, ValueType,
+};
 
 use crate::error::{Error, Result};
 use crate::open::Opened;
@@ -90,7 +95,8 @@ pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Resu
     let mut parameters = checkpoint.parameters.clone();
     // Plain weights look at no threshold.
     parameters.kill(applied.unwrap_or_default(), &gates);
-    parameters.fold(&gates);
+    let factors = parameters.fold(&gates);
+    let (spec, scales) = with_scales(&checkpoint.spec, &factors)?;
     let layers = specs.into_iter().zip(parameters.layers);
     let image = |asked: bool, values: &Vec<f32>| asked.then(|| values.clone());
     let (rule, measured) = (&checkpoint.spec.normalize, &checkpoint.normalizer);
@@ -99,6 +105,7 @@ pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Resu
             .map(|(spec, layer)| kept_layer(spec, layer))
             .collect(),
         selections: Vec::new(),
+        scales,
         mean: image(rule.mean.is_image(), &measured.mean),
         std: image(rule.std.is_image(), &measured.std),
     };
@@ -107,7 +114,48 @@ pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Resu
         threshold: applied,
         provenance: provenance_of(checkpoint, as_trained),
     };
-    Ok(PrunedNet::new(checkpoint.spec.clone(), parts, origin)?)
+    Ok(PrunedNet::new(spec, parts, origin)?)
+}
+
+/// The network with a `scale` behind each node whose units have factors that could not fold, read by all that
+/// read the node.
+fn with_scales(spec: &NetSpec, factors: &[UnitFactors]) -> Result<(NetSpec, Vec<UnitScale>)> {
+    if factors.is_empty() {
+        return Ok((spec.clone(), Vec::new()));
+    }
+    let graph = spec.resolve()?;
+    let (mut layers, mut scales) = (Rewired::new(spec), Vec::new());
+    let mut sources = Vec::with_capacity(graph.nodes().len());
+    for (id, node) in graph.nodes() {
+        let reads = node.inputs.iter().map(|input| sources[input.index()]);
+        let reads = reads.collect();
+        let mut source = match graph.layer(id, spec) {
+            Some(layer) => layers.push(layer.clone(), reads),
+            None => Source::Input,
+        };
+        for own in factors.iter().filter(|own| own.node == id) {
+            let mut stem: String = node
+                .label
+                .chars()
+                .filter(char::is_ascii_alphanumeric)
+                .collect();
+            stem.push_str("_scale");
+            let name = layers.free_name(&stem);
+            scales.push(UnitScale {
+                name: name.clone(),
+                bias: vec![0.0; own.theta.len()],
+                weight: own.theta.clone(),
+            });
+            let scale = LayerSpec::Scale(Scale { name, input: None });
+            source = layers.push(scale, vec![source]);
+        }
+        sources.push(source);
+    }
+    let spec = NetSpec {
+        layers: layers.finish(),
+        ..spec.clone()
+    };
+    Ok((spec, scales))
 }
 
 /// Parameters that do not belong to the network come from no file, but from a caller's hand.

@@ -48,8 +48,8 @@ fn metadata_that_lie_are_refused() {
         })
     };
     assert!(matches!(
-        json(r#""version":1"#, r#""version":2"#),
-        Err(Error::Version { found: 2, .. })
+        json(r#""version":1"#, r#""version":3"#),
+        Err(Error::Version { found: 3, .. })
     ));
     assert!(matches!(
         json(r#""version":1"#, r#""version":-1"#),

@@ -17,6 +17,7 @@ use vbd_core::gate::Gate;
 use vbd_core::layers::{NoiseGate, max_pool2d};
 use vbd_core::recipe::NetToml;
 use vbd_core::train::Checkpoint;
+use vbd_net::graph::NodeId;
 use vbd_net::spec::{LayerSpec, NetSpec};
 use vbd_net::tensor_file::{self, RawTensor};
 use vbd_net::{Error, Layout, Problem, PrunedFile, PrunedNet, ValueType};
@@ -42,49 +43,64 @@ fn gated_logits(checkpoint: &Checkpoint, images: &[u8], n: usize) -> Vec<f32> {
         checkpoint.normalizer.apply(image, x);
     }
     let shape = [&[n], &spec.input[..]].concat();
-    let mut x = Tensor::from_vec(x, shape, device).unwrap();
+    let x = Tensor::from_vec(x, shape, device).unwrap();
+    let graph = spec.resolve().unwrap();
     let gates = Gate::all(spec, &checkpoint.recipe.method).unwrap();
-    let mut gates = gates.iter().zip(&checkpoint.parameters.gates).peekable();
-    let mut weights = checkpoint.parameters.layers.iter();
-    for (index, layer) in spec.layers.iter().enumerate() {
-        while let Some((gate, own)) = gates.next_if(|(gate, _)| gate.place == index) {
-            let tensor = |values: &[f32]| Tensor::new(values, device).unwrap();
-            let threshold = f64::from(gate.log_alpha_threshold);
-            let (theta, log_sigma2) = (tensor(&own.theta.value), tensor(&own.log_sigma2.value));
-            let module = NoiseGate::new(theta, log_sigma2, threshold).unwrap();
-            if x.dim(1).unwrap() != gate.units {
-                x = x.flatten_from(1).unwrap();
-            }
-            x = module.forward(&x).unwrap();
-        }
-        let mut next = || {
-            let own = weights.next().unwrap();
+    let gate = |id, x: Tensor| {
+        let Some(number) = gates.iter().position(|gate| gate.node == id) else {
+            return x;
+        };
+        let (gate, own) = (&gates[number], &checkpoint.parameters.gates[number]);
+        let tensor = |values: &[f32]| Tensor::new(values, device).unwrap();
+        let threshold = f64::from(gate.log_alpha_threshold);
+        let (theta, log_sigma2) = (tensor(&own.theta.value), tensor(&own.log_sigma2.value));
+        let module = NoiseGate::new(theta, log_sigma2, threshold).unwrap();
+        let is_flat = x.dim(1).unwrap() != gate.units;
+        let x = if is_flat {
+            x.flatten_from(1).unwrap()
+        } else {
+            x
+        };
+        module.forward(&x).unwrap()
+    };
+    let mut values = vec![gate(NodeId::INPUT, x)];
+    for (id, node) in graph.nodes().skip(1) {
+        let x = values[node.inputs[0].index()].clone();
+        let parameters = || {
+            let own = &checkpoint.parameters.layers[graph.weight_number(id).unwrap()];
             let theta = &own.weight.theta().value[..];
             let weight = Tensor::from_slice(theta, own.weight.shape(), device).unwrap();
             (weight, Tensor::new(&own.bias.value[..], device).unwrap())
         };
-        x = match *layer {
-            LayerSpec::Linear { .. } => {
-                let (weight, bias) = next();
+        let y = match graph.layer(id, spec).unwrap() {
+            LayerSpec::Linear(_) => {
+                let (weight, bias) = parameters();
                 let x = x.flatten_from(1).unwrap();
                 let y = x.matmul(&weight.t().unwrap()).unwrap();
                 y.broadcast_add(&bias).unwrap()
             }
-            LayerSpec::Conv2d {
-                stride, padding, ..
-            } => {
-                let (weight, bias) = next();
-                let y = x.conv2d(&weight, padding, stride, 1, 1).unwrap();
+            LayerSpec::Conv2d(conv) => {
+                let (weight, bias) = parameters();
+                let y = x.conv2d(&weight, conv.padding, conv.stride, 1, 1).unwrap();
                 y.broadcast_add(&bias.reshape((1, (), 1, 1)).unwrap())
                     .unwrap()
             }
-            LayerSpec::Relu {} => x.relu().unwrap(),
-            LayerSpec::MaxPool2d { kernel } => max_pool2d(&x, kernel).unwrap(),
-            LayerSpec::Flatten {} => x.flatten_from(1).unwrap(),
-            LayerSpec::Select { .. } => unreachable!("a network that trains selects nothing"),
+            LayerSpec::Relu(_) => x.relu().unwrap(),
+            LayerSpec::MaxPool2d(pool) => max_pool2d(&x, pool.kernel).unwrap(),
+            LayerSpec::Flatten(_) => x.flatten_from(1).unwrap(),
+            LayerSpec::Select(_) | LayerSpec::Scale(_) => {
+                unreachable!("a network that trains has none")
+            }
         };
+        values.push(gate(id, y));
     }
-    x.flatten_all().unwrap().to_vec1().unwrap()
+    values
+        .pop()
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1()
+        .unwrap()
 }
 
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
@@ -319,7 +335,11 @@ fn nnz_behind_all_gates(opened: &Opened) -> usize {
         unreachable!()
     };
     let gates = Gate::all(&checkpoint.spec, &checkpoint.recipe.method).unwrap();
-    let touched = |layer: usize| gates.iter().any(|gate| gate.reader == layer);
+    let touched = |layer: usize| {
+        gates
+            .iter()
+            .any(|gate| gate.readers.iter().any(|reader| reader.weight == layer))
+    };
     let layers = checkpoint.parameters.layers.iter().enumerate();
     layers
         .filter(|(index, _)| !touched(*index))

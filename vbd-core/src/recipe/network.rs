@@ -47,7 +47,7 @@ pub trait NetToml: Sized {
 impl NetToml for NetSpec {
     fn from_toml(text: &str, origin: &str) -> Result<Self> {
         let spec: Self = toml_file::parse(text, origin)?;
-        spec.shapes()?;
+        spec.resolve()?;
         Ok(spec)
     }
 

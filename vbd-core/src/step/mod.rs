@@ -13,6 +13,9 @@
 mod candle;
 mod cpu;
 
+/// Values that one thread works on at a time, in passes without a structure of their own.
+pub(crate) const CHUNK: usize = 16 * 1024;
+
 pub use candle::CandleStep;
 pub use cpu::{CpuConfig, CpuStep};
 pub use vbd_net::output::Evaluation;

@@ -5,7 +5,8 @@ use crate::gate::Gate;
 use crate::layers::draw_theta;
 use crate::recipe::Recipe;
 use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, VariationalWeight};
-use vbd_net::spec::{NetSpec, WeightSpec};
+use vbd_net::graph::WeightSpec;
+use vbd_net::spec::NetSpec;
 
 impl Parameters {
     /// New parameters of a network: theta drawn by the recipe's seed, biases 0.

@@ -11,7 +11,7 @@ mod parameters;
 pub use gate::GateParameters;
 pub(crate) use narrow::Narrow;
 pub use parameter::Parameter;
-pub use parameters::{LayerParameters, Parameters};
+pub use parameters::{LayerParameters, Parameters, UnitFactors};
 
 use crate::error::{Error, Result};
 use crate::posterior::{self, LOG_SIGMA2_DEAD};

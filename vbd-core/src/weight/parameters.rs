@@ -3,6 +3,16 @@
 use super::{GateParameters, Parameter, VariationalWeight};
 use crate::error::{Error, Result};
 use crate::gate::Gate;
+use vbd_net::graph::NodeId;
+
+/// The factors of units that no weight takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnitFactors {
+    /// The node that the units are of.
+    pub node: NodeId,
+    /// One for each unit; 0 of a dead one.
+    pub theta: Vec<f32>,
+}
 
 /// The parameters of one layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,20 +101,35 @@ impl Parameters {
                 layer.weight.kill_places(|place| kept[place / row_len]);
                 layer.bias.clear_dropped(kept, 0.0);
             }
-            let reader = &mut self.layers[gate.reader].weight;
-            let row_len = reader.numel() / reader.shape()[0];
-            reader.kill_places(|place| kept[gate.unit_read_by(place % row_len)]);
+            for &reader in &gate.readers {
+                let weight = &mut self.layers[reader.weight].weight;
+                let row_len = weight.numel() / weight.shape()[0];
+                weight.kill_places(|place| kept[reader.unit(place % row_len)]);
+            }
         }
     }
 
     /// Takes the gates away: each factor's theta goes into the weights that read its unit. A factor may
-    /// be negative, so that it cannot go through the ReLU or the pooling before it.
-    pub fn fold(&mut self, gates: &[Gate]) {
-        for (own, gate) in std::mem::take(&mut self.gates).iter().zip(gates) {
-            let reader = &mut self.layers[gate.reader].weight;
-            let row_len = reader.numel() / reader.shape()[0];
-            reader.scale(|place| own.theta.value[gate.unit_read_by(place % row_len)]);
+    /// be negative, so that it cannot go through the ReLU or the pooling before it. Returns what could not
+    /// fold: the factors of units that others read too.
+    pub fn fold(&mut self, gates: &[Gate]) -> Vec<UnitFactors> {
+        let mut left = Vec::new();
+        for (own, gate) in std::mem::take(&mut self.gates).into_iter().zip(gates) {
+            let theta = own.theta.value;
+            if !gate.folds {
+                left.push(UnitFactors {
+                    node: gate.node,
+                    theta,
+                });
+                continue;
+            }
+            for &reader in &gate.readers {
+                let weight = &mut self.layers[reader.weight].weight;
+                let row_len = weight.numel() / weight.shape()[0];
+                weight.scale(|place| theta[reader.unit(place % row_len)]);
+            }
         }
+        left
     }
 
     /// Which units of each gate are kept at its threshold. Where both have gates, a flattened feature is
@@ -116,17 +141,20 @@ impl Parameters {
             .collect();
         for channels in 0..kept.len() {
             for features in channels + 1..kept.len() {
-                if gates[channels].reader != gates[features].reader {
+                let (outer, inner) = (&gates[channels], &gates[features]);
+                let Some(area) = area_of(outer, inner) else {
                     continue;
-                }
-                let area = gates[channels].reader_columns / gates[features].reader_columns;
+                };
                 let mut any = vec![false; kept[channels].len()];
                 for feature in 0..kept[features].len() {
                     let channel = feature / area;
                     kept[features][feature] &= kept[channels][channel];
                     any[channel] |= kept[features][feature];
                 }
-                kept[channels] = any;
+                // Whoever reads the channels besides may need them.
+                if outer.folds && outer.readers.len() == inner.readers.len() {
+                    kept[channels] = any;
+                }
             }
         }
         kept
@@ -144,4 +172,18 @@ impl Parameters {
         let gate = || self.gates.iter().find(|gate| !gate.is_finite());
         layer.or_else(|| gate().map(|gate| format!("gate.{}", gate.after)))
     }
+}
+
+/// Where all that reads the units of `inner` reads those of `outer` through it: units of `inner` for each of
+/// `outer`'s.
+fn area_of(outer: &Gate, inner: &Gate) -> Option<usize> {
+    let columns_of = |weight: usize| {
+        let reader = outer.readers.iter().find(|reader| reader.weight == weight);
+        reader.map(|reader| reader.columns)
+    };
+    let areas = inner.readers.iter().map(|reader| {
+        let columns = columns_of(reader.weight)?;
+        Some(columns / reader.columns)
+    });
+    areas.collect::<Option<Vec<usize>>>()?.first().copied()
 }

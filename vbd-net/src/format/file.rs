@@ -6,6 +6,7 @@ use crate::file;
 use crate::spec::NetSpec;
 
 use super::choose;
+use super::metadata::version_of;
 use super::reader;
 use super::size::{Declared, file_size};
 use super::writer::Content;
@@ -118,6 +119,11 @@ impl PrunedFile {
         self.values
     }
 
+    /// Version of the format.
+    pub fn version(&self) -> u32 {
+        version_of(&self.net)
+    }
+
     /// How each weight is stored, in the order of the layers.
     pub fn storage(&self) -> &[Storage] {
         &self.storage
@@ -142,12 +148,9 @@ pub fn dense_bytes(net: &PrunedNet) -> Result<u64> {
         },
         layers: Vec::new(),
         selections: Vec::new(),
+        scales: Vec::new(),
         before: None,
-        method: net.method.clone(),
-        provenance: net.provenance.clone(),
-        mean: net.mean.clone(),
-        std: net.std.clone(),
-        ..*net
+        ..net.clone()
     };
     let content = Content {
         net: &whole,

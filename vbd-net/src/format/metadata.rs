@@ -8,10 +8,16 @@ use serde_json::Value;
 
 use super::ValueType;
 use crate::error::{Error, Result};
+use crate::net::PrunedNet;
+use crate::ops::Units;
+use crate::spec::LayerSpec;
 use crate::tensor_file;
 
-/// The newest version of the format that this code reads and writes.
-pub const VERSION: u32 = 1;
+/// The newest version of the format that this code reads and writes. Version 2 has wiring, `add` and `scale`;
+/// what version 1 can say is written as version 1.
+pub const VERSION: u32 = 2;
+/// The oldest version that is read.
+const OLDEST: u32 = 1;
 /// What `kind` says in a pruned file's JSON.
 pub const KIND: &str = "pruned";
 
@@ -88,6 +94,21 @@ impl Label {
     }
 }
 
+/// The version that a net is written as: 1, if it is a chain of the kinds of layer that 1 has.
+pub(crate) fn version_of(net: &PrunedNet) -> u32 {
+    let needs = |layer: &LayerSpec| {
+        let kind = layer.kind();
+        let is_chained = kind.reads() == [None];
+        // Layers without tensors had no names.
+        let has_prefix = kind.units() == Units::Mixes || kind.units() == Units::Picks;
+        let is_known = is_chained && (has_prefix || kind.name().is_none());
+        kind.since().max(if is_known { OLDEST } else { VERSION })
+    };
+    let specs = [Some(net.spec()), net.before.as_ref()];
+    let layers = specs.into_iter().flatten().flat_map(|spec| &spec.layers);
+    layers.map(needs).max().unwrap_or(OLDEST)
+}
+
 impl Header {
     /// The JSON; every value of it has a JSON form.
     pub(crate) fn to_json(&self) -> String {
@@ -105,7 +126,7 @@ impl Header {
                 expected,
             });
         }
-        if label.version != u64::from(VERSION) {
+        if !(u64::from(OLDEST)..=u64::from(VERSION)).contains(&label.version) {
             let (path, found, expected) = (path.to_path_buf(), label.version, VERSION);
             return Err(Error::Version {
                 path,

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use crate::graph::{Graph, Owns, WeightSpec};
 use crate::matrix::SparseMatrix;
-use crate::spec::{LayerSpec, NetSpec, Statistic, WeightSpec};
+use crate::spec::{NetSpec, Statistic};
 use crate::tensor_file;
 
 use super::metadata::Header;
@@ -11,7 +12,7 @@ use super::take::{Found, Taker};
 use super::writer::{MEAN, STD};
 use super::{Layout, ValueType, bitmask, csr, delta, dense, selection};
 use crate::error::{Error, Result};
-use crate::net::{PrunedLayer, PrunedNet, Selection};
+use crate::net::{Origin, Parts, PrunedLayer, PrunedNet, Selection, UnitScale};
 use crate::problem::Problem;
 
 /// What a file holds, and how it stores each weight: layout and bytes.
@@ -29,9 +30,9 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
         path: path.to_path_buf(),
         source: Box::new(source),
     };
-    let weights = header.spec.weights().map_err(in_file)?;
+    let graph = header.spec.resolve().map_err(in_file)?;
     if let Some(before) = &header.before {
-        check_before(before, &header.spec, &weights).map_err(|problem| Error::Before {
+        check_before(before, &header.spec, &graph).map_err(|problem| Error::Before {
             path: path.to_path_buf(),
             problem,
         })?;
@@ -42,18 +43,40 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
         values: header.values,
         taken: 0,
     };
-    let mut layers = Vec::with_capacity(weights.len());
-    let mut storage = Vec::with_capacity(weights.len());
-    for weight in weights {
-        let (layer, layout, bytes) = take_layer(&mut taker, weight)?;
-        layers.push(layer);
-        storage.push((layout, bytes));
+    let (mut parts, mut storage) = (Parts::default(), Vec::new());
+    for (_, node) in graph.nodes() {
+        let input = node.inputs.first();
+        let input = input.map_or(0, |&input| graph.node(input).shape.units());
+        let name = node.label.clone();
+        match node.owns {
+            Owns::Nothing => {}
+            Owns::Weight(weight) => {
+                let weight = &graph.weights()[weight];
+                let (layer, layout, bytes) = take_layer(&mut taker, weight)?;
+                parts.layers.push(layer);
+                storage.push((layout, bytes));
+            }
+            Owns::Index(_) => {
+                let sizes = (node.shape.units(), input);
+                let index = selection::decode(&mut taker, &format!("{name}.index"), sizes)?;
+                parts.selections.push(Selection { name, index });
+            }
+            Owns::Scale(_) => {
+                let [weight, bias] = ["weight", "bias"].map(|what| format!("{name}.{what}"));
+                let values = taker.values;
+                parts.scales.push(UnitScale {
+                    weight: taker.take_values(&weight, values, &[input])?,
+                    bias: taker.take_values(&bias, values, &[input])?,
+                    name,
+                });
+            }
+        }
     }
-    let selections = take_selections(&mut taker, &header.spec)?;
     let rule = &header.spec.normalize;
-    let mean = take_image(&mut taker, MEAN, &rule.mean, &header.spec)?;
-    let std = take_image(&mut taker, STD, &rule.std, &header.spec)?;
-    if let Some((index, &value)) = std
+    parts.mean = take_image(&mut taker, MEAN, &rule.mean, &header.spec)?;
+    parts.std = take_image(&mut taker, STD, &rule.std, &header.spec)?;
+    if let Some((index, &value)) = parts
+        .std
         .iter()
         .flatten()
         .enumerate()
@@ -67,16 +90,14 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
             tensor,
         });
     }
-    let net = PrunedNet {
-        spec: header.spec,
+    let origin = Origin {
         method: header.method,
         threshold: header.threshold,
         provenance: header.provenance,
-        layers,
-        selections,
+    };
+    let net = PrunedNet {
         before: header.before,
-        mean,
-        std,
+        ..PrunedNet::new(header.spec, parts, origin)?
     };
     Ok(Read {
         net,
@@ -86,13 +107,12 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
 }
 
 /// Whether the network `before` can be what `spec`, with these weights, was made smaller from.
-fn check_before(before: &NetSpec, spec: &NetSpec, weights: &[WeightSpec]) -> Result<(), String> {
-    let all = before.weights().map_err(|error| error.to_string())?;
+fn check_before(before: &NetSpec, spec: &NetSpec, graph: &Graph) -> Result<(), String> {
+    let all = before.resolve().map_err(|error| error.to_string())?;
     if (&before.input, before.classes) != (&spec.input, spec.classes) {
         return Err("has another input or other classes than `spec`".to_owned());
     }
-    let is_selection = |layer: &LayerSpec| matches!(layer, LayerSpec::Select { .. });
-    if before.layers.iter().any(is_selection) {
+    if all.indices() > 0 {
         return Err("has a selection: it was made smaller itself".to_owned());
     }
     let is_larger = |(before, after): (&WeightSpec, &WeightSpec)| {
@@ -102,6 +122,7 @@ fn check_before(before: &NetSpec, spec: &NetSpec, weights: &[WeightSpec]) -> Res
             && kernels
             && sizes.clone().all(|(before, after)| before >= after)
     };
+    let (all, weights) = (all.weights(), graph.weights());
     if all.len() != weights.len() || !all.iter().zip(weights).all(is_larger) {
         return Err("has other layers than `spec`, or smaller ones".to_owned());
     }
@@ -122,20 +143,7 @@ fn take_image(
         .map(Some)
 }
 
-fn take_selections(taker: &mut Taker<'_>, spec: &NetSpec) -> Result<Vec<Selection>> {
-    let shapes = spec.shapes()?;
-    let mut selections = Vec::new();
-    for (layer, input) in spec.layers.iter().zip(shapes) {
-        if let LayerSpec::Select { name, units } = layer {
-            let (name, all) = (name.clone(), input.dims()[0]);
-            let index = selection::decode(taker, &format!("{name}.index"), (*units, all))?;
-            selections.push(Selection { name, index });
-        }
-    }
-    Ok(selections)
-}
-
-fn take_layer(taker: &mut Taker<'_>, spec: WeightSpec) -> Result<(PrunedLayer, Layout, usize)> {
+fn take_layer(taker: &mut Taker<'_>, spec: &WeightSpec) -> Result<(PrunedLayer, Layout, usize)> {
     // The bias first: it is as long as the weight has rows, and it is in the file.
     let (rows, cols) = (spec.rows(), spec.cols());
     let bias = taker.take_values(&format!("{}.bias", spec.layer), taker.values, &[rows])?;
@@ -156,9 +164,9 @@ fn take_layer(taker: &mut Taker<'_>, spec: WeightSpec) -> Result<(PrunedLayer, L
     }?;
     let bytes = taker.taken - before;
     let layer = PrunedLayer {
-        name: spec.layer,
+        name: spec.layer.clone(),
         kind: spec.kind,
-        shape: spec.shape,
+        shape: spec.shape.clone(),
         weight,
         bias,
     };

@@ -2,7 +2,7 @@
 
 use crate::tensor_file::{self, RawTensor, Tensors};
 
-use super::metadata::{Header, KIND, VERSION};
+use super::metadata::{Header, KIND, version_of};
 use super::size::Declared;
 use super::{Layout, Part, ValueType, selection};
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ impl Content<'_> {
     fn json(&self) -> String {
         let net = self.net;
         let header = Header {
-            version: VERSION,
+            version: version_of(net),
             kind: KIND.to_owned(),
             spec: net.spec.clone(),
             method: net.method.clone(),
@@ -69,6 +69,10 @@ impl Content<'_> {
                 &selection::part(&selection.index),
             ));
         }
+        for scale in &net.scales {
+            let part = Part::new("", self.values.dtype(), &[scale.weight.len()]);
+            all.extend(scale.names().map(|name| Declared::part(&name, &part)));
+        }
         all.extend(self.declared_images());
         all
     }
@@ -95,6 +99,11 @@ impl Content<'_> {
         }
         for selection in &self.net.selections {
             tensors.insert(selection.index_name(), selection::encode(&selection.index));
+        }
+        for scale in &self.net.scales {
+            for (name, values) in scale.names().into_iter().zip([&scale.weight, &scale.bias]) {
+                tensors.insert(name, self.values.tensor(&[values.len()], values));
+            }
         }
         for (name, image) in self.net.images() {
             tensors.insert(name.to_owned(), RawTensor::f32(&self.net.spec.input, image));

@@ -2,7 +2,7 @@
 
 /// f32 values that start on a cache line, so that no vector of a kernel straddles two.
 #[derive(Debug)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     data: Vec<f32>,
     start: usize,
     len: usize,
@@ -23,7 +23,7 @@ impl Buffer {
         Self { data, start, len }
     }
 
-    pub(super) fn get(&self) -> &[f32] {
+    pub(crate) fn get(&self) -> &[f32] {
         &self.data[self.start..self.start + self.len]
     }
 

@@ -4,8 +4,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::kernels::{Pixel, Transpose, mul_add};
 use super::layout::Layout;
-use crate::chain::{Chain, Extent, Pixels};
 use crate::net::PrunedNet;
+use crate::passes::{Extent, Pixels, Program};
 
 /// How pixels become the first step's input.
 #[derive(Debug)]
@@ -30,14 +30,15 @@ pub(super) struct Image {
 }
 
 impl Input {
-    pub(super) fn new(net: &PrunedNet, chain: &Chain, extent: Extent, layout: Layout) -> Self {
+    pub(super) fn new(net: &PrunedNet, program: &Program, layout: Layout) -> Self {
+        let extent = program.input;
         let unit_len = layout.unit_len().expect("a buffer has been made for it");
         let spare = u32::try_from(extent.units * unit_len).expect("a buffer has fewer values");
         let input_len = net.spec.input_len();
-        if chain.pixels == Pixels::Raw {
-            let lanes = Transpose::new(chain.inputs.iter().copied().zip(0..), input_len, spare);
+        if program.pixels == Pixels::Raw {
+            let lanes = Transpose::new(program.inputs.iter().copied().zip(0..), input_len, spare);
             return Self {
-                len: chain.inputs.len(),
+                len: program.inputs.len(),
                 image: None,
                 lanes,
             };
@@ -45,14 +46,14 @@ impl Input {
         let (scale, mean, std) = (net.scale(), net.mean_values(), net.std_values());
         let rule_of = |pixel: usize| {
             let (mean, std) = (mean.at(pixel), std.at(pixel));
-            let shift = match chain.pixels {
+            let shift = match program.pixels {
                 Pixels::Scaled => 0.0,
                 _ => -mean / std,
             };
             (scale / std, shift)
         };
         let Extent { height, width, .. } = extent;
-        let channels: Vec<usize> = chain
+        let channels: Vec<usize> = program
             .inputs
             .iter()
             .map(|&channel| channel as usize * extent.area())

@@ -1,27 +1,23 @@
 //! Where the values of a unit lie in a buffer.
 
-use crate::chain::{Extent, Op};
+use crate::passes::Extent;
 
 /// The places of a unit's values, as the step that reads them wants them: row by row, with the zeros of
 /// a convolution's padding around them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     padding: usize,
     rows: usize,
     cols: usize,
 }
 
 impl Layout {
-    /// For what comes in with extent `input`, and is read by `reader` or nobody.
-    pub(super) fn new(input: Extent, reader: Option<Op>) -> Self {
-        let padding = match reader {
-            Some(Op::Conv { padding, .. }) => padding,
-            _ => 0,
-        };
+    /// Of values of extent `extent` with `padding` zeros on every side.
+    pub(super) fn new(extent: Extent, padding: usize) -> Self {
         Self {
             padding,
-            rows: input.height + 2 * padding,
-            cols: input.width + 2 * padding,
+            rows: extent.height + 2 * padding,
+            cols: extent.width + 2 * padding,
         }
     }
 
@@ -43,6 +39,11 @@ impl Layout {
     /// From a row to the next.
     pub(super) fn row_step(self) -> usize {
         self.cols
+    }
+
+    /// The place of the first value of a unit's row.
+    pub(crate) fn row(self, unit: usize, y: usize) -> usize {
+        unit * self.rows * self.cols + self.place(y, 0)
     }
 
     /// The place of a value.

@@ -15,10 +15,12 @@ mod session;
 mod stage;
 mod threads;
 
+pub(crate) use buffer::Buffer;
 pub(crate) use kernels::FUSED_WINDOW;
 pub use kernels::Pixel;
 #[doc(hidden)]
 pub use kernels::arches;
+pub(crate) use layout::Layout;
 pub use plan::{Kernel, LayerPlan, Plan};
 pub use session::Session;
 pub use threads::{Threads, VARIABLE};

@@ -12,10 +12,10 @@ use super::layout::Layout;
 use super::session::Session;
 use super::stage::Stage;
 use super::threads::Threads;
-use crate::chain::{Chain, Extent, Pixels, Step};
 use crate::error::{Error, Result};
 use crate::format::PrunedFile;
 use crate::net::PrunedNet;
+use crate::passes::{Pixels, Program};
 use crate::simd;
 
 /// Values of all activations of one sample, and of what normalises it, at most: 16 MB.
@@ -88,14 +88,22 @@ pub(super) struct Inner {
     pub(super) classes: usize,
     pub(super) arch: Arch,
     pub(super) input: Input,
-    pub(super) stages: Vec<Stage>,
-    /// Values of one sample between the stages, what goes into the first included.
+    pub(super) stages: Vec<Part>,
+    /// Values of one sample in each buffer: the net's input first, then what each stage gives.
     pub(super) lens: Vec<usize>,
     /// Values that some stage wants besides, for one sample.
     pub(super) scratch: usize,
     /// Samples that go side by side at most; 0 where activations are so large that none do.
     pub(super) lanes: usize,
     layers: Vec<LayerPlan>,
+}
+
+/// A stage and what it reads.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// Numbers of buffers; none of a stage whose weight has no columns.
+    pub(super) inputs: Vec<usize>,
+    pub(super) stage: Stage,
 }
 
 impl Plan {
@@ -120,21 +128,26 @@ impl Plan {
     /// A plan for another instruction set than this machine's best.
     #[doc(hidden)]
     pub fn for_arch(net: &PrunedNet, arch: Arch) -> Result<Self> {
-        let chain = Chain::new(net)?;
-        let (layouts, lens) = buffers(net, &chain)?;
-        let raw = (chain.pixels == Pixels::Raw).then_some(&chain.inputs[..]);
-        let stages = chain.steps.iter().zip(layouts.windows(2)).enumerate();
-        let stages = stages.map(|(index, (step, layouts))| {
-            let raw = raw.filter(|_| index == 0);
-            Stage::new(
+        let program = Program::new(net)?;
+        let (layouts, lens) = buffers(net, &program)?;
+        let stages = program.steps.iter().enumerate().map(|(index, step)| {
+            let reads_input = step.inputs == [0];
+            let raw = reads_input && program.pixels == Pixels::Raw;
+            let from: Vec<Layout> = step.inputs.iter().map(|&input| layouts[input]).collect();
+            let stage = Stage::new(
                 step,
-                [layouts[0], layouts[1]],
-                raw,
-                index == 0 && chain.pixels == Pixels::Scaled,
-            )
+                (&from, layouts[index + 1]),
+                raw.then_some(&program.inputs[..]),
+                reads_input && program.pixels == Pixels::Scaled,
+            );
+            Part {
+                inputs: step.inputs.clone(),
+                stage,
+            }
         });
-        let stages: Vec<Stage> = stages.collect();
-        let scratch = stages.iter().map(Stage::scratch_len).max().unwrap_or(0);
+        let stages: Vec<Part> = stages.collect();
+        let scratch = stages.iter().map(|part| part.stage.scratch_len());
+        let scratch = scratch.max().unwrap_or(0);
         if scratch > MOST_VALUES {
             return Err(Error::too_large(&net.spec, scratch, MOST_VALUES));
         }
@@ -144,9 +157,9 @@ impl Plan {
             multiply_adds: 0,
         };
         let mut layers = vec![nothing; net.layers.len()];
-        for (step, stage) in chain.steps.iter().zip(&stages) {
-            if let Some(layer) = step.layer.filter(|_| step.weight.nnz() > 0) {
-                let [kernel, kernel_one] = stage.kernels();
+        for (step, part) in program.steps.iter().zip(&stages) {
+            if let Some(layer) = step.layer().filter(|_| step.weight.nnz() > 0) {
+                let [kernel, kernel_one] = part.stage.kernels();
                 layers[layer] = LayerPlan {
                     kernel,
                     kernel_one,
@@ -159,7 +172,7 @@ impl Plan {
             input_len: net.spec.input_len(),
             classes: net.spec.classes,
             arch,
-            input: Input::new(net, &chain, input_extent(&chain), layouts[0]),
+            input: Input::new(net, &program, layouts[0]),
             lanes: lanes(&stages, lens.iter().sum()),
             scratch,
             lens,
@@ -212,32 +225,18 @@ impl Plan {
     }
 }
 
-fn input_extent(chain: &Chain) -> Extent {
-    chain.steps.first().map_or(
-        Extent {
-            units: 0,
-            height: 1,
-            width: 1,
-        },
-        |step| step.input,
-    )
-}
-
-/// The layout and the length of what goes into each step and comes out of the last, if a sample's
-/// activations are not too large.
-fn buffers(net: &PrunedNet, chain: &Chain) -> Result<(Vec<Layout>, Vec<usize>)> {
-    let ops = chain.steps.iter().map(|step| Some(step.op)).chain([None]);
-    let outputs = chain.steps.iter().map(|step: &Step| step.output);
-    let extents = [input_extent(chain)].into_iter().chain(outputs);
+/// The layout and the length of each value, the net's input first, if a sample's activations are not too
+/// large.
+fn buffers(net: &PrunedNet, program: &Program) -> Result<(Vec<Layout>, Vec<usize>)> {
     let (mut layouts, mut lens) = (Vec::new(), Vec::new());
-    let pixels = if chain.pixels == Pixels::Raw {
-        0
-    } else {
-        input_extent(chain).units * input_extent(chain).area()
+    let pixels = match program.pixels {
+        Pixels::Raw => 0,
+        _ => program.input.units.saturating_mul(program.input.area()),
     };
     let mut values = pixels.saturating_mul(VALUES_A_PIXEL);
-    for (extent, op) in extents.zip(ops) {
-        let layout = Layout::new(extent, op);
+    for value in 0..=program.steps.len() {
+        let extent = program.extent(value);
+        let layout = Layout::new(extent, program.padding(value));
         let unit = layout.unit_len().unwrap_or(usize::MAX);
         // Whole vectors, and what a convolution reads and writes behind the last of them.
         let len = unit
@@ -257,8 +256,10 @@ fn buffers(net: &PrunedNet, chain: &Chain) -> Result<(Vec<Layout>, Vec<usize>)> 
 }
 
 /// How many samples go side by side: one vector where there are convolutions.
-fn lanes(stages: &[Stage], values: usize) -> usize {
-    let convolves = stages.iter().any(|stage| matches!(stage, Stage::Conv(_)));
+fn lanes(stages: &[Part], values: usize) -> usize {
+    let convolves = stages
+        .iter()
+        .any(|part| matches!(part.stage, Stage::Conv(_)));
     match values * LANES {
         all if all > SIDE_BY_SIDE_VALUES => 0,
         _ if convolves => LANES,

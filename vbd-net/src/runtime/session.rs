@@ -4,10 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::buffer::Buffer;
 use super::kernels::{self, LANES, Pixel};
-use super::plan::{Inner, Plan};
+use super::plan::{Inner, Part, Plan};
 use super::stage::{One, Stage};
 use super::threads::Threads;
 use crate::error::{Error, Result};
+use crate::ops::Inputs;
 
 /// From as many samples on they go side by side: a few would leave most lanes empty.
 const SIDE_BY_SIDE: usize = 4;
@@ -68,22 +69,30 @@ impl Worker {
             nonzero,
             ..
         } = self;
-        let mut pixels = Some(pixels);
-        if let Some(image) = &plan.input.image
-            && let Some(pixels) = pixels.take()
-        {
-            image.load_one(plan.arch, pixels, one[0].get_mut());
-        }
-        for (index, stage) in plan.stages.iter().enumerate() {
+        let pixels = match &plan.input.image {
+            Some(image) => {
+                image.load_one(plan.arch, pixels, one[0].get_mut());
+                None
+            }
+            None => Some(pixels),
+        };
+        for (index, Part { inputs, stage }) in plan.stages.iter().enumerate() {
             let (before, after) = one.split_at_mut(index + 1);
-            let (x, y) = (before[index].get(), after[0].get_mut());
-            match (stage, pixels.take()) {
-                (Stage::Linear { one: kernel, .. }, Some(pixels)) => {
-                    kernel.run(plan.arch, pixels, y, nonzero);
+            let y = after[0].get_mut();
+            let first = inputs.first().copied();
+            // A stage that reads nothing has no column that would look at it.
+            let x = before[first.unwrap_or(0)].get();
+            match stage {
+                Stage::Linear { one: kernel, .. } => match pixels.filter(|_| first == Some(0)) {
+                    Some(pixels) => kernel.run(plan.arch, pixels, y, nonzero),
+                    None => kernel.run(plan.arch, x, y, nonzero),
+                },
+                Stage::Conv(conv) => conv.one.run(plan.arch, x, y, scratch.get_mut()),
+                Stage::Unweighted { rule, places } => {
+                    let buffers = &*before;
+                    let numbers = inputs;
+                    rule.run(Inputs { buffers, numbers }, y, places, 1);
                 }
-                (Stage::Linear { one: kernel, .. }, None) => kernel.run(plan.arch, x, y, nonzero),
-                (Stage::Conv(conv), _) => conv.one.run(plan.arch, x, y, scratch.get_mut()),
-                (Stage::Pool(pool), _) => pool.run(x, y, 1),
             }
         }
         if let Some(last) = one.last() {
@@ -100,13 +109,18 @@ impl Worker {
             many[0].get_mut(),
             lanes,
         );
-        for (index, stage) in plan.stages.iter().enumerate() {
+        for (index, Part { inputs, stage }) in plan.stages.iter().enumerate() {
             let (before, after) = many.split_at_mut(index + 1);
-            let (x, y) = (before[index].get(), after[0].get_mut());
+            let y = after[0].get_mut();
+            let x = before[inputs.first().copied().unwrap_or(0)].get();
             match stage {
                 Stage::Linear { many, .. } => many.run(plan.arch, x, y, lanes),
                 Stage::Conv(conv) => conv.many.run(plan.arch, x, y),
-                Stage::Pool(pool) => pool.run(x, y, lanes),
+                Stage::Unweighted { rule, places } => {
+                    let buffers = &*before;
+                    let numbers = inputs;
+                    rule.run(Inputs { buffers, numbers }, y, places, lanes);
+                }
             }
         }
         if let Some(last) = many.last() {

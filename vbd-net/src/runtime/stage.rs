@@ -1,16 +1,25 @@
 //! One step with its kernels: one for a single sample, one for many.
 
-use super::kernels::{Columns, Conv, Geometry, LaneRows, Pool, RowGroups};
+use std::sync::Arc;
+
+use super::kernels::{Columns, Conv, Geometry, LaneRows, RowGroups};
 use super::layout::Layout;
 use super::plan::Kernel;
-use crate::chain::{Op, Step};
+use crate::ops::{Places, Unweighted};
+use crate::passes::{Op, Step};
 
 /// A step that runs.
 #[derive(Debug)]
 pub(super) enum Stage {
-    Linear { one: One, many: LaneRows },
+    Linear {
+        one: One,
+        many: LaneRows,
+    },
     Conv(Box<Conv>),
-    Pool(Pool),
+    Unweighted {
+        rule: Arc<dyn Unweighted>,
+        places: Places,
+    },
 }
 
 /// The kernels of a linear layer for one sample.
@@ -24,15 +33,16 @@ pub(super) enum One {
 const ENTRIES_A_VECTOR: f64 = 0.8;
 
 impl Stage {
-    /// The kernels of `step`, from a buffer of layout `from` to one of layout `to`. `raw` are the
-    /// pixels that the first step's inputs are, where it takes pixels as they come; `margins` says whether
-    /// what comes in are images whose margins are 0.
+    /// The kernels of `step`, from buffers of layouts `from` to one of layout `to`. `raw` are the pixels
+    /// that a step's inputs are, where it takes pixels as they come; `margins` says whether what comes in
+    /// are images whose margins are 0.
     pub(super) fn new(
         step: &Step,
-        [from, to]: [Layout; 2],
+        (from, to): (&[Layout], Layout),
         raw: Option<&[u32]>,
         margins: bool,
     ) -> Self {
+        let first = from.first().copied();
         let Step {
             weight,
             bias,
@@ -42,7 +52,7 @@ impl Stage {
             ..
         } = step;
         let (relu, input, output) = (*relu, *input, *output);
-        match step.op {
+        match &step.op {
             Op::Linear => {
                 let place = |col: u32| raw.map_or(col, |places| places[col as usize]);
                 let mut columns = weight.col_idx().to_vec();
@@ -60,7 +70,7 @@ impl Stage {
                     many: LaneRows::new(weight, bias, relu),
                 }
             }
-            Op::Conv {
+            &Op::Conv {
                 kernel,
                 stride,
                 pool,
@@ -74,18 +84,20 @@ impl Stage {
                     margins,
                     input,
                     output,
-                    from,
+                    from: first.unwrap_or_else(|| Layout::new(input, step.op.padding())),
                     to,
                 };
                 Self::Conv(Box::new(Conv::new(weight, bias, geometry)))
             }
-            Op::Pool { kernel } => Self::Pool(Pool {
-                kernel,
-                relu,
-                output,
-                from,
-                to,
-            }),
+            Op::Unweighted(rule) => Self::Unweighted {
+                rule: Arc::clone(rule),
+                places: Places {
+                    relu,
+                    output,
+                    from: from.to_vec(),
+                    to,
+                },
+            },
         }
     }
 
@@ -100,7 +112,7 @@ impl Stage {
                 ..
             } => [Kernel::Sparse, Kernel::Dense],
             Self::Conv(_) => [Kernel::Taps, Kernel::Taps],
-            Self::Pool(_) => [Kernel::None, Kernel::None],
+            Self::Unweighted { .. } => [Kernel::None, Kernel::None],
         }
     }
 }

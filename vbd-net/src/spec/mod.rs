@@ -2,17 +2,15 @@
 //!
 //! A [`NetSpec`] is read from TOML (`vbd-models/nets`, or a user's own file), travels as JSON in the
 //! metadata of every file this project writes, and is all that an engine needs to build a network.
-//! Sizes that follow from others are worked out by [`NetSpec::shapes`], never written.
+//! Sizes that follow from others are worked out by [`NetSpec::resolve`], never written.
 
 mod layer;
 mod normalize;
-mod shape;
 
 use serde::{Deserialize, Serialize};
 
 pub use layer::{LayerKind, LayerSpec};
 pub use normalize::{Normalize, Normalizer, Statistic};
-pub use shape::{MAX_ACTIVATION, MAX_TENSOR, Shape, WeightSpec};
 
 use crate::error::Error;
 
@@ -38,30 +36,6 @@ impl NetSpec {
     /// Number of values in one input sample.
     pub fn input_len(&self) -> usize {
         self.input.iter().product()
-    }
-
-    /// Whether the first layer with parameters is linear and nothing but a flattening or a selection
-    /// lies before it. Then a shift of the input is a shift of that layer's bias, and zero pixels can be skipped.
-    pub fn starts_linear(&self) -> bool {
-        self.layers
-            .iter()
-            .find(|layer| !matches!(layer, LayerSpec::Flatten {} | LayerSpec::Select { .. }))
-            .is_some_and(|layer| matches!(layer, LayerSpec::Linear { .. }))
-    }
-
-    /// Whether the layer at `index` takes an image as its values, and not as channels.
-    pub fn is_flat_at(&self, index: usize) -> bool {
-        let layer = self.layers.get(index);
-        matches!(
-            layer,
-            Some(LayerSpec::Flatten {} | LayerSpec::Linear { .. })
-        )
-    }
-
-    /// What to say of a selection in a network that is to be trained.
-    pub fn cannot_train(&self, layer: &str) -> Error {
-        let problem = "a selection comes from `vbd prune --structured`, and cannot be trained";
-        self.problem(layer, problem)
     }
 
     /// An error of this network that names the layer, or the field.

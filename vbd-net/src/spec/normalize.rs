@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NetSpec, Shape};
+use super::NetSpec;
 use crate::data::Samples;
+use crate::graph::Shape;
 
 /// The rule, before any data are seen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,7 +111,7 @@ impl Normalize {
         1.0
     }
 
-    pub(super) fn check(&self, shape: Shape) -> Result<(), String> {
+    pub(crate) fn check(&self, shape: Shape) -> Result<(), String> {
         if !self.scale.is_finite() || self.scale == 0.0 {
             return Err(format!("scale cannot be {}", self.scale));
         }

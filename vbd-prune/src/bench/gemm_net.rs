@@ -4,51 +4,32 @@
     reason = "the gemm crate takes pointers; bounds are checked here"
 )]
 
-use vbd_net::spec::{LayerSpec, Shape};
+use vbd_net::graph::Shape;
+use vbd_net::ops::{Conv2d, Own, Plain};
+use vbd_net::spec::LayerSpec;
 
-use crate::error::Result;
 use vbd_net::PrunedNet;
 
-/// The net with dense weights, and buffers that are used again.
+/// The net with dense weights. Layers without a weight are computed plainly.
 pub(super) struct GemmNet {
+    net: PrunedNet,
     /// Factor and shift of each pixel.
     rule: Vec<(f32, f32)>,
-    layers: Vec<Layer>,
-    x: Vec<f32>,
-    y: Vec<f32>,
+    /// The weight of each node, dense; nothing of a node without.
+    weights: Vec<Vec<f32>>,
+    /// What each node gives for all samples.
+    values: Vec<Vec<f32>>,
     columns: Vec<f32>,
 }
 
-enum Layer {
-    Linear {
-        weight: Vec<f32>,
-        bias: Vec<f32>,
-    },
-    Conv2d {
-        weight: Vec<f32>,
-        bias: Vec<f32>,
-        window: Window,
-    },
-    MaxPool2d(Window),
-    Relu,
-    /// Some units of `area` values each.
-    Select {
-        index: Vec<u32>,
-        units: usize,
-        area: usize,
-    },
-}
-
-/// How a window goes over an image.
+/// How a convolution goes over an image.
 #[derive(Clone, Copy)]
-struct Window {
+struct Window<'a> {
+    conv: &'a Conv2d,
     /// Channels, height and width of the input.
     input: [usize; 3],
     /// Height and width of the output.
     output: [usize; 2],
-    kernel: usize,
-    stride: usize,
-    padding: usize,
 }
 
 /// Channels, height and width; a feature is a channel of one value.
@@ -63,46 +44,32 @@ fn sides(shape: Shape) -> [usize; 3] {
     }
 }
 
-impl Window {
-    fn new(input: Shape, output: Shape, [kernel, stride, padding]: [usize; 3]) -> Self {
-        let [_, height, width] = sides(output);
-        Self {
-            input: sides(input),
-            output: [height, width],
-            kernel,
-            stride,
-            padding,
-        }
-    }
-
+impl Window<'_> {
     fn positions(self) -> usize {
         self.output[0] * self.output[1]
     }
 
     /// Rows of the matrix of columns: the entries of a row of the weight.
     fn taps(self) -> usize {
-        self.input[0] * self.kernel * self.kernel
+        self.input[0] * self.conv.kernel * self.conv.kernel
     }
 
     /// Where a tap lies at an output position, unless it lies in the padding.
     fn place(self, [channel, dy, dx]: [usize; 3], [y, x]: [usize; 2]) -> Option<usize> {
         let [_, height, width] = self.input;
-        let y = (y * self.stride + dy)
-            .checked_sub(self.padding)
-            .filter(|&y| y < height)?;
-        let x = (x * self.stride + dx)
-            .checked_sub(self.padding)
-            .filter(|&x| x < width)?;
-        Some((channel * height + y) * width + x)
+        let (stride, padding) = (self.conv.stride, self.conv.padding);
+        let y = (y * stride + dy).checked_sub(padding)?;
+        let x = (x * stride + dx).checked_sub(padding)?;
+        (y < height && x < width).then_some((channel * height + y) * width + x)
     }
 
     /// Each channel, tap and position.
     fn visit(self, mut f: impl FnMut(usize, Option<usize>)) {
-        let mut index = 0;
+        let (kernel, mut index) = (self.conv.kernel, 0);
         for channel in 0..self.input[0] {
-            for tap in 0..self.kernel * self.kernel {
+            for tap in 0..kernel * kernel {
                 for position in 0..self.positions() {
-                    let tap = [channel, tap / self.kernel, tap % self.kernel];
+                    let tap = [channel, tap / kernel, tap % kernel];
                     let position = [position / self.output[1], position % self.output[1]];
                     f(index, self.place(tap, position));
                     index += 1;
@@ -113,159 +80,120 @@ impl Window {
 }
 
 impl GemmNet {
-    pub(super) fn new(net: &PrunedNet) -> Result<Self> {
-        let shapes = net.spec().shapes()?;
+    pub(super) fn new(net: &PrunedNet) -> Self {
         let (mean, std) = (net.mean_values(), net.std_values());
         let rule = |pixel| (net.scale() / std.at(pixel), -mean.at(pixel) / std.at(pixel));
-        let mut weights = net.layers().iter();
-        let mut next = || {
-            weights.next().map_or_else(Default::default, |layer| {
-                (layer.weight.to_dense(), layer.bias.clone())
-            })
-        };
-        let mut selections = net.selections().iter();
-        let mut layers = Vec::new();
-        for (layer, shapes) in net.spec().layers.iter().zip(shapes.windows(2)) {
-            let window = |sizes| Window::new(shapes[0], shapes[1], sizes);
-            layers.push(match *layer {
-                LayerSpec::Linear { .. } => {
-                    let (weight, bias) = next();
-                    Layer::Linear { weight, bias }
-                }
-                LayerSpec::Conv2d {
-                    kernel,
-                    stride,
-                    padding,
-                    ..
-                } => {
-                    let (weight, bias) = next();
-                    Layer::Conv2d {
-                        weight,
-                        bias,
-                        window: window([kernel, stride, padding]),
-                    }
-                }
-                LayerSpec::MaxPool2d { kernel } => Layer::MaxPool2d(window([kernel, kernel, 0])),
-                LayerSpec::Relu {} => Layer::Relu,
-                LayerSpec::Flatten {} => continue,
-                LayerSpec::Select { .. } => {
-                    let [units, height, width] = sides(shapes[0]);
-                    let selection = selections.next();
-                    Layer::Select {
-                        index: selection.map_or_else(Vec::new, |selection| selection.index.clone()),
-                        units,
-                        area: height * width,
-                    }
-                }
-            });
-        }
-        let rule = (0..net.spec().input_len()).map(rule).collect();
-        Ok(Self {
-            rule,
-            layers,
-            x: Vec::new(),
-            y: Vec::new(),
+        let weights = net.graph().nodes().map(|(id, _)| match net.own(id) {
+            Own::Weight(layer) => layer.weight.to_dense(),
+            _ => Vec::new(),
+        });
+        Self {
+            rule: (0..net.spec().input_len()).map(rule).collect(),
+            weights: weights.collect(),
+            values: vec![Vec::new(); net.graph().nodes().len()],
             columns: Vec::new(),
-        })
+            net: net.clone(),
+        }
     }
 
     /// The logits of `n` samples.
     pub(super) fn run(&mut self, pixels: &[f32], n: usize) -> &[f32] {
         let Self {
+            net,
             rule,
-            layers,
-            x,
-            y,
+            weights,
+            values,
             columns,
         } = self;
-        x.clear();
-        for sample in pixels.chunks_exact(rule.len()) {
-            x.extend(
-                sample
-                    .iter()
-                    .zip(&*rule)
-                    .map(|(pixel, (factor, shift))| pixel * factor + shift),
-            );
-        }
-        for layer in layers {
+        let graph = net.graph();
+        for (id, node) in graph.nodes() {
+            let (before, after) = values.split_at_mut(id.index());
+            let y = &mut after[0];
             y.clear();
-            match layer {
-                Layer::Relu => {
-                    for x in x.iter_mut() {
-                        *x = x.max(0.0);
-                    }
-                    continue;
+            let Some(layer) = graph.layer(id, net.spec()) else {
+                for sample in pixels.chunks_exact(rule.len()) {
+                    let rules = sample.iter().zip(&*rule);
+                    y.extend(rules.map(|(pixel, (factor, shift))| pixel * factor + shift));
                 }
-                Layer::Linear { weight, bias } => {
-                    for _ in 0..n {
-                        y.extend_from_slice(bias);
-                    }
-                    let inputs = weight.len() / bias.len();
-                    let weight = Matrix {
-                        data: weight,
-                        strides: [1, inputs],
-                    };
-                    let x = Matrix {
-                        data: x,
-                        strides: [inputs, 1],
-                    };
-                    add_product(y, x, weight, [n, inputs, bias.len()]);
+                continue;
+            };
+            let weight = &weights[id.index()][..];
+            match (layer, net.own(id)) {
+                (LayerSpec::Linear(_), Own::Weight(own)) => {
+                    linear(y, &before[node.inputs[0].index()], weight, &own.bias, n);
                 }
-                Layer::Conv2d {
-                    weight,
-                    bias,
-                    window,
-                } => {
-                    let sizes = [bias.len(), window.taps(), window.positions()];
-                    columns.resize(sizes[1] * sizes[2], 0.0);
-                    for x in x.chunks_exact(window.input.iter().product()) {
-                        window.visit(|index, place| {
-                            columns[index] = place.map_or(0.0, |place| x[place]);
+                (LayerSpec::Conv2d(conv), Own::Weight(own)) => {
+                    let [_, height, width] = sides(node.shape);
+                    let window = Window {
+                        conv,
+                        input: sides(graph.node(node.inputs[0]).shape),
+                        output: [height, width],
+                    };
+                    let x = &before[node.inputs[0].index()];
+                    convolve(y, x, (weight, &own.bias), window, columns);
+                }
+                (layer, own) => {
+                    for sample in 0..n {
+                        let inputs = node.inputs.iter().map(|&input| {
+                            let shape = graph.node(input).shape;
+                            let values = &before[input.index()][sample * shape.len()..];
+                            Plain {
+                                values: &values[..shape.len()],
+                                shape,
+                            }
                         });
-                        let start = y.len();
-                        for &bias in &*bias {
-                            y.resize(y.len() + sizes[2], bias);
-                        }
-                        let weight = Matrix {
-                            data: weight,
-                            strides: [sizes[1], 1],
-                        };
-                        let columns = Matrix {
-                            data: columns,
-                            strides: [sizes[2], 1],
-                        };
-                        add_product(&mut y[start..], weight, columns, sizes);
-                    }
-                }
-                Layer::MaxPool2d(window) => max_pool(*window, x, y),
-                Layer::Select { index, units, area } => {
-                    for x in x.chunks_exact(*units * *area) {
-                        for &unit in &*index {
-                            y.extend_from_slice(&x[unit as usize * *area..][..*area]);
-                        }
+                        let inputs: Vec<Plain<'_>> = inputs.collect();
+                        y.extend(layer.kind().plain(&inputs, own, node.shape));
                     }
                 }
             }
-            std::mem::swap(x, y);
         }
-        x
+        values.last().map_or(&[], |last| last)
     }
 }
 
-fn max_pool(window: Window, x: &[f32], y: &mut Vec<f32>) {
-    let Window {
-        input: [channels, height, width],
-        output,
-        kernel,
-        ..
-    } = window;
-    debug_assert!(x.len().is_multiple_of(channels * height * width));
-    for image in x.chunks_exact(height * width) {
-        for position in 0..window.positions() {
-            let (top, left) = (position / output[1] * kernel, position % output[1] * kernel);
-            let rows = (top..top + kernel).map(|y| &image[y * width + left..][..kernel]);
-            y.push(rows.flatten().copied().fold(f32::NEG_INFINITY, f32::max));
+fn linear(y: &mut Vec<f32>, x: &[f32], weight: &[f32], bias: &[f32], n: usize) {
+    for _ in 0..n {
+        y.extend_from_slice(bias);
+    }
+    let inputs = weight.len() / bias.len();
+    let weight = Matrix {
+        data: weight,
+        strides: [1, inputs],
+    };
+    let x = Matrix {
+        data: x,
+        strides: [inputs, 1],
+    };
+    add_product(y, x, weight, [n, inputs, bias.len()]);
+}
+
+fn convolve(
+    y: &mut Vec<f32>,
+    x: &[f32],
+    (weight, bias): (&[f32], &[f32]),
+    window: Window<'_>,
+    columns: &mut Vec<f32>,
+) {
+    let sizes = [bias.len(), window.taps(), window.positions()];
+    columns.resize(sizes[1] * sizes[2], 0.0);
+    for x in x.chunks_exact(window.input.iter().product()) {
+        window.visit(|index, place| {
+            columns[index] = place.map_or(0.0, |place| x[place]);
+        });
+        let start = y.len();
+        for &bias in bias {
+            y.resize(y.len() + sizes[2], bias);
         }
+        let weight = Matrix {
+            data: weight,
+            strides: [sizes[1], 1],
+        };
+        let columns = Matrix {
+            data: columns,
+            strides: [sizes[2], 1],
+        };
+        add_product(&mut y[start..], weight, columns, sizes);
     }
 }
 
@@ -339,7 +267,7 @@ mod tests {
                 .iter()
                 .map(|&pixel| f32::from(pixel))
                 .collect();
-            let mut gemm = GemmNet::new(&net).unwrap();
+            let mut gemm = GemmNet::new(&net);
             let x = Tensor::from_slice(&pixels, (n, net.spec().input_len()), &Device::Cpu).unwrap();
             let candle = DenseNet::new(&net, &Device::Cpu)
                 .unwrap()

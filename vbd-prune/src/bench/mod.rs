@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Module, Tensor};
 use serde::Serialize;
 use vbd_net::SparseMatrix;
-use vbd_net::spec::{NetSpec, WeightSpec};
+use vbd_net::graph::{Owns, WeightSpec};
+use vbd_net::spec::NetSpec;
 
 pub use self::options::BenchOptions;
 
@@ -17,7 +18,7 @@ use self::gemm_net::GemmNet;
 use crate::error::{Error, Result};
 use crate::sparse_net::DenseNet;
 use vbd_net::runtime::{Plan, Session};
-use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet};
+use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, UnitScale};
 
 /// Bytes of the dense nets and of a batch's largest activations, at most: a file may name a net that
 /// is far larger than itself, and this makes it dense.
@@ -125,11 +126,11 @@ pub fn bench(
             Of::File,
             Runner::Sparse(Box::new(Plan::new(net)?.session())),
         ),
-        (Of::File, Runner::Gemm(GemmNet::new(net)?)),
+        (Of::File, Runner::Gemm(GemmNet::new(net))),
         (Of::File, Runner::Candle(DenseNet::new(net, &Device::Cpu)?)),
     ];
     if let Some(whole) = &whole {
-        runners.push((Of::Before, Runner::Gemm(GemmNet::new(whole)?)));
+        runners.push((Of::Before, Runner::Gemm(GemmNet::new(whole))));
         let candle = DenseNet::new(whole, &Device::Cpu)?;
         runners.push((Of::Before, Runner::Candle(candle)));
     }
@@ -206,15 +207,25 @@ fn whole(net: &PrunedNet) -> Result<PrunedNet> {
             shape: weight.shape,
         }
     });
+    let graph = spec.resolve()?;
+    let scales = graph.nodes().filter_map(|(_, node)| match node.owns {
+        Owns::Scale(_) => Some(UnitScale {
+            name: node.label.clone(),
+            weight: vec![1.0; node.shape.units()],
+            bias: vec![0.0; node.shape.units()],
+        }),
+        _ => None,
+    });
     let image = |name| {
         let mut images = net.images();
         images.find_map(|(found, image)| (found == name).then(|| image.to_vec()))
     };
     let parts = Parts {
         layers: layers.collect(),
-        selections: Vec::new(),
         mean: image("normalize.mean"),
         std: image("normalize.std"),
+        scales: scales.collect(),
+        ..Parts::default()
     };
     Ok(PrunedNet::new(spec, parts, Origin::default())?)
 }
@@ -243,15 +254,17 @@ impl Row {
 /// Refuses what needs more memory than [`MOST_BYTES`]: the dense net, its largest columns of a
 /// convolution, and the activations of the largest batch.
 fn check_size(net: &PrunedNet, spec: &NetSpec, batches: &[usize]) -> Result<()> {
-    let shapes = spec.shapes()?;
-    let widest = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
-    let weights = spec.weights()?;
-    let numel = weights.iter().map(WeightSpec::numel).sum::<usize>();
-    let columns = weights.iter().zip(spec.positions()?);
-    let columns = columns.map(|(weight, positions)| weight.cols() * positions);
+    let graph = spec.resolve()?;
+    let values = graph
+        .nodes()
+        .map(|(_, node)| node.shape.len())
+        .sum::<usize>();
+    let weights = graph.weights().iter();
+    let numel = weights.clone().map(WeightSpec::numel).sum::<usize>();
+    let columns = weights.map(|weight| weight.cols() * weight.positions);
     let largest = batches.iter().copied().max().unwrap_or(0);
-    // Two buffers, and each weight as entries, for `gemm` and for Candle.
-    let activations = largest.saturating_mul(2 * widest);
+    // What each layer gives, for `gemm` and for Candle, and each weight as entries besides.
+    let activations = largest.saturating_mul(2 * values);
     let values = activations.saturating_add(numel * 4 + columns.max().unwrap_or(0));
     let found = values.saturating_mul(size_of::<f32>());
     if found > MOST_BYTES {

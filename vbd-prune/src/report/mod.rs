@@ -130,7 +130,7 @@ impl Report {
             .iter()
             .zip(file.storage())
             .map(|(layer, storage)| layer_report(layer, storage.layout.as_str(), storage.bytes));
-        let label = (format::KIND, format::VERSION, file.bytes());
+        let label = (format::KIND, file.version(), file.bytes());
         Ok(Self {
             values: Some(file.values()),
             ..Self::assemble(label, net, layers.collect())?

@@ -2,7 +2,8 @@
 //! needs.
 
 use serde::Serialize;
-use vbd_net::spec::{NetSpec, WeightSpec};
+use vbd_net::graph::{Graph, INPUT, NodeId, Owns};
+use vbd_net::ops::Units;
 
 use crate::error::Result;
 use vbd_net::PrunedNet;
@@ -41,55 +42,68 @@ impl Structure {
     /// # Errors
     /// None of a net that was read or made by this crate.
     pub fn of(net: &PrunedNet) -> Result<Self> {
-        let before = net.before();
         let smaller = net.smaller()?;
-        let after = smaller.spec();
+        let (before, after) = (net.before().resolve()?, smaller.graph());
         Ok(Self {
             is_made: net.is_smaller(),
-            units: units(&before.weights()?, &after.weights()?),
-            parameters_before: parameters(before)?,
-            parameters_after: parameters(after)?,
-            multiply_adds_before: multiply_adds(before)?,
-            multiply_adds_after: multiply_adds(after)?,
+            units: units(&before, after),
+            parameters_before: parameters(&before),
+            parameters_after: parameters(after),
+            multiply_adds_before: multiply_adds(&before),
+            multiply_adds_after: multiply_adds(after),
         })
     }
 }
 
-fn units(before: &[WeightSpec], after: &[WeightSpec]) -> Vec<UnitCount> {
-    let count = |name: &str, units, kept| UnitCount {
-        name: name.to_owned(),
-        units,
-        kept,
-    };
+/// The units that go into each weight, and those that come out of each but the last.
+fn units(before: &Graph, after: &Graph) -> Vec<UnitCount> {
     let mut units = Vec::new();
-    let mut last: Option<(&WeightSpec, usize)> = None;
-    for (before, after) in before.iter().zip(after) {
-        let (all, kept) = (before.shape[1], after.shape[1]);
-        match last {
-            None => units.push(count("input", all, kept)),
-            Some((producer, left)) => {
-                units.push(count(&producer.layer, producer.rows(), left));
-                if all != producer.rows() {
-                    units.push(count("flatten", all, kept));
-                }
-            }
+    let mut count = |name: &str, all, kept| {
+        units.push(UnitCount {
+            name: name.to_owned(),
+            units: all,
+            kept,
+        });
+    };
+    let last = before.weights().len().saturating_sub(1);
+    for (number, (all, kept)) in before.weights().iter().zip(after.weights()).enumerate() {
+        let maker = maker(before, before.node(all.node).inputs[0]);
+        if maker == NodeId::INPUT && number == 0 {
+            count(INPUT, all.shape[1], kept.shape[1]);
+        } else if maker != NodeId::INPUT && all.shape[1] != before.node(maker).shape.units() {
+            count("flatten", all.shape[1], kept.shape[1]);
         }
-        last = Some((before, after.rows()));
+        if number < last {
+            count(&all.layer, all.rows(), kept.rows());
+        }
     }
     units
 }
 
-fn parameters(spec: &NetSpec) -> Result<usize> {
-    let weights = spec.weights()?;
-    Ok(weights
-        .iter()
-        .map(|weight| weight.numel() + weight.rows())
-        .sum())
+/// The weight, the sum or the input that a node's units are made by.
+fn maker(graph: &Graph, id: NodeId) -> NodeId {
+    let node = graph.node(id);
+    match node.units {
+        None | Some(Units::Mixes | Units::Ties) => id,
+        Some(Units::Same | Units::PerUnit | Units::Flatten | Units::Picks) => {
+            maker(graph, node.inputs[0])
+        }
+    }
 }
 
-fn multiply_adds(spec: &NetSpec) -> Result<usize> {
-    let weights = spec.weights()?.into_iter().zip(spec.positions()?);
-    let sums = weights.map(|(weight, positions)| weight.numel() * positions);
+fn parameters(graph: &Graph) -> usize {
+    let weights = graph.weights().iter();
+    let weights = weights.map(|weight| weight.numel() + weight.rows());
+    let scales = graph
+        .nodes()
+        .filter(|(_, node)| matches!(node.owns, Owns::Scale(_)));
+    let scales = scales.map(|(_, node)| 2 * node.shape.units());
+    weights.chain(scales).sum()
+}
+
+fn multiply_adds(graph: &Graph) -> usize {
+    let weights = graph.weights().iter();
+    let sums = weights.map(|weight| weight.numel() * weight.positions);
     // A file may say anything of the net that it was made from.
-    Ok(sums.fold(0, usize::saturating_add))
+    sums.fold(0, usize::saturating_add)
 }

@@ -1,6 +1,8 @@
 //! The dense net with Candle's operations, for devices that are no CPU.
 
 use candle_core::{DType, Device, Module, Result, Tensor};
+use vbd_net::graph::{NodeId, Shape};
+use vbd_net::ops::Own;
 use vbd_net::spec::{LayerSpec, NetSpec};
 use vbd_net::statistic::PerInput;
 
@@ -10,33 +12,11 @@ use vbd_net::{PrunedLayer, PrunedNet};
 /// CPU, and what the sparse runtime is tested against.
 #[derive(Debug)]
 pub struct DenseNet {
-    input: Vec<usize>,
-    scale: f64,
+    net: PrunedNet,
     mean: Tensor,
     std: Tensor,
-    layers: Vec<Layer>,
-}
-
-#[derive(Debug)]
-enum Layer {
-    Linear {
-        weight: Tensor,
-        bias: Tensor,
-    },
-    Conv2d {
-        weight: Tensor,
-        bias: Tensor,
-        stride: usize,
-        padding: usize,
-    },
-    Relu,
-    MaxPool2d {
-        kernel: usize,
-    },
-    Flatten,
-    Select {
-        index: Tensor,
-    },
+    /// The tensors of each node.
+    tensors: Vec<Vec<Tensor>>,
 }
 
 impl DenseNet {
@@ -44,93 +24,70 @@ impl DenseNet {
     ///
     /// # Errors
     /// If the device fails.
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "a net has what its network needs"
-    )]
     pub fn new(net: &PrunedNet, device: &Device) -> Result<Self> {
-        let mut weights = net.layers().iter();
-        let mut next = || {
-            weights
-                .next()
-                .expect("a net has the weights of its network")
-        };
-        let mut selections = net.selections().iter();
-        let layers = net.spec().layers.iter().map(|layer| {
-            Ok(match *layer {
-                LayerSpec::Linear { .. } => {
-                    let layer = next();
-                    let bias = Tensor::new(&layer.bias[..], device)?;
-                    Layer::Linear {
-                        weight: dense_weight(layer, device)?.t()?,
-                        bias,
-                    }
-                }
-                LayerSpec::Conv2d {
-                    stride, padding, ..
-                } => {
-                    let layer = next();
-                    let bias = Tensor::new(&layer.bias[..], device)?.reshape((1, (), 1, 1))?;
+        let tensors = net.graph().nodes().map(|(id, node)| {
+            let units = |values: &[f32]| {
+                let shape: &[usize] = match node.shape {
+                    Shape::Features(_) => &[values.len()],
+                    Shape::Image { .. } => &[values.len(), 1, 1],
+                };
+                Tensor::from_slice(values, shape, device)
+            };
+            Ok(match net.own(id) {
+                Own::Nothing => Vec::new(),
+                Own::Weight(layer) => {
                     let weight = dense_weight(layer, device)?;
-                    Layer::Conv2d {
-                        weight,
-                        bias,
-                        stride,
-                        padding,
-                    }
+                    vec![weight, units(&layer.bias)?]
                 }
-                LayerSpec::Relu {} => Layer::Relu,
-                LayerSpec::MaxPool2d { kernel } => Layer::MaxPool2d { kernel },
-                LayerSpec::Flatten {} => Layer::Flatten,
-                LayerSpec::Select { .. } => {
-                    let selection = selections.next().expect("a net has its selections");
-                    let index = Tensor::new(&selection.index[..], device)?;
-                    Layer::Select { index }
-                }
+                Own::Index(index) => vec![Tensor::new(index, device)?],
+                Own::Scale(scale) => vec![units(&scale.weight)?, units(&scale.bias)?],
             })
         });
         Ok(Self {
-            input: net.spec().input.clone(),
-            scale: net.spec().normalize.scale,
             mean: statistic(&net.mean_values(), net.spec(), device)?,
             std: statistic(&net.std_values(), net.spec(), device)?,
-            layers: layers.collect::<Result<_>>()?,
+            tensors: tensors.collect::<Result<_>>()?,
+            net: net.clone(),
         })
+    }
+
+    fn node(&self, id: NodeId, inputs: &[Tensor]) -> Result<Tensor> {
+        let layer = self.net.graph().layer(id, self.net.spec());
+        let own = &self.tensors[id.index()][..];
+        match (layer, own) {
+            (Some(LayerSpec::Linear(_)), [weight, bias]) => {
+                let x = inputs[0].flatten_from(1)?.contiguous()?;
+                x.matmul(&weight.t()?)?.broadcast_add(bias)
+            }
+            (Some(LayerSpec::Conv2d(conv)), [weight, bias]) => {
+                let y = inputs[0].conv2d(weight, conv.padding, conv.stride, 1, 1)?;
+                y.broadcast_add(bias)
+            }
+            (_, [weight, bias]) => inputs[0].broadcast_mul(weight)?.broadcast_add(bias),
+            (_, [index]) => inputs[0].contiguous()?.index_select(index, 1),
+            (Some(layer), _) => vbd_core::ops::forward(layer, inputs),
+            (None, _) => candle_core::bail!("the input is no layer"),
+        }
     }
 }
 
 impl Module for DenseNet {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let batch = x.dim(0)?;
-        let shape: Vec<usize> = std::iter::once(batch)
-            .chain(self.input.iter().copied())
-            .collect();
+        let spec = self.net.spec();
+        let shape = [&[x.dim(0)?], &spec.input[..]].concat();
         let pixels = x.to_dtype(DType::F32)?.reshape(shape)?;
-        let mut x = (pixels * self.scale)?
+        let x = (pixels * spec.normalize.scale)?
             .broadcast_sub(&self.mean)?
             .broadcast_div(&self.std)?;
-        for layer in &self.layers {
-            x = match layer {
-                Layer::Linear { weight, bias } => x
-                    .flatten_from(1)?
-                    .contiguous()?
-                    .matmul(weight)?
-                    .broadcast_add(bias)?,
-                Layer::Conv2d {
-                    weight,
-                    bias,
-                    stride,
-                    padding,
-                } => x
-                    .conv2d(weight, *padding, *stride, 1, 1)?
-                    .broadcast_add(bias)?,
-                Layer::Select { index } => x.contiguous()?.index_select(index, 1)?,
-                Layer::Relu => x.relu()?,
-                Layer::MaxPool2d { kernel } => x.max_pool2d(*kernel)?,
-                Layer::Flatten => x.flatten_from(1)?,
-            };
+        let mut values = vec![x];
+        for (id, node) in self.net.graph().nodes().skip(1) {
+            let inputs = node
+                .inputs
+                .iter()
+                .map(|input| values[input.index()].clone());
+            values.push(self.node(id, &inputs.collect::<Vec<_>>())?);
         }
-        Ok(x)
+        Ok(values.swap_remove(values.len() - 1))
     }
 }
 

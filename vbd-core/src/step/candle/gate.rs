@@ -13,14 +13,22 @@ use crate::weight::GateParameters;
 
 /// A gate of the network.
 pub(super) struct Gate {
+    /// Its number among the method's gates.
+    pub(super) number: usize,
     spec: Spec,
     theta: Trained,
     log_sigma2: Trained,
 }
 
 impl Gate {
-    pub(super) fn new(spec: &Spec, own: &GateParameters, device: &Device) -> Result<Self> {
+    pub(super) fn new(
+        number: usize,
+        spec: &Spec,
+        own: &GateParameters,
+        device: &Device,
+    ) -> Result<Self> {
         Ok(Self {
+            number,
             theta: Trained::new(&own.theta, &[spec.units], device)?,
             log_sigma2: Trained::new(&own.log_sigma2, &[spec.units], device)?,
             spec: spec.clone(),

@@ -4,17 +4,18 @@ mod gate;
 mod trained;
 mod weighted;
 
-use candle_core::{DType, Device, Result as CandleResult, Tensor};
+use candle_core::{DType, Device, Tensor};
 use candle_nn::ops::log_softmax;
 
 use self::gate::Gate;
 use self::weighted::{Map, Weighted};
+use super::cpu::cannot_train;
 use super::{At, Batch, Evaluation, Objective, Step};
 use crate::error::Result;
 use crate::kernels::loss;
-use crate::layers::{Conv2d, Masking, max_pool2d};
+use crate::layers::Masking;
 use crate::noise::Stream;
-use crate::posterior;
+use crate::ops;
 use crate::weight::Parameters;
 use vbd_net::data::Samples;
 use vbd_net::spec::{LayerSpec, NetSpec, Normalizer};
@@ -30,15 +31,19 @@ pub struct CandleStep {
     scale: f64,
     mean: Tensor,
     std: Tensor,
-    layers: Vec<Layer>,
+    layers: Vec<Placed>,
+}
+
+/// A layer, and the numbers of the values that it reads: 0 is the input, `i + 1` what layer `i` gives.
+struct Placed {
+    layer: Layer,
+    inputs: Vec<usize>,
 }
 
 enum Layer {
     Weighted(Weighted),
     Gate(Gate),
-    Relu,
-    MaxPool2d { kernel: usize },
-    Flatten,
+    Plain(LayerSpec),
 }
 
 impl CandleStep {
@@ -83,24 +88,23 @@ impl CandleStep {
     }
 
     fn weighted(&self) -> impl Iterator<Item = &Weighted> {
-        self.layers.iter().filter_map(|layer| match layer {
+        self.layers.iter().filter_map(|placed| match &placed.layer {
             Layer::Weighted(weighted) => Some(weighted),
             _ => None,
         })
     }
 
     fn gates(&self) -> impl Iterator<Item = &Gate> {
-        self.layers.iter().filter_map(|layer| match layer {
+        self.layers.iter().filter_map(|placed| match &placed.layer {
             Layer::Gate(gate) => Some(gate),
             _ => None,
         })
     }
 
     /// Logits, `[batch, classes]`; with noise if `at` is given.
-    fn forward(&self, mut x: Tensor, at: Option<&At>) -> Result<Tensor> {
-        let (mut weights, mut gates) = (0.., 0..);
+    fn forward(&self, x: Tensor, at: Option<&At>) -> Result<Tensor> {
         let draw = |stream| {
-            at.zip(stream).map(|(at, stream)| {
+            at.map(|at| {
                 let masking = if at.kl_scale > 0.0 {
                     Masking::On
                 } else {
@@ -109,28 +113,33 @@ impl CandleStep {
                 (at.key(stream), masking)
             })
         };
-        for layer in &self.layers {
-            x = match layer {
-                Layer::Flatten => x.flatten_from(1)?,
-                Layer::Relu => relu(&x)?,
-                Layer::MaxPool2d { kernel } => max_pool2d(&x, *kernel)?,
-                Layer::Gate(gate) => gate.forward(&x, draw(gates.next().map(Stream::Gate)))?,
+        let mut values = vec![x];
+        for Placed { layer, inputs } in &self.layers {
+            let first = &values[inputs[0]];
+            let y = match layer {
+                Layer::Plain(layer) => {
+                    let inputs = inputs.iter().map(|&input| values[input].clone());
+                    ops::forward(layer, &inputs.collect::<Vec<_>>())?
+                }
+                Layer::Gate(gate) => gate.forward(first, draw(Stream::gate(gate.number)))?,
                 Layer::Weighted(weighted) => {
-                    let draw = draw(weights.next().map(Stream::Layer));
-                    weighted.forward(&x, self.objective.log_alpha_threshold, draw)?
+                    let draw = draw(Stream::layer(weighted.number));
+                    weighted.forward(first, self.objective.log_alpha_threshold, draw)?
                 }
             };
+            values.push(y);
         }
-        Ok(x)
+        Ok(values.pop().expect("a network has layers"))
     }
 
     fn kl_sum(&self) -> Result<Option<Tensor>> {
         let Some(prior) = self.objective.prior else {
             return Ok(None);
         };
-        let weights = self.weighted().zip(&self.objective.layer_kl_weights);
-        let weights = weights
-            .map(|(weighted, kl_weight)| weighted.kl(prior)?.map(|kl| kl * *kl_weight).transpose());
+        let weights = self.weighted().map(|weighted| {
+            let kl_weight = self.objective.layer_kl_weights[weighted.number];
+            weighted.kl(prior)?.map(|kl| kl * kl_weight).transpose()
+        });
         let gates = self.gates().map(|gate| gate.kl(prior).map(Some));
         let mut sum: Option<Tensor> = None;
         for kl in weights.chain(gates) {
@@ -149,37 +158,41 @@ fn compile(
     gates: &[crate::gate::Gate],
     parameters: &Parameters,
     device: &Device,
-) -> Result<Vec<Layer>> {
-    let weights = spec.weights()?;
-    parameters.check(weights.len(), gates)?;
-    let mut weights = weights.into_iter().zip(&parameters.layers);
-    let mut weighted = |map| {
-        let (weight, own) = weights.next().expect("a layer with a map has a weight");
-        Weighted::new(weight, map, own, device).map(Layer::Weighted)
-    };
-    let mut gates = gates.iter().zip(&parameters.gates).peekable();
+) -> Result<Vec<Placed>> {
+    let graph = spec.resolve()?;
+    parameters.check(graph.weights().len(), gates)?;
     let mut layers = Vec::new();
-    for (index, layer) in spec.layers.iter().enumerate() {
-        while let Some((gate, own)) = gates.next_if(|(gate, _)| gate.place == index) {
-            layers.push(Layer::Gate(Gate::new(gate, own, device)?));
+    // The value of each node.
+    let mut values = Vec::with_capacity(graph.nodes().len());
+    for (id, node) in graph.nodes() {
+        let mut value = 0;
+        if let Some(spec_of) = graph.layer(id, spec) {
+            if !spec_of.kind().can_train() {
+                return Err(cannot_train(spec, &node.label));
+            }
+            let layer = match (graph.weight_number(id), Map::of(spec_of)) {
+                (Some(number), Some(map)) => {
+                    let (weight, own) = (&graph.weights()[number], &parameters.layers[number]);
+                    Layer::Weighted(Weighted::new(number, weight, map, own, device)?)
+                }
+                _ => Layer::Plain(spec_of.clone()),
+            };
+            let inputs = node.inputs.iter().map(|input| values[input.index()]);
+            let inputs = inputs.collect();
+            layers.push(Placed { layer, inputs });
+            value = layers.len();
         }
-        layers.push(match *layer {
-            LayerSpec::Flatten {} => Layer::Flatten,
-            LayerSpec::Relu {} => Layer::Relu,
-            LayerSpec::MaxPool2d { kernel } => Layer::MaxPool2d { kernel },
-            LayerSpec::Linear { .. } => weighted(Map::Linear)?,
-            LayerSpec::Conv2d {
-                stride, padding, ..
-            } => weighted(Map::Conv2d(Conv2d { stride, padding }))?,
-            LayerSpec::Select { ref name, .. } => return Err(spec.cannot_train(name).into()),
-        });
+        let numbered = gates.iter().enumerate();
+        for (number, gate) in numbered.filter(|(_, gate)| gate.node == id) {
+            layers.push(Placed {
+                layer: Layer::Gate(Gate::new(number, gate, &parameters.gates[number], device)?),
+                inputs: vec![value],
+            });
+            value = layers.len();
+        }
+        values.push(value);
     }
     Ok(layers)
-}
-
-/// ReLU with the gradient 0 at 0, where Candle's own has 1.
-fn relu(x: &Tensor) -> CandleResult<Tensor> {
-    posterior::masked(&x.gt(0.0)?, x)
 }
 
 impl Step for CandleStep {
@@ -199,11 +212,11 @@ impl Step for CandleStep {
             loss = (loss + (kl * self.objective.kl_factor(at.kl_scale))?)?;
         }
         let gradients = loss.backward()?;
-        for layer in &mut self.layers {
-            match layer {
+        for placed in &mut self.layers {
+            match &mut placed.layer {
                 Layer::Weighted(weighted) => weighted.update(&gradients, at)?,
                 Layer::Gate(gate) => gate.update(&gradients, at)?,
-                Layer::Relu | Layer::MaxPool2d { .. } | Layer::Flatten => {}
+                Layer::Plain(_) => {}
             }
         }
         Ok(f64::from(nll.to_scalar::<f32>()?))

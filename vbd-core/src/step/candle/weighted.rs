@@ -9,7 +9,8 @@ use crate::noise::NoiseKey;
 use crate::prior::Prior;
 use crate::step::At;
 use crate::weight::{LayerParameters, VariationalWeight};
-use vbd_net::spec::WeightSpec;
+use vbd_net::graph::WeightSpec;
+use vbd_net::spec::LayerSpec;
 
 /// The maps of a network's layers.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,20 @@ pub(super) enum Map {
     /// An image that comes in is flattened.
     Linear,
     Conv2d(Conv2d),
+}
+
+impl Map {
+    /// The map of a layer, if it has one.
+    pub(super) fn of(layer: &LayerSpec) -> Option<Self> {
+        match layer {
+            LayerSpec::Linear(_) => Some(Self::Linear),
+            LayerSpec::Conv2d(conv) => {
+                let (stride, padding) = (conv.stride, conv.padding);
+                Some(Self::Conv2d(Conv2d { stride, padding }))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl WeightedMap for Map {
@@ -30,6 +45,8 @@ impl WeightedMap for Map {
 
 /// A layer with parameters; `log_sigma2` is `None` where the weight is plain.
 pub(super) struct Weighted {
+    /// Its number among the network's weights.
+    pub(super) number: usize,
     spec: WeightSpec,
     map: Map,
     theta: Trained,
@@ -41,7 +58,8 @@ impl Weighted {
     /// # Errors
     /// [`crate::Error::Shape`] if the parameters are not those of `spec`, or if the device fails.
     pub(super) fn new(
-        spec: WeightSpec,
+        number: usize,
+        spec: &WeightSpec,
         map: Map,
         parameters: &LayerParameters,
         device: &Device,
@@ -54,11 +72,12 @@ impl Weighted {
             .map(|p| Trained::new(p, shape, device))
             .transpose()?;
         Ok(Self {
+            number,
             map,
             theta: Trained::new(weight.theta(), shape, device)?,
             log_sigma2,
             bias: Trained::new(&parameters.bias, &shape[..1], device)?,
-            spec,
+            spec: spec.clone(),
         })
     }
 

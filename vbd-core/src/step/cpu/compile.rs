@@ -4,32 +4,41 @@
 //! live and the columns that read units that live. A weight with a posterior keeps its rows, which its
 //! noise is drawn by, and loses its dead entries one by one (see [`super::form`]).
 
+use vbd_net::graph::{Graph, NodeId, WeightSpec};
+use vbd_net::ops::Units;
+use vbd_net::spec::{LayerSpec, NetSpec};
+
 use super::form::Compaction;
 use super::gate::Gate;
 use super::geometry::{Geometry, narrow};
-use super::layer::{Layer, Pool, Weighted};
+use super::gradients::Read;
+use super::layer::{Layer, Weighted};
 use crate::error::{Error, Result};
 use crate::gate::Gate as GateSpec;
-use crate::kernels::pool::Window;
+use crate::ops;
 use crate::step::Objective;
-use crate::weight::{GateParameters, Narrow, Parameters};
-use vbd_net::spec::{LayerSpec, NetSpec, Shape};
+use crate::weight::{GateParameters, LayerParameters, Narrow, Parameters};
 
-/// The layers that compute, each weight with the ReLU behind it.
+/// The layers that compute, each weight with the ReLU behind it. Layer `i` gives value `i + 1`.
 pub(super) struct Compiled {
     pub(super) layers: Vec<Layer>,
-    /// `units[i]` values of a sample go into layer `i`; the last are the logits.
+    /// The values that each layer reads.
+    pub(super) reads: Vec<Vec<Read>>,
+    /// Numbers of a sample in each value; the last are the logits.
     pub(super) units: Vec<usize>,
     /// The input values that are read.
     pub(super) inputs: Vec<u32>,
 }
 
 /// What is computed of the values between two layers.
+#[derive(Clone)]
 struct Flow {
     /// Features or channels, rising.
     units: Vec<u32>,
     /// Values of each.
     area: usize,
+    /// The number of the value that they are.
+    value: usize,
 }
 
 impl Flow {
@@ -37,6 +46,7 @@ impl Flow {
         Self {
             units: (0..narrow(units)).collect(),
             area,
+            value: 0,
         }
     }
 
@@ -53,6 +63,7 @@ impl Flow {
                 .flat_map(|&unit| unit * area..(unit + 1) * area)
                 .collect(),
             area: 1,
+            value: self.value,
         }
     }
 }
@@ -60,130 +71,220 @@ impl Flow {
 /// Compiles a network whose parameters and objective are known to be its own.
 pub(super) fn compile(
     spec: &NetSpec,
+    graph: &Graph,
     objective: &Objective,
     parameters: &Parameters,
     compaction: Compaction,
 ) -> Result<Compiled> {
-    let is_plain = |layer: &crate::weight::LayerParameters| layer.weight.log_sigma2().is_none();
+    let is_plain = |layer: &LayerParameters| layer.weight.log_sigma2().is_none();
     let narrows = compaction != Compaction::Never && parameters.layers.iter().all(is_plain);
-    let alive = |gate: &GateSpec, own: &GateParameters| -> Vec<u32> {
-        let units = (0..)
-            .zip(own.alive())
-            .filter(|&(_, alive)| alive || !narrows);
-        let units: Vec<u32> = units.map(|(unit, _)| unit).collect();
-        debug_assert!(units.len() <= gate.units);
-        // No layer is empty: where all units are dead, one stays, and gives zeros.
-        if units.is_empty() { vec![0] } else { units }
+    let gates = objective.gates.iter().zip(&parameters.gates).enumerate();
+    let gates = gates.map(|(number, (spec, own))| LiveGate {
+        number,
+        spec,
+        own,
+        units: live_units(spec, own, narrows),
+    });
+    let mut compiler = Compiler {
+        spec,
+        graph,
+        objective,
+        compaction,
+        gates: gates.collect(),
+        nodes: Vec::with_capacity(graph.nodes().len()),
+        compiled: Compiled {
+            layers: Vec::new(),
+            reads: Vec::new(),
+            units: Vec::new(),
+            inputs: Vec::new(),
+        },
     };
-    let gates: Vec<_> = objective
-        .gates
-        .iter()
-        .zip(&parameters.gates)
-        .map(|(gate, own)| (gate, own, alive(gate, own)))
+    for (id, _) in graph.nodes() {
+        let flow = compiler.node(id)?;
+        compiler.nodes.push(flow);
+        compiler.gate(id)?;
+    }
+    Ok(compiler.compiled)
+}
+
+/// A gate with the units of it that are computed.
+struct LiveGate<'a> {
+    number: usize,
+    spec: &'a GateSpec,
+    own: &'a GateParameters,
+    units: Vec<u32>,
+}
+
+/// The units of a gate that are computed: all that live, where its weights can do without the others.
+fn live_units(gate: &GateSpec, own: &GateParameters, narrows: bool) -> Vec<u32> {
+    let narrows = narrows && gate.folds;
+    let units = (0..).zip(own.alive());
+    let units: Vec<u32> = units
+        .filter(|&(_, alive)| alive || !narrows)
+        .map(|(unit, _)| unit)
         .collect();
+    debug_assert!(units.len() <= gate.units);
+    // No layer is empty: where all units are dead, one stays, and gives zeros.
+    if units.is_empty() { vec![0] } else { units }
+}
 
-    let shapes = spec.shapes()?;
-    let mut weights = spec
-        .weights()?
-        .into_iter()
-        .zip(Geometry::of(spec)?)
-        .enumerate();
-    let mut flow = input_flow(spec, shapes[0]);
-    if let Some((.., units)) = gates.iter().find(|(gate, ..)| gate.place == 0) {
-        flow.units.clone_from(units);
-    }
-    let inputs = flow.flat().units;
-    let (mut layers, mut units) = (Vec::new(), vec![flow.len()]);
-    let mut next_gate = gates.iter().peekable();
-    for (index, layer) in spec.layers.iter().enumerate() {
-        while let Some((gate, own, alive)) = next_gate.next_if(|(gate, ..)| gate.place == index) {
-            let source = (*alive != flow.units).then(|| places(alive, &flow.units));
-            let after = &gate.after;
-            let source = source.transpose().map_err(|unit| Error::GatesContradict {
-                after: after.clone(),
-                unit,
-            })?;
-            flow.units.clone_from(alive);
-            let gate = Gate::new(gate, (alive.clone(), source), own)?;
-            units.push(gate.len());
-            layers.push(Layer::Gate(gate));
+struct Compiler<'a> {
+    spec: &'a NetSpec,
+    graph: &'a Graph,
+    objective: &'a Objective,
+    compaction: Compaction,
+    gates: Vec<LiveGate<'a>>,
+    /// What is computed of each node so far.
+    nodes: Vec<Flow>,
+    compiled: Compiled,
+}
+
+impl Compiler<'_> {
+    fn node(&mut self, id: NodeId) -> Result<Flow> {
+        let graph = self.graph;
+        let node = graph.node(id);
+        let Some(layer) = graph.layer(id, self.spec) else {
+            return Ok(self.input());
+        };
+        if !layer.kind().can_train() {
+            return Err(cannot_train(self.spec, &node.label));
         }
-        layers.push(match layer {
-            LayerSpec::Flatten {} => {
-                flow = flow.flat();
-                continue;
+        let from = node.inputs[0];
+        let flow = self.nodes[from.index()].clone();
+        match layer.kind().units() {
+            Units::Flatten => Ok(flow.flat()),
+            // The ReLU of the weight before it.
+            _ if is_relu_of_weight(self.spec, graph, id) => Ok(flow),
+            Units::Mixes => {
+                let weight = graph.weight(id).expect("a layer that mixes has a weight");
+                Ok(self.weight(id, weight, flow))
             }
-            LayerSpec::Select { name, .. } => return Err(spec.cannot_train(name).into()),
-            LayerSpec::Relu {} if follows_weight(spec, index) => continue,
-            LayerSpec::Relu {} => Layer::Relu,
-            LayerSpec::Linear { .. } | LayerSpec::Conv2d { .. } => {
-                let (number, (weight, geometry)) =
-                    weights.next().expect("every such layer has a weight");
-                if matches!(layer, LayerSpec::Linear { .. }) {
-                    flow = flow.flat();
-                }
-                let own = gates
+            Units::Same | Units::PerUnit | Units::Ties | Units::Picks => {
+                let plain = ops::plain(layer, graph.node(from).shape)
+                    .ok_or_else(|| cannot_train(self.spec, &node.label))?;
+                let inputs = node
+                    .inputs
                     .iter()
-                    .find(|(gate, ..)| gate.producer == Some(number));
-                let rows = own.map_or_else(
-                    || Flow::whole(weight.rows(), 1).units,
-                    |(.., alive)| alive.clone(),
-                );
-                let is_whole = rows.len() == weight.rows() && flow.units.len() == weight.shape[1];
-                let narrow = (!is_whole).then(|| Narrow::new(&weight.shape, &rows, &flow.units));
-                let geometry = geometry.narrowed(rows.len(), flow.units.len());
-                let relu = follows_weight(spec, index + 1);
-                let reads_pixels = layers.is_empty() && matches!(layer, LayerSpec::Linear { .. });
-                flow = Flow {
-                    units: rows,
-                    area: geometry.positions,
-                };
-                Layer::Weighted(Weighted::new(
-                    (&weight.layer, &weight.shape),
-                    (geometry, narrow),
-                    (relu, reads_pixels, compaction),
-                    objective.layer_kl_weights[number],
-                ))
+                    .map(|input| self.nodes[input.index()].value);
+                let inputs = inputs.collect();
+                let area = node.shape.area();
+                Ok(self.push(Layer::Plain(plain), inputs, Flow { area, ..flow }))
             }
-            LayerSpec::MaxPool2d { kernel } => {
-                let (kernel, shape) = (*kernel, shapes[index]);
-                let Shape::Image { height, width, .. } = shape else {
-                    unreachable!("shape inference lets only images into a pool");
-                };
-                flow.area = (height / kernel) * (width / kernel);
-                Layer::Pool(Pool::new(Window {
-                    kernel,
-                    height,
-                    width,
-                }))
-            }
-        });
-        units.push(flow.len());
+        }
     }
-    Ok(Compiled {
-        layers,
-        units,
-        inputs,
-    })
+
+    /// Adds a layer that gives `flow`.
+    fn push(&mut self, layer: Layer, inputs: Vec<usize>, flow: Flow) -> Flow {
+        let read = |value| Read { value, adds: false };
+        self.compiled.layers.push(layer);
+        self.compiled
+            .reads
+            .push(inputs.into_iter().map(read).collect());
+        self.compiled.units.push(flow.len());
+        Flow {
+            value: self.compiled.layers.len(),
+            ..flow
+        }
+    }
+
+    /// What comes in: of an image that is flattened at once, its values; else its channels.
+    fn input(&mut self) -> Flow {
+        let shape = self.graph.node(NodeId::INPUT).shape;
+        let mut flow = if self.graph.is_read_flat(NodeId::INPUT) {
+            Flow::whole(shape.len(), 1)
+        } else {
+            Flow::whole(shape.units(), shape.area())
+        };
+        if let Some(gate) = self
+            .gates
+            .iter()
+            .find(|gate| gate.spec.node == NodeId::INPUT)
+        {
+            flow.units.clone_from(&gate.units);
+        }
+        self.compiled.inputs = flow.flat().units;
+        self.compiled.units.push(flow.len());
+        flow
+    }
+
+    /// Puts the gate behind a node, if there is one, between it and all that read it.
+    fn gate(&mut self, id: NodeId) -> Result<()> {
+        let Some(LiveGate {
+            number,
+            spec,
+            own,
+            units,
+        }) = self.gates.iter().find(|gate| gate.spec.node == id)
+        else {
+            return Ok(());
+        };
+        let flow = &self.nodes[id.index()];
+        let source = (*units != flow.units).then(|| places(units, &flow.units));
+        let source = source.transpose().map_err(|unit| Error::GatesContradict {
+            after: spec.after.clone(),
+            unit,
+        })?;
+        let inputs = vec![flow.value];
+        let gated = Flow {
+            units: units.clone(),
+            ..*flow
+        };
+        let gate = Gate::new(spec, *number, (units.clone(), source), own)?;
+        self.nodes[id.index()] = self.push(Layer::Gate(Box::new(gate)), inputs, gated);
+        Ok(())
+    }
+
+    /// A layer with a weight: the rows of units that live, and the columns that read such.
+    fn weight(&mut self, id: NodeId, weight: &WeightSpec, mut flow: Flow) -> Flow {
+        let number = self.graph.weight_number(id).unwrap_or_default();
+        if self.graph.is_linear(id) {
+            flow = flow.flat();
+        }
+        let own = self
+            .gates
+            .iter()
+            .find(|gate| gate.spec.producer == Some(number));
+        let rows = own.map_or_else(
+            || Flow::whole(weight.rows(), 1).units,
+            |gate| gate.units.clone(),
+        );
+        let is_whole = rows.len() == weight.rows() && flow.units.len() == weight.shape[1];
+        let narrow = (!is_whole).then(|| Narrow::new(&weight.shape, &rows, &flow.units));
+        let geometry = Geometry::new(self.spec, self.graph, weight);
+        let geometry = geometry.narrowed(rows.len(), flow.units.len());
+        let next = self.graph.sole_consumer(id);
+        let relu = next.is_some_and(|next| is_relu_of_weight(self.spec, self.graph, next));
+        let reads_pixels = flow.value == 0
+            && self.graph.is_linear(id)
+            && self.graph.readers(NodeId::INPUT).len() == 1;
+        let out = Flow {
+            units: rows,
+            area: geometry.positions,
+            value: flow.value,
+        };
+        let weighted = Weighted::new(
+            (number, &weight.layer, &weight.shape),
+            (geometry, narrow),
+            (relu, reads_pixels, self.compaction),
+            self.objective.layer_kl_weights[number],
+        );
+        let inputs = vec![flow.value];
+        self.push(Layer::Weighted(Box::new(weighted)), inputs, out)
+    }
 }
 
-/// What comes in: of an image that is flattened at once, its values; else its channels.
-fn input_flow(spec: &NetSpec, input: Shape) -> Flow {
-    match input {
-        Shape::Image {
-            channels,
-            height,
-            width,
-        } if !spec.is_flat_at(0) => Flow::whole(channels, height * width),
-        shape => Flow::whole(shape.len(), 1),
-    }
+/// Whether a node is a ReLU that alone reads a weight.
+fn is_relu_of_weight(spec: &NetSpec, graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    matches!(graph.layer(id, spec), Some(LayerSpec::Relu(_)))
+        && graph.weight_number(node.inputs[0]).is_some()
+        && graph.sole_consumer(node.inputs[0]) == Some(id)
 }
 
-/// Whether the layer at `index` is the ReLU of the weight before it.
-fn follows_weight(spec: &NetSpec, index: usize) -> bool {
-    let before = index.checked_sub(1).map(|before| &spec.layers[before]);
-    spec.layers.get(index) == Some(&LayerSpec::Relu {})
-        && before.is_some_and(|l| l.name().is_some())
+/// What to say of a layer in a network that is to be trained, where it is one that pruning writes.
+pub(in crate::step) fn cannot_train(spec: &NetSpec, layer: &str) -> Error {
+    let problem = "`vbd prune` writes such a layer, and it cannot be trained";
+    spec.problem(layer, problem).into()
 }
 
 /// Where each of `some` lies in `all`; both rise. The first that is not there, if one is not.

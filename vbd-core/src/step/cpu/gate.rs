@@ -16,6 +16,8 @@ use crate::weight::{GateParameters, VariationalWeight};
 /// The units of a gate that are computed, with all that concerns them.
 pub(super) struct Gate {
     pub(super) spec: Spec,
+    /// Its number among the method's gates.
+    pub(super) number: usize,
     /// Which of the gate's units.
     units: Vec<u32>,
     /// Which of the units that come in they are; `None` if they are all that do.
@@ -31,6 +33,7 @@ pub(super) struct Gate {
 impl Gate {
     pub(super) fn new(
         spec: &Spec,
+        number: usize,
         (units, source): (Vec<u32>, Option<Vec<u32>>),
         parameters: &GateParameters,
     ) -> Result<Self> {
@@ -38,6 +41,7 @@ impl Gate {
         let weight = VariationalWeight::dense(&[spec.units], theta, Some(log_sigma2))?;
         Ok(Self {
             spec: spec.clone(),
+            number,
             source,
             entries: Entries::gather(&weight, units.clone()),
             factor: Vec::new(),
@@ -53,11 +57,6 @@ impl Gate {
         self.entries
             .scatter(&mut dead.theta, Some(&mut dead.log_sigma2));
         dead
-    }
-
-    /// Values of a sample that come out.
-    pub(super) fn len(&self) -> usize {
-        self.units.len() * self.spec.area
     }
 
     pub(super) fn mask(&mut self, active: bool) {

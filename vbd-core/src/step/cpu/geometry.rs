@@ -1,7 +1,7 @@
 //! Where the taps of a weight lie: a linear layer is a convolution of one position.
 
-use crate::error::Result;
-use vbd_net::spec::{LayerSpec, NetSpec, Shape, WeightSpec};
+use vbd_net::graph::{Graph, Shape, WeightSpec};
+use vbd_net::spec::{LayerSpec, NetSpec};
 
 /// A weight's input and output, and the taps that connect their positions.
 ///
@@ -27,25 +27,12 @@ pub(super) struct Geometry {
 pub(super) const OUTSIDE: u32 = u32::MAX;
 
 impl Geometry {
-    /// The geometry of each weight of a network, in order.
-    pub(super) fn of(spec: &NetSpec) -> Result<Vec<Self>> {
-        let (shapes, weights) = (spec.shapes()?, spec.weights()?);
-        let layers = spec.layers.iter().zip(shapes.windows(2));
-        let owners = layers.filter(|(layer, _)| layer.name().is_some());
-        Ok(owners
-            .zip(&weights)
-            .map(|((layer, io), weight)| Self::new(layer, io, weight))
-            .collect())
-    }
-
-    fn new(layer: &LayerSpec, io: &[Shape], weight: &WeightSpec) -> Self {
+    /// The geometry of a weight of a network.
+    pub(super) fn new(spec: &NetSpec, graph: &Graph, weight: &WeightSpec) -> Self {
+        let shape_of = |id| graph.node(id).shape;
+        let input = graph.node(weight.node).inputs[0];
         let (
-            &LayerSpec::Conv2d {
-                kernel,
-                stride,
-                padding,
-                ..
-            },
+            Some(LayerSpec::Conv2d(conv)),
             Shape::Image {
                 channels,
                 height,
@@ -56,7 +43,11 @@ impl Geometry {
                 width: out_width,
                 ..
             },
-        ) = (layer, io[0], io[1])
+        ) = (
+            graph.layer(weight.node, spec),
+            shape_of(input),
+            shape_of(weight.node),
+        )
         else {
             return Self {
                 rows: weight.rows(),
@@ -67,6 +58,7 @@ impl Geometry {
                 inside: vec![0],
             };
         };
+        let (kernel, stride, padding) = (conv.kernel, conv.stride, conv.padding);
         let mut inside = Vec::with_capacity(out_height * out_width * kernel * kernel);
         for (y, x) in (0..out_height).flat_map(|y| (0..out_width).map(move |x| (y, x))) {
             for (dy, dx) in (0..kernel).flat_map(|dy| (0..kernel).map(move |dx| (dy, dx))) {

@@ -10,26 +10,25 @@ use super::geometry::Geometry;
 use super::pixel_batch::PixelBatch;
 use crate::error::Result;
 use crate::kernels::buffer::Buffer;
-use crate::kernels::pool::{self, Pooled, Window};
-use crate::kernels::reparameterise::{add_square_gradient, relu, relu_backward, square};
+use crate::kernels::reparameterise::{add_square_gradient, square};
 use crate::kernels::turn::{Rows, SIDE_BY_SIDE, turn};
 use crate::kernels::update::Masking;
 use crate::noise::NoiseKey;
+use crate::ops::Plain;
+use crate::step::CHUNK;
 use crate::weight::{LayerParameters, Narrow, Parameter, VariationalWeight};
-
-/// Values that one thread works on at a time, in passes without a structure of their own.
-pub(super) const CHUNK: usize = 16 * 1024;
 
 /// A layer that computes.
 pub(super) enum Layer {
-    Weighted(Weighted),
-    Gate(Gate),
-    Pool(Pool),
-    Relu,
+    Weighted(Box<Weighted>),
+    Gate(Box<Gate>),
+    Plain(Box<dyn Plain>),
 }
 
 /// A layer with a weight, and the ReLU that follows it.
 pub(super) struct Weighted {
+    /// Its number among the network's weights.
+    pub(super) number: usize,
     name: String,
     shape: Vec<usize>,
     /// The rows and columns that are computed; `None` for all.
@@ -53,12 +52,13 @@ pub(super) struct Weighted {
 
 impl Weighted {
     pub(super) fn new(
-        (name, shape): (&str, &[usize]),
+        (number, name, shape): (usize, &str, &[usize]),
         (geometry, narrow): (Geometry, Option<Narrow>),
         (relu, reads_pixels, compaction): (bool, bool, Compaction),
         kl_weight: f64,
     ) -> Self {
         Self {
+            number,
             name: name.to_owned(),
             shape: shape.to_vec(),
             form: choose(&geometry, &[], reads_pixels, Compaction::Never),
@@ -149,7 +149,11 @@ impl Weighted {
         });
     }
 
-    fn forward(&mut self, inputs: Inputs<'_>, y: &mut [f32], key: Option<NoiseKey>) {
+    /// Outputs of a batch, with noise if there is a key.
+    ///
+    /// # Shapes
+    /// - `y`: `[features, lanes]`; `inputs.x`: likewise, and the row of zeros behind it
+    pub(super) fn forward(&mut self, inputs: Inputs<'_>, y: &mut [f32], key: Option<NoiseKey>) {
         let lanes = inputs.lanes;
         let sampled = key.filter(|_| self.blocks[0].entries.is_variational());
         let chunk = self.form.block_rows() * self.geometry.positions * lanes;
@@ -185,7 +189,12 @@ impl Weighted {
         });
     }
 
-    fn backward(
+    /// Gradients and update, after [`Weighted::forward`] of the same inputs with noise.
+    ///
+    /// # Shapes
+    /// - `g_x`, where it is wanted: as `inputs.x` without its row of zeros
+    /// - `y`, and its gradient `g`, which is overwritten: `[features, lanes]`
+    pub(super) fn backward(
         &mut self,
         (inputs, g_x): (Inputs<'_>, Option<&mut [f32]>),
         (y, g): (&[f32], &mut [f32]),
@@ -257,73 +266,4 @@ fn turn_inputs([x, x_square]: &mut [Buffer; 2], features: usize, inputs: Inputs<
         turn(x, features, from);
         square(x_square, x);
     });
-}
-
-/// Max-pooling over images of some channels.
-pub(super) struct Pool {
-    pub(super) window: Window,
-}
-
-impl Pool {
-    pub(super) fn new(window: Window) -> Self {
-        Self { window }
-    }
-
-    fn forward(&self, x: &[f32], y: &mut [f32], lanes: usize) {
-        let Window { height, width, .. } = self.window;
-        y.par_chunks_mut(self.window.positions() * lanes)
-            .zip(x.par_chunks(height * width * lanes))
-            .for_each(|(y, x)| pool::forward(x, y, self.window, lanes));
-    }
-
-    fn backward(&self, g_x: &mut [f32], g: &[f32], pooled: Pooled<'_>, lanes: usize) {
-        let Window { height, width, .. } = self.window;
-        let (area, out) = (height * width * lanes, self.window.positions() * lanes);
-        let pooled = pooled.x.par_chunks(area).zip(pooled.y.par_chunks(out));
-        let channels = g.par_chunks(out).zip(pooled);
-        g_x.par_chunks_mut(area).zip(channels).for_each_init(
-            || vec![0.0; lanes],
-            |left, (g_x, (g, (x, y)))| {
-                pool::backward(g_x, g, Pooled { x, y }, self.window, left);
-            },
-        );
-    }
-}
-
-impl Layer {
-    /// Outputs of a batch, with noise if there is a key.
-    ///
-    /// # Shapes
-    /// - `y`: `[features, lanes]`; `inputs.x`: likewise, and the row of zeros behind it
-    pub(super) fn forward(&mut self, inputs: Inputs<'_>, y: &mut [f32], key: Option<NoiseKey>) {
-        match self {
-            Self::Weighted(layer) => layer.forward(inputs, y, key),
-            Self::Gate(gate) => gate.forward(inputs.x, y, key, inputs.lanes),
-            Self::Pool(pool) => pool.forward(inputs.x, y, inputs.lanes),
-            Self::Relu => relu(y, &inputs.x[..y.len()]),
-        }
-    }
-
-    /// Gradients and update, after [`Layer::forward`] of the same inputs with noise.
-    ///
-    /// # Shapes
-    /// - `g_x`, where it is wanted: as `inputs.x` without its row of zeros
-    /// - `y`, and its gradient `g`, which is overwritten: `[features, lanes]`
-    pub(super) fn backward(
-        &mut self,
-        (inputs, g_x): (Inputs<'_>, Option<&mut [f32]>),
-        (y, g): (&[f32], &mut [f32]),
-        update: Update,
-    ) {
-        match (self, g_x) {
-            (Self::Weighted(layer), g_x) => layer.backward((inputs, g_x), (y, g), update),
-            (Self::Gate(gate), g_x) => gate.backward((inputs.x, g_x), g, update, inputs.lanes),
-            (Self::Pool(pool), Some(g_x)) => {
-                let pooled = Pooled { x: inputs.x, y };
-                pool.backward(g_x, g, pooled, inputs.lanes);
-            }
-            (Self::Relu, Some(g_x)) => relu_backward(g_x, g, y),
-            (Self::Pool(_) | Self::Relu, None) => {}
-        }
-    }
 }

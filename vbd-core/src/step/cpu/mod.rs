@@ -7,6 +7,7 @@ mod entries;
 mod form;
 mod gate;
 mod geometry;
+mod gradients;
 mod layer;
 mod pixel_batch;
 
@@ -15,20 +16,24 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+pub(super) use self::compile::cannot_train;
 use self::compile::{Compiled, compile};
 use self::entries::Update;
 use self::form::{Compaction, Inputs, Turned};
 use self::gate::Gate;
+use self::gradients::{Gradients, Read};
 use self::layer::{Layer, Weighted};
 use self::pixel_batch::PixelBatch;
-use super::{At, Batch, Evaluation, Objective, Step};
+use super::{At, Batch, CHUNK, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
 use crate::kernels::buffer::Buffer;
 use crate::kernels::update::{Adam, Masking};
 use crate::kernels::{LANES, loss};
 use crate::noise::Stream;
+use crate::ops::Backward;
 use crate::weight::Parameters;
 use vbd_net::data::Samples;
+use vbd_net::graph::Graph;
 use vbd_net::spec::{NetSpec, Normalizer};
 
 /// Samples that are evaluated at once, whatever the batches of the training.
@@ -51,20 +56,22 @@ pub struct CpuConfig {
 pub struct CpuStep {
     pool: Arc<ThreadPool>,
     spec: NetSpec,
+    graph: Graph,
     objective: Objective,
     normalizer: Normalizer,
     layers: Vec<Layer>,
+    /// The values that each layer reads; layer `i` gives value `i + 1`, and value 0 is the input.
+    reads: Vec<Vec<Read>>,
     /// Whether weights and units are masked as a step with `kl_scale > 0` wants them; `None` if unknown.
     masked: Option<bool>,
     pixels: PixelBatch,
     /// The input values that are read.
     inputs: Vec<u32>,
-    /// `units[i]` values of a sample go into layer `i`; the last are the logits.
+    /// Numbers of a sample in each value; the last are the logits.
     units: Vec<usize>,
     /// `[units, lanes]` each, and a row of zeros for taps outside an image.
     values: Vec<Buffer>,
-    /// Gradients of `values`, in turns.
-    gradients: [Buffer; 2],
+    gradients: Gradients,
     labels: Vec<u8>,
     config: CpuConfig,
 }
@@ -92,15 +99,17 @@ impl CpuStep {
         let mut engine = Self {
             pool: Arc::new(pool),
             spec: spec.clone(),
+            graph: spec.resolve()?,
             objective,
             pixels: PixelBatch::new(&normalizer),
             normalizer,
             layers: Vec::new(),
+            reads: Vec::new(),
             masked: None,
             inputs: Vec::new(),
             units: Vec::new(),
             values: Vec::new(),
-            gradients: Default::default(),
+            gradients: Gradients::default(),
             labels: Vec::new(),
             config,
         };
@@ -118,10 +127,9 @@ impl CpuStep {
     #[doc(hidden)]
     pub fn compact_only(&mut self, name: &str) -> Result<()> {
         let parameters = self.parameters()?;
-        let own = self.weighted_mut().zip(&parameters.layers);
-        for (layer, own) in own.filter(|(layer, _)| layer.name() == name) {
+        for layer in self.weighted_mut().filter(|layer| layer.name() == name) {
             layer.compaction = Compaction::Always;
-            layer.load(own)?;
+            layer.load(&parameters.layers[layer.number])?;
         }
         self.masked = None;
         Ok(())
@@ -135,21 +143,21 @@ impl CpuStep {
 
     fn weighted(&self) -> impl Iterator<Item = &Weighted> {
         self.layers.iter().filter_map(|layer| match layer {
-            Layer::Weighted(weighted) => Some(weighted),
+            Layer::Weighted(weighted) => Some(&**weighted),
             _ => None,
         })
     }
 
     fn weighted_mut(&mut self) -> impl Iterator<Item = &mut Weighted> {
         self.layers.iter_mut().filter_map(|layer| match layer {
-            Layer::Weighted(weighted) => Some(weighted),
+            Layer::Weighted(weighted) => Some(&mut **weighted),
             _ => None,
         })
     }
 
     fn gates(&self) -> impl Iterator<Item = &Gate> {
         self.layers.iter().filter_map(|layer| match layer {
-            Layer::Gate(gate) => Some(gate),
+            Layer::Gate(gate) => Some(&**gate),
             _ => None,
         })
     }
@@ -164,7 +172,7 @@ impl CpuStep {
                 match layer {
                     Layer::Weighted(weighted) => weighted.mask(masking, &self.pixels),
                     Layer::Gate(gate) => gate.mask(active),
-                    Layer::Pool(_) | Layer::Relu => {}
+                    Layer::Plain(_) => {}
                 }
             }
             self.masked = Some(active);
@@ -180,9 +188,7 @@ impl CpuStep {
                 .iter()
                 .map(|&index| samples.labels()[index as usize]),
         );
-        if let Layer::Weighted(first) = &self.layers[0]
-            && first.reads_pixels()
-        {
+        if self.weighted().any(Weighted::reads_pixels) {
             self.pixels.fill(samples, indices);
             return lanes;
         }
@@ -209,30 +215,89 @@ impl CpuStep {
 
     /// The outputs of every layer, with noise if `at` is given.
     fn forward(&mut self, lanes: usize, at: Option<&At>) {
-        let (mut weights, mut gates) = (0.., 0..);
         for (index, layer) in self.layers.iter_mut().enumerate() {
             let (before, after) = self.values.split_at_mut(index + 1);
-            let x = &before[index][..(self.units[index] + 1) * lanes];
             let (y, zeros) = after[0].split_at_mut(self.units[index + 1] * lanes);
-            let stream = match layer {
-                Layer::Weighted(_) => weights.next().map(Stream::Layer),
-                Layer::Gate(_) => gates.next().map(Stream::Gate),
-                Layer::Pool(_) | Layer::Relu => None,
-            };
-            let key = at.zip(stream).map(|(at, stream)| at.key(stream));
-            layer.forward(
-                Inputs {
-                    x,
-                    x_square: &[],
-                    turned: Turned::default(),
-                    pixels: &self.pixels,
-                    samples: self.labels.len(),
-                    lanes,
-                },
-                y,
-                key,
-            );
+            let (reads, units) = (&self.reads[index], &self.units);
+            let first = reads[0].value;
+            match layer {
+                Layer::Weighted(weighted) => {
+                    let inputs = Inputs {
+                        x: &before[first][..(units[first] + 1) * lanes],
+                        x_square: &[],
+                        turned: Turned::default(),
+                        pixels: &self.pixels,
+                        samples: self.labels.len(),
+                        lanes,
+                    };
+                    let key = at.map(|at| at.key(Stream::layer(weighted.number)));
+                    weighted.forward(inputs, y, key);
+                }
+                Layer::Gate(gate) => {
+                    let x = &before[first][..units[first] * lanes];
+                    let key = at.map(|at| at.key(Stream::gate(gate.number)));
+                    gate.forward(x, y, key, lanes);
+                }
+                Layer::Plain(plain) => {
+                    let values = reads.iter().map(|read| read.value);
+                    let inputs = values.map(|value| &before[value][..units[value] * lanes]);
+                    plain.forward(&inputs.collect::<Vec<_>>(), y, lanes);
+                }
+            }
             zeros[..lanes].fill(0.0);
+        }
+    }
+
+    /// Gradients of every layer and the updates, `g` being the gradient of the logits.
+    fn backward(&mut self, lanes: usize, update: Update) {
+        for (index, layer) in self.layers.iter_mut().enumerate().rev() {
+            let (values, units) = (&self.values, &self.units);
+            let len = units[index + 1] * lanes;
+            let y = &values[index + 1][..len];
+            let mut g = self.gradients.take(index + 1);
+            for (number, &Read { value, adds }) in self.reads[index].iter().enumerate() {
+                let x_len = units[value] * lanes;
+                let mut g_x = match (value, adds) {
+                    (0, _) => Buffer::default(),
+                    (_, true) => std::mem::take(&mut self.gradients.scratch),
+                    (_, false) => self.gradients.take(value),
+                };
+                let wanted = (value > 0).then(|| &mut g_x[..x_len]);
+                match layer {
+                    Layer::Weighted(weighted) => {
+                        let inputs = Inputs {
+                            x: &values[value][..x_len + lanes],
+                            x_square: &[],
+                            turned: Turned::default(),
+                            pixels: &self.pixels,
+                            samples: self.labels.len(),
+                            lanes,
+                        };
+                        weighted.backward((inputs, wanted), (y, &mut g[..len]), update);
+                    }
+                    Layer::Gate(gate) => {
+                        let x = &values[value][..x_len];
+                        gate.backward((x, wanted), &g[..len], update, lanes);
+                    }
+                    Layer::Plain(plain) => {
+                        if let Some(g_x) = wanted {
+                            let (x, g) = (&values[value][..x_len], &g[..len]);
+                            plain.backward(number, Backward { x, y, g }, g_x, lanes);
+                        }
+                    }
+                }
+                match (value, adds) {
+                    (0, _) => {}
+                    (_, true) => {
+                        let mut sum = self.gradients.take(value);
+                        add(&mut sum[..x_len], &g_x[..x_len]);
+                        self.gradients.put(value, sum);
+                        self.gradients.scratch = g_x;
+                    }
+                    (_, false) => self.gradients.put(value, g_x),
+                }
+            }
+            self.gradients.put(index + 1, g);
         }
     }
 
@@ -242,11 +307,11 @@ impl CpuStep {
         let lanes = self.gather(batch.samples, batch.indices);
         self.forward(lanes, Some(at));
         let last = self.layers.len();
-        let [g, g_next] = &mut self.gradients;
-        let (mut g, mut g_next) = (g, g_next);
         let logits = self.units[last] * lanes;
+        let mut g = self.gradients.take(last);
         g[..logits].copy_from_slice(&self.values[last][..logits]);
         let nll_sum = loss::cross_entropy(&mut g[..logits], &self.labels, lanes);
+        self.gradients.put(last, g);
         #[expect(
             clippy::cast_possible_truncation,
             reason = "computed in f64, used in f32"
@@ -260,25 +325,7 @@ impl CpuStep {
                 active,
             },
         };
-        for (index, layer) in self.layers.iter_mut().enumerate().rev() {
-            let x = &self.values[index][..(self.units[index] + 1) * lanes];
-            let inputs = Inputs {
-                x,
-                x_square: &[],
-                turned: Turned::default(),
-                pixels: &self.pixels,
-                samples: self.labels.len(),
-                lanes,
-            };
-            let g_x = (index > 0).then(|| &mut g_next[..self.units[index] * lanes]);
-            let out = self.units[index + 1] * lanes;
-            layer.backward(
-                (inputs, g_x),
-                (&self.values[index + 1][..out], &mut g[..out]),
-                update,
-            );
-            std::mem::swap(&mut g, &mut g_next);
-        }
+        self.backward(lanes, update);
         nll_sum
     }
 
@@ -303,6 +350,12 @@ impl CpuStep {
             nll,
         }
     }
+}
+
+/// `sum += x`.
+fn add(sum: &mut [f32], x: &[f32]) {
+    let chunks = sum.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
+    chunks.for_each(|(sum, x)| sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x));
 }
 
 impl Step for CpuStep {
@@ -352,7 +405,7 @@ impl Step for CpuStep {
     }
 
     fn load(&mut self, parameters: &Parameters) -> Result<()> {
-        let weights = self.spec.weights()?.len();
+        let weights = self.graph.weights().len();
         parameters.check(weights, &self.objective.gates)?;
         self.objective.check(weights)?;
         let compaction = if self.config.compaction {
@@ -362,18 +415,25 @@ impl Step for CpuStep {
         };
         let Compiled {
             layers,
+            mut reads,
             units,
             inputs,
-        } = compile(&self.spec, &self.objective, parameters, compaction)?;
+        } = compile(
+            &self.spec,
+            &self.graph,
+            &self.objective,
+            parameters,
+            compaction,
+        )?;
         let samples = self.config.batch_size.max(EVALUATION_BATCH);
         let lanes = samples.next_multiple_of(LANES);
-        let widest = units.iter().copied().max().unwrap_or(0) * lanes;
-        self.gradients = [Buffer::zeros(widest), Buffer::zeros(widest)];
+        let lens: Vec<usize> = units.iter().map(|units| units * lanes).collect();
+        self.gradients = Gradients::plan(&mut reads, &lens);
         let values = units.iter().map(|units| Buffer::zeros((units + 1) * lanes));
         self.values = values.collect();
-        (self.layers, self.units, self.inputs) = (layers, units, inputs);
-        for (layer, parameters) in self.weighted_mut().zip(&parameters.layers) {
-            layer.load(parameters)?;
+        (self.layers, self.reads, self.units, self.inputs) = (layers, reads, units, inputs);
+        for layer in self.weighted_mut() {
+            layer.load(&parameters.layers[layer.number])?;
         }
         self.masked = None;
         Ok(())

@@ -10,7 +10,6 @@ mod columns;
 mod conv;
 mod lanes;
 mod pixel;
-mod pool;
 mod rows;
 mod transpose;
 
@@ -21,7 +20,6 @@ pub(crate) use conv::FUSED_WINDOW;
 pub(super) use conv::{Conv, Geometry};
 pub(super) use lanes::LaneRows;
 pub use pixel::Pixel;
-pub(super) use pool::Pool;
 pub(super) use rows::RowGroups;
 pub(super) use transpose::{Transpose, logits};
 

@@ -10,7 +10,7 @@ mod tests;
 use crate::matrix::SparseMatrix;
 
 use super::super::layout::Layout;
-use crate::chain::Extent;
+use crate::passes::Extent;
 
 use many::ConvMany;
 use one::ConvOne;

@@ -142,7 +142,7 @@ impl Planes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain::Extent;
+    use crate::passes::Extent;
     use crate::runtime::layout::Layout;
     use crate::testing::Draws;
 
@@ -160,7 +160,7 @@ mod tests {
             let kernel = 1 + draws.below(4);
             let side = |side: usize| side * pool + kernel;
             let input = extent(1, side(output.height), side(output.width));
-            let from = Layout::new(input, None);
+            let from = Layout::new(input, 0);
             let geometry = Geometry {
                 kernel,
                 stride: 1,
@@ -170,7 +170,7 @@ mod tests {
                 input,
                 output,
                 from,
-                to: Layout::new(output, None),
+                to: Layout::new(output, 0),
             };
             let tap = |draws: &mut Draws| {
                 let (y, x) = (draws.below(kernel + 1), draws.below(kernel + 1));

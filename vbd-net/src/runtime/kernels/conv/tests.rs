@@ -5,7 +5,7 @@ use crate::matrix::SparseMatrix;
 use super::super::{LANES, arches};
 use super::taps::Taps;
 use super::{Conv, Geometry};
-use crate::chain::{Extent, Op};
+use crate::passes::Extent;
 use crate::runtime::layout::Layout;
 use crate::testing::Draws;
 
@@ -35,12 +35,6 @@ impl Case {
             height: outputs(height),
             width: outputs(width),
         };
-        let op = |padding| Op::Conv {
-            kernel: 1,
-            stride: 1,
-            padding,
-            pool: 1,
-        };
         let geometry = Geometry {
             kernel,
             stride,
@@ -49,8 +43,8 @@ impl Case {
             margins: draws.below(2) == 0,
             input,
             output,
-            from: Layout::new(input, Some(op(padding))),
-            to: Layout::new(output, Some(op(draws.below(2)))),
+            from: Layout::new(input, padding),
+            to: Layout::new(output, draws.below(2)),
         };
         let shape = [output.units, units * kernel * kernel];
         let density = draws.below(4);

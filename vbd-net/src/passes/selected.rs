@@ -2,7 +2,7 @@
 
 /// Places behind selections and a flattening, worked out one by one: a selected channel may have far
 /// more values than the file has bytes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Selected {
     /// What was selected, rising; `None` for everything.
     index: Option<Vec<u32>>,
@@ -28,11 +28,6 @@ impl Selected {
         if !std::mem::replace(&mut self.is_flat, true) {
             self.area = area;
         }
-    }
-
-    /// What the last selection keeps of all that there was; nothing if there was none.
-    pub(crate) fn into_index(self) -> Vec<u32> {
-        self.index.unwrap_or_default()
     }
 
     /// Where the value, or unit, at `place` was before.

@@ -2,7 +2,7 @@
 
 use crate::matrix::SparseMatrix;
 
-use super::{Op, Step};
+use super::{Op, Program, Step};
 use crate::net::PrunedNet;
 
 /// What the first step takes.
@@ -17,9 +17,35 @@ pub(crate) enum Pixels {
     Normalised,
 }
 
-/// `W ((p scale - mean) / std) + b = (W scale / std) p + (b - W mean / std)`, worked out in f64.
+impl Program {
+    /// `W ((p scale - mean) / std) + b = (W scale / std) p + (b - W mean / std)`, worked out in f64: where linear
+    /// steps alone read the input, they read pixels.
+    pub(super) fn read_raw_pixels(&mut self, net: &PrunedNet) {
+        if !net.graph().starts_linear() {
+            return;
+        }
+        for step in self.steps.iter_mut().filter(|step| step.inputs == [0]) {
+            fold(step, net);
+        }
+        self.pixels = Pixels::Raw;
+    }
+
+    /// Takes the shift of the normalisation into the biases of a first convolution, if it alone reads the input.
+    pub(super) fn shift_pixels(&mut self, net: &PrunedNet) {
+        let mut readers = self
+            .steps
+            .iter_mut()
+            .filter(|step| step.inputs.contains(&0));
+        if self.pixels == Pixels::Normalised
+            && let (Some(first), None) = (readers.next(), readers.next())
+        {
+            self.pixels = shift(first, &self.inputs, net);
+        }
+    }
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
-pub(super) fn fold(first: &mut Step, net: &PrunedNet) {
+fn fold(first: &mut Step, net: &PrunedNet) {
     let (mean, std) = (net.mean_values(), net.std_values());
     let scale = f64::from(net.scale());
     let old = &first.weight;
@@ -46,7 +72,7 @@ const MOST_SHIFTS: usize = 1 << 22;
 /// Takes the shift of the normalisation into the bias of a first convolution, one for each output, if
 /// these are not too many; returns what the convolution takes then.
 #[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
-pub(super) fn shift(first: &mut Step, inputs: &[u32], net: &PrunedNet) -> Pixels {
+fn shift(first: &mut Step, inputs: &[u32], net: &PrunedNet) -> Pixels {
     let (mean, std) = (net.mean_values(), net.std_values());
     if mean.is_zero() {
         return Pixels::Scaled;

@@ -1,0 +1,5 @@
+//! An image as a vector: by kernels it is one already.
+
+mod candle;
+
+pub(super) use candle::candle;

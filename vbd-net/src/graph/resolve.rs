@@ -1,0 +1,196 @@
+//! From a network's tables to its graph: who reads whom, and every shape.
+
+use std::collections::HashMap;
+
+use super::{Graph, INPUT, MAX_ACTIVATION, Node, NodeId, Owns, Shape, WeightSpec, checked_len};
+use crate::error::Result;
+use crate::ops::{Kind, Needs};
+use crate::spec::{LayerSpec, NetSpec};
+
+/// Layers of a network, at most: what a file says is walked many times.
+const MOST_LAYERS: usize = 1 << 12;
+
+impl NetSpec {
+    /// Resolves the network.
+    ///
+    /// # Errors
+    /// [`Error::Spec`](crate::Error::Spec) naming the layer if it reads what is not there, nobody reads it, a size cannot work, a
+    /// name is taken twice or is no tensor prefix, the last layer is not `classes` wide, or a size passes
+    /// [`MAX_ACTIVATION`] or [`MAX_TENSOR`](super::MAX_TENSOR).
+    pub fn resolve(&self) -> Result<Graph> {
+        let input = Node {
+            label: INPUT.to_owned(),
+            layer: None,
+            inputs: Vec::new(),
+            shape: self.input_shape()?,
+            units: None,
+            owns: Owns::Nothing,
+        };
+        if self.layers.len() > MOST_LAYERS {
+            let found = self.layers.len();
+            let problem = format!("{found} layers: expected up to {MOST_LAYERS}");
+            return Err(self.problem("layer", problem));
+        }
+        let mut graph = Graph {
+            nodes: vec![input],
+            consumers: vec![Vec::new()],
+            weights: Vec::new(),
+            indices: 0,
+            scales: 0,
+        };
+        let mut names = HashMap::from([(INPUT, NodeId::INPUT)]);
+        for (index, layer) in self.layers.iter().enumerate() {
+            let kind = layer.kind();
+            let id = graph.of_layer(index);
+            let inputs = self.inputs_of(index, &names)?;
+            if let Some(name) = kind.name() {
+                self.check_name(name)?;
+                if names.insert(name, id).is_some() {
+                    return Err(self.problem(name, "two layers have this name"));
+                }
+            }
+            let label = label(layer, index);
+            let shapes: Vec<Shape> = inputs
+                .iter()
+                .map(|input| graph.node(*input).shape)
+                .collect();
+            let shape = kind
+                .output(&shapes)
+                .map_err(|problem| self.problem(&label, problem))?;
+            for input in &inputs {
+                graph.consumers[input.0].push(id);
+            }
+            graph.consumers.push(Vec::new());
+            let owns = graph.number(kind, &shapes, shape, id);
+            graph.nodes.push(Node {
+                label,
+                layer: Some(index),
+                inputs,
+                shape,
+                units: Some(kind.units()),
+                owns,
+            });
+        }
+        self.check_output(&graph)?;
+        Ok(graph)
+    }
+
+    /// The weights of the network, in order.
+    ///
+    /// # Errors
+    /// As [`NetSpec::resolve`].
+    pub fn weights(&self) -> Result<Vec<WeightSpec>> {
+        Ok(self.resolve()?.weights)
+    }
+
+    /// What the layer at `index` reads.
+    fn inputs_of(&self, index: usize, names: &HashMap<&str, NodeId>) -> Result<Vec<NodeId>> {
+        let layer = &self.layers[index];
+        let reads = layer.kind().reads().into_iter();
+        let inputs = reads.map(|name| match name {
+            None => Ok(NodeId(index)),
+            Some(name) => names.get(name).copied().ok_or_else(|| {
+                let mut known: Vec<String> = names.keys().map(|name| format!("`{name}`")).collect();
+                known.sort_unstable();
+                let known = known.join(", ");
+                let problem =
+                    format!("reads `{name}`, which is no layer above it: expected one of {known}");
+                self.problem(&label(layer, index), problem)
+            }),
+        });
+        inputs.collect()
+    }
+
+    fn input_shape(&self) -> Result<Shape> {
+        let shape = match self.input[..] {
+            [features] => Shape::Features(features),
+            [channels, height, width] => Shape::Image {
+                channels,
+                height,
+                width,
+            },
+            _ => {
+                return Err(self.problem("input", "write [channels, height, width] or [features]"));
+            }
+        };
+        checked_len(&self.input, MAX_ACTIVATION)
+            .map_err(|problem| self.problem("input", problem))?;
+        self.normalize
+            .check(shape)
+            .map_err(|problem| self.problem("normalize", problem))?;
+        Ok(shape)
+    }
+
+    fn check_name(&self, name: &str) -> Result<()> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
+            let problem = "a layer's name is 1 to 64 letters, digits, `_` or `-`";
+            return Err(self.problem(name, problem));
+        }
+        if matches!(name, "normalize" | "gate" | INPUT | "flatten") {
+            return Err(self.problem(name, "this name is kept for the file format"));
+        }
+        Ok(())
+    }
+
+    fn check_output(&self, graph: &Graph) -> Result<()> {
+        if !(1..=256).contains(&self.classes) {
+            return Err(self.problem("classes", "a network has 1 to 256 classes"));
+        }
+        if graph.weights.is_empty() {
+            return Err(self.problem("layer", "a network needs a linear or conv2d layer"));
+        }
+        let output = graph.output();
+        for (id, node) in graph.nodes() {
+            if graph.consumers(id).is_empty() && id != output {
+                return Err(self.problem(&node.label, "no layer reads what it gives"));
+            }
+        }
+        let last = graph.node(output);
+        if last.shape == Shape::Features(self.classes) {
+            return Ok(());
+        }
+        let problem = format!(
+            "the last layer gives {:?} values, but `classes` is {}",
+            last.shape.dims(),
+            self.classes
+        );
+        Err(self.problem(&last.label, problem))
+    }
+}
+
+impl Graph {
+    /// Gives a layer's tensors their numbers.
+    fn number(&mut self, kind: &dyn Kind, inputs: &[Shape], output: Shape, node: NodeId) -> Owns {
+        match kind.needs(inputs) {
+            Needs::Nothing => Owns::Nothing,
+            Needs::Weight(layer_kind, shape) => {
+                self.weights.push(WeightSpec {
+                    layer: kind.name().unwrap_or_default().to_owned(),
+                    kind: layer_kind,
+                    shape,
+                    node,
+                    positions: output.area(),
+                });
+                Owns::Weight(self.weights.len() - 1)
+            }
+            Needs::Index(_) => {
+                self.indices += 1;
+                Owns::Index(self.indices - 1)
+            }
+            Needs::Scale(_) => {
+                self.scales += 1;
+                Owns::Scale(self.scales - 1)
+            }
+        }
+    }
+}
+
+/// What errors call a layer: its name, or its kind and place.
+fn label(layer: &LayerSpec, index: usize) -> String {
+    let kind = layer.kind();
+    kind.name().map_or_else(
+        || format!("{} (layer {})", kind.word(), index + 1),
+        str::to_owned,
+    )
+}

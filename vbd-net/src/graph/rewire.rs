@@ -1,0 +1,83 @@
+//! A network whose layers are rearranged: who reads whom is kept, names and order follow.
+
+use std::collections::HashSet;
+
+use super::INPUT;
+use crate::ops::Units;
+use crate::spec::{LayerSpec, NetSpec};
+
+/// What a layer reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The network's input.
+    Input,
+    /// The layer that was pushed as this number.
+    Layer(usize),
+}
+
+/// Layers that are put together, each after what it reads.
+#[derive(Debug)]
+pub struct Rewired {
+    /// The network whose layers they are.
+    from: NetSpec,
+    layers: Vec<LayerSpec>,
+    sources: Vec<Vec<Source>>,
+}
+
+impl Rewired {
+    /// No layer so far of those of `from`.
+    pub fn new(from: &NetSpec) -> Self {
+        Self {
+            from: from.clone(),
+            layers: Vec::new(),
+            sources: Vec::new(),
+        }
+    }
+
+    /// Adds a layer that reads these.
+    pub fn push(&mut self, layer: LayerSpec, sources: Vec<Source>) -> Source {
+        self.layers.push(layer);
+        self.sources.push(sources);
+        Source::Layer(self.layers.len() - 1)
+    }
+
+    /// A name that begins as `stem` and that no layer has; selections are made anew, and leave theirs.
+    pub fn free_name(&self, stem: &str) -> String {
+        let others = self.from.layers.iter();
+        let others = others.filter(|layer| layer.kind().units() != Units::Picks);
+        let all = self.layers.iter().chain(others);
+        let taken: HashSet<&str> = all.filter_map(|layer| layer.kind().name()).collect();
+        // A name has 64 characters at most.
+        let mut name: String = stem.chars().take(60).collect();
+        while taken.contains(name.as_str()) {
+            name.push('_');
+        }
+        name
+    }
+
+    /// The layers, each told what it reads: by name wherever that is not the layer before it.
+    pub fn finish(mut self) -> Vec<LayerSpec> {
+        for layer in 0..self.layers.len() {
+            for (index, source) in self.sources[layer].clone().into_iter().enumerate() {
+                let before = layer.checked_sub(1).map_or(Source::Input, Source::Layer);
+                let names_all = self.layers[layer].kind().names_inputs();
+                let name = (source != before || names_all).then(|| self.name_of(source));
+                self.layers[layer].kind_mut().set_input(index, name);
+            }
+        }
+        self.layers
+    }
+
+    fn name_of(&mut self, source: Source) -> String {
+        let Source::Layer(layer) = source else {
+            return INPUT.to_owned();
+        };
+        if let Some(name) = self.layers[layer].kind().name() {
+            return name.to_owned();
+        }
+        let stem = format!("{}{}", self.layers[layer].kind().word(), layer + 1);
+        let name = self.free_name(&stem);
+        self.layers[layer].kind_mut().set_name(name.clone());
+        name
+    }
+}

@@ -1,0 +1,52 @@
+//! An image as a vector.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Own, Plain, Units, one};
+use crate::graph::Shape;
+
+/// `[batch, c, h, w] -> [batch, c * h * w]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flatten {
+    /// Its name, for those that read it by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it reads; `None` is the layer before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+}
+
+impl Kind for Flatten {
+    fn word(&self) -> &'static str {
+        "flatten"
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn set_name(&mut self, name: String) {
+        self.name = Some(name);
+    }
+
+    fn reads(&self) -> Vec<Option<&str>> {
+        vec![self.input.as_deref()]
+    }
+
+    fn set_input(&mut self, _index: usize, name: Option<String>) {
+        self.input = name;
+    }
+
+    fn units(&self) -> Units {
+        Units::Flatten
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        Ok(Shape::Features(one(inputs)?.len()))
+    }
+
+    fn plain(&self, inputs: &[Plain<'_>], _own: Own<'_>, _output: Shape) -> Vec<f32> {
+        inputs[0].values.to_vec()
+    }
+}

@@ -1,0 +1,60 @@
+//! A fully connected layer.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Needs, Units, one};
+use crate::graph::{MAX_ACTIVATION, MAX_TENSOR, Shape, checked_len};
+use crate::spec::LayerKind;
+
+/// `y = x W^T + b`, `[batch, in] -> [batch, out_features]`; an image is flattened first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Linear {
+    /// Prefix of the layer's tensors: `fc1` gives `fc1.weight`.
+    pub name: String,
+    /// What it reads; `None` is the layer before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// Width of the output.
+    pub out_features: usize,
+}
+
+impl Kind for Linear {
+    fn word(&self) -> &'static str {
+        "linear"
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.name)
+    }
+
+    fn set_name(&mut self, name: String) {
+        self.name = name;
+    }
+
+    fn reads(&self) -> Vec<Option<&str>> {
+        vec![self.input.as_deref()]
+    }
+
+    fn set_input(&mut self, _index: usize, name: Option<String>) {
+        self.input = name;
+    }
+
+    fn units(&self) -> Units {
+        Units::Mixes
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        checked_len(&[self.out_features], MAX_ACTIVATION)?;
+        checked_len(&[self.out_features, one(inputs)?.len()], MAX_TENSOR)?;
+        Ok(Shape::Features(self.out_features))
+    }
+
+    fn needs(&self, inputs: &[Shape]) -> Needs {
+        Needs::Weight(LayerKind::Linear, vec![self.out_features, inputs[0].len()])
+    }
+
+    fn set_units(&mut self, units: usize) {
+        self.out_features = units;
+    }
+}

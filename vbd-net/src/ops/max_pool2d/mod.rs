@@ -1,0 +1,76 @@
+//! Max-pooling.
+
+mod run;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Own, Plain, Units, one};
+use crate::graph::{Shape, image, image_of};
+
+/// Largest value of each `kernel x kernel` window, windows side by side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaxPool2d {
+    /// Its name, for those that read it by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it reads; `None` is the layer before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// Side of the window, and the step between windows.
+    pub kernel: usize,
+}
+
+impl Kind for MaxPool2d {
+    fn word(&self) -> &'static str {
+        "max_pool2d"
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn set_name(&mut self, name: String) {
+        self.name = Some(name);
+    }
+
+    fn reads(&self) -> Vec<Option<&str>> {
+        vec![self.input.as_deref()]
+    }
+
+    fn set_input(&mut self, _index: usize, name: Option<String>) {
+        self.input = name;
+    }
+
+    fn units(&self) -> Units {
+        Units::PerUnit
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let (channels, height, width) = image(one(inputs)?)?;
+        let kernel = self.kernel;
+        if kernel == 0 || kernel > height || kernel > width {
+            return Err(format!(
+                "pool {kernel} does not fit its input, {height} x {width}"
+            ));
+        }
+        image_of(channels, height / kernel, width / kernel)
+    }
+
+    fn plain(&self, inputs: &[Plain<'_>], _own: Own<'_>, output: Shape) -> Vec<f32> {
+        let kernel = self.kernel;
+        let (input, output) = (inputs[0].shape.dims(), output.dims());
+        let (height, width) = (input[1], input[2]);
+        let mut values = Vec::new();
+        for image in inputs[0].values.chunks_exact(height * width) {
+            for position in 0..output[1] * output[2] {
+                let top = position / output[2] * kernel;
+                let left = position % output[2] * kernel;
+                let rows = (top..top + kernel).map(|y| &image[y * width + left..][..kernel]);
+                let window = rows.flatten().copied();
+                values.push(window.fold(f32::NEG_INFINITY, f32::max));
+            }
+        }
+        values
+    }
+}

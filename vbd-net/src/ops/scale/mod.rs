@@ -1,0 +1,71 @@
+//! A factor and a shift for each unit: what is left of a gate that could not fold.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Needs, Own, Plain, Units, one};
+use crate::graph::Shape;
+
+/// `y = x w + b` with one `w` and one `b` for each feature or channel. Pruning writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// Prefix of the layer's tensors: `NAME.weight` and `NAME.bias`.
+    pub name: String,
+    /// What it reads; `None` is the layer before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+}
+
+impl Kind for Scale {
+    fn word(&self) -> &'static str {
+        "scale"
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.name)
+    }
+
+    fn set_name(&mut self, name: String) {
+        self.name = name;
+    }
+
+    fn reads(&self) -> Vec<Option<&str>> {
+        vec![self.input.as_deref()]
+    }
+
+    fn set_input(&mut self, _index: usize, name: Option<String>) {
+        self.input = name;
+    }
+
+    fn units(&self) -> Units {
+        Units::PerUnit
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        one(inputs)
+    }
+
+    fn needs(&self, inputs: &[Shape]) -> Needs {
+        Needs::Scale(inputs[0].units())
+    }
+
+    fn can_train(&self) -> bool {
+        false
+    }
+
+    fn since(&self) -> u32 {
+        2
+    }
+
+    fn plain(&self, inputs: &[Plain<'_>], own: Own<'_>, output: Shape) -> Vec<f32> {
+        let Own::Scale(scale) = own else {
+            return Vec::new();
+        };
+        let units = inputs[0].values.chunks_exact(output.area());
+        let rules = scale.weight.iter().zip(&scale.bias);
+        let values = units
+            .zip(rules)
+            .flat_map(|(unit, (weight, bias))| unit.iter().map(move |value| value * weight + bias));
+        values.collect()
+    }
+}

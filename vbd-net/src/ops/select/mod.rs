@@ -1,0 +1,77 @@
+//! Some of the units.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Needs, Own, Plain, Units, one};
+use crate::graph::Shape;
+
+/// Some of the features, or channels, by the places in the tensor `NAME.index`: what reads the inputs of a net
+/// that was made smaller. Pruning writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Select {
+    /// Prefix of the layer's tensor.
+    pub name: String,
+    /// What it reads; `None` is the layer before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// How many are kept.
+    pub units: usize,
+}
+
+impl Kind for Select {
+    fn word(&self) -> &'static str {
+        "select"
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.name)
+    }
+
+    fn set_name(&mut self, name: String) {
+        self.name = name;
+    }
+
+    fn reads(&self) -> Vec<Option<&str>> {
+        vec![self.input.as_deref()]
+    }
+
+    fn set_input(&mut self, _index: usize, name: Option<String>) {
+        self.input = name;
+    }
+
+    fn units(&self) -> Units {
+        Units::Picks
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let (input, units) = (one(inputs)?, self.units);
+        let all = input.units();
+        if units == 0 || units > all {
+            return Err(format!("keeps {units} of {all}: expected 1 to {all}"));
+        }
+        Ok(input.with_units(units))
+    }
+
+    fn needs(&self, _inputs: &[Shape]) -> Needs {
+        Needs::Index(self.units)
+    }
+
+    fn set_units(&mut self, units: usize) {
+        self.units = units;
+    }
+
+    fn can_train(&self) -> bool {
+        false
+    }
+
+    fn plain(&self, inputs: &[Plain<'_>], own: Own<'_>, output: Shape) -> Vec<f32> {
+        let Own::Index(index) = own else {
+            return Vec::new();
+        };
+        let area = output.area();
+        let units = index.iter().map(|&unit| unit as usize);
+        let values = units.flat_map(|unit| &inputs[0].values[unit * area..][..area]);
+        values.copied().collect()
+    }
+}

@@ -1,0 +1,298 @@
+//! From a graph to the steps that compute it.
+
+use super::{Extent, Op, Pixels, Program, Selected, Step, Value};
+use crate::error::{Error, Result};
+use crate::graph::{NodeId, Owns, Shape};
+use crate::matrix::SparseMatrix;
+use crate::net::{PrunedLayer, PrunedNet};
+use crate::ops::{self, Own, Units};
+use crate::runtime::FUSED_WINDOW;
+use crate::spec::LayerSpec;
+
+/// Values that a flattening or a selection may give where nobody can read it in place.
+const MOST_COPIED: usize = 1 << 18;
+
+/// Where the values of a node are: in what a step gives, behind flattenings and selections.
+#[derive(Debug, Clone)]
+struct View {
+    value: Value,
+    selected: Selected,
+    /// Whether it is that value as it stands.
+    is_whole: bool,
+    /// Whether nobody but the next node on the way reads what the step gives.
+    is_private: bool,
+}
+
+struct Builder<'a> {
+    net: &'a PrunedNet,
+    program: Program,
+    /// Of each node so far.
+    views: Vec<View>,
+}
+
+impl Program {
+    /// The layers as steps, whole.
+    pub(super) fn build(net: &PrunedNet) -> Result<Self> {
+        let graph = net.graph();
+        // The input of a net that starts linear is read value by value.
+        let input = if graph.starts_linear() {
+            Shape::Features(net.spec().input_len())
+        } else {
+            graph.node(NodeId::INPUT).shape
+        };
+        let mut builder = Builder {
+            net,
+            program: Self {
+                steps: Vec::new(),
+                input: Extent::of(input),
+                inputs: Vec::new(),
+                pixels: Pixels::Normalised,
+            },
+            views: Vec::with_capacity(graph.nodes().len()),
+        };
+        for (id, _) in graph.nodes() {
+            let view = builder.view(id)?;
+            builder.views.push(view);
+        }
+        builder.whole(graph.output())?;
+        Ok(builder.program)
+    }
+}
+
+impl Builder<'_> {
+    fn view(&mut self, id: NodeId) -> Result<View> {
+        let node = self.net.graph().node(id);
+        let Some(units) = node.units else {
+            return Ok(View::whole(0));
+        };
+        let from = node.inputs[0];
+        match (units, self.net.own(id)) {
+            (Units::Flatten, _) => {
+                let mut view = self.behind(from);
+                view.selected.flatten(self.area(view.value));
+                view.is_whole = false;
+                Ok(view)
+            }
+            (Units::Picks, Own::Index(index)) => {
+                let mut view = self.behind(from);
+                view.selected.select(index);
+                view.is_whole = false;
+                Ok(view)
+            }
+            (Units::Same, _) => Ok(self.relu(id)),
+            (Units::Mixes, Own::Weight(own)) => self.weight(id, own),
+            (Units::PerUnit, Own::Scale(scale)) => {
+                let view = self.views[from.index()].clone();
+                let factors = scale.weight.iter().copied();
+                self.diagonal(id, &view, factors, scale.bias.clone())
+            }
+            (Units::PerUnit, _) => self.pool(id),
+            (Units::Ties, _) => {
+                let inputs = node.inputs.iter().map(|&input| self.whole(input));
+                let inputs = inputs.collect::<Result<Vec<_>>>()?;
+                let extent = Extent::of(node.shape);
+                Ok(self.push(Step::new(self.unweighted(id), inputs, [extent; 2])))
+            }
+            (Units::Picks | Units::Mixes, _) => unreachable!("a net has what its network needs"),
+        }
+    }
+
+    /// A copy of what a node sees, for one that reads it.
+    fn behind(&self, id: NodeId) -> View {
+        let view = self.views[id.index()].clone();
+        let is_sole = self.net.graph().sole_consumer(id).is_some();
+        View {
+            is_private: view.is_private && is_sole,
+            ..view
+        }
+    }
+
+    fn unweighted(&self, id: NodeId) -> Op {
+        let layer = self.net.graph().layer(id, self.net.spec());
+        let rule = layer.and_then(ops::unweighted);
+        Op::Unweighted(rule.expect("a layer that neither mixes nor has tensors"))
+    }
+
+    fn push(&mut self, step: Step) -> View {
+        self.program.steps.push(step);
+        View::whole(self.program.steps.len())
+    }
+
+    /// Positions of a unit of a value, as the network has them.
+    fn area(&self, value: Value) -> usize {
+        match value {
+            0 => self.net.graph().node(NodeId::INPUT).shape.area(),
+            _ => self.program.extent(value).area(),
+        }
+    }
+
+    /// A ReLU: of the step that gives the values, if nobody else reads them.
+    fn relu(&mut self, id: NodeId) -> View {
+        let view = self.behind(self.net.graph().node(id).inputs[0]);
+        let own = view.value.checked_sub(1).filter(|_| view.is_private);
+        if let Some(step) = own {
+            self.program.steps[step].relu = true;
+            return view;
+        }
+        let extent = self.program.extent(view.value);
+        let step = Step {
+            relu: true,
+            ..Step::new(self.unweighted(id), vec![view.value], [extent; 2])
+        };
+        let value = self.push(step).value;
+        View {
+            value,
+            is_private: true,
+            ..view
+        }
+    }
+
+    /// A pooling: of the convolution before it, if that can and nobody else reads it.
+    fn pool(&mut self, id: NodeId) -> Result<View> {
+        let graph = self.net.graph();
+        let from = graph.node(id).inputs[0];
+        let output = Extent::of(graph.node(id).shape);
+        let kernel = match graph.layer(id, self.net.spec()) {
+            Some(LayerSpec::MaxPool2d(pool)) => pool.kernel,
+            _ => 0,
+        };
+        let view = self.behind(from);
+        if kernel == 1 {
+            return Ok(view);
+        }
+        let own = view.value.checked_sub(1);
+        if let Some(step) =
+            own.filter(|_| view.is_private && view.is_whole && kernel == FUSED_WINDOW)
+            && let Op::Conv { pool: pool @ 1, .. } = &mut self.program.steps[step].op
+        {
+            *pool = kernel;
+            self.program.steps[step].output = output;
+            return Ok(view);
+        }
+        let value = self.whole(from)?;
+        let input = self.program.extent(value);
+        let output = Extent {
+            units: input.units,
+            ..output
+        };
+        Ok(self.push(Step::new(self.unweighted(id), vec![value], [input, output])))
+    }
+
+    /// A layer with a weight: a selection before it is a wider weight with zeros in it.
+    fn weight(&mut self, id: NodeId, own: &PrunedLayer) -> Result<View> {
+        let (graph, spec) = (self.net.graph(), self.net.spec());
+        let node = graph.node(id);
+        let op = match graph.layer(id, spec) {
+            Some(LayerSpec::Conv2d(conv)) => Op::Conv {
+                kernel: conv.kernel,
+                stride: conv.stride,
+                padding: conv.padding,
+                pool: 1,
+            },
+            _ => Op::Linear,
+        };
+        let is_linear = matches!(op, Op::Linear);
+        let mut view = self.views[node.inputs[0].index()].clone();
+        let input = self.program.extent(view.value);
+        if is_linear {
+            view.selected.flatten(self.area(view.value));
+        }
+        let step = Step::new(op, vec![view.value], [input, Extent::of(node.shape)]);
+        let taps = if is_linear { 1 } else { step.per_unit() };
+        let cols = self.columns(input.units.saturating_mul(step.per_unit()))?;
+        let column = |col: u32| {
+            let (place, tap) = (col as usize / taps, col as usize % taps);
+            view.selected.place(place) * taps + tap
+        };
+        let step = Step {
+            owns: node.owns,
+            weight: own.weight.with_columns(cols, column),
+            bias: own.bias.clone(),
+            ..step
+        };
+        Ok(self.push(step))
+    }
+
+    /// The value that a node's values are, as they stand.
+    fn whole(&mut self, id: NodeId) -> Result<Value> {
+        let view = self.views[id.index()].clone();
+        if view.is_whole {
+            return Ok(view.value);
+        }
+        let shape = self.net.graph().node(id).shape;
+        if shape.len() > MOST_COPIED {
+            return Err(Error::too_large(self.net.spec(), shape.len(), MOST_COPIED));
+        }
+        let ones = std::iter::repeat_n(1.0, shape.units());
+        let bias = vec![0.0; shape.units()];
+        let copied = self.diagonal(id, &view, ones, bias)?;
+        self.views[id.index()] = copied.clone();
+        Ok(copied.value)
+    }
+
+    /// Each unit of a view times a factor, and a shift: a weight with one entry a row.
+    fn diagonal(
+        &mut self,
+        id: NodeId,
+        view: &View,
+        factors: impl Iterator<Item = f32>,
+        bias: Vec<f32>,
+    ) -> Result<View> {
+        let input = self.program.extent(view.value);
+        let output = Extent::of(self.net.graph().node(id).shape);
+        let op = if input.area() == 1 || output.area() == 1 {
+            Op::Linear
+        } else {
+            Op::BY_CHANNEL
+        };
+        let mut step = Step::new(op, vec![view.value], [input, output]);
+        let cols = self.columns(input.units.saturating_mul(step.per_unit()))?;
+        step.weight = SparseMatrix::with_capacity(bias.len(), cols, bias.len());
+        for (unit, factor) in factors.enumerate() {
+            if factor != 0.0 {
+                let col = u32::try_from(view.selected.place(unit));
+                step.weight.push(col.expect("a column of fewer"), factor);
+            }
+            step.weight.end_row();
+        }
+        step.bias = bias;
+        step.owns = self.net.graph().node(id).owns;
+        step.ties = view.is_whole;
+        Ok(self.push(step))
+    }
+
+    /// The columns of a weight, if they can be counted in 32 bits.
+    fn columns(&self, cols: usize) -> Result<usize> {
+        match u32::try_from(cols) {
+            Ok(_) => Ok(cols),
+            Err(_) => Err(Error::too_large(self.net.spec(), cols, u32::MAX as usize)),
+        }
+    }
+}
+
+impl View {
+    fn whole(value: Value) -> Self {
+        Self {
+            value,
+            selected: Selected::default(),
+            is_whole: true,
+            is_private: true,
+        }
+    }
+}
+
+impl Step {
+    pub(super) fn new(op: Op, inputs: Vec<Value>, [input, output]: [Extent; 2]) -> Self {
+        Self {
+            owns: Owns::Nothing,
+            inputs,
+            ties: matches!(op, Op::Unweighted(_)),
+            op,
+            relu: false,
+            input,
+            output,
+            weight: SparseMatrix::default(),
+            bias: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Units that cannot vary become part of the biases of those that read them.
+
+use std::collections::BTreeMap;
+
+use super::{Op, Program, Step};
+use crate::matrix::SparseMatrix;
+
+/// The units of a value that cannot vary, and what they always are.
+type Constants = BTreeMap<u32, f32>;
+
+impl Program {
+    /// Folds constants into the biases of the weights that read them.
+    pub(super) fn fold_constants(&mut self) {
+        let mut constants = vec![Constants::new()];
+        for step in &mut self.steps {
+            let mut inputs = step.inputs.iter().map(|&input| &constants[input]);
+            let first = inputs.next().expect("a step reads something");
+            let outputs = match &step.op {
+                Op::Linear | Op::Conv { .. } => step.fold(first),
+                Op::Unweighted(rule) => {
+                    let others: Vec<&Constants> = inputs.collect();
+                    let constant = first.iter().filter_map(|(&unit, &value)| {
+                        let others = others.iter().map(|other| other.get(&unit).copied());
+                        let all: Option<Vec<f32>> =
+                            [Some(value)].into_iter().chain(others).collect();
+                        Some((unit, step.activate(rule.constant(&all?))))
+                    });
+                    constant.collect()
+                }
+            };
+            constants.push(outputs);
+        }
+    }
+}
+
+impl Step {
+    /// Folds constant inputs into the bias; which outputs are constant then.
+    #[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
+    fn fold(&mut self, inputs: &Constants) -> Constants {
+        // At the edge of a padded image zeros stand in for a constant, so that it varies.
+        let padded = self.op.padding() > 0;
+        let per_unit = self.per_unit();
+        let constant = |col: u32| {
+            let value = inputs.get(&unit_of(col, per_unit)).copied();
+            value.filter(|&value| !padded || value == 0.0)
+        };
+        let old = &self.weight;
+        let mut left = SparseMatrix::with_capacity(old.rows(), old.cols(), old.nnz());
+        let (mut biases, mut outputs) = (Vec::new(), Constants::new());
+        for (row, &bias) in (0..).zip(&self.bias) {
+            let mut shifted = f64::from(bias);
+            let (columns, values) = old.row(row as usize);
+            let before = left.nnz();
+            for (&col, &value) in columns.iter().zip(values) {
+                match constant(col) {
+                    Some(constant) => shifted += f64::from(value) * f64::from(constant),
+                    None => left.push(col, value),
+                }
+            }
+            left.end_row();
+            biases.push(shifted as f32);
+            if left.nnz() == before {
+                outputs.insert(row, self.activate(shifted as f32));
+            }
+        }
+        // A selection or a scale says of each unit what it is made of, constant or not.
+        if self.layer().is_some() {
+            (self.weight, self.bias) = (left, biases);
+        }
+        outputs
+    }
+}
+
+/// The unit that a column of a weight reads.
+pub(super) fn unit_of(col: u32, per_unit: usize) -> u32 {
+    u32::try_from(col as usize / per_unit).expect("a part of an u32")
+}

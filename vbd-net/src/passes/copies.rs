@@ -1,0 +1,44 @@
+//! A value has one layout in memory: whoever wants it with other zeros around it reads a copy.
+
+use std::sync::Arc;
+
+use super::{Op, Program, Step, Value};
+use crate::ops::Copied;
+
+impl Program {
+    /// Copies values that are read with paddings of several sizes.
+    pub(super) fn copy_for_layouts(&mut self) {
+        let mut numbers: Vec<Value> = vec![0];
+        let old = std::mem::take(&mut self.steps);
+        // Of each value, as it was, the paddings that its weights want.
+        let mut wanted: Vec<Vec<usize>> = vec![Vec::new(); old.len() + 1];
+        for step in old.iter().filter(|step| step.op.is_weighted()) {
+            for &input in &step.inputs {
+                wanted[input].push(step.op.padding());
+            }
+        }
+        for mut step in old {
+            let padding = step.op.padding();
+            let copied =
+                |input: &Value| padding > 0 && wanted[*input].iter().any(|&other| other != padding);
+            let copies: Vec<bool> = step.inputs.iter().map(copied).collect();
+            for (input, is_copied) in step.inputs.iter_mut().zip(copies) {
+                *input = numbers[*input];
+                if is_copied {
+                    let op = Op::Unweighted(Arc::new(Copied));
+                    let copy = Step::new(op, vec![*input], [step.input; 2]);
+                    self.steps.push(copy);
+                    *input = self.steps.len();
+                }
+            }
+            self.steps.push(step);
+            numbers.push(self.steps.len());
+        }
+    }
+
+    /// The zeros that a value has around it.
+    pub(crate) fn padding(&self, value: Value) -> usize {
+        let weighted = self.readers(value).find(|step| step.op.is_weighted());
+        weighted.map_or(0, |step| step.op.padding())
+    }
+}
