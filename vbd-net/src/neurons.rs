@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::graph::{NodeId, Owns, Rewired, Shape, Source};
 use crate::matrix::SparseMatrix;
 use crate::net::{Origin, Parts, PrunedLayer, PrunedNet, Selection, UnitScale};
-use crate::ops::{Flatten, Select};
+use crate::ops::{Flatten, Select, Units};
 use crate::passes::{Op, Program, Step};
 use crate::spec::{LayerSpec, NetSpec};
 
@@ -113,7 +113,18 @@ impl Smaller<'_> {
                 }
                 _ => {}
             }
-            let source = self.layers.push(layer, reads);
+            let mut source = self.layers.push(layer, reads);
+            let copy = self
+                .program
+                .steps
+                .iter()
+                .find(|step| step.copies == Some(id));
+            if let Some(copy) = copy.filter(|_| node.units == Some(Units::Flatten)).cloned() {
+                let (index, all) = (picked(&copy), copy.input.units * copy.input.area());
+                if index.len() < all {
+                    source = self.select(&self.net.layers()[0].name.clone(), source, index);
+                }
+            }
             self.sources.push(source);
         }
         (self.layers.finish(), self.parts)
@@ -195,16 +206,17 @@ fn columns_read(weight: &SparseMatrix) -> Vec<u32> {
     columns
 }
 
-/// Which units a selection keeps.
+/// Which of its input's units, or values where these are flattened, a selection keeps.
 fn picked(step: &Step) -> Vec<u32> {
-    let unit = |row: usize| {
-        let col = step
-            .weight
-            .row(row)
+    let rows = (0..).take(step.weight.rows());
+    // Without an entry the row is an idle one, the first.
+    let unit = |row: u32| {
+        step.weight
+            .row(row as usize)
             .0
             .first()
-            .map(|&col| col as usize / step.per_unit());
-        u32::try_from(col.unwrap_or(row)).expect("a spec allows 2^24 values")
+            .copied()
+            .unwrap_or(row)
     };
-    (0..step.weight.rows()).map(unit).collect()
+    rows.map(unit).collect()
 }

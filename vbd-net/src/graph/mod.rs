@@ -183,6 +183,16 @@ impl Graph {
         readers
     }
 
+    /// Whether weights alone read a node, be it behind flattenings, selections and activations.
+    pub fn is_read_by_weights(&self, id: NodeId) -> bool {
+        let mut consumers = self.consumers(id).iter();
+        consumers.all(|&consumer| match self.nodes[consumer.0].units {
+            Some(Units::Mixes) => true,
+            Some(Units::Flatten | Units::Picks | Units::Same) => self.is_read_by_weights(consumer),
+            _ => false,
+        })
+    }
+
     /// Whether a node's image is read as its values, and not as channels.
     pub fn is_read_flat(&self, id: NodeId) -> bool {
         let mut consumers = self.consumers(id).iter();

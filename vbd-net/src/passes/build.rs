@@ -54,14 +54,14 @@ impl Program {
             let view = builder.view(id)?;
             builder.views.push(view);
         }
-        builder.whole(graph.output())?;
         Ok(builder.program)
     }
 }
 
 impl Builder<'_> {
     fn view(&mut self, id: NodeId) -> Result<View> {
-        let node = self.net.graph().node(id);
+        let graph = self.net.graph();
+        let node = graph.node(id);
         let Some(units) = node.units else {
             return Ok(View::whole(0));
         };
@@ -70,14 +70,12 @@ impl Builder<'_> {
             (Units::Flatten, _) => {
                 let mut view = self.behind(from);
                 view.selected.flatten(self.area(view.value));
-                view.is_whole = false;
-                Ok(view)
+                self.moved(id, view)
             }
             (Units::Picks, Own::Index(index)) => {
                 let mut view = self.behind(from);
                 view.selected.select(index);
-                view.is_whole = false;
-                Ok(view)
+                self.moved(id, view)
             }
             (Units::Same, _) => Ok(self.relu(id)),
             (Units::Mixes, Own::Weight(own)) => self.weight(id, own),
@@ -86,15 +84,42 @@ impl Builder<'_> {
                 let factors = scale.weight.iter().copied();
                 self.diagonal(id, &view, factors, scale.bias.clone())
             }
-            (Units::PerUnit, _) => self.pool(id),
+            (Units::PerUnit, _) => Ok(self.pool(id)),
             (Units::Ties, _) => {
-                let inputs = node.inputs.iter().map(|&input| self.whole(input));
-                let inputs = inputs.collect::<Result<Vec<_>>>()?;
+                let inputs = node.inputs.iter();
+                let inputs = inputs
+                    .map(|input| self.views[input.index()].value)
+                    .collect();
                 let extent = Extent::of(node.shape);
                 Ok(self.push(Step::new(self.unweighted(id), inputs, [extent; 2])))
             }
             (Units::Picks | Units::Mixes, _) => unreachable!("a net has what its network needs"),
         }
+    }
+
+    /// The values of a flattening or a selection: weights read them where they are, all else in a copy.
+    fn moved(&mut self, id: NodeId, view: View) -> Result<View> {
+        let (graph, shape) = (self.net.graph(), self.net.graph().node(id).shape);
+        let is_output = id == graph.output() && graph.node(id).units == Some(Units::Picks);
+        if graph.is_read_by_weights(id) && !is_output {
+            return Ok(View {
+                is_whole: false,
+                ..view
+            });
+        }
+        if shape.len() > MOST_COPIED {
+            return Err(Error::too_large(self.net.spec(), shape.len(), MOST_COPIED));
+        }
+        let ones = std::iter::repeat_n(1.0, shape.units());
+        let view = View {
+            is_whole: false,
+            ..view
+        };
+        let copied = self.diagonal(id, &view, ones, vec![0.0; shape.units()])?;
+        if let Some(step) = self.program.steps.last_mut() {
+            step.copies = Some(id);
+        }
+        Ok(copied)
     }
 
     /// A copy of what a node sees, for one that reads it.
@@ -148,7 +173,7 @@ impl Builder<'_> {
     }
 
     /// A pooling: of the convolution before it, if that can and nobody else reads it.
-    fn pool(&mut self, id: NodeId) -> Result<View> {
+    fn pool(&mut self, id: NodeId) -> View {
         let graph = self.net.graph();
         let from = graph.node(id).inputs[0];
         let output = Extent::of(graph.node(id).shape);
@@ -158,7 +183,7 @@ impl Builder<'_> {
         };
         let view = self.behind(from);
         if kernel == 1 {
-            return Ok(view);
+            return view;
         }
         let own = view.value.checked_sub(1);
         if let Some(step) =
@@ -167,15 +192,15 @@ impl Builder<'_> {
         {
             *pool = kernel;
             self.program.steps[step].output = output;
-            return Ok(view);
+            return view;
         }
-        let value = self.whole(from)?;
+        let value = view.value;
         let input = self.program.extent(value);
         let output = Extent {
             units: input.units,
             ..output
         };
-        Ok(self.push(Step::new(self.unweighted(id), vec![value], [input, output])))
+        self.push(Step::new(self.unweighted(id), vec![value], [input, output]))
     }
 
     /// A layer with a weight: a selection before it is a wider weight with zeros in it.
@@ -211,23 +236,6 @@ impl Builder<'_> {
             ..step
         };
         Ok(self.push(step))
-    }
-
-    /// The value that a node's values are, as they stand.
-    fn whole(&mut self, id: NodeId) -> Result<Value> {
-        let view = self.views[id.index()].clone();
-        if view.is_whole {
-            return Ok(view.value);
-        }
-        let shape = self.net.graph().node(id).shape;
-        if shape.len() > MOST_COPIED {
-            return Err(Error::too_large(self.net.spec(), shape.len(), MOST_COPIED));
-        }
-        let ones = std::iter::repeat_n(1.0, shape.units());
-        let bias = vec![0.0; shape.units()];
-        let copied = self.diagonal(id, &view, ones, bias)?;
-        self.views[id.index()] = copied.clone();
-        Ok(copied.value)
     }
 
     /// Each unit of a view times a factor, and a shift: a weight with one entry a row.
@@ -285,6 +293,7 @@ impl Step {
     pub(super) fn new(op: Op, inputs: Vec<Value>, [input, output]: [Extent; 2]) -> Self {
         Self {
             owns: Owns::Nothing,
+            copies: None,
             inputs,
             ties: matches!(op, Op::Unweighted(_)),
             op,

@@ -22,7 +22,7 @@ mod unread;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::graph::{Owns, Shape};
+use crate::graph::{NodeId, Owns, Shape};
 use crate::matrix::SparseMatrix;
 use crate::net::PrunedNet;
 use crate::ops::Unweighted;
@@ -108,6 +108,8 @@ pub(crate) struct Step {
     /// Whose tensors it has: a layer's weight; or a selection's or a scale's as a weight of one entry a row.
     pub(crate) owns: Owns,
     pub(crate) op: Op,
+    /// The flattening or selection that it copies the values of.
+    pub(crate) copies: Option<NodeId>,
     /// The values that it reads; none of a weight without columns.
     pub(crate) inputs: Vec<Value>,
     /// Whether unit `i` of the output is made of unit `i` of the input, so that both live or neither.
