@@ -14,8 +14,10 @@ def to_array(info):
     return values.reshape(info["shape"])
 
 def weight_shapes(spec):
-    shape = spec["input"]
+    shape, shapes = spec["input"], {"input": spec["input"]}
     for layer in spec["layer"]:
+        if "input" in layer or "inputs" in layer:  # else it reads the one before it
+            shape = shapes[layer["input"] if "input" in layer else layer["inputs"][0]]
         if layer["kind"] == "linear":
             yield layer["name"], (layer["out_features"], math.prod(shape))
             shape = [layer["out_features"]]
@@ -30,6 +32,7 @@ def weight_shapes(spec):
             shape = [math.prod(shape)]
         elif layer["kind"] == "select":
             shape = [layer["units"]] + shape[1:]
+        shapes[layer.get("name")] = shape
 
 def kept_places(t, name, rows, cols):
     """Flat places of the kept entries, and the suffix of the tensor of their values."""
@@ -46,7 +49,7 @@ def read_vbd(path):
     """The metadata, and every weight, bias and image by name, as f32; an index as i64."""
     with safe_open(path, "numpy") as file:
         meta = json.loads(file.metadata()["vbd"])
-    assert (meta["version"], meta["kind"]) == (1, "pruned")
+    assert meta["version"] in (1, 2) and meta["kind"] == "pruned"
     with open(path, "rb") as file:
         t = {name: to_array(info) for name, info in deserialize(file.read())}
     out = {name: t[name] for name in t if name.endswith(".bias") or name.startswith("normalize.")}
@@ -59,6 +62,9 @@ def read_vbd(path):
             out[name] = np.zeros(math.prod(shape), np.float32)
             out[name][places] = t[name + suffix]
             out[name] = out[name].reshape(shape)
+    for layer in meta["spec"]["layer"]:
+        if layer["kind"] == "scale":
+            out[layer["name"] + ".weight"] = t[layer["name"] + ".weight"]
     out = {name: values.astype(np.float32) for name, values in out.items()}
     out.update((name, t[name].astype(np.int64)) for name in t if name.endswith(".index"))
     return meta, out

@@ -12,6 +12,9 @@ mod library;
 // The whole road with a network and data of one's own.
 #[cfg(test)]
 mod road;
+// Networks with sums: the same road.
+#[cfg(test)]
+mod residual;
 // Neuron pruning: the same road to a smaller net.
 #[cfg(test)]
 mod neurons;

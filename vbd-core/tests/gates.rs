@@ -11,7 +11,7 @@ use support::engine::{
     THETA_TOLERANCE, assert_close, assert_same_gradients, at, convolutions, cpu, first_step,
     indices, kill, pair, spec,
 };
-use support::uniform;
+use support::{residual, uniform};
 use vbd_core::gate::Gate;
 use vbd_core::recipe::Recipe;
 use vbd_core::step::{Batch, Step};
@@ -42,11 +42,27 @@ fn cases() -> Vec<(NetSpec, Recipe)> {
         ("flatten", 1.5, 3.0),
         ("fc1", 4.0, 1.0),
     ];
+    // gates that fold, and gates behind which a sum reads too
+    let sums = [
+        ("input", 1.0, 3.0),
+        ("fc1", 1.0, 1.0),
+        ("fc2", 2.0, 0.5),
+        ("sum1", 1.0, 2.0),
+    ];
+    let images_with_sums = [
+        ("conv1", 1.0, 2.0),
+        ("conv2", 3.0, 3.0),
+        ("sum1", 2.0, 2.5),
+        ("flatten", 1.5, 3.0),
+        ("sum3", 1.0, 1.0),
+    ];
     let kinds = ["vbd-neurons", "vd-neurons", "vbd"];
     let cases = kinds.into_iter().flat_map(|kind| {
         [
             (spec(), recipe(kind, &linear)),
             (convolutions(), recipe(kind, &images)),
+            (residual::linear(), recipe(kind, &sums)),
+            (residual::convolutions(), recipe(kind, &images_with_sums)),
         ]
     });
     cases.collect()
@@ -272,7 +288,7 @@ fn a_network_all_of_whose_units_are_dead_still_trains_its_last_bias() {
 
 #[test]
 fn the_cpu_engine_has_the_gradients_of_finite_differences_by_the_gates() {
-    for (spec, recipe) in [cases()[0].clone(), cases()[1].clone()] {
+    for (spec, recipe) in cases().into_iter().take(4) {
         let mut parameters = Parameters::init(&spec, &recipe).unwrap();
         for gate in &mut parameters.gates {
             gate.log_sigma2.value.fill(-4.0);

@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::residual::gated_residual_checkpoint;
 use common::{random_checkpoint, random_samples};
 use vbd_net::file::write_atomic;
 use vbd_net::spec::Statistic;
@@ -153,8 +154,13 @@ fn the_pages_numpy_net_gives_our_logits() {
     );
     let folder = tempfile::tempdir().unwrap();
     let mut expected = Vec::new();
-    for seed in (0..24).step_by(2) {
-        let checkpoint = random_checkpoint(seed);
+    let chains = (0..24)
+        .step_by(2)
+        .map(|seed| (seed, random_checkpoint(seed)));
+    let sums = (100..112)
+        .step_by(2)
+        .map(|seed| (seed, gated_residual_checkpoint(seed)));
+    for (seed, checkpoint) in chains.chain(sums) {
         if matches!(checkpoint.spec.normalize.std, Statistic::Channels(_)) {
             continue;
         }
@@ -194,8 +200,10 @@ fn the_numpy_reader_reads_every_tensor_bit_for_bit() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut expected: Vec<(String, Vec<f32>)> = Vec::new();
-    for seed in 0..16 {
-        let net = prune_checkpoint(&random_checkpoint(seed), None).unwrap();
+    let chains = (0..16).map(|seed| (seed, random_checkpoint(seed)));
+    let sums = (100..104).map(|seed| (seed, gated_residual_checkpoint(seed)));
+    for (seed, checkpoint) in chains.chain(sums) {
+        let net = prune_checkpoint(&checkpoint, None).unwrap();
         for (layout, values) in Layout::ALL
             .iter()
             .flat_map(|l| ValueType::ALL.map(|v| (*l, v)))
@@ -211,6 +219,11 @@ fn the_numpy_reader_reads_every_tensor_bit_for_bit() {
             for layer in file.net().layers() {
                 add(&layer.weight_name(), &layer.shape, layer.weight.to_dense());
                 add(&layer.bias_name(), &[layer.bias.len()], layer.bias.clone());
+            }
+            for scale in file.net().scales() {
+                let [weight, bias] = scale.names();
+                add(&weight, &[scale.weight.len()], scale.weight.clone());
+                add(&bias, &[scale.bias.len()], scale.bias.clone());
             }
             let (tensors, _) = tensor_file::from_bytes(&std::fs::read(&path).unwrap()).unwrap();
             for (name, raw) in tensors
@@ -231,5 +244,5 @@ fn the_numpy_reader_reads_every_tensor_bit_for_bit() {
         assert!(bytes == bits, "{name}");
     }
     let dumped = std::fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(dumped, expected.len() + 16 * 12);
+    assert_eq!(dumped, expected.len() + 20 * 12);
 }

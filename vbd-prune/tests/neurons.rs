@@ -11,6 +11,7 @@ mod common;
 use std::path::Path;
 
 use candle_core::{Device, Module, Tensor};
+use common::residual::{gated_residual_checkpoint, residual_checkpoint};
 use common::{checkpoint_of, gated_checkpoint, random_checkpoint, random_samples};
 use safetensors::Dtype;
 use vbd_core::gate::Gate;
@@ -21,7 +22,7 @@ use vbd_net::graph::NodeId;
 use vbd_net::spec::{LayerSpec, NetSpec};
 use vbd_net::tensor_file::{self, RawTensor};
 use vbd_net::{Error, Layout, Problem, PrunedFile, PrunedNet, ValueType};
-use vbd_prune::{Opened, PruneOptions, SparseNet, prune, prune_checkpoint};
+use vbd_prune::{Opened, PruneOptions, Report, SparseNet, prune, prune_checkpoint};
 
 /// Theta goes into the next weights, and sums come in another order.
 const TOLERANCE: f32 = 1e-5;
@@ -88,6 +89,14 @@ fn gated_logits(checkpoint: &Checkpoint, images: &[u8], n: usize) -> Vec<f32> {
             LayerSpec::Relu(_) => x.relu().unwrap(),
             LayerSpec::MaxPool2d(pool) => max_pool2d(&x, pool.kernel).unwrap(),
             LayerSpec::Flatten(_) => x.flatten_from(1).unwrap(),
+            LayerSpec::Add(_) => {
+                let mut all = node
+                    .inputs
+                    .iter()
+                    .map(|input| values[input.index()].clone());
+                let first = all.next().unwrap();
+                all.fold(first, |sum, x| (sum + x).unwrap())
+            }
             LayerSpec::Select(_) | LayerSpec::Scale(_) => {
                 unreachable!("a network that trains has none")
             }
@@ -158,9 +167,43 @@ fn a_gated_net_folded_and_made_smaller_keeps_its_logits() {
 }
 
 #[test]
-fn a_sparse_net_made_smaller_keeps_its_logits_and_stays_so() {
+fn a_net_with_sums_keeps_its_logits_folded_scaled_and_made_smaller() {
+    let mut scales = 0;
     for seed in 0..60 {
-        let checkpoint = random_checkpoint(seed);
+        let checkpoint = gated_residual_checkpoint(seed);
+        let samples = random_samples(&checkpoint.spec, 9, seed);
+        let expected = gated_logits(&checkpoint, samples.images(), 9);
+        let whole = prune(&opened(checkpoint.clone()), &PruneOptions::default()).unwrap();
+        let small = structured(&checkpoint, None);
+        for file in [&whole, &small] {
+            let net = SparseNet::new(file.net()).unwrap();
+            let found = net.logits(samples.images(), 9).unwrap();
+            assert_close(&found, &expected, &format!("{seed}"));
+            assert_eq!(file.version(), 2);
+        }
+        scales += whole.net().scales().len();
+        assert_eq!(small.net().scales().len(), whole.net().scales().len());
+        assert_eq!(small.net().before().layers, whole.net().spec().layers);
+        assert_eq!(&small.net().smaller().unwrap(), small.net(), "{seed}");
+        let report = Report::of_file(&small).unwrap();
+        let left = |file: &PrunedFile| {
+            file.net()
+                .layers()
+                .iter()
+                .map(|layer| layer.weight.numel())
+                .sum::<usize>()
+        };
+        assert!(left(&small) <= left(&whole));
+        assert!(report.structure.is_made);
+    }
+    assert!(scales > 30, "{scales}");
+}
+
+#[test]
+fn a_sparse_net_made_smaller_keeps_its_logits_and_stays_so() {
+    let chains = (0..60).map(|seed| (seed, random_checkpoint(seed)));
+    let sums = (60..100).map(|seed| (seed, residual_checkpoint(seed)));
+    for (seed, checkpoint) in chains.chain(sums) {
         let whole = prune_checkpoint(&checkpoint, None).unwrap();
         let small = whole.smaller().unwrap();
         let samples = random_samples(&checkpoint.spec, 9, seed);

@@ -22,7 +22,7 @@ use common::{Draws, checkpoint_of, random_samples, random_spec};
 const TOLERANCE: f32 = 1e-4;
 
 /// Nets whose steps come in unusual orders.
-const ODD: [&str; 12] = [
+const ODD: [&str; 18] = [
     // rows of 64 columns, the most that margins are found in, and a kernel as large
     "input = [1, 64, 64]|conv2d name='a' out_channels=2 kernel=62|relu|max_pool2d kernel=2|flatten|linear name='out' out_features=4",
     // rows of 65 columns, a kernel of 65, padding wider than the image
@@ -45,6 +45,18 @@ const ODD: [&str; 12] = [
     "input = [37]|linear name='a' out_features=300|relu|linear name='b' out_features=150|relu|linear name='out' out_features=4",
     // logits out of a convolution
     "input = [2, 4, 4]|conv2d name='a' out_channels=3 kernel=3|relu|conv2d name='b' out_channels=1 kernel=1|flatten",
+    // branches of linear layers, and a ReLU of a sum that another sum reads as it is
+    "input = [1, 5, 5]|linear name='a' out_features=20|relu name='r'|linear name='b' out_features=30|relu|linear name='c' out_features=20|add name='s' inputs=['c','r']|relu name='t'|linear name='d' out_features=20|add inputs=['d','s','t']|relu|linear name='out' out_features=4",
+    // the input itself in a sum, twice
+    "input = [9]|linear name='a' out_features=9|add name='s' inputs=['input','a','input']|relu|linear name='out' out_features=4",
+    // branches of convolutions, one of them a shortcut of one tap, and paddings of two sizes over one value
+    "input = [2, 9, 8]|conv2d name='a' out_channels=6 kernel=3 padding=1|relu name='r'|conv2d name='b' out_channels=6 kernel=3 padding=1|relu|conv2d name='c' out_channels=6 kernel=5 padding=2|add name='s' inputs=['c','r']|relu name='t'|conv2d name='d' out_channels=8 kernel=3 padding=1|conv2d name='e' input='t' out_channels=8 kernel=1|add inputs=['d','e']|max_pool2d kernel=2|flatten|linear name='out' out_features=4",
+    // a sum of the input's channels and of a convolution's, pooled before and behind
+    "input = [3, 8, 8]|conv2d name='a' out_channels=3 kernel=3 padding=1|add name='s' inputs=['a','input']|max_pool2d kernel=2 name='p'|relu name='q'|max_pool2d kernel=2 input='s' name='u'|add inputs=['u','q','p']|flatten|linear name='out' out_features=4",
+    // sums of a flattened image and a vector, that ends in a sum
+    "input = [1, 6, 6]|conv2d name='a' out_channels=2 kernel=3|relu|flatten name='f'|linear name='b' out_features=32|add name='s' inputs=['f','b']|relu name='r'|linear name='c' out_features=4|linear name='d' input='f' out_features=4|add inputs=['c','d','d']",
+    // two linear layers over the raw input, one behind a flattening
+    "input = [1, 6, 6]|linear name='a' out_features=12|relu name='r'|flatten name='f' input='input'|linear name='b' out_features=12|add inputs=['r','b']|linear name='out' out_features=4",
     // a kernel as large as its padded input
     "input = [1, 5, 3]|conv2d name='a' out_channels=6 kernel=5 padding=1 stride=7|flatten|linear name='out' out_features=4",
 ];
@@ -118,6 +130,27 @@ fn every_instruction_set_agrees_with_the_dense_net() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_smaller_net_has_the_logits_of_the_whole() {
+    for (case, net) in nets().enumerate() {
+        let small = net.smaller().unwrap();
+        let pixels = pixels_of(&net, 9, case as u64);
+        let dense = dense_logits(&net, &pixels, 9);
+        let scale = dense.iter().fold(1e-3_f32, |most, x| most.max(x.abs()));
+        let mut session = Plan::new(&small).unwrap().session();
+        for (found, dense) in session.run(&pixels).unwrap().iter().zip(&dense) {
+            let same = (found - dense).abs() < TOLERANCE * scale;
+            assert!(same, "case {case}: {found} {dense}\n{:?}", small.spec());
+        }
+        assert_eq!(small.smaller().unwrap(), small, "case {case}");
+        let weights = |net: &PrunedNet| {
+            let layers = net.layers().iter();
+            layers.map(|layer| layer.weight.numel()).sum::<usize>()
+        };
+        assert!(weights(&small) <= weights(&net));
     }
 }
 

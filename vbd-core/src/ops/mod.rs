@@ -1,6 +1,7 @@
 //! How the kinds of layer train: those without a weight have a folder here, with the kernels' half in `cpu.rs` and
 //! Candle's in `candle.rs`. Weights are `step`'s and `weight`'s, whatever the kind.
 
+mod add;
 mod flatten;
 mod max_pool2d;
 mod relu;
@@ -32,6 +33,7 @@ pub(crate) struct Backward<'a> {
 /// A layer without a weight by kernels; `None` of one that changes nothing but the shape.
 pub(crate) fn plain(layer: &LayerSpec, input: Shape) -> Option<Box<dyn Plain>> {
     match layer {
+        LayerSpec::Add(_) => Some(Box::new(add::Cpu)),
         LayerSpec::Relu(_) => Some(Box::new(relu::Cpu)),
         LayerSpec::MaxPool2d(pool) => Some(Box::new(max_pool2d::Cpu::new(pool, input))),
         LayerSpec::Linear(_)
@@ -48,6 +50,7 @@ pub(crate) fn plain(layer: &LayerSpec, input: Shape) -> Option<Box<dyn Plain>> {
 /// If the layer has tensors, the inputs are not what it reads, or the device fails.
 pub fn forward(layer: &LayerSpec, inputs: &[Tensor]) -> CandleResult<Tensor> {
     match layer {
+        LayerSpec::Add(_) => add::candle(inputs),
         LayerSpec::Relu(_) => relu::candle(&inputs[0]),
         LayerSpec::MaxPool2d(pool) => max_pool2d::candle(pool, &inputs[0]),
         LayerSpec::Flatten(_) => flatten::candle(&inputs[0]),

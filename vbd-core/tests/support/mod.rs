@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod engine;
+pub(crate) mod residual;
 
 use vbd_core::noise::{NoiseKey, Stream};
 use vbd_core::recipe::NetToml;

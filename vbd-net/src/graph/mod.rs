@@ -6,6 +6,8 @@
 mod resolve;
 mod rewire;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 pub use rewire::{Rewired, Source};
 pub use shape::{MAX_ACTIVATION, MAX_TENSOR, Shape};

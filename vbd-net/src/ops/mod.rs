@@ -4,6 +4,7 @@
 //! compute need to know more. A new kind is a folder here, a line in [`LayerSpec`](crate::spec::LayerSpec), and a
 //! folder in `vbd-core`'s `ops` with how it trains.
 
+mod add;
 mod conv2d;
 mod flatten;
 mod linear;
@@ -13,6 +14,7 @@ mod scale;
 mod select;
 mod unweighted;
 
+pub use add::Add;
 pub use conv2d::Conv2d;
 pub use flatten::Flatten;
 pub use linear::Linear;
@@ -32,6 +34,7 @@ use crate::spec::{LayerKind, LayerSpec};
 /// How a layer without a weight runs; `None` of one that has tensors, or that moves nothing.
 pub(crate) fn unweighted(layer: &LayerSpec) -> Option<Arc<dyn Unweighted>> {
     match layer {
+        LayerSpec::Add(_) => Some(Arc::new(add::Sum)),
         LayerSpec::Relu(_) => Some(Arc::new(Copied)),
         LayerSpec::MaxPool2d(pool) => Some(Arc::new(pool.clone())),
         LayerSpec::Linear(_)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ops::{Conv2d, Flatten, Kind, Linear, MaxPool2d, Relu, Scale, Select};
+use crate::ops::{Add, Conv2d, Flatten, Kind, Linear, MaxPool2d, Relu, Scale, Select};
 
 /// A layer and its own sizes; what follows from the layers that it reads is not repeated here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +11,7 @@ use crate::ops::{Conv2d, Flatten, Kind, Linear, MaxPool2d, Relu, Scale, Select};
 pub enum LayerSpec {
     Linear(Linear),
     Conv2d(Conv2d),
+    Add(Add),
     Scale(Scale),
     Relu(Relu),
     MaxPool2d(MaxPool2d),
@@ -24,6 +25,7 @@ impl LayerSpec {
         match self {
             Self::Linear(kind) => kind,
             Self::Conv2d(kind) => kind,
+            Self::Add(kind) => kind,
             Self::Scale(kind) => kind,
             Self::Relu(kind) => kind,
             Self::MaxPool2d(kind) => kind,
@@ -37,6 +39,7 @@ impl LayerSpec {
         match self {
             Self::Linear(kind) => kind,
             Self::Conv2d(kind) => kind,
+            Self::Add(kind) => kind,
             Self::Scale(kind) => kind,
             Self::Relu(kind) => kind,
             Self::MaxPool2d(kind) => kind,

@@ -17,6 +17,8 @@ use vbd_net::spec::{NetSpec, Normalizer};
 #[path = "../../../vbd-net/tests/common/draws.rs"]
 mod draws;
 
+pub(crate) mod residual;
+
 pub(crate) use draws::Draws;
 
 /// The network of a case.
@@ -148,6 +150,16 @@ pub(crate) fn gated_checkpoint(seed: u64) -> Checkpoint {
     if is_linear {
         checkpoint = checkpoint_of(random_spec(seed & !1), seed | 3);
     }
+    let after: &[&str] = if is_linear {
+        &["input", "fc1"]
+    } else {
+        &["input", "conv1", "flatten"]
+    };
+    with_gates(checkpoint, after, seed)
+}
+
+/// The checkpoint with weights that are all there, and gates.
+pub(crate) fn with_gates(mut checkpoint: Checkpoint, after: &[&str], seed: u64) -> Checkpoint {
     let draws = &mut Draws(seed ^ 0x6A7E);
     // weights that are all there: what goes, goes with a unit
     for layer in &mut checkpoint.parameters.layers {
@@ -157,11 +169,6 @@ pub(crate) fn gated_checkpoint(seed: u64) -> Checkpoint {
         let shape = layer.weight.shape().to_vec();
         layer.weight = VariationalWeight::dense(&shape, Parameter::new(theta), None).unwrap();
     }
-    let after: &[&str] = if is_linear {
-        &["input", "fc1"]
-    } else {
-        &["input", "conv1", "flatten"]
-    };
     let mut recipe = "summary = 'gates'\n[method]\nkind = 'vbd-neurons'\n".to_owned();
     for after in after {
         let gate = "[[method.gate]]\nlog_alpha_threshold = 1.0\nafter = ";

@@ -1,0 +1,7 @@
+//! The sum of layers.
+
+mod candle;
+mod cpu;
+
+pub(super) use candle::candle;
+pub(super) use cpu::Cpu;
