@@ -1,13 +1,13 @@
 //! The kinds of layer: one folder each says what a kind is.
 //!
 //! Whoever needs to know of a layer how its outputs depend on its inputs asks for its [`Units`]; only those who
-//! compute need to know more. A new kind is a folder here, a line in [`LayerSpec`](crate::spec::LayerSpec), and a
+//! compute need to know more. A new kind is a folder here, a line in [`LayerSpec`], and a
 //! folder in `vbd-core`'s `ops` with how it trains.
 
 mod add;
-mod conv2d;
+pub(crate) mod conv2d;
 mod flatten;
-mod linear;
+pub(crate) mod linear;
 mod max_pool2d;
 mod relu;
 mod scale;

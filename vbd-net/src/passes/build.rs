@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::graph::{NodeId, Owns, Shape};
 use crate::matrix::SparseMatrix;
 use crate::net::{PrunedLayer, PrunedNet};
+use crate::ops::conv2d::FUSED_WINDOW;
 use crate::ops::{self, Own, Units};
-use crate::runtime::FUSED_WINDOW;
 use crate::spec::LayerSpec;
 
 /// Values that a flattening or a selection may give where nobody can read it in place.

@@ -13,7 +13,7 @@ const LINE: usize = 64;
 
 impl Buffer {
     /// `len` zeros.
-    pub(super) fn zeroed(len: usize) -> Self {
+    pub(crate) fn zeroed(len: usize) -> Self {
         let data = vec![0.0_f32; len + LINE / size_of::<f32>()];
         // A hint only: where it cannot be known, vectors straddle lines and results are the same.
         let start = data
@@ -27,7 +27,7 @@ impl Buffer {
         &self.data[self.start..self.start + self.len]
     }
 
-    pub(super) fn get_mut(&mut self) -> &mut [f32] {
+    pub(crate) fn get_mut(&mut self) -> &mut [f32] {
         &mut self.data[self.start..self.start + self.len]
     }
 }

@@ -13,7 +13,7 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// Of values of extent `extent` with `padding` zeros on every side.
-    pub(super) fn new(extent: Extent, padding: usize) -> Self {
+    pub(crate) fn new(extent: Extent, padding: usize) -> Self {
         Self {
             padding,
             rows: extent.height + 2 * padding,
@@ -22,22 +22,22 @@ impl Layout {
     }
 
     /// Values of a unit, padding included; `None` if they are more than can be counted.
-    pub(super) fn unit_len(self) -> Option<usize> {
+    pub(crate) fn unit_len(self) -> Option<usize> {
         self.rows.checked_mul(self.cols)
     }
 
     /// Whether there are zeros around the values.
-    pub(super) fn is_padded(self) -> bool {
+    pub(crate) fn is_padded(self) -> bool {
         self.padding > 0
     }
 
     /// Rows of a unit, padding included.
-    pub(super) fn rows(self) -> usize {
+    pub(crate) fn rows(self) -> usize {
         self.rows
     }
 
     /// From a row to the next.
-    pub(super) fn row_step(self) -> usize {
+    pub(crate) fn row_step(self) -> usize {
         self.cols
     }
 
@@ -47,7 +47,7 @@ impl Layout {
     }
 
     /// The place of a value.
-    pub(super) fn place(self, y: usize, x: usize) -> usize {
+    pub(crate) fn place(self, y: usize, x: usize) -> usize {
         (y + self.padding) * self.cols + x + self.padding
     }
 }

@@ -8,7 +8,7 @@
 
 mod buffer;
 mod input;
-mod kernels;
+pub(crate) mod kernels;
 mod layout;
 mod plan;
 mod session;
@@ -16,7 +16,6 @@ mod stage;
 mod threads;
 
 pub(crate) use buffer::Buffer;
-pub(crate) use kernels::FUSED_WINDOW;
 pub use kernels::Pixel;
 #[doc(hidden)]
 pub use kernels::arches;

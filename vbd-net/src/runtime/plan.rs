@@ -7,7 +7,7 @@ use pulp::Arch;
 use serde::Serialize;
 
 use super::input::Input;
-use super::kernels::{Conv, LANES};
+use super::kernels::LANES;
 use super::layout::Layout;
 use super::session::Session;
 use super::stage::Stage;
@@ -15,6 +15,7 @@ use super::threads::Threads;
 use crate::error::{Error, Result};
 use crate::format::PrunedFile;
 use crate::net::PrunedNet;
+use crate::ops::conv2d::Conv;
 use crate::passes::{Pixels, Program};
 use crate::simd;
 

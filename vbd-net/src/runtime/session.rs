@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::buffer::Buffer;
 use super::kernels::{self, LANES, Pixel};
 use super::plan::{Inner, Part, Plan};
-use super::stage::{One, Stage};
+use super::stage::Stage;
 use super::threads::Threads;
 use crate::error::{Error, Result};
 use crate::ops::Inputs;
@@ -83,9 +83,9 @@ impl Worker {
             // A stage that reads nothing has no column that would look at it.
             let x = before[first.unwrap_or(0)].get();
             match stage {
-                Stage::Linear { one: kernel, .. } => match pixels.filter(|_| first == Some(0)) {
-                    Some(pixels) => kernel.run(plan.arch, pixels, y, nonzero),
-                    None => kernel.run(plan.arch, x, y, nonzero),
+                Stage::Linear(linear) => match pixels.filter(|_| first == Some(0)) {
+                    Some(pixels) => linear.one.run(plan.arch, pixels, y, nonzero),
+                    None => linear.one.run(plan.arch, x, y, nonzero),
                 },
                 Stage::Conv(conv) => conv.one.run(plan.arch, x, y, scratch.get_mut()),
                 Stage::Unweighted { rule, places } => {
@@ -114,7 +114,7 @@ impl Worker {
             let y = after[0].get_mut();
             let x = before[inputs.first().copied().unwrap_or(0)].get();
             match stage {
-                Stage::Linear { many, .. } => many.run(plan.arch, x, y, lanes),
+                Stage::Linear(linear) => linear.many.run(plan.arch, x, y, lanes),
                 Stage::Conv(conv) => conv.many.run(plan.arch, x, y),
                 Stage::Unweighted { rule, places } => {
                     let buffers = &*before;
@@ -125,21 +125,6 @@ impl Worker {
         }
         if let Some(last) = many.last() {
             kernels::logits(last.get(), logits, plan.classes, lanes);
-        }
-    }
-}
-
-impl One {
-    fn run<T: Pixel>(
-        &self,
-        arch: pulp::Arch,
-        x: &[T],
-        y: &mut [f32],
-        nonzero: &mut Vec<(u32, f32)>,
-    ) {
-        match self {
-            Self::Rows(rows) => rows.run(arch, x, y),
-            Self::Columns(columns) => columns.run(arch, x, y, nonzero),
         }
     }
 }

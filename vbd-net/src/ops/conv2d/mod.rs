@@ -1,5 +1,9 @@
 //! A convolution.
 
+mod run;
+
+pub(crate) use run::{Conv, FUSED_WINDOW, Geometry};
+
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Needs, Units, one};

@@ -1,5 +1,9 @@
 //! A fully connected layer.
 
+mod run;
+
+pub(crate) use run::{LinearKernels, One};
+
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Needs, Units, one};

@@ -9,8 +9,8 @@ mod tests;
 
 use crate::matrix::SparseMatrix;
 
-use super::super::layout::Layout;
 use crate::passes::Extent;
+use crate::runtime::Layout;
 
 use many::ConvMany;
 use one::ConvOne;
@@ -21,18 +21,18 @@ pub(crate) const FUSED_WINDOW: usize = 2;
 
 /// A sparse convolution, of one sample and of many.
 #[derive(Debug)]
-pub(in super::super) struct Conv {
-    pub(in super::super) one: ConvOne,
-    pub(in super::super) many: ConvMany,
+pub(crate) struct Conv {
+    pub(crate) one: ConvOne,
+    pub(crate) many: ConvMany,
 }
 
 impl Conv {
     /// Values behind a buffer that may be read with it, or written.
-    pub(in super::super) const SLACK: usize = planes::SLACK;
+    pub(crate) const SLACK: usize = planes::SLACK;
 
     /// Columns of `weight` are taps: those of the first input channel, of the second, and so on. The
     /// bias is one a channel, or one a channel and output before pooling.
-    pub(in super::super) fn new(weight: &SparseMatrix, bias: &[f32], geometry: Geometry) -> Self {
+    pub(crate) fn new(weight: &SparseMatrix, bias: &[f32], geometry: Geometry) -> Self {
         let taps = Taps::new(weight, geometry.kernel);
         Self {
             one: ConvOne::new(&taps, bias, geometry),
@@ -43,21 +43,21 @@ impl Conv {
 
 /// What a convolution is made from, its weight and bias aside.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Geometry {
-    pub(in super::super) kernel: usize,
-    pub(in super::super) stride: usize,
+pub(crate) struct Geometry {
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
     /// 1 or [`FUSED_WINDOW`].
-    pub(in super::super) pool: usize,
-    pub(in super::super) relu: bool,
+    pub(crate) pool: usize,
+    pub(crate) relu: bool,
     /// Whether inputs are likely to be 0 in many samples at the same place, as the margins of images
     /// are.
-    pub(in super::super) margins: bool,
+    pub(crate) margins: bool,
     /// What comes in.
-    pub(in super::super) input: Extent,
+    pub(crate) input: Extent,
     /// What comes out, pooled.
-    pub(in super::super) output: Extent,
-    pub(in super::super) from: Layout,
-    pub(in super::super) to: Layout,
+    pub(crate) output: Extent,
+    pub(crate) from: Layout,
+    pub(crate) to: Layout,
 }
 
 impl Geometry {

@@ -2,11 +2,11 @@
 
 use crate::matrix::SparseMatrix;
 
-use super::super::{LANES, arches};
 use super::taps::Taps;
 use super::{Conv, Geometry};
 use crate::passes::Extent;
-use crate::runtime::layout::Layout;
+use crate::runtime::Layout;
+use crate::runtime::kernels::{LANES, arches};
 use crate::testing::Draws;
 
 /// A convolution with random sides, weight and bias.

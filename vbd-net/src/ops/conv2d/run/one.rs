@@ -12,16 +12,16 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::super::LANES;
 use super::planes::Planes;
 use super::taps::{Tap, Taps};
 use super::{FUSED_WINDOW, Geometry, number};
+use crate::runtime::kernels::LANES;
 
 const WINDOW: usize = FUSED_WINDOW * FUSED_WINDOW;
 
 /// A sparse convolution of one sample.
 #[derive(Debug)]
-pub(in super::super::super) struct ConvOne {
+pub(crate) struct ConvOne {
     /// Where each channel's taps end, after the 0 where the first one's start.
     ends: Vec<usize>,
     /// For each tap where the planes start that the positions of a pooling window read (only the first
@@ -85,19 +85,13 @@ impl ConvOne {
     }
 
     /// Length of the scratch that [`ConvOne::run`] wants: the planes, and one channel's outputs.
-    pub(in super::super::super) fn scratch_len(&self) -> usize {
+    pub(crate) fn scratch_len(&self) -> usize {
         let outputs = self.planes.rows * self.geometry.output.width;
         self.planes.len() + outputs.next_multiple_of(LANES) + LANES
     }
 
     /// One sample.
-    pub(in super::super::super) fn run(
-        &self,
-        arch: Arch,
-        x: &[f32],
-        y: &mut [f32],
-        scratch: &mut [f32],
-    ) {
+    pub(crate) fn run(&self, arch: Arch, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
         arch.dispatch(Run {
             conv: self,
             x,

@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use super::super::LANES;
 use super::Geometry;
+use crate::runtime::kernels::LANES;
 
 /// Values of planes that are made at a time, unless a row of outputs needs more: 64 KB.
 const CACHED_VALUES: usize = if cfg!(test) { 1 << 7 } else { 1 << 14 };
@@ -34,7 +34,7 @@ pub(super) struct Planes {
 
 impl Planes {
     /// Planes from these places of the input on, in any order and more than once.
-    pub(super) fn new(mut starts: Vec<u32>, geometry: &Geometry) -> Self {
+    pub(crate) fn new(mut starts: Vec<u32>, geometry: &Geometry) -> Self {
         starts.sort_unstable();
         starts.dedup();
         let Geometry { output, .. } = *geometry;
@@ -62,19 +62,19 @@ impl Planes {
     }
 
     /// Values of all planes.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.starts.len() * self.plane_len()
     }
 
     /// Where the plane lies that starts at a place of the input, which is one of them.
-    pub(super) fn place(&self, start: u32) -> usize {
+    pub(crate) fn place(&self, start: u32) -> usize {
         let plane = self.starts.partition_point(|&other| other < start);
         plane * self.plane_len()
     }
 
     /// Makes the planes for some rows of outputs.
     #[inline(always)]
-    pub(super) fn make(&self, x: &[f32], planes: &mut [f32], rows: Range<usize>) {
+    pub(crate) fn make(&self, x: &[f32], planes: &mut [f32], rows: Range<usize>) {
         match (self.step, self.width) {
             (1, ..=4) => self.copy_rows::<1, 4, 4>(x, planes, rows),
             (1, _) => self.copy_rows::<1, LANES, LANES>(x, planes, rows),
@@ -143,7 +143,7 @@ impl Planes {
 mod tests {
     use super::*;
     use crate::passes::Extent;
-    use crate::runtime::layout::Layout;
+    use crate::runtime::Layout;
     use crate::testing::Draws;
 
     #[test]

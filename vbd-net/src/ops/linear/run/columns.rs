@@ -3,15 +3,15 @@
 use crate::matrix::SparseMatrix;
 use pulp::{Arch, Simd, WithSimd};
 
-use super::super::buffer::Buffer;
-use super::{LANES, Pixel};
+use crate::runtime::Buffer;
+use crate::runtime::kernels::{LANES, Pixel};
 
 /// Vectors of outputs whose sums stay in registers at a time.
 const STRIP: usize = 8;
 
 /// A weight stored column by column, outputs padded to whole vectors.
 #[derive(Debug)]
-pub(in super::super) struct Columns {
+pub(crate) struct Columns {
     /// Where each column's input lies.
     places: Vec<u32>,
     /// `[columns, width]`.
@@ -29,12 +29,12 @@ impl Columns {
     }
 
     /// How many numbers the stored weight of `columns` columns has.
-    pub(in super::super) fn len(rows: usize, columns: usize) -> usize {
+    pub(crate) fn len(rows: usize, columns: usize) -> usize {
         Self::width(rows).saturating_mul(columns)
     }
 
     /// `columns` are those with entries, rising; `place` says where a column's input lies.
-    pub(in super::super) fn new(
+    pub(crate) fn new(
         weight: &SparseMatrix,
         columns: &[u32],
         bias: &[f32],
@@ -65,7 +65,7 @@ impl Columns {
 
     /// `y = W x + b`, and the ReLU of it; `y` has room for whole vectors. `nonzero` has room for all
     /// columns.
-    pub(in super::super) fn run<T: Pixel>(
+    pub(crate) fn run<T: Pixel>(
         &self,
         arch: Arch,
         x: &[T],

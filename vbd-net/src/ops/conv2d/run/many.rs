@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::super::LANES;
 use super::taps::{Tap, Taps};
 use super::{Geometry, number};
+use crate::runtime::kernels::LANES;
 
 /// Columns of inputs whose zeros are looked for, at most.
 const MOST_COLUMNS: usize = u64::BITS as usize;
@@ -24,7 +24,7 @@ type Entry<const N: usize> = (u32, [f32; N]);
 
 /// A sparse convolution of [`LANES`] samples.
 #[derive(Debug)]
-pub(in super::super::super) struct ConvMany {
+pub(crate) struct ConvMany {
     pairs: Vec<Entry<2>>,
     singles: Vec<Entry<1>>,
     /// Where the pairs and singles of an output channel start, for each of the `groups` of kernel columns
@@ -89,7 +89,7 @@ impl ConvMany {
     ///
     /// # Shapes
     /// - `x`, `y`: `[places, LANES]`, places as the layouts have them
-    pub(in super::super::super) fn run(&self, arch: Arch, x: &[f32], y: &mut [f32]) {
+    pub(crate) fn run(&self, arch: Arch, x: &[f32], y: &mut [f32]) {
         assert!(
             x.len() / LANES >= self.reach,
             "a buffer has the places of its layout"

@@ -10,7 +10,7 @@ const STRIP: usize = 4;
 
 /// A sparse weight in rows.
 #[derive(Debug)]
-pub(in super::super) struct LaneRows {
+pub(crate) struct LaneRows {
     rows: Vec<Row>,
     /// Column and value of each entry, row by row.
     entries: Vec<(u32, f32)>,
@@ -28,7 +28,7 @@ struct Row {
 }
 
 impl LaneRows {
-    pub(in super::super) fn new(weight: &SparseMatrix, bias: &[f32], relu: bool) -> Self {
+    pub(crate) fn new(weight: &SparseMatrix, bias: &[f32], relu: bool) -> Self {
         let centre = |row: u32| {
             let columns = weight.row(row as usize).0;
             let sum: u64 = columns.iter().map(|&col| u64::from(col)).sum();
@@ -55,8 +55,8 @@ impl LaneRows {
         }
     }
 
-    /// `y = W x + b`, and the ReLU of it, for `lanes` samples, a multiple of [`super::LANES`].
-    pub(in super::super) fn run(&self, arch: Arch, x: &[f32], y: &mut [f32], lanes: usize) {
+    /// `y = W x + b`, and the ReLU of it, for `lanes` samples, a multiple of [`LANES`](crate::runtime::kernels::LANES).
+    pub(crate) fn run(&self, arch: Arch, x: &[f32], y: &mut [f32], lanes: usize) {
         arch.dispatch(Run {
             rows: self,
             x,

@@ -29,7 +29,7 @@ pub(super) struct ChannelTaps<'a> {
 
 impl Taps {
     /// Columns of `weight` are the kernel of the first input channel, of the second, and so on.
-    pub(super) fn new(weight: &SparseMatrix, kernel: usize) -> Self {
+    pub(crate) fn new(weight: &SparseMatrix, kernel: usize) -> Self {
         let mut taps = Self::default();
         for row in 0..weight.rows() {
             let (columns, values) = weight.row(row);
@@ -65,7 +65,7 @@ impl Taps {
     }
 
     /// The output channels.
-    pub(super) fn channels(&self) -> impl Iterator<Item = ChannelTaps<'_>> {
+    pub(crate) fn channels(&self) -> impl Iterator<Item = ChannelTaps<'_>> {
         let mut start = [0; 2];
         self.ends.iter().map(move |&end| {
             let first = std::mem::replace(&mut start, end);
@@ -79,7 +79,7 @@ impl Taps {
 
 impl<'a> ChannelTaps<'a> {
     /// In the order in which they are added.
-    pub(super) fn iter(self) -> impl Iterator<Item = &'a Tap> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'a Tap> {
         self.pairs.iter().flatten().chain(self.singles)
     }
 }

@@ -3,7 +3,7 @@
 use crate::matrix::SparseMatrix;
 use pulp::{Arch, Simd, WithSimd};
 
-use super::{Pixel, mul_add};
+use crate::runtime::kernels::{Pixel, mul_add};
 
 /// Rows that are summed side by side, so that no sum waits for itself.
 const GROUP: usize = 4;
@@ -11,7 +11,7 @@ const GROUP: usize = 4;
 /// A sparse weight with its rows in groups of about the same length (SELL-4-σ): rows are sorted by
 /// their number of entries and filled up to that of the longest in their group.
 #[derive(Debug)]
-pub(in super::super) struct RowGroups {
+pub(crate) struct RowGroups {
     /// Entries of each group's rows.
     lens: Vec<u32>,
     places: Vec<[u32; GROUP]>,
@@ -23,7 +23,7 @@ pub(in super::super) struct RowGroups {
 
 impl RowGroups {
     /// `place` says where a column's input lies.
-    pub(in super::super) fn new(
+    pub(crate) fn new(
         weight: &SparseMatrix,
         bias: &[f32],
         relu: bool,
@@ -69,7 +69,7 @@ impl RowGroups {
     }
 
     /// `y = W x + b`, and the ReLU of it.
-    pub(in super::super) fn run<T: Pixel>(&self, arch: Arch, x: &[T], y: &mut [f32]) {
+    pub(crate) fn run<T: Pixel>(&self, arch: Arch, x: &[T], y: &mut [f32]) {
         arch.dispatch(Run { groups: self, x, y });
     }
 }
