@@ -51,7 +51,7 @@ fn lab(net: &str, after: &[&str]) -> Lab {
         .map(|after| format!("[[method.gate]]\nafter = \"{after}\"\nkl_weight = 2.0\n"));
     let recipe = format!(
         "summary = \"units of a small network\"\nmodel = \"{net}\"\ndata = \"idx:data\"\n\
-         [method]\nkind = \"vbd-neurons\"\nlog_alpha_threshold = 1.0\n{}\
+         [method]\nkind = \"dense\"\nlog_alpha_threshold = 1.0\n{}\
          [train]\nepochs = 12\nbatch_size = 20\nlr = 1e-2\nkl_warmup = [0.1, 0.4]\n",
         gates.collect::<String>()
     );

@@ -82,7 +82,7 @@ summary = "gates"
 model = "conv.toml"
 data = "idx:data"
 [method]
-kind = "vbd-neurons"
+kind = "dense"
 [[method.gate]]
 after = "conv1"
 [[method.gate]]

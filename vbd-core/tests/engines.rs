@@ -57,7 +57,7 @@ fn both_engines_give_equal_gradients() {
 fn weighed(kind: &str, layer: &str) -> Recipe {
     recipe(
         kind,
-        &format!("[[method.layer]]\nname = '{layer}'\nkl_weight = 40.0"),
+        &format!("[[method.rule]]\nweights = ['{layer}']\nkl_weight = 40.0"),
     )
 }
 

@@ -19,10 +19,10 @@ use vbd_core::weight::{GateParameters, Parameter, Parameters};
 use vbd_net::spec::NetSpec;
 
 /// Gates with these places, KL weights and thresholds.
-fn recipe(kind: &str, gates: &[(&str, f64, f32)]) -> Recipe {
+fn recipe((kind, prior): (&str, &str), gates: &[(&str, f64, f32)]) -> Recipe {
     let gates = gates.iter().map(|(after, kl_weight, threshold)| {
         format!(
-            "[[method.gate]]\nafter = '{after}'\nkl_weight = {kl_weight:?}\n\
+            "[[method.gate]]\nafter = '{after}'\nprior = '{prior}'\nkl_weight = {kl_weight:?}\n\
              log_alpha_threshold = {threshold:?}\n"
         )
     });
@@ -56,7 +56,12 @@ fn cases() -> Vec<(NetSpec, Recipe)> {
         ("flatten", 1.5, 3.0),
         ("sum3", 1.0, 1.0),
     ];
-    let kinds = ["vbd-neurons", "vd-neurons", "vbd"];
+    let kinds = [
+        ("dense", "hierarchical"),
+        ("dense", "log-uniform"),
+        ("vbd", "hierarchical"),
+        ("vd", "hierarchical"),
+    ];
     let cases = kinds.into_iter().flat_map(|kind| {
         [
             (spec(), recipe(kind, &linear)),
@@ -172,7 +177,7 @@ fn without_dead_units_a_step_gives_the_numbers_of_the_masked_whole() {
     for (spec, recipe) in cases() {
         let mut parameters = mixed(&spec, &recipe);
         let gates = Gate::all(&spec, &recipe.method).unwrap();
-        parameters.kill(3.0, &gates);
+        parameters.kill(&vec![3.0; parameters.layers.len()], &gates);
         let dead = parameters.gates.iter().flat_map(GateParameters::alive);
         assert!(dead.filter(|alive| !alive).count() > 3);
         let [mut narrow, mut whole] =
@@ -199,7 +204,7 @@ fn what_belongs_to_a_dead_unit_is_zero_and_stays_so() {
     let (spec, recipe) = (convolutions(), cases()[1].1.clone());
     let mut parameters = mixed(&spec, &recipe);
     let gates = Gate::all(&spec, &recipe.method).unwrap();
-    parameters.kill(3.0, &gates);
+    parameters.kill(&vec![3.0; parameters.layers.len()], &gates);
     let mut pair = pair(&spec, &recipe, &parameters, 1);
     let engines: [&mut dyn Step; 2] = [&mut pair.cpu, &mut pair.candle];
     for engine in engines {
@@ -270,7 +275,8 @@ fn a_network_all_of_whose_units_are_dead_still_trains_its_last_bias() {
         for gate in &mut parameters.gates {
             gate.theta.value.fill(0.0);
         }
-        parameters.kill(3.0, &Gate::all(&spec, &recipe.method).unwrap());
+        let thresholds = vec![3.0; parameters.layers.len()];
+        parameters.kill(&thresholds, &Gate::all(&spec, &recipe.method).unwrap());
         let mut pair = pair(&spec, &recipe, &parameters, 2);
         for step in 0..3 {
             let indices = indices(step);
@@ -325,5 +331,108 @@ fn the_cpu_engine_has_the_gradients_of_finite_differences_by_the_gates() {
                 }
             }
         }
+    }
+}
+
+/// Networks with gates that are noise alone, in front of and behind weights with and without a posterior.
+fn noisy() -> Vec<(NetSpec, Recipe)> {
+    let gates = [
+        "kind = 'bernoulli'\nrate = 0.3",
+        "kind = 'gaussian'\nrate = 0.2",
+        "kind = 'gaussian'\nlearn = true\nprior = 'log-uniform'\nkl_weight = 2.0",
+    ];
+    let recipe = |kind: &str, after: [&str; 2], gate: &str| {
+        let gates = after.map(|after| format!("[[method.gate]]\nafter = '{after}'\n{gate}\n"));
+        let text = format!(
+            "summary = 'test'\n[method]\nkind = '{kind}'\n{}",
+            gates.concat()
+        );
+        Recipe::from_toml(&text, "test").unwrap()
+    };
+    let cases = gates.into_iter().flat_map(|gate| {
+        [
+            (spec(), recipe("dense", ["input", "fc1"], gate)),
+            (convolutions(), recipe("vbd", ["conv1", "flatten"], gate)),
+            (residual::linear(), recipe("dense", ["fc1", "sum1"], gate)),
+        ]
+    });
+    cases.collect()
+}
+
+#[test]
+fn gates_of_noise_alone_have_equal_gradients_in_both_engines_and_are_gone_at_test() {
+    for (spec, recipe) in noisy() {
+        let parameters = Parameters::init(&spec, &recipe).unwrap();
+        let mut pair = pair(&spec, &recipe, &parameters, 2);
+        for step in 0..3 {
+            let indices = indices(step);
+            let batch = Batch {
+                samples: &pair.data.train,
+                indices: &indices,
+            };
+            let cpu = pair.cpu.step(batch, &at(step, 1.0)).unwrap();
+            let candle = pair.candle.step(batch, &at(step, 1.0)).unwrap();
+            assert!((cpu - candle).abs() < 1e-4 * candle.abs(), "{cpu} {candle}");
+            if step == 0 {
+                let [a, b] =
+                    [&pair.cpu as &dyn Step, &pair.candle].map(|e| e.parameters().unwrap());
+                assert_same_gradients(&a, &b);
+            }
+        }
+        let trained = pair.cpu.parameters().unwrap();
+        let kl = pair.cpu.kl().unwrap();
+        assert!((kl - pair.candle.kl().unwrap()).abs() <= 1e-4 * kl.abs());
+        let is_learnt = recipe.method.gates[0].learn == Some(true);
+        for (own, start) in trained.gates.iter().zip(&parameters.gates) {
+            assert!(own.theta.value.iter().all(|&theta| theta == 1.0));
+            assert_eq!(own.log_sigma2.value != start.log_sigma2.value, is_learnt);
+        }
+        // without the gates the network tests the same
+        let mut plain = recipe.clone();
+        plain.method.gates.clear();
+        let bare = Parameters::from(trained.layers.clone());
+        let (mut engine, data) = cpu(&spec, &plain, &bare, true);
+        let evaluated = engine.evaluate(&data.test).unwrap();
+        // a first layer that reads a gate computes in another form
+        let gated = pair.cpu.evaluate(&data.test).unwrap();
+        assert_eq!(gated.wrong, evaluated.wrong);
+        assert!(
+            (gated.nll - evaluated.nll).abs() < 1e-6,
+            "{gated:?} {evaluated:?}"
+        );
+        let candle = pair.candle.evaluate(&data.test).unwrap();
+        assert_eq!(candle.wrong, evaluated.wrong);
+        // and nothing of it dies
+        let mut killed = trained.clone();
+        let thresholds = vec![-30.0; killed.layers.len()];
+        killed.kill(&thresholds, &Gate::all(&spec, &recipe.method).unwrap());
+        assert_eq!(killed.gates, trained.gates);
+    }
+}
+
+#[test]
+fn a_gate_with_a_key_that_its_kind_has_not_is_refused() {
+    for (gate, key) in [
+        ("rate = 0.5", "method.gate.rate"),
+        (
+            "kind = 'bernoulli'\nkl_weight = 2.0",
+            "method.gate.kl_weight",
+        ),
+        ("kind = 'bernoulli'\nrate = 1.0", "method.gate.rate"),
+        ("kind = 'gaussian'\nrate = 0.0", "method.gate.rate"),
+        (
+            "kind = 'gaussian'\nprior = 'hierarchical'",
+            "method.gate.prior",
+        ),
+        (
+            "kind = 'gaussian'\nlog_alpha_threshold = 1.0",
+            "log_alpha_threshold",
+        ),
+    ] {
+        let text = format!(
+            "summary = ''\n[method]\nkind = 'dense'\n[[method.gate]]\nafter = 'fc1'\n{gate}"
+        );
+        let error = Recipe::from_toml(&text, "r").unwrap_err().to_string();
+        assert!(error.contains(key), "{error}");
     }
 }

@@ -112,13 +112,21 @@ fn result(outcome: &Outcome) -> (Checkpoint, Vec<serde_json::Value>) {
 fn a_stopped_run_goes_on_bit_for_bit_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let nets = [spec(), convolution()];
-    let kinds = ["vbd", "vd", "dense", "vbd-neurons"].into_iter();
+    let kinds = ["vbd", "vd", "dense", "gates", "mixed"].into_iter();
     for (kind, net) in kinds.flat_map(|kind| nets.iter().map(move |net| (kind, net))) {
-        let gates = match kind {
-            "vbd-neurons" => "[[method.gate]]\nafter = 'input'\nkl_weight = 5.0\n",
-            _ => "",
+        let last = net.weights().unwrap().pop().unwrap().layer;
+        let (method, tables) = match kind {
+            "gates" => (
+                "dense",
+                "[[method.gate]]\nafter = 'input'\nkl_weight = 5.0\n".to_owned(),
+            ),
+            "mixed" => (
+                "vbd",
+                format!("[[method.rule]]\nweights = ['{last}']\nkind = 'dense'\n"),
+            ),
+            _ => (kind, String::new()),
         };
-        let recipe = recipe(kind, &format!("{SCHEDULE}\n{gates}"));
+        let recipe = recipe(method, &format!("{SCHEDULE}\n{tables}"));
         let path = |number: &str| folder.path().join(format!("{kind}-{}-{number}", net.name));
         let whole = run(&mut start_net(net, &recipe, &path("whole"), 1));
         assert!(!whole.interrupted);
@@ -186,7 +194,7 @@ fn a_checkpoint_of_a_newer_version_stops_a_resume_and_stays_whatever_its_checksu
     let stopped = stopped(&path);
     let bytes = std::fs::read(&stopped.checkpoint).unwrap();
     let (tensors, json) = tensor_file::from_bytes(&bytes).unwrap();
-    let json = json.replacen("\"version\":2", "\"version\":99,\"new\":[1]", 1);
+    let json = json.replacen("\"version\":3", "\"version\":99,\"new\":[1]", 1);
     let newer = tensor_file::to_bytes(&tensors, json).unwrap();
     vbd_net::file::write_atomic(&stopped.checkpoint, &newer).unwrap();
     let before = files(&path);
@@ -196,7 +204,7 @@ fn a_checkpoint_of_a_newer_version_stops_a_resume_and_stays_whatever_its_checksu
             error,
             Error::CheckpointVersion {
                 found: 99,
-                expected: 2,
+                expected: 3,
                 ..
             }
         ),

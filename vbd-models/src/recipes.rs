@@ -109,7 +109,7 @@ mod tests {
                 let spec = crate::nets::net(model).unwrap();
                 let gates = vbd_core::gate::Gate::all(&spec, &recipe.method).unwrap();
                 assert_eq!(gates.len(), recipe.method.gates.len());
-                recipe.method.layer_kl_weights(&spec).unwrap();
+                recipe.method.of_weights(&spec).unwrap();
             }
             if let Some(data) = &recipe.data {
                 crate::data::DataSource::parse(data).unwrap();

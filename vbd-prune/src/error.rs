@@ -66,7 +66,7 @@ impl Error {
                 Some("prune at the training's threshold or below")
             }
             Self::ThresholdWithoutPosterior { .. } => Some(
-                "prune a checkpoint of a run with method vbd, vd, vbd-neurons or vd-neurons, or leave the threshold out",
+                "prune a checkpoint of a run with method vbd or vd, or with gates, or leave the threshold out",
             ),
             Self::Net(error) => error.hint(),
             _ => None,

@@ -12,7 +12,8 @@ pub(crate) fn method_of(method: &recipe::Method) -> Method {
     Method {
         kind: kind.as_str().unwrap_or_default().to_owned(),
         log_alpha_threshold: method.log_alpha_threshold,
-        layers: method.layers.iter().map(json).collect(),
+        layers: Vec::new(),
+        rules: method.rules.iter().map(json).collect(),
         gates: method.gates.iter().map(json).collect(),
     }
 }

@@ -74,12 +74,22 @@ pub fn prune(from: &Opened, options: &PruneOptions) -> Result<PrunedFile> {
 /// [`Error::ThresholdNotFinite`] if the threshold cannot be applied; [`vbd_net::Error::NotFinite`] if a
 /// parameter is no number.
 pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<PrunedNet> {
-    let mut gates = Gate::all(&checkpoint.spec, &checkpoint.recipe.method)?;
-    let applied = applied_threshold(checkpoint, &gates, threshold)?;
-    let as_trained = threshold.is_none_or(|threshold| {
-        let mut thresholds = thresholds(checkpoint, &gates);
-        thresholds.all(|trained| trained.total_cmp(&threshold).is_eq())
-    });
+    let method = &checkpoint.recipe.method;
+    let mut gates = Gate::all(&checkpoint.spec, method)?;
+    let methods = method.of_weights(&checkpoint.spec)?;
+    let of_weights: Vec<f32> = methods.iter().map(|of| of.log_alpha_threshold).collect();
+    let variational = methods.iter().filter(|of| of.prior().is_some());
+    let variational: Vec<f32> = variational.map(|of| of.log_alpha_threshold).collect();
+    let of_gates = gates.iter().filter(|gate| gate.prunes());
+    let of_gates = of_gates.map(|gate| gate.log_alpha_threshold);
+    let all: Vec<f32> = variational.iter().copied().chain(of_gates).collect();
+    check_threshold(&all, threshold)?;
+    let same = |trained: &f32, threshold: f32| trained.total_cmp(&threshold).is_eq();
+    let as_trained = threshold.is_none_or(|threshold| all.iter().all(|t| same(t, threshold)));
+    // What one number can say of the weights.
+    let one = variational.first().copied();
+    let one = one.filter(|&one| variational.iter().all(|t| same(t, one)));
+    let applied = threshold.or(one);
     if let Some(tensor) = checkpoint.parameters.not_finite() {
         return Err(vbd_net::Error::NotFinite {
             tensor,
@@ -93,8 +103,9 @@ pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Resu
         gate.log_alpha_threshold = threshold.unwrap_or(gate.log_alpha_threshold);
     }
     let mut parameters = checkpoint.parameters.clone();
+    let thresholds = of_weights.into_iter().map(|own| threshold.unwrap_or(own));
     // Plain weights look at no threshold.
-    parameters.kill(applied.unwrap_or_default(), &gates);
+    parameters.kill(&thresholds.collect::<Vec<_>>(), &gates);
     let factors = parameters.fold(&gates);
     let (spec, scales) = with_scales(&checkpoint.spec, &factors)?;
     let layers = specs.into_iter().zip(parameters.layers);
@@ -180,30 +191,10 @@ fn check_shapes(checkpoint: &Checkpoint, specs: &[WeightSpec], gates: &[Gate]) -
     Ok(())
 }
 
-/// The training's threshold of weights, where they have a posterior.
-fn of_weights(checkpoint: &Checkpoint) -> Option<f32> {
-    let mut layers = checkpoint.parameters.layers.iter();
-    layers
-        .any(|layer| layer.weight.log_sigma2().is_some())
-        .then_some(checkpoint.recipe.method.log_alpha_threshold)
-}
-
-/// The training's thresholds of all that has a posterior.
-fn thresholds(checkpoint: &Checkpoint, gates: &[Gate]) -> impl Iterator<Item = f32> {
-    let of_gates = gates.iter().map(|gate| gate.log_alpha_threshold);
-    of_gates.chain(of_weights(checkpoint))
-}
-
-/// The threshold that applies to all that has a posterior; `None` where nothing has, or where each gate
-/// has its own.
-fn applied_threshold(
-    checkpoint: &Checkpoint,
-    gates: &[Gate],
-    threshold: Option<f32>,
-) -> Result<Option<f32>> {
-    let trained = thresholds(checkpoint, gates).reduce(f32::min);
-    match (threshold, trained) {
-        (None, _) => Ok(of_weights(checkpoint)),
+/// Whether a threshold can be applied to what was trained at `trained`.
+fn check_threshold(trained: &[f32], threshold: Option<f32>) -> Result<()> {
+    let least = trained.iter().copied().reduce(f32::min);
+    match (threshold, least) {
         (Some(threshold), None) => Err(Error::ThresholdWithoutPosterior {
             threshold,
             what: "a dense checkpoint",
@@ -214,7 +205,7 @@ fn applied_threshold(
         (Some(threshold), Some(trained)) if threshold > trained => {
             Err(Error::ThresholdAboveTraining { threshold, trained })
         }
-        (Some(threshold), Some(_)) => Ok(Some(threshold)),
+        (None, _) | (Some(_), Some(_)) => Ok(()),
     }
 }
 

@@ -230,12 +230,21 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let kl_weights = |tables: &[serde_json::Value], key: &str| -> Vec<(String, f64)> {
         let weight = |table: &serde_json::Value| {
             let kl_weight = table.get("kl_weight").and_then(serde_json::Value::as_f64);
-            let name = table.get(key)?.as_str()?.to_owned();
+            let name = match table.get(key)? {
+                serde_json::Value::Array(names) => {
+                    let names = names.iter().filter_map(serde_json::Value::as_str);
+                    names.collect::<Vec<_>>().join("+")
+                }
+                name => name.as_str()?.to_owned(),
+            };
             Some((name, kl_weight.unwrap_or(1.0)))
         };
         tables.iter().filter_map(weight).collect()
     };
-    let layers = methods().flat_map(|method| kl_weights(&method.layers, "name"));
+    let layers = methods().flat_map(|method| {
+        let rules = kl_weights(&method.rules, "weights");
+        [kl_weights(&method.layers, "name"), rules].concat()
+    });
     let gates = methods().flat_map(|method| kl_weights(&method.gates, "after"));
     for (label, own) in [
         ("layers", layers.collect::<Vec<_>>()),

@@ -114,7 +114,7 @@ impl Module for NoiseGate {
 }
 
 /// `x` `[batch, units, ...]` times `factor` `[batch or 1, units]`.
-fn multiply(x: &Tensor, factor: &Tensor) -> Result<Tensor> {
+pub(crate) fn multiply(x: &Tensor, factor: &Tensor) -> Result<Tensor> {
     let mut shape = vec![1; x.rank()];
     shape[..2].copy_from_slice(factor.dims());
     x.broadcast_mul(&factor.reshape(shape)?)

@@ -198,10 +198,19 @@ pub(super) fn moments(
 /// - `units`: one sample's, `[...]`, for its type and device
 /// - returns: `[batch, ...]`
 pub(super) fn noise(key: NoiseKey, batch: usize, units: &Tensor) -> Result<Tensor> {
+    drawn(|unit, row| key.fill_normal(unit, row), batch, units)
+}
+
+/// [`noise`] by any rule that draws a unit's numbers for each sample.
+pub(crate) fn drawn(
+    draw: impl Fn(u32, &mut [f32]),
+    batch: usize,
+    units: &Tensor,
+) -> Result<Tensor> {
     let count = units.elem_count();
     let mut draws = vec![0.0_f32; batch * count];
     for (unit, row) in (0..).zip(draws.chunks_exact_mut(batch.max(1))) {
-        key.fill_normal(unit, row);
+        draw(unit, row);
     }
     let draws = Tensor::from_vec(draws, (count, batch), units.device())?;
     draws

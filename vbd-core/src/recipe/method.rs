@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ThetaInit;
 use super::check::Check;
-use crate::error::Result;
+use super::{GateSetting, Rule, ThetaInit};
+use crate::gate::noise;
 use crate::prior::Prior;
-use vbd_net::spec::NetSpec;
 
 /// The posterior and its prior.
 ///
@@ -17,8 +16,8 @@ use vbd_net::spec::NetSpec;
 /// `log_sigma2_init` | -10 | -40 to 20 | first `log_sigma2`
 /// `theta_init` | `he` | `he`, `normal(S)` | first theta of weights: normal, of deviation `sqrt(2 / fan_in)` or S
 /// `kl_weight` | 1 | 0 to 1e12 | factor on the KL; other than 1 it is a tempered posterior
-/// `layer` | | tables | what differs for some layers' weights, see [`LayerSetting`]
-/// `gate` | | tables | the gates, see [`GateSetting`]
+/// `rule` | | tables | what differs for some weights, see [`Rule`]
+/// `gate` | | tables | noise on units, see [`GateSetting`]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Method {
@@ -36,9 +35,9 @@ pub struct Method {
     /// Factor on the KL.
     #[serde(default = "default::kl_weight")]
     pub kl_weight: f64,
-    /// What differs for some layers' weights.
-    #[serde(default, rename = "layer", skip_serializing_if = "Vec::is_empty")]
-    pub layers: Vec<LayerSetting>,
+    /// What differs for some weights.
+    #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
     /// Gates on units.
     #[serde(default, rename = "gate", skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateSetting>,
@@ -52,11 +51,7 @@ pub enum MethodKind {
     Vbd,
     /// Sparse variational dropout of weights: the log-uniform prior.
     Vd,
-    /// Variational Bayesian dropout of units: plain weights, gates with the hierarchical prior.
-    VbdNeurons,
-    /// The same with the log-uniform prior.
-    VdNeurons,
-    /// Plain training without noise, for comparison.
+    /// Plain weights; with gates, neurons alone are pruned.
     Dense,
 }
 
@@ -64,53 +59,11 @@ impl MethodKind {
     /// The prior of whatever has a posterior; `None` where nothing has.
     pub fn prior(self) -> Option<Prior> {
         match self {
-            Self::Vbd | Self::VbdNeurons => Some(Prior::Hierarchical),
-            Self::Vd | Self::VdNeurons => Some(Prior::LogUniform),
+            Self::Vbd => Some(Prior::Hierarchical),
+            Self::Vd => Some(Prior::LogUniform),
             Self::Dense => None,
         }
     }
-
-    /// Whether each weight has a posterior of its own.
-    pub fn has_variational_weights(self) -> bool {
-        matches!(self, Self::Vbd | Self::Vd)
-    }
-}
-
-/// What differs for the weights of a layer: those of a convolution cost a product at each position, so
-/// that it may pay to prune them harder than the ratio asks for.
-///
-/// Name | Default | Range | Meaning
-/// -|-|-|-
-/// `name` | | a layer's name | which
-/// `kl_weight` | 1 | 0 to 1e12 | factor on its KL, beside the method's
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LayerSetting {
-    /// Which layer.
-    pub name: String,
-    /// Factor on its KL, beside the method's.
-    #[serde(default = "default::kl_weight")]
-    pub kl_weight: f64,
-}
-
-/// A gate: a posterior for each unit of what it lies behind (Liu et al. 2019, eq. 19).
-///
-/// Name | Default | Range | Meaning
-/// -|-|-|-
-/// `after` | | `input`, a layer's name, `flatten` | where it lies: behind the layer's activation and pooling
-/// `kl_weight` | 1 | 0 to 1e12 | factor on its KL, beside the method's
-/// `log_alpha_threshold` | the method's | finite | units at or over it are pruned
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GateSetting {
-    /// What it lies behind.
-    pub after: String,
-    /// Factor on its KL, beside the method's.
-    #[serde(default = "default::kl_weight")]
-    pub kl_weight: f64,
-    /// Units at this `log_alpha` or over it are pruned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_alpha_threshold: Option<f32>,
 }
 
 mod default {
@@ -129,7 +82,7 @@ mod default {
 
 /// The check of a factor on a KL, told with `whose` it is: steps compute in f32, with the method's and a
 /// layer's or a gate's multiplied.
-fn kl_weight_check(field: &'static str, kl_weight: f64, whose: &str) -> Check {
+pub(super) fn kl_weight_check(field: &'static str, kl_weight: f64, whose: &str) -> Check {
     let is_valid = (0.0..=1e12).contains(&kl_weight);
     Check::new(is_valid, field, &format!("{kl_weight}{whose}"), "0 to 1e12")
 }
@@ -140,103 +93,69 @@ pub fn is_tempered(kl_weight: f64) -> bool {
 }
 
 impl Method {
-    /// The factors on the KLs that are not 1: with one of them it is a tempered posterior.
-    pub fn tempered(&self) -> Vec<f64> {
-        let of_weights = self.kind.has_variational_weights().then_some(1.0);
-        let of_layers = self.layers.iter().map(|layer| layer.kl_weight);
-        let of_gates = self.gates.iter().map(|gate| gate.kl_weight);
-        let factors = of_weights.into_iter().chain(of_layers).chain(of_gates);
-        let factors = factors.map(|factor| factor * self.kl_weight);
-        factors.filter(|&factor| is_tempered(factor)).collect()
+    /// The method of a kind, everything else by default.
+    pub fn new(kind: MethodKind) -> Self {
+        Self {
+            kind,
+            log_alpha_threshold: default::log_alpha_threshold(),
+            log_sigma2_init: default::log_sigma2_init(),
+            theta_init: ThetaInit::default(),
+            kl_weight: default::kl_weight(),
+            rules: Vec::new(),
+            gates: Vec::new(),
+        }
     }
 
-    /// The factor on the KL of each weight of a network, beside the method's.
-    ///
-    /// # Errors
-    /// [`vbd_net::Error::Spec`] if a setting is for no layer with a weight, or two are for one; or as
-    /// [`NetSpec::weights`].
-    pub fn layer_kl_weights(&self, spec: &NetSpec) -> Result<Vec<f64>> {
-        let weights = spec.weights()?;
-        let mut factors = vec![None; weights.len()];
-        for LayerSetting { name, kl_weight } in &self.layers {
-            let Some(index) = weights.iter().position(|weight| weight.layer == *name) else {
-                let names: Vec<_> = weights.iter().map(|w| format!("`{}`", w.layer)).collect();
-                let names = names.join(", ");
-                let problem =
-                    format!("`method.layer` names no layer with weights: expected one of {names}");
-                return Err(spec.problem(name, problem).into());
-            };
-            if factors[index].replace(*kl_weight).is_some() {
-                return Err(spec
-                    .problem(name, "two tables of `method.layer` are for it")
-                    .into());
-            }
-        }
-        Ok(factors
-            .into_iter()
-            .map(|factor| factor.unwrap_or(1.0))
-            .collect())
+    /// The factors on the KLs that are not 1: with one of them it is a tempered posterior.
+    pub fn tempered(&self) -> Vec<f64> {
+        let of_weights = self.kind.prior().map(|_| self.kl_weight);
+        let of_rules = self.rules.iter();
+        let of_rules = of_rules.map(|rule| self.kl_weight * rule.kl_weight.unwrap_or(1.0));
+        let learnt = self.gates.iter().filter(|gate| noise(gate).is_learnt());
+        let of_gates = learnt.map(|gate| gate.kl_weight() * self.kl_weight);
+        let factors = of_weights.into_iter().chain(of_rules).chain(of_gates);
+        factors.filter(|&factor| is_tempered(factor)).collect()
     }
 
     pub(super) fn checks(&self) -> Vec<Check> {
         let mut checks = vec![
-            Check::new(
-                self.log_alpha_threshold.is_finite(),
-                "method.log_alpha_threshold",
-                &self.log_alpha_threshold,
-                "a finite number",
-            ),
-            Check::new(
-                (-40.0..=20.0).contains(&self.log_sigma2_init),
-                "method.log_sigma2_init",
-                &self.log_sigma2_init,
-                "-40 to 20",
-            ),
+            threshold_check(self.log_alpha_threshold, "method.log_alpha_threshold", ""),
+            log_sigma2_check(self.log_sigma2_init, "method.log_sigma2_init", ""),
             kl_weight_check("method.kl_weight", self.kl_weight, ""),
-            Check::new(
-                self.kind != MethodKind::Dense || self.gates.is_empty(),
-                "method.gate",
-                &"there",
-                "no gate, for kind `dense` has no prior",
-            ),
-            Check::new(
-                self.kind.prior().is_none()
-                    || self.kind.has_variational_weights()
-                    || !self.gates.is_empty(),
-                "method.gate",
-                &"absent",
-                "at least one `[[method.gate]]`, for nothing else is pruned by this kind",
-            ),
-            Check::new(
-                self.kind.has_variational_weights() || self.layers.is_empty(),
-                "method.layer",
-                &"there",
-                "no layer, for weights have no prior in this kind",
-            ),
         ];
-        for LayerSetting { name, kl_weight } in &self.layers {
-            let whose = format!(" (of `{name}`)");
-            checks.push(kl_weight_check(
-                "method.layer.kl_weight",
-                *kl_weight,
-                &whose,
-            ));
-        }
-        for gate in &self.gates {
-            let whose = format!(" (after `{}`)", gate.after);
-            checks.push(kl_weight_check(
-                "method.gate.kl_weight",
-                gate.kl_weight,
-                &whose,
-            ));
-            let threshold = gate.log_alpha_threshold.unwrap_or_default();
+        for rule in &self.rules {
+            let whose = format!(" (of `{}`)", rule.weights.join("`, `"));
             checks.push(Check::new(
-                threshold.is_finite(),
-                "method.gate.log_alpha_threshold",
-                &format!("{threshold} (after `{}`)", gate.after),
-                "a finite number",
+                !rule.weights.is_empty(),
+                "method.rule.weights",
+                &"empty",
+                "the names of one layer or more",
             ));
+            let threshold = rule.log_alpha_threshold.unwrap_or_default();
+            let log_sigma2 = rule.log_sigma2_init.unwrap_or_default();
+            let kl_weight = rule.kl_weight.unwrap_or_default();
+            checks.extend([
+                threshold_check(threshold, "method.rule.log_alpha_threshold", &whose),
+                log_sigma2_check(log_sigma2, "method.rule.log_sigma2_init", &whose),
+                kl_weight_check("method.rule.kl_weight", kl_weight, &whose),
+            ]);
         }
+        checks.extend(self.gates.iter().flat_map(GateSetting::checks));
         checks
     }
+}
+
+pub(super) fn threshold_check(threshold: f32, field: &'static str, whose: &str) -> Check {
+    let found = format!("{threshold}{whose}");
+    Check::new(threshold.is_finite(), field, &found, "a finite number")
+}
+
+fn log_sigma2_check(log_sigma2: f32, field: &'static str, whose: &str) -> Check {
+    let is_valid = (-40.0..=20.0).contains(&log_sigma2);
+    Check::new(
+        is_valid,
+        field,
+        &format!("{log_sigma2}{whose}"),
+        "-40 to 20",
+    )
 }

@@ -1,19 +1,23 @@
 //! A recipe: how a network is trained, as data (`vbd-models/recipes`, or a user's own TOML file).
 
 mod check;
+mod gate;
 mod method;
 mod network;
+mod rule;
 mod theta_init;
 mod train;
 
 use serde::{Deserialize, Serialize};
 
-pub use method::{GateSetting, LayerSetting, Method, MethodKind, is_tempered};
+pub use gate::{GateKind, GatePrior, GateSetting};
+pub use method::{Method, MethodKind, is_tempered};
 pub use network::NetToml;
+pub use rule::{Rule, WeightMethod};
 pub use theta_init::ThetaInit;
 pub use train::Train;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::toml_file;
 
 /// Everything that a run depends on but the data and the network's layers.
@@ -42,7 +46,7 @@ impl Recipe {
     /// [`crate::Error::Toml`] if the text is no TOML, has an unknown key, or lacks one;
     /// [`crate::Error::Recipe`] if a value is out of range.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
-        let recipe: Self = toml_file::parse(text, origin)?;
+        let recipe: Self = toml_file::parse(text, origin).map_err(renamed)?;
         recipe.check(origin)?;
         Ok(recipe)
     }
@@ -68,6 +72,31 @@ impl Recipe {
     }
 }
 
+/// Says what is written now instead of a word of before.
+fn renamed(error: Error) -> Error {
+    let Error::Toml {
+        origin, message, ..
+    } = &error
+    else {
+        return error;
+    };
+    let gates = "write `kind = \"dense\"` and `[[method.gate]]` tables with `prior = ";
+    let now = if message.contains("`vbd-neurons`") {
+        format!("{gates}\"hierarchical\"`")
+    } else if message.contains("`vd-neurons`") {
+        format!("{gates}\"log-uniform\"`")
+    } else if message.contains("unknown field `layer`") {
+        "write `[[method.rule]]` with `weights = [\"NAME\"]`".to_owned()
+    } else {
+        return error;
+    };
+    Error::Toml {
+        origin: origin.clone(),
+        message: format!("{message}\n{now}"),
+        nearest: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,28 +116,63 @@ mod tests {
     }
 
     #[test]
-    fn a_layers_kl_weight_finds_its_layer_or_says_which_there_are() {
+    fn the_keys_of_the_last_rule_replace_the_methods_and_its_kl_weight_multiplies() {
         let net = "name = 'n'\ninput = [4]\nclasses = 2\n\
             [[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 3\n\
             [[layer]]\nkind = 'linear'\nname = 'fc2'\nout_features = 2\n";
         let net = NetSpec::from_toml(net, "n").unwrap();
-        let factors = |names: &[&str]| {
-            let layer = |name| format!("[[method.layer]]\nname = '{name}'\nkl_weight = 4.0\n");
-            let text = TEXT.to_owned() + &names.iter().map(layer).collect::<String>();
+        let methods = |rules: &[&str]| {
+            let rules: Vec<&str> = rules
+                .iter()
+                .flat_map(|rule| {
+                    [
+                        "[[method.rule]]
+",
+                        rule,
+                        "
+",
+                    ]
+                })
+                .collect();
+            let rules = rules.concat();
+            let text = format!("{TEXT}log_alpha_threshold = 2.0\n{rules}");
             let recipe = Recipe::from_toml(&text, "r").unwrap();
             let again = Recipe::from_toml(&recipe.to_toml().unwrap(), "r").unwrap();
             assert_eq!(again, recipe);
-            recipe.method.layer_kl_weights(&net)
+            recipe.method.of_weights(&net)
         };
-        assert_eq!(factors(&[]).unwrap(), [1.0, 1.0]);
-        assert_eq!(factors(&["fc2"]).unwrap(), [1.0, 4.0]);
-        let error = factors(&["conv1"]).unwrap_err().to_string();
+        let plain = methods(&[]).unwrap()[0];
+        assert_eq!((plain.log_alpha_threshold, plain.kl_weight), (2.0, 1.0));
+        let ruled = methods(&[
+            "weights = ['fc1', 'fc2']\nkl_weight = 4.0\nlog_alpha_threshold = 1.0",
+            "weights = ['fc2']\nkl_weight = 3.0",
+        ]);
+        let ruled = ruled.unwrap();
+        assert_eq!((ruled[0].kl_weight, ruled[1].kl_weight), (4.0, 3.0));
+        assert!((ruled[1].log_alpha_threshold - 1.0).abs() < 1e-6);
+        // a kind brings its own defaults
+        let mixed = methods(&["weights = ['fc1']\nkind = 'dense'"]).unwrap();
+        assert_eq!(
+            (mixed[0].prior(), mixed[0].log_alpha_threshold),
+            (None, 3.0)
+        );
+        assert_eq!(mixed[0].theta_init, ThetaInit::He);
+        assert_eq!(mixed[1], plain);
+        let error = methods(&["weights = ['conv1']"]).unwrap_err().to_string();
         assert!(
             error.contains("conv1") && error.contains("`fc1`, `fc2`"),
             "{error}"
         );
-        let error = factors(&["fc1", "fc1"]).unwrap_err().to_string();
-        assert!(error.contains("two tables"), "{error}");
+    }
+
+    #[test]
+    fn words_of_before_name_those_of_now() {
+        let error = |text: &str| Recipe::from_toml(text, "r").unwrap_err().to_string();
+        let neurons = |kind| error(&TEXT.replace("'vbd'", kind));
+        assert!(neurons("'vbd-neurons'").contains("prior = \"hierarchical\""));
+        assert!(neurons("'vd-neurons'").contains("prior = \"log-uniform\""));
+        let layer = error(&format!("{TEXT}[[method.layer]]\nname = 'fc1'"));
+        assert!(layer.contains("[[method.rule]]"), "{layer}");
     }
 
     #[test]
@@ -123,12 +187,12 @@ mod tests {
             let error = Recipe::from_toml(&format!("{TEXT}[train]\n{line}"), "r").unwrap_err();
             assert!(error.to_string().contains(field), "{error}");
         }
-        for (kind, line, field) in [
-            ("vbd", "kl_weight = -1.0", "method.layer.kl_weight"),
-            ("vbd", "weight = 1.0", "kl_weight"),
-            ("dense", "kl_weight = 2.0", "method.layer"),
+        for (line, field) in [
+            ("kl_weight = -1.0", "method.rule.kl_weight"),
+            ("log_sigma2_init = 99.0", "method.rule.log_sigma2_init"),
+            ("weight = 1.0", "kl_weight"),
         ] {
-            let text = TEXT.replace("vbd", kind) + "[[method.layer]]\nname = 'fc1'\n" + line;
+            let text = format!("{TEXT}[[method.rule]]\nweights = ['fc1']\n{line}");
             let error = Recipe::from_toml(&text, "r").unwrap_err();
             assert!(error.to_string().contains(field), "{error}");
         }

@@ -23,28 +23,23 @@ pub use vbd_net::output::Evaluation;
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::noise::{NoiseKey, Stream};
-use crate::prior::Prior;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, WeightMethod};
 use crate::weight::Parameters;
 use vbd_net::data::Samples;
 use vbd_net::spec::NetSpec;
 
 /// What is minimised, apart from what changes from step to step:
 /// `(1/M) sum of cross-entropy + (kl_scale * kl_weight / N) sum of KL` (Liu et al. 2019, eq. 7, 12), where
-/// the KL of a layer's weights and that of a gate's units may have a factor of its own.
+/// the KL of each weight and that of each gate's units may have a factor of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
-    /// The prior; `None` for plain training without noise.
-    pub prior: Option<Prior>,
-    /// Factor on the KL; other than 1 it makes a tempered posterior.
-    pub kl_weight: f64,
     /// Samples trained on, N.
     pub n_train: usize,
-    /// Weights at this `log_alpha` or over it are pruned.
-    pub log_alpha_threshold: f32,
-    /// Factor on the KL of each weight, beside `kl_weight`.
-    pub layer_kl_weights: Vec<f64>,
-    /// The gates, each with a KL weight and a threshold of its own.
+    /// What holds for each weight.
+    pub weights: Vec<WeightMethod>,
+    /// Factor on the KL; other than 1 it makes a tempered posterior.
+    pub kl_weight: f64,
+    /// The gates, each with a prior, a KL weight and a threshold of its own.
     pub gates: Vec<Gate>,
 }
 
@@ -52,26 +47,24 @@ impl Objective {
     /// The objective of a recipe for a network on `n_train` samples.
     ///
     /// # Errors
-    /// As [`Gate::all`] and [`Method::layer_kl_weights`](crate::recipe::Method::layer_kl_weights).
+    /// As [`Gate::all`] and [`Method::of_weights`](crate::recipe::Method::of_weights).
     pub fn new(spec: &NetSpec, recipe: &Recipe, n_train: usize) -> Result<Self> {
         Ok(Self {
-            prior: recipe.method.kind.prior(),
-            kl_weight: recipe.method.kl_weight,
             n_train,
-            log_alpha_threshold: recipe.method.log_alpha_threshold,
-            layer_kl_weights: recipe.method.layer_kl_weights(spec)?,
+            weights: recipe.method.of_weights(spec)?,
+            kl_weight: recipe.method.kl_weight,
             gates: Gate::all(spec, &recipe.method)?,
         })
     }
 
-    /// [`crate::Error::Shape`] if there is not one KL weight for each of so many weights.
+    /// [`crate::Error::Shape`] if there is not one method for each of so many weights.
     fn check(&self, weights: usize) -> Result<()> {
-        if self.layer_kl_weights.len() == weights {
+        if self.weights.len() == weights {
             return Ok(());
         }
         Err(Error::Shape {
-            name: "layer_kl_weights".to_owned(),
-            found: vec![self.layer_kl_weights.len()],
+            name: "methods of weights".to_owned(),
+            found: vec![self.weights.len()],
             expected: vec![weights],
         })
     }
@@ -79,6 +72,14 @@ impl Objective {
     /// The factor on the sum of the KL.
     pub fn kl_factor(&self, kl_scale: f64) -> f64 {
         kl_scale * self.kl_weight / self.n_train as f64
+    }
+
+    /// The thresholds of all weights, in order.
+    pub fn thresholds(&self) -> Vec<f32> {
+        self.weights
+            .iter()
+            .map(|of| of.log_alpha_threshold)
+            .collect()
     }
 }
 

@@ -20,7 +20,7 @@ use vbd_net::spec::{NetSpec, Normalizer};
 use vbd_net::tensor_file::{self, RawTensor, TensorFileError, Tensors};
 
 /// The version of the format that this code reads and writes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// What `kind` says in a checkpoint's JSON.
 pub const KIND: &str = "checkpoint";
 

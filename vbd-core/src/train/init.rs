@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::layers::draw_theta;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, WeightMethod};
 use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, VariationalWeight};
 use vbd_net::graph::WeightSpec;
 use vbd_net::spec::NetSpec;
@@ -14,13 +14,17 @@ impl Parameters {
     /// # Errors
     /// [`vbd_net::Error::Spec`] if the network's sizes do not fit together.
     pub fn init(spec: &NetSpec, recipe: &Recipe) -> Result<Self> {
-        let layers = (0..).zip(spec.weights()?).map(|(index, weight)| {
-            let deviation = recipe.method.theta_init.deviation(weight.cols());
-            let key = (recipe.train.seed, index);
-            let theta = draw_theta(key, (weight.rows(), weight.cols()), deviation);
-            let bias = vec![0.0; weight.rows()];
-            fresh(&weight, recipe, theta, bias)
-        });
+        let methods = recipe.method.of_weights(spec)?;
+        let layers = (0..)
+            .zip(spec.weights()?)
+            .zip(&methods)
+            .map(|((index, weight), method)| {
+                let deviation = method.theta_init.deviation(weight.cols());
+                let key = (recipe.train.seed, index);
+                let theta = draw_theta(key, (weight.rows(), weight.cols()), deviation);
+                let bias = vec![0.0; weight.rows()];
+                fresh(&weight, method, theta, bias)
+            });
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
             gates: fresh_gates(spec, recipe)?,
@@ -47,7 +51,9 @@ impl Parameters {
                 after: gate.after.clone(),
             });
         }
-        let layers = weights.iter().zip(&trained.layers).map(|(weight, layer)| {
+        let methods = recipe.method.of_weights(spec)?;
+        let layers = weights.iter().zip(&methods).zip(&trained.layers);
+        let layers = layers.map(|((weight, method), layer)| {
             if layer.weight.shape() != weight.shape {
                 return Err(Error::Shape {
                     name: format!("{}.weight to start from", layer.name),
@@ -57,7 +63,7 @@ impl Parameters {
             }
             let dense = layer.weight.to_dense();
             let theta = dense.theta().value.clone();
-            let started = fresh(weight, recipe, theta, layer.bias.value.clone())?;
+            let started = fresh(weight, method, theta, layer.bias.value.clone())?;
             let (Some(old), Some(new)) = (dense.log_sigma2(), started.weight.log_sigma2()) else {
                 return Ok(started);
             };
@@ -83,15 +89,13 @@ fn fresh_gates(spec: &NetSpec, recipe: &Recipe) -> Result<Vec<GateParameters>> {
 
 fn fresh(
     weight: &WeightSpec,
-    recipe: &Recipe,
+    method: &WeightMethod,
     theta: Vec<f32>,
     bias: Vec<f32>,
 ) -> Result<LayerParameters> {
-    let method = &recipe.method;
     let log_sigma2 = method
-        .kind
-        .has_variational_weights()
-        .then(|| Parameter::new(vec![method.log_sigma2_init; theta.len()]));
+        .prior()
+        .map(|_| Parameter::new(vec![method.log_sigma2_init; theta.len()]));
     Ok(LayerParameters {
         name: weight.layer.clone(),
         weight: VariationalWeight::dense(&weight.shape, Parameter::new(theta), log_sigma2)?,

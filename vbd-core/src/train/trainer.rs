@@ -364,12 +364,8 @@ impl Trainer {
 
     /// The parameters with what is over the threshold dead.
     fn pruned(&self, mut parameters: Parameters) -> Parameters {
-        let Objective {
-            log_alpha_threshold,
-            gates,
-            ..
-        } = &self.objective;
-        parameters.kill(*log_alpha_threshold, gates);
+        let objective = &self.objective;
+        parameters.kill(&objective.thresholds(), &objective.gates);
         parameters
     }
 

@@ -19,6 +19,7 @@ pub struct GateParameters {
 impl GateParameters {
     /// A gate that has not been trained: theta is 1.
     pub fn new(gate: &Gate, log_sigma2_init: f32) -> Self {
+        let log_sigma2_init = gate.noise().log_sigma2().unwrap_or(log_sigma2_init);
         Self {
             after: gate.after.clone(),
             theta: Parameter::new(vec![1.0; gate.units]),

@@ -86,11 +86,18 @@ impl Parameters {
         Ok(())
     }
 
-    /// Kills what is not kept: weights over `log_alpha_threshold`, units over their gates' thresholds,
-    /// and the weights and biases of those units.
-    pub fn kill(&mut self, log_alpha_threshold: f32, gates: &[Gate]) {
-        for layer in &mut self.layers {
-            layer.weight.kill(log_alpha_threshold);
+    /// Kills what is not kept: entries of each weight over its threshold of `log_alpha`, units over their gates'
+    /// thresholds, and the weights and biases of those units.
+    ///
+    /// # Panics
+    /// If there are fewer thresholds than weights.
+    pub fn kill(&mut self, thresholds: &[f32], gates: &[Gate]) {
+        assert!(
+            thresholds.len() >= self.layers.len(),
+            "a threshold a weight"
+        );
+        for (layer, &threshold) in self.layers.iter_mut().zip(thresholds) {
+            layer.weight.kill(threshold);
         }
         let kept = self.kept_units(gates);
         for ((own, gate), kept) in self.gates.iter_mut().zip(gates).zip(&kept) {
@@ -116,6 +123,9 @@ impl Parameters {
         let mut left = Vec::new();
         for (own, gate) in std::mem::take(&mut self.gates).into_iter().zip(gates) {
             let theta = own.theta.value;
+            if !gate.prunes() {
+                continue;
+            }
             if !gate.folds {
                 left.push(UnitFactors {
                     node: gate.node,
@@ -137,7 +147,10 @@ impl Parameters {
     pub fn kept_units(&self, gates: &[Gate]) -> Vec<Vec<bool>> {
         let own = self.gates.iter().zip(gates);
         let mut kept: Vec<Vec<bool>> = own
-            .map(|(own, gate)| own.kept(gate.log_alpha_threshold).collect())
+            .map(|(own, gate)| {
+                let kept = own.kept(gate.log_alpha_threshold);
+                kept.map(|kept| kept || !gate.prunes()).collect()
+            })
             .collect();
         for channels in 0..kept.len() {
             for features in channels + 1..kept.len() {

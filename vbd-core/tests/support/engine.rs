@@ -142,7 +142,9 @@ pub(crate) fn assert_same_gradients(cpu: &Parameters, candle: &Parameters) {
 pub(crate) fn kill(engine: &mut dyn Step, spec: &NetSpec, recipe: &Recipe) {
     let mut parameters = engine.parameters().unwrap();
     let gates = Gate::all(spec, &recipe.method).unwrap();
-    parameters.kill(recipe.method.log_alpha_threshold, &gates);
+    let methods = recipe.method.of_weights(spec).unwrap();
+    let thresholds: Vec<f32> = methods.iter().map(|of| of.log_alpha_threshold).collect();
+    parameters.kill(&thresholds, &gates);
     engine.load(&parameters).unwrap();
 }
 

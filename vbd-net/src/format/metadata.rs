@@ -47,9 +47,12 @@ pub struct Method {
     pub kind: String,
     /// The training's threshold, at which weights died for good.
     pub log_alpha_threshold: f32,
-    /// What differed for some layers' weights, as the recipe had it.
+    /// What differed for some layers' weights, as recipes once had it.
     #[serde(default, rename = "layer", skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<Value>,
+    /// What differed for some weights, as the recipe had it.
+    #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Value>,
     /// The gates, folded into the weights, as the recipe had them.
     #[serde(default, rename = "gate", skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Value>,

@@ -212,9 +212,12 @@ impl Report {
 
 /// How many units each gate keeps at its own threshold.
 fn gate_counts(checkpoint: &Checkpoint) -> Result<Vec<GateCount>> {
-    let gates = Gate::all(&checkpoint.spec, &checkpoint.recipe.method)?;
+    let method = &checkpoint.recipe.method;
+    let gates = Gate::all(&checkpoint.spec, method)?;
+    let methods = method.of_weights(&checkpoint.spec)?;
+    let thresholds = methods.iter().map(|of| of.log_alpha_threshold);
     let mut pruned = checkpoint.parameters.clone();
-    pruned.kill(checkpoint.recipe.method.log_alpha_threshold, &gates);
+    pruned.kill(&thresholds.collect::<Vec<_>>(), &gates);
     Ok(GateCount::of(&pruned))
 }
 

@@ -169,7 +169,7 @@ pub(crate) fn with_gates(mut checkpoint: Checkpoint, after: &[&str], seed: u64) 
         let shape = layer.weight.shape().to_vec();
         layer.weight = VariationalWeight::dense(&shape, Parameter::new(theta), None).unwrap();
     }
-    let mut recipe = "summary = 'gates'\n[method]\nkind = 'vbd-neurons'\n".to_owned();
+    let mut recipe = "summary = 'gates'\n[method]\nkind = 'dense'\n".to_owned();
     for after in after {
         let gate = "[[method.gate]]\nlog_alpha_threshold = 1.0\nafter = ";
         recipe.extend([gate, "'", after, "'\n"]);

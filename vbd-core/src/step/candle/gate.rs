@@ -5,9 +5,8 @@ use candle_core::{Device, Module, Result as CandleResult, Tensor, backprop::Grad
 use super::trained::Trained;
 use crate::error::Result;
 use crate::gate::Gate as Spec;
-use crate::layers::{Masking, NoiseGate};
+use crate::layers::{Masking, NoiseGate, drawn, multiply};
 use crate::noise::NoiseKey;
-use crate::prior::Prior;
 use crate::step::At;
 use crate::weight::GateParameters;
 
@@ -49,26 +48,44 @@ impl Gate {
         x: &Tensor,
         draw: Option<(NoiseKey, Masking)>,
     ) -> CandleResult<Tensor> {
-        let gate = self.module()?;
+        let (gate, noise) = (self.module()?, self.spec.noise());
         // An image whose values are units is flattened next.
         let is_image = x.dim(1)? != self.spec.units;
         let flat = is_image.then(|| x.flatten_from(1)).transpose()?;
         let x = flat.as_ref().unwrap_or(x);
         match draw {
+            Some((key, _)) if !noise.is_learnt() => {
+                let draw = |unit, row: &mut [f32]| noise.draw(key, unit, row);
+                let factors = drawn(draw, x.dim(0)?, self.theta.value())?;
+                multiply(x, &factors)
+            }
+            Some((key, _)) if !noise.prunes() => gate.sample(x, key, Masking::Off),
             Some((key, masking)) => gate.sample(x, key, masking),
+            None if !noise.prunes() => Ok(x.clone()),
             None => gate.forward(x),
         }
     }
 
-    /// The KL, weighted by the gate's own weight.
-    pub(super) fn kl(&self, prior: Prior) -> CandleResult<Tensor> {
-        self.module()?.kl(prior)? * self.spec.kl_weight
+    /// The KL, weighted by the gate's own weight; `None` where nothing is learnt.
+    pub(super) fn kl(&self) -> CandleResult<Option<Tensor>> {
+        let setting = &self.spec.setting;
+        let learnt = self.spec.noise().is_learnt().then(|| self.module());
+        let kl = learnt
+            .transpose()?
+            .map(|gate| gate.kl(setting.prior())? * setting.kl_weight());
+        kl.transpose()
     }
 
     /// Adam on both parameters; dead units stay dead.
     pub(super) fn update(&mut self, gradients: &GradStore, at: &At) -> CandleResult<()> {
-        self.theta.update(gradients, at, Ok)?;
-        self.log_sigma2.update_log_sigma2(gradients, at)
+        let noise = self.spec.noise();
+        if noise.prunes() {
+            self.theta.update(gradients, at, Ok)?;
+        }
+        if noise.is_learnt() {
+            self.log_sigma2.update_log_sigma2(gradients, at)?;
+        }
+        Ok(())
     }
 
     fn module(&self) -> CandleResult<NoiseGate> {

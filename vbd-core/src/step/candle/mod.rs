@@ -62,7 +62,7 @@ impl CandleStep {
         objective.check(spec.weights()?.len())?;
         let statistic = |values: &[f32]| Tensor::from_slice(values, (1, values.len()), device);
         Ok(Self {
-            layers: compile(spec, &objective.gates, parameters, device)?,
+            layers: compile(spec, &objective, parameters, device)?,
             device: device.clone(),
             spec: spec.clone(),
             objective,
@@ -124,7 +124,7 @@ impl CandleStep {
                 Layer::Gate(gate) => gate.forward(first, draw(Stream::gate(gate.number)))?,
                 Layer::Weighted(weighted) => {
                     let draw = draw(Stream::layer(weighted.number));
-                    weighted.forward(first, self.objective.log_alpha_threshold, draw)?
+                    weighted.forward(first, draw)?
                 }
             };
             values.push(y);
@@ -133,14 +133,11 @@ impl CandleStep {
     }
 
     fn kl_sum(&self) -> Result<Option<Tensor>> {
-        let Some(prior) = self.objective.prior else {
-            return Ok(None);
-        };
         let weights = self.weighted().map(|weighted| {
-            let kl_weight = self.objective.layer_kl_weights[weighted.number];
-            weighted.kl(prior)?.map(|kl| kl * kl_weight).transpose()
+            let kl_weight = self.objective.weights[weighted.number].kl_weight;
+            weighted.kl()?.map(|kl| kl * kl_weight).transpose()
         });
-        let gates = self.gates().map(|gate| gate.kl(prior).map(Some));
+        let gates = self.gates().map(Gate::kl);
         let mut sum: Option<Tensor> = None;
         for kl in weights.chain(gates) {
             sum = match (sum, kl?) {
@@ -155,11 +152,11 @@ impl CandleStep {
 /// The layers of a network with its gates, each with its own parameters.
 fn compile(
     spec: &NetSpec,
-    gates: &[crate::gate::Gate],
+    objective: &Objective,
     parameters: &Parameters,
     device: &Device,
 ) -> Result<Vec<Placed>> {
-    let graph = spec.resolve()?;
+    let (graph, gates) = (spec.resolve()?, &objective.gates);
     parameters.check(graph.weights().len(), gates)?;
     let mut layers = Vec::new();
     // The value of each node.
@@ -173,7 +170,13 @@ fn compile(
             let layer = match (graph.weight_number(id), Map::of(spec_of)) {
                 (Some(number), Some(map)) => {
                     let (weight, own) = (&graph.weights()[number], &parameters.layers[number]);
-                    Layer::Weighted(Weighted::new(number, weight, map, own, device)?)
+                    Layer::Weighted(Weighted::new(
+                        (number, objective.weights[number]),
+                        weight,
+                        map,
+                        own,
+                        device,
+                    )?)
                 }
                 _ => Layer::Plain(spec_of.clone()),
             };
@@ -259,8 +262,7 @@ impl Step for CandleStep {
     }
 
     fn load(&mut self, parameters: &Parameters) -> Result<()> {
-        let gates = &self.objective.gates;
-        self.layers = compile(&self.spec, gates, parameters, &self.device)?;
+        self.layers = compile(&self.spec, &self.objective, parameters, &self.device)?;
         Ok(())
     }
 }

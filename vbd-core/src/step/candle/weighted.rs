@@ -6,7 +6,7 @@ use super::trained::Trained;
 use crate::error::Result;
 use crate::layers::{Conv2d, Linear, Masking, Variational, WeightedMap};
 use crate::noise::NoiseKey;
-use crate::prior::Prior;
+use crate::recipe::WeightMethod;
 use crate::step::At;
 use crate::weight::{LayerParameters, VariationalWeight};
 use vbd_net::graph::WeightSpec;
@@ -47,6 +47,7 @@ impl WeightedMap for Map {
 pub(super) struct Weighted {
     /// Its number among the network's weights.
     pub(super) number: usize,
+    method: WeightMethod,
     spec: WeightSpec,
     map: Map,
     theta: Trained,
@@ -58,7 +59,7 @@ impl Weighted {
     /// # Errors
     /// [`crate::Error::Shape`] if the parameters are not those of `spec`, or if the device fails.
     pub(super) fn new(
-        number: usize,
+        (number, method): (usize, WeightMethod),
         spec: &WeightSpec,
         map: Map,
         parameters: &LayerParameters,
@@ -73,6 +74,7 @@ impl Weighted {
             .transpose()?;
         Ok(Self {
             number,
+            method,
             map,
             theta: Trained::new(weight.theta(), shape, device)?,
             log_sigma2,
@@ -100,10 +102,9 @@ impl Weighted {
     pub(super) fn forward(
         &self,
         x: &Tensor,
-        log_alpha_threshold: f32,
         draw: Option<(NoiseKey, Masking)>,
     ) -> CandleResult<Tensor> {
-        match (self.variational(log_alpha_threshold)?, draw) {
+        match (self.variational()?, draw) {
             (Some(layer), Some((key, masking))) => layer.sample(x, key, masking),
             (Some(layer), None) => layer.forward(x),
             (None, _) => self
@@ -113,20 +114,26 @@ impl Weighted {
     }
 
     /// The KL, summed; `None` for a plain weight.
-    pub(super) fn kl(&self, prior: Prior) -> CandleResult<Option<Tensor>> {
-        let log_sigma2 = self.log_sigma2.as_ref();
-        log_sigma2
-            .map(|p| prior.kl_sum(self.theta.value(), p.value()))
+    pub(super) fn kl(&self) -> CandleResult<Option<Tensor>> {
+        let posterior = self.log_sigma2.as_ref().zip(self.method.prior());
+        posterior
+            .map(|(log_sigma2, prior)| prior.kl_sum(self.theta.value(), log_sigma2.value()))
             .transpose()
     }
 
-    fn variational(&self, log_alpha_threshold: f32) -> CandleResult<Option<Variational<Map>>> {
+    fn variational(&self) -> CandleResult<Option<Variational<Map>>> {
         let Some(log_sigma2) = &self.log_sigma2 else {
             return Ok(None);
         };
         let weight = (self.theta.value().clone(), log_sigma2.value().clone());
         let bias = Some(self.bias.value().clone());
-        Variational::from_map(self.map, weight, bias, f64::from(log_alpha_threshold)).map(Some)
+        Variational::from_map(
+            self.map,
+            weight,
+            bias,
+            f64::from(self.method.log_alpha_threshold),
+        )
+        .map(Some)
     }
 
     /// Adam on every parameter; dead weights stay dead.

@@ -266,7 +266,7 @@ impl Compiler<'_> {
             (number, &weight.layer, &weight.shape),
             (geometry, narrow),
             (relu, reads_pixels, self.compaction),
-            self.objective.layer_kl_weights[number],
+            self.objective.weights[number],
         );
         let inputs = vec![flow.value];
         self.push(Layer::Weighted(Box::new(weighted)), inputs, out)

@@ -10,7 +10,7 @@ use crate::weight::{Parameter, VariationalWeight};
 /// The place of an entry that only fills a vector: dead from the start.
 pub(super) const NOWHERE: u32 = u32::MAX;
 
-/// What an update needs to know.
+/// What an update of some entries needs to know.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Update {
     pub(super) prior: Option<Prior>,
@@ -19,13 +19,32 @@ pub(super) struct Update {
     pub(super) masking: Masking,
 }
 
-impl Update {
-    /// With a further factor on the KL.
+/// What all updates of a step have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UpdateStep {
+    pub(super) kl_factor: f32,
+    pub(super) adam: Adam,
+    /// Whether what is over its threshold is masked.
+    pub(super) active: bool,
+}
+
+impl UpdateStep {
+    /// The update of what has this prior and threshold, and a further factor on its KL.
     #[expect(clippy::cast_possible_truncation, reason = "read in f64, used in f32")]
-    pub(super) fn weighed(self, kl_weight: f64) -> Self {
-        Self {
+    pub(super) fn of(
+        self,
+        prior: Option<Prior>,
+        log_alpha_threshold: f32,
+        kl_weight: f64,
+    ) -> Update {
+        Update {
+            prior,
             kl_factor: self.kl_factor * kl_weight as f32,
-            ..self
+            adam: self.adam,
+            masking: Masking {
+                log_alpha_threshold,
+                active: self.active,
+            },
         }
     }
 }
@@ -121,6 +140,12 @@ impl Entries {
             masking: update.masking,
         };
         update::update_variational(posteriors, data, rule);
+    }
+
+    /// Sets every theta, which is not learnt.
+    pub(super) fn set_theta(&mut self, value: f32) {
+        self.theta = Parameter::new(vec![value; self.theta.value.len()]);
+        self.mean.fill(value);
     }
 
     /// The sum of the KL over the live entries.

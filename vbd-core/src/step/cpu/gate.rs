@@ -4,18 +4,18 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::entries::{Entries, Update};
+use super::entries::{Entries, UpdateStep};
 use crate::error::Result;
-use crate::gate::Gate as Spec;
+use crate::gate::{Gate as Spec, GateNoise};
 use crate::kernels::gate::{self, Factor};
 use crate::kernels::update::{DataGradient, Masking};
 use crate::noise::NoiseKey;
-use crate::prior::Prior;
 use crate::weight::{GateParameters, VariationalWeight};
 
 /// The units of a gate that are computed, with all that concerns them.
 pub(super) struct Gate {
     pub(super) spec: Spec,
+    noise: Box<dyn GateNoise>,
     /// Its number among the method's gates.
     pub(super) number: usize,
     /// Which of the gate's units.
@@ -41,6 +41,7 @@ impl Gate {
         let weight = VariationalWeight::dense(&[spec.units], theta, Some(log_sigma2))?;
         Ok(Self {
             spec: spec.clone(),
+            noise: spec.noise(),
             number,
             source,
             entries: Entries::gather(&weight, units.clone()),
@@ -65,14 +66,18 @@ impl Gate {
     }
 
     /// The KL, weighted by the gate's own weight.
-    pub(super) fn kl(&self, prior: Prior) -> f64 {
-        self.spec.kl_weight * self.entries.kl(prior)
+    pub(super) fn kl(&self) -> f64 {
+        if !self.noise.is_learnt() {
+            return 0.0;
+        }
+        let setting = &self.spec.setting;
+        setting.kl_weight() * self.entries.kl(setting.prior())
     }
 
     fn masking(&self, active: bool) -> Masking {
         Masking {
             log_alpha_threshold: self.spec.log_alpha_threshold,
-            active,
+            active: active && self.noise.prunes(),
         }
     }
 
@@ -114,7 +119,10 @@ impl Gate {
                     sigma2: this.entries.variance[index],
                 };
                 match key {
-                    Some(key) => gate::draw(factor, eps, of, key, this.units[index]),
+                    Some(key) if this.noise.is_learnt() => {
+                        gate::draw(factor, eps, of, key, this.units[index]);
+                    }
+                    Some(key) => this.noise.draw(key, this.units[index], factor),
                     None => factor.fill(of.theta),
                 }
                 gate::multiply(y, &x[this.source(index, lanes)], factor);
@@ -147,9 +155,15 @@ impl Gate {
         &mut self,
         (x, g_x): (&[f32], Option<&mut [f32]>),
         g: &[f32],
-        update: Update,
+        step: UpdateStep,
         lanes: usize,
     ) {
+        if let Some(g_x) = g_x {
+            self.input_gradient(g_x, g, lanes);
+        }
+        if !self.noise.is_learnt() {
+            return;
+        }
         let len = self.spec.area * lanes;
         let mut by = (
             std::mem::take(&mut self.by_theta),
@@ -175,18 +189,17 @@ impl Gate {
                     };
                 },
             );
-        if let Some(g_x) = g_x {
-            this.input_gradient(g_x, g, lanes);
-        }
         let data = DataGradient {
             theta: &by.0,
             sigma2: &by.1,
         };
-        let update = Update {
-            masking: self.masking(update.masking.active),
-            ..update.weighed(self.spec.kl_weight)
-        };
+        let (setting, threshold) = (&self.spec.setting, self.spec.log_alpha_threshold);
+        let mut update = step.of(Some(setting.prior()), threshold, setting.kl_weight());
+        update.masking.active &= self.noise.prunes();
         self.entries.update(0..self.units.len(), data, update);
+        if !self.noise.prunes() {
+            self.entries.set_theta(1.0);
+        }
         (self.by_theta, self.by_sigma2) = by;
     }
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::block::Block;
-use super::entries::Update;
+use super::entries::UpdateStep;
 use super::form::{Compaction, Form, Inputs, OutputGradients, Turned, choose};
 use super::gate::Gate;
 use super::geometry::Geometry;
@@ -15,6 +15,7 @@ use crate::kernels::turn::{Rows, SIDE_BY_SIDE, turn};
 use crate::kernels::update::Masking;
 use crate::noise::NoiseKey;
 use crate::ops::Plain;
+use crate::recipe::WeightMethod;
 use crate::step::CHUNK;
 use crate::weight::{LayerParameters, Narrow, Parameter, VariationalWeight};
 
@@ -38,8 +39,7 @@ pub(super) struct Weighted {
     /// Whether it is the first layer, and linear.
     reads_pixels: bool,
     pub(super) compaction: Compaction,
-    /// Factor on the KL, beside the method's.
-    pub(super) kl_weight: f64,
+    pub(super) method: WeightMethod,
     form: Box<dyn Form>,
     blocks: Vec<Block>,
     x_square: Buffer,
@@ -55,7 +55,7 @@ impl Weighted {
         (number, name, shape): (usize, &str, &[usize]),
         (geometry, narrow): (Geometry, Option<Narrow>),
         (relu, reads_pixels, compaction): (bool, bool, Compaction),
-        kl_weight: f64,
+        method: WeightMethod,
     ) -> Self {
         Self {
             number,
@@ -67,7 +67,7 @@ impl Weighted {
             relu,
             reads_pixels,
             compaction,
-            kl_weight,
+            method,
             blocks: Vec::new(),
             x_square: Buffer::default(),
             turned: Default::default(),
@@ -141,7 +141,11 @@ impl Weighted {
         }
     }
 
-    pub(super) fn mask(&mut self, masking: Masking, pixels: &PixelBatch) {
+    pub(super) fn mask(&mut self, active: bool, pixels: &PixelBatch) {
+        let masking = Masking {
+            log_alpha_threshold: self.method.log_alpha_threshold,
+            active,
+        };
         let form = &self.form;
         self.blocks.par_iter_mut().for_each(|block| {
             block.entries.mask(masking);
@@ -198,7 +202,7 @@ impl Weighted {
         &mut self,
         (inputs, g_x): (Inputs<'_>, Option<&mut [f32]>),
         (y, g): (&[f32], &mut [f32]),
-        update: Update,
+        step: UpdateStep,
     ) {
         let lanes = inputs.lanes;
         let chunk = self.form.block_rows() * self.geometry.positions * lanes;
@@ -240,7 +244,12 @@ impl Weighted {
             turned: Turned { x, x_square },
             ..inputs
         };
-        let update = update.weighed(self.kl_weight);
+        let WeightMethod {
+            log_alpha_threshold,
+            kl_weight,
+            ..
+        } = self.method;
+        let update = step.of(self.method.prior(), log_alpha_threshold, kl_weight);
         let rows = g.par_chunks(chunk).zip(self.spread.par_chunks(chunk));
         rows.zip(&mut self.blocks)
             .for_each(|((mean, variance), block)| {

@@ -18,7 +18,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pub(super) use self::compile::cannot_train;
 use self::compile::{Compiled, compile};
-use self::entries::Update;
+use self::entries::UpdateStep;
 use self::form::{Compaction, Inputs, Turned};
 use self::gate::Gate;
 use self::gradients::{Gradients, Read};
@@ -27,7 +27,7 @@ use self::pixel_batch::PixelBatch;
 use super::{At, Batch, CHUNK, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
 use crate::kernels::buffer::Buffer;
-use crate::kernels::update::{Adam, Masking};
+use crate::kernels::update::Adam;
 use crate::kernels::{LANES, loss};
 use crate::noise::Stream;
 use crate::ops::Backward;
@@ -164,13 +164,9 @@ impl CpuStep {
 
     fn ensure_masked(&mut self, active: bool) {
         if self.masked != Some(active) {
-            let masking = Masking {
-                log_alpha_threshold: self.objective.log_alpha_threshold,
-                active,
-            };
             for layer in &mut self.layers {
                 match layer {
-                    Layer::Weighted(weighted) => weighted.mask(masking, &self.pixels),
+                    Layer::Weighted(weighted) => weighted.mask(active, &self.pixels),
                     Layer::Gate(gate) => gate.mask(active),
                     Layer::Plain(_) => {}
                 }
@@ -249,7 +245,7 @@ impl CpuStep {
     }
 
     /// Gradients of every layer and the updates, `g` being the gradient of the logits.
-    fn backward(&mut self, lanes: usize, update: Update) {
+    fn backward(&mut self, lanes: usize, step: UpdateStep) {
         for (index, layer) in self.layers.iter_mut().enumerate().rev() {
             let (values, units) = (&self.values, &self.units);
             let len = units[index + 1] * lanes;
@@ -273,11 +269,11 @@ impl CpuStep {
                             samples: self.labels.len(),
                             lanes,
                         };
-                        weighted.backward((inputs, wanted), (y, &mut g[..len]), update);
+                        weighted.backward((inputs, wanted), (y, &mut g[..len]), step);
                     }
                     Layer::Gate(gate) => {
                         let x = &values[value][..x_len];
-                        gate.backward((x, wanted), &g[..len], update, lanes);
+                        gate.backward((x, wanted), &g[..len], step, lanes);
                     }
                     Layer::Plain(plain) => {
                         if let Some(g_x) = wanted {
@@ -316,16 +312,12 @@ impl CpuStep {
             clippy::cast_possible_truncation,
             reason = "computed in f64, used in f32"
         )]
-        let update = Update {
-            prior: self.objective.prior,
+        let step = UpdateStep {
             kl_factor: self.objective.kl_factor(at.kl_scale) as f32,
             adam: Adam::at(at.lr, at.step),
-            masking: Masking {
-                log_alpha_threshold: self.objective.log_alpha_threshold,
-                active,
-            },
+            active,
         };
-        self.backward(lanes, update);
+        self.backward(lanes, step);
         nll_sum
     }
 
@@ -372,21 +364,21 @@ impl Step for CpuStep {
     }
 
     fn kl(&self) -> Result<f64> {
-        let Some(prior) = self.objective.prior else {
-            return Ok(0.0);
-        };
         let blocks = self.weighted().flat_map(|weighted| {
             let blocks = weighted.blocks().iter();
-            blocks.map(|block| (block, weighted.kl_weight))
+            blocks.map(|block| (block, weighted.method))
         });
         let blocks: Vec<_> = blocks.collect();
         let kls: Vec<f64> = self.pool.install(|| {
             blocks
                 .par_iter()
-                .map(|(block, kl_weight)| kl_weight * block.entries.kl(prior))
+                .map(|(block, method)| {
+                    let kl = |prior| method.kl_weight * block.entries.kl(prior);
+                    method.prior().map_or(0.0, kl)
+                })
                 .collect()
         });
-        let gates = self.gates().map(|gate| gate.kl(prior));
+        let gates = self.gates().map(Gate::kl);
         Ok(kls.into_iter().chain(gates).sum())
     }
 

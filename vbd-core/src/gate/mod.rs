@@ -4,6 +4,12 @@
 //! is a feature, or a channel of an image. It lies behind the layer's activation and pooling, so that
 //! the next layers with a weight read what it gives: theta folds into those weights' columns.
 
+mod bernoulli;
+mod gaussian;
+mod noise;
+mod normal;
+
+pub(crate) use noise::{GateNoise, noise};
 use vbd_net::graph::{Graph, INPUT, NodeId};
 use vbd_net::ops::Units;
 use vbd_net::spec::NetSpec;
@@ -20,8 +26,8 @@ pub struct Gate {
     pub units: usize,
     /// Values of a unit: 1, or the positions of a channel.
     pub area: usize,
-    /// Factor on its KL, beside the method's.
-    pub kl_weight: f64,
+    /// What the recipe says of it.
+    pub setting: GateSetting,
     /// Units at this `log_alpha` or over it are pruned.
     pub log_alpha_threshold: f32,
     /// The node whose values it multiplies, for all that read them.
@@ -51,6 +57,16 @@ impl Reader {
 }
 
 impl Gate {
+    /// Its kind.
+    pub(crate) fn noise(&self) -> Box<dyn GateNoise> {
+        noise(&self.setting)
+    }
+
+    /// Whether units die by it; else it is noise alone, of which nothing is left at test.
+    pub fn prunes(&self) -> bool {
+        self.noise().prunes()
+    }
+
     /// The gates of a method, in the order of the network.
     ///
     /// # Errors
@@ -102,7 +118,7 @@ impl Gate {
             after: after.clone(),
             units,
             area,
-            kl_weight: setting.kl_weight,
+            setting: setting.clone(),
             log_alpha_threshold: setting
                 .log_alpha_threshold
                 .unwrap_or(method.log_alpha_threshold),
@@ -175,7 +191,7 @@ mod tests {
         let gates = after
             .iter()
             .map(|after| format!("[[method.gate]]\nafter = '{after}'\n"));
-        let text = format!("summary = ''\n[method]\nkind = 'vbd-neurons'\n{}", {
+        let text = format!("summary = ''\n[method]\nkind = 'dense'\n{}", {
             gates.collect::<String>()
         });
         let recipe = Recipe::from_toml(&text, "r").unwrap();

@@ -1,0 +1,57 @@
+//! Dropout (Hinton et al. 2012): a unit is 0 with probability `rate`, else divided by what is left.
+
+use super::GateNoise;
+use crate::noise::NoiseKey;
+use crate::recipe::GateSetting;
+
+/// The factor `d / (1 - p)`, `d` drawn for each sample and unit: 1 in the mean, with variance `p / (1 - p)`.
+pub(super) struct Bernoulli {
+    rate: f64,
+}
+
+impl Bernoulli {
+    pub(super) fn new(setting: &GateSetting) -> Self {
+        let rate = setting.rate();
+        Self { rate }
+    }
+}
+
+impl GateNoise for Bernoulli {
+    fn keys(&self) -> &'static [&'static str] {
+        &["rate"]
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "drawn in f32")]
+    fn draw(&self, key: NoiseKey, unit: u32, factors: &mut [f32]) {
+        key.fill_uniform(unit, factors);
+        let (rate, left) = (self.rate as f32, (1.0 / (1.0 - self.rate)) as f32);
+        for factor in factors {
+            // Draws are in (0, 1].
+            *factor = if *factor > rate { left } else { 0.0 };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::Stream;
+
+    #[test]
+    fn units_are_dropped_at_the_rate_and_the_mean_stays() {
+        let key = NoiseKey {
+            seed: 3,
+            step: 5,
+            stream: Stream::Gate(1),
+        };
+        let mut factors = vec![0.0; 40_000];
+        Bernoulli { rate: 0.8 }.draw(key, 2, &mut factors);
+        let dropped = factors.iter().filter(|&&factor| factor == 0.0).count();
+        assert!((dropped as f32 / 4e4 - 0.8).abs() < 0.01, "{dropped}");
+        assert!(
+            factors
+                .iter()
+                .all(|&factor| factor == 0.0 || (factor - 5.0).abs() < 1e-5)
+        );
+    }
+}
