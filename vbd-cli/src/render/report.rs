@@ -1,5 +1,6 @@
 //! What `vbd inspect` shows of a file.
 
+use serde_json::Value;
 use vbd_core::recipe::is_tempered;
 use vbd_net::runtime::Kernel;
 use vbd_net::spec::LayerKind;
@@ -186,6 +187,22 @@ fn structure_facts(structure: &Structure) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// The KL weights in a recipe's tables, which a file has as they were; `key` says whose they are.
+fn kl_weights(tables: &[Value], key: &str) -> Vec<(String, f64)> {
+    let weight = |table: &Value| {
+        let name = match table.get(key)? {
+            Value::Array(names) => {
+                let names = names.iter().filter_map(Value::as_str);
+                names.collect::<Vec<_>>().join("+")
+            }
+            name => name.as_str()?.to_owned(),
+        };
+        let kl_weight = table.get("kl_weight").and_then(Value::as_f64);
+        Some((name, kl_weight.unwrap_or(1.0)))
+    };
+    tables.iter().filter_map(weight).collect()
+}
+
 /// What is to be said of the whole file, a line each.
 fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let mut facts = vec![
@@ -226,21 +243,6 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         facts.push(("kept", format!("log_alpha under {threshold}")));
     }
     let methods = || report.method.iter();
-    // The tables as the recipe had them.
-    let kl_weights = |tables: &[serde_json::Value], key: &str| -> Vec<(String, f64)> {
-        let weight = |table: &serde_json::Value| {
-            let kl_weight = table.get("kl_weight").and_then(serde_json::Value::as_f64);
-            let name = match table.get(key)? {
-                serde_json::Value::Array(names) => {
-                    let names = names.iter().filter_map(serde_json::Value::as_str);
-                    names.collect::<Vec<_>>().join("+")
-                }
-                name => name.as_str()?.to_owned(),
-            };
-            Some((name, kl_weight.unwrap_or(1.0)))
-        };
-        tables.iter().filter_map(weight).collect()
-    };
     let layers = methods().flat_map(|method| {
         let rules = kl_weights(&method.rules, "weights");
         [kl_weights(&method.layers, "name"), rules].concat()
