@@ -15,6 +15,9 @@ mod road;
 // Networks with sums: the same road.
 #[cfg(test)]
 mod residual;
+// Recipes that combine methods, gates and optimisers.
+#[cfg(test)]
+mod methods;
 // Neuron pruning: the same road to a smaller net.
 #[cfg(test)]
 mod neurons;

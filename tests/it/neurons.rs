@@ -170,7 +170,7 @@ fn a_run_with_gates_can_start_from_a_dense_one() {
 }
 
 #[test]
-fn gates_that_have_no_place_and_kinds_that_need_some_are_refused() {
+fn gates_that_have_no_place_and_kinds_of_before_are_refused() {
     let lab = lab("net.toml", &["fc7"]);
     let refused = lab.vbd("train gates.toml --out run");
     assert_eq!(refused.code, Some(1), "{refused:?}");
@@ -178,11 +178,11 @@ fn gates_that_have_no_place_and_kinds_that_need_some_are_refused() {
         assert!(refused.stderr.contains(word), "{}", refused.stderr);
     }
     assert!(!lab.path("run").exists());
-    let none = std::fs::read_to_string(lab.path("gates.toml")).unwrap();
-    let none = none.replace("[[method.gate]]\nafter = \"fc7\"\nkl_weight = 2.0\n", "");
-    lab.write("none.toml", none);
-    let refused = lab.vbd("train none.toml --out run");
-    assert!(refused.stderr.contains("method.gate"), "{}", refused.stderr);
+    let before = std::fs::read_to_string(lab.path("gates.toml")).unwrap();
+    lab.write("before.toml", before.replace("dense", "vbd-neurons"));
+    let refused = lab.vbd("train before.toml --out run");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("[[method.gate]]"), "{refused:?}");
     let small = "name='s'\ninput=[4]\nclasses=2\n[[layer]]\nkind='select'\nname='a'\nunits=2\n\
                  [[layer]]\nkind='linear'\nname='fc'\nout_features=2\n";
     lab.write("select.toml", small);

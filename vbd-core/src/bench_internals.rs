@@ -6,9 +6,10 @@ use crate::kernels::pool::{self, Pooled, Window};
 use crate::kernels::product::{Product, Taps};
 use crate::kernels::reparameterise::{self, RowNoise};
 use crate::kernels::sparse::{SparseProduct, SparseRow, sparse_products};
-use crate::kernels::update::{Adam, DataGradient, Masking, Posteriors, Rule, update_variational};
+use crate::kernels::update::{DataGradient, Masking, Posteriors, Rule, update_variational};
 use crate::kernels::vector::PARTIAL_SUMS;
 use crate::noise::NoiseKey;
+use crate::optim::Optimizer;
 use crate::prior::Prior;
 
 /// Samples that activations are padded to a multiple of.
@@ -231,7 +232,7 @@ impl Weights {
         let rule = Rule {
             prior,
             kl_factor,
-            adam: Adam::at(1e-3, step),
+            descent: Optimizer::Adam.at(1e-3, step),
             masking: Masking {
                 log_alpha_threshold: 3.0,
                 active: true,

@@ -14,6 +14,7 @@ mod kernels;
 pub mod layers;
 pub mod noise;
 pub mod ops;
+pub mod optim;
 pub mod posterior;
 pub mod prior;
 pub mod recipe;

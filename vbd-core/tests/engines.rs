@@ -147,6 +147,37 @@ fn both_engines_have_equal_theta_after_20_steps_with_a_kill_between() {
 }
 
 #[test]
+fn both_engines_have_equal_theta_after_steps_of_sgd() {
+    for (kind, spec) in [("vbd", spec()), ("dense", residual::convolutions())] {
+        let table = "optimizer = 'sgd'\nmomentum = 0.8\nweight_decay = 0.01";
+        let recipe = recipe(kind, table);
+        let mut pair = pair(&spec, &recipe, &mixed(&spec, &recipe), 2);
+        let before = pair.cpu.parameters().unwrap();
+        for step in 0..10 {
+            let indices = indices(step);
+            let batch = Batch {
+                samples: &pair.data.train,
+                indices: &indices,
+            };
+            pair.cpu.step(batch, &at(step, 1.0)).unwrap();
+            pair.candle.step(batch, &at(step, 1.0)).unwrap();
+            if step == 5 {
+                kill(&mut pair.cpu, &spec, &recipe);
+                kill(&mut pair.candle, &spec, &recipe);
+            }
+        }
+        let [cpu, candle] = [&pair.cpu as &dyn Step, &pair.candle].map(|e| e.parameters().unwrap());
+        assert_eq!((cpu.not_finite(), candle.not_finite()), (None, None));
+        for ((cpu, candle), before) in cpu.layers.iter().zip(&candle.layers).zip(&before.layers) {
+            let (a, b) = (&cpu.weight.theta().value, &candle.weight.theta().value);
+            assert_close(a, b, THETA_TOLERANCE, &format!("{kind} {}", cpu.name));
+            assert_ne!(a, &before.weight.theta().value);
+            assert!(cpu.weight.theta().v.iter().all(|&v| v == 0.0));
+        }
+    }
+}
+
+#[test]
 fn steps_give_the_same_bits_on_any_number_of_threads() {
     let recipe = recipe("vbd", "");
     // large enough that every layer is cut into several blocks

@@ -5,85 +5,35 @@ use pulp::Simd;
 
 use super::math;
 use super::vector::{F32s, Mask, each_vector, kernel};
+use crate::optim::{self, Descent, Moments};
 use crate::posterior::{self, LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, LOG_SIGMA2_MIN};
 use crate::prior::{K1, K2, K3, Prior};
-
-/// Adam's constants (Kingma and Ba 2015), with epsilon outside the bias-corrected root.
-pub(crate) const BETA1: f64 = 0.9;
-pub(crate) const BETA2: f64 = 0.999;
-pub(crate) const EPSILON: f64 = 1e-8;
-
-/// Adam at one step.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Adam {
-    lr: f32,
-    /// `1 / (1 - beta1^t)`.
-    m_correction: f32,
-    /// `1 / (1 - beta2^t)`.
-    v_correction: f32,
-}
-
-/// A value with its moments.
-#[derive(Clone, Copy)]
-struct Moments<S: Simd> {
-    value: F32s<S>,
-    m: F32s<S>,
-    v: F32s<S>,
-}
-
-impl Adam {
-    /// Adam at step `step`, from 0.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "computed in f64, used in f32"
-    )]
-    pub(crate) fn at(lr: f64, step: u32) -> Self {
-        let correction = |beta| (1.0 / (1.0 - power(beta, u64::from(step) + 1))) as f32;
-        Self {
-            lr: lr as f32,
-            m_correction: correction(BETA1),
-            v_correction: correction(BETA2),
-        }
-    }
-
-    #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "constants")]
-    fn update<S: Simd>(self, old: Moments<S>, gradient: F32s<S>) -> Moments<S> {
-        let constant = |value: f32| gradient.like(value);
-        let m = constant(BETA1 as f32).mul_add(old.m, constant((1.0 - BETA1) as f32) * gradient);
-        let square = constant((1.0 - BETA2) as f32) * gradient * gradient;
-        let v = constant(BETA2 as f32).mul_add(old.v, square);
-        let root = (v * constant(self.v_correction)).sqrt() + constant(EPSILON as f32);
-        let step = constant(self.lr) * (m * constant(self.m_correction)) / root;
-        let value = old.value - step;
-        Moments { value, m, v }
-    }
-}
-
-/// `base^exponent` by squaring: the same bits on every platform, which a C library's `pow` are not.
-fn power(base: f64, exponent: u64) -> f64 {
-    let (mut result, mut square, mut left) = (1.0, base, exponent);
-    while left > 0 {
-        if left % 2 == 1 {
-            result *= square;
-        }
-        square *= square;
-        left /= 2;
-    }
-    result
-}
 
 /// Some of a parameter's values, and their moments m and v.
 pub(crate) type Slices<'a> = [&'a mut [f32]; 3];
 
 kernel! {
     /// Updates plain values.
-    pub(crate) fn update_plain<S>(simd, parameter: Slices<'_>, gradient: &[f32], adam: Adam) {
-        each_vector(simd, parameter, [gradient], #[inline(always)] |[value, m, v], [gradient]| {
-            let new = adam.update(Moments { value, m, v }, gradient);
-            [new.value, new.m, new.v]
-        });
+    pub(crate) fn update_plain<S>(simd, parameter: Slices<'_>, gradient: &[f32], descent: Descent) {
+        match descent {
+            Descent::Adam(adam) => plain_by(simd, parameter, gradient, adam),
+            Descent::Sgd(sgd) => plain_by(simd, parameter, gradient, sgd),
+        }
     }
+}
+
+#[inline(always)]
+fn plain_by<S: Simd>(simd: S, parameter: Slices<'_>, gradient: &[f32], by: impl optim::Rule) {
+    each_vector(
+        simd,
+        parameter,
+        [gradient],
+        #[inline(always)]
+        |[value, m, v], [gradient]| {
+            let new = by.update(Moments { value, m, v }, gradient);
+            [new.value, new.m, new.v]
+        },
+    );
 }
 
 /// The rule by which weights take part in a step.
@@ -160,7 +110,7 @@ pub(crate) struct Rule {
     pub(crate) prior: Prior,
     /// `kl_scale * kl_weight / N`.
     pub(crate) kl_factor: f32,
-    pub(crate) adam: Adam,
+    pub(crate) descent: Descent,
     pub(crate) masking: Masking,
 }
 
@@ -174,15 +124,45 @@ kernel! {
         data: DataGradient<'_>,
         rule: Rule,
     ) {
-        // Each prior gets its own inlined loop.
-        match rule.prior {
-            Prior::Hierarchical => update_by(simd, weights, data, rule, #[inline(always)] |weight| {
-                hierarchical(weight)
-            }),
-            Prior::LogUniform => update_by(simd, weights, data, rule, #[inline(always)] |weight| {
-                log_uniform(weight)
-            }),
+        // Each optimiser and each prior get their own inlined loop.
+        match rule.descent {
+            Descent::Adam(adam) => variational_by(simd, weights, data, rule, [adam; 2]),
+            Descent::Sgd(sgd) => {
+                let Descent::Sgd(plain) = rule.descent.without_decay() else {
+                    unreachable!("the same optimiser")
+                };
+                variational_by(simd, weights, data, rule, [sgd, plain]);
+            }
         }
+    }
+}
+
+/// The update by an optimiser for theta, and one for `log_sigma2`, that does not decay.
+#[inline(always)]
+fn variational_by<S: Simd, R: optim::Rule>(
+    simd: S,
+    weights: Posteriors<'_>,
+    data: DataGradient<'_>,
+    rule: Rule,
+    by: [R; 2],
+) {
+    match rule.prior {
+        Prior::Hierarchical => update_by(
+            simd,
+            weights,
+            data,
+            (rule, by),
+            #[inline(always)]
+            |weight| hierarchical(weight),
+        ),
+        Prior::LogUniform => update_by(
+            simd,
+            weights,
+            data,
+            (rule, by),
+            #[inline(always)]
+            |weight| log_uniform(weight),
+        ),
     }
 }
 
@@ -191,11 +171,11 @@ kernel! {
 const AT_ONCE: usize = 128;
 
 #[inline(always)]
-fn update_by<S: Simd>(
+fn update_by<S: Simd, R: optim::Rule>(
     simd: S,
     weights: Posteriors<'_>,
     data: DataGradient<'_>,
-    rule: Rule,
+    (rule, [of_theta, of_log_sigma2]): (Rule, [R; 2]),
     kl_gradient: impl Fn(Posterior<S>) -> KlGradient<S>,
 ) {
     let [theta, theta_m, theta_v] = weights.theta;
@@ -251,13 +231,13 @@ fn update_by<S: Simd>(
                     m: theta_m,
                     v: theta_v,
                 };
-                let theta = rule.adam.update(old, by_theta);
+                let theta = of_theta.update(old, by_theta);
                 let old = Moments {
                     value: log_sigma2,
                     m,
                     v,
                 };
-                let log_sigma2 = rule.adam.update(old, by_log_sigma2);
+                let log_sigma2 = of_log_sigma2.update(old, by_log_sigma2);
                 [
                     theta.value,
                     theta.m,
@@ -343,6 +323,7 @@ mod tests {
     use super::*;
     use crate::kernels::dispatch::width::same_bits;
     use crate::kernels::test_values;
+    use crate::optim::Optimizer;
 
     fn gradient(prior: Prior, theta: f32, log_sigma2: f32) -> [f32; 2] {
         let vector = |value| F32s::new(Scalar, value);
@@ -404,20 +385,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn powers_are_those_of_the_c_library_to_rounding() {
-        for base in [BETA1, BETA2] {
-            for exponent in [1_u32, 2, 3, 7, 100, 12_345, 120_000] {
-                let expected = base.powf(f64::from(exponent));
-                let found = power(base, u64::from(exponent));
-                assert!(
-                    (found - expected).abs() <= 1e-11 * expected,
-                    "{base} {exponent}"
-                );
-            }
-        }
-    }
-
     /// Arrays of an update: theta, `log_sigma2` with their moments, mean, variance.
     type Weights = [Vec<f32>; 8];
 
@@ -474,14 +441,20 @@ mod tests {
 
     #[test]
     #[expect(clippy::float_cmp, reason = "masked is 0, dead is infinite")]
-    fn an_update_is_adam_in_f64_on_every_width() {
+    fn an_update_is_that_of_its_optimiser_in_f64_on_every_width() {
         let len = 203;
         let by = [test_values(7, len), test_values(8, len)];
-        for prior in [Prior::Hierarchical, Prior::LogUniform] {
+        let sgd = Optimizer::Sgd {
+            momentum: 0.7,
+            weight_decay: 0.03,
+        };
+        let priors = [Prior::Hierarchical, Prior::LogUniform].into_iter();
+        let cases = priors.flat_map(|prior| [(prior, Optimizer::Adam), (prior, sgd)]);
+        for (prior, optimizer) in cases {
             let rule = Rule {
                 prior,
                 kl_factor: 1e-2,
-                adam: Adam::at(1e-3, 4),
+                descent: optimizer.at(1e-3, 4),
                 masking: MASKING,
             };
             let old = weights(len);
@@ -508,10 +481,17 @@ mod tests {
                     (by_theta, [theta, theta_m, theta_v], [0, 1, 2]),
                     (by_log_sigma2, [log_sigma2, m, v], [3, 4, 5]),
                 ] {
-                    let m = 0.9 * f64::from(m) + 0.1 * gradient;
-                    let v = 0.999 * f64::from(v) + 0.001 * gradient * gradient;
-                    let root = (v / (1.0 - 0.999_f64.powi(5))).sqrt() + 1e-8;
-                    let value = f64::from(value) - 1e-3 * m / (1.0 - 0.9_f64.powi(5)) / root;
+                    let [value, m, v] = [value, m, v].map(f64::from);
+                    let [value, m, v] = if optimizer == Optimizer::Adam {
+                        let m = 0.9 * m + 0.1 * gradient;
+                        let v = 0.999 * v + 0.001 * gradient * gradient;
+                        let root = (v / (1.0 - 0.999_f64.powi(5))).sqrt() + 1e-8;
+                        [value - 1e-3 * m / (1.0 - 0.9_f64.powi(5)) / root, m, v]
+                    } else {
+                        let decay = if places[0] == 0 { 0.03 * value } else { 0.0 };
+                        let m = 0.7 * m + gradient + decay;
+                        [value - 1e-3 * m, m, v]
+                    };
                     let value = if places[0] == 3 && value.is_finite() {
                         value.clamp(-40.0, 20.0)
                     } else {
@@ -542,7 +522,7 @@ mod tests {
         let rule = Rule {
             prior: Prior::Hierarchical,
             kl_factor: 1e-2,
-            adam: Adam::at(1e-3, 0),
+            descent: Optimizer::Adam.at(1e-3, 0),
             masking: MASKING,
         };
         update(&mut weights, [&[0.0; 20], &[0.0; 20]], rule);
@@ -558,7 +538,7 @@ mod tests {
             update_plain(
                 parameter.each_mut().map(|values| &mut values[..]),
                 &gradient,
-                Adam::at(1e-3, 9),
+                Optimizer::Adam.at(1e-3, 9),
             );
             parameter
         });

@@ -15,7 +15,7 @@ pub use method::{Method, MethodKind, is_tempered};
 pub use network::NetToml;
 pub use rule::{Rule, WeightMethod};
 pub use theta_init::ThetaInit;
-pub use train::Train;
+pub use train::{OptimizerKind, Schedule, Train};
 
 use crate::error::{Error, Result};
 use crate::toml_file;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use crate::optim::Optimizer;
 
 /// The optimisation. Schedules are fractions of the run.
 ///
@@ -11,8 +12,16 @@ use super::check::Check;
 /// `epochs` | 200 | 1 to 10^6 | passes over the training samples
 /// `batch_size` | 100 | 1 to 2^20 | samples a step
 /// `seed` | 0 | | of every draw
-/// `lr` | 1e-3 | positive | Adam's step size
-/// `lr_decay_from` | 0.5 | 0 to 1 | constant before, linear to 0 after
+/// `optimizer` | `adam` | `adam`, `sgd` | how values follow their gradients
+/// `momentum` | 0.9 | 0 to 1, without 1 | `sgd`: share of the last step that is taken again
+/// `weight_decay` | 0 | at least 0 | `sgd`: factor on weights and biases that is added to their gradients
+/// `lr` | 1e-3 | positive | step size
+/// `lr_schedule` | `linear` | see [`Schedule`] | how the step size falls
+/// `lr_decay_from` | 0.5 | 0 to 1 | `linear`: constant before, linear to 0 after
+/// `lr_steps` | | rising, 0 to 1 | `steps`: where the step size is multiplied by `lr_factor`
+/// `lr_factor` | 0.1 | 0 to 1 | `steps`: by how much
+/// `lr_gamma` | 1e-4 | at least 0 | `inverse`: `lr (1 + lr_gamma i)^-lr_power` at step i
+/// `lr_power` | 0.75 | at least 0 | `inverse`: the same
 /// `kl_warmup` | `[0.025, 0.1]` | rising, 0 to 1 | `kl_scale` is 0 before, 1 after, linear between
 /// `validation` | 0 | | training samples held out, the last ones
 /// `select_ratio` | 1 | at least 1 | `best` is looked for at this compression ratio or more
@@ -25,8 +34,30 @@ pub struct Train {
     pub batch_size: usize,
     /// Seed of every draw of the run.
     pub seed: u64,
-    /// Adam's step size at the start.
+    /// How values follow their gradients.
+    pub optimizer: OptimizerKind,
+    /// Share of the last step that is taken again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+    /// Factor on weights and biases that is added to their gradients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+    /// The step size at the start.
     pub lr: f64,
+    /// How the step size falls.
+    pub lr_schedule: Schedule,
+    /// Progress at which the step size is multiplied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_steps: Option<Vec<f64>>,
+    /// By how much it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_factor: Option<f64>,
+    /// How fast the inverse schedule falls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_gamma: Option<f64>,
+    /// Its power.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_power: Option<f64>,
     /// Progress at which `lr` starts to fall.
     pub lr_decay_from: f64,
     /// Progress at which `kl_scale` starts to rise, and at which it is 1.
@@ -38,13 +69,45 @@ pub struct Train {
     pub select_ratio: f64,
 }
 
+/// The optimisers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// Adam (Kingma and Ba 2015).
+    #[default]
+    Adam,
+    /// Gradient descent with momentum and weight decay.
+    Sgd,
+}
+
+/// How the step size falls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Constant up to `lr_decay_from`, then linear to 0.
+    #[default]
+    Linear,
+    /// Multiplied by `lr_factor` at each of `lr_steps`.
+    Steps,
+    /// `lr (1 + lr_gamma i)^-lr_power` at step i.
+    Inverse,
+}
+
 impl Default for Train {
     fn default() -> Self {
         Self {
             epochs: 200,
             batch_size: 100,
             seed: 0,
+            optimizer: OptimizerKind::default(),
+            momentum: None,
+            weight_decay: None,
             lr: 1e-3,
+            lr_schedule: Schedule::default(),
+            lr_steps: None,
+            lr_factor: None,
+            lr_gamma: None,
+            lr_power: None,
             lr_decay_from: 0.5,
             kl_warmup: [0.025, 0.1],
             validation: 0,
@@ -62,12 +125,83 @@ fn two_fractions<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[f
 }
 
 impl Train {
-    /// Adam's step size at progress `t` of the run, 0 to 1.
-    pub fn lr_at(&self, t: f64) -> f64 {
-        if t < self.lr_decay_from {
-            return self.lr;
+    /// The optimiser with its settings.
+    pub fn optimizer(&self) -> Optimizer {
+        match self.optimizer {
+            OptimizerKind::Adam => Optimizer::Adam,
+            OptimizerKind::Sgd => Optimizer::Sgd {
+                momentum: self.momentum.unwrap_or(0.9),
+                weight_decay: self.weight_decay.unwrap_or(0.0),
+            },
         }
-        self.lr * ((1.0 - t) / (1.0 - self.lr_decay_from)).clamp(0.0, 1.0)
+    }
+
+    /// The step size at progress `t` of the run, 0 to 1, which is step `step`.
+    pub fn lr_at(&self, t: f64, step: u32) -> f64 {
+        match self.lr_schedule {
+            Schedule::Linear if t < self.lr_decay_from => self.lr,
+            Schedule::Linear => self.lr * ((1.0 - t) / (1.0 - self.lr_decay_from)).clamp(0.0, 1.0),
+            Schedule::Steps => {
+                let steps = self.lr_steps.iter().flatten();
+                let passed = steps.filter(|&&at| t >= at);
+                let factor = self.lr_factor.unwrap_or(0.1);
+                passed.fold(self.lr, |lr, _| lr * factor)
+            }
+            Schedule::Inverse => {
+                let gamma = self.lr_gamma.unwrap_or(1e-4);
+                let power = self.lr_power.unwrap_or(0.75);
+                self.lr * (1.0 + gamma * f64::from(step)).powf(-power)
+            }
+        }
+    }
+
+    /// A key that the optimiser or the schedule has not.
+    fn surplus(&self) -> Vec<Check> {
+        let sgd = self.optimizer == OptimizerKind::Sgd;
+        let [steps, inverse] =
+            [Schedule::Steps, Schedule::Inverse].map(|kind| self.lr_schedule == kind);
+        let keys = [
+            (
+                "train.momentum",
+                self.momentum.is_some(),
+                sgd,
+                "it with `optimizer = \"sgd\"` alone",
+            ),
+            (
+                "train.weight_decay",
+                self.weight_decay.is_some(),
+                sgd,
+                "it with `optimizer = \"sgd\"` alone",
+            ),
+            (
+                "train.lr_steps",
+                self.lr_steps.is_some(),
+                steps,
+                "it with `lr_schedule = \"steps\"` alone",
+            ),
+            (
+                "train.lr_factor",
+                self.lr_factor.is_some(),
+                steps,
+                "it with `lr_schedule = \"steps\"` alone",
+            ),
+            (
+                "train.lr_gamma",
+                self.lr_gamma.is_some(),
+                inverse,
+                "it with `lr_schedule = \"inverse\"` alone",
+            ),
+            (
+                "train.lr_power",
+                self.lr_power.is_some(),
+                inverse,
+                "it with `lr_schedule = \"inverse\"` alone",
+            ),
+        ];
+        let check = |(field, is_given, has, expected): (_, bool, bool, _)| {
+            Check::new(!is_given || has, field, &"there", expected)
+        };
+        keys.into_iter().map(check).collect()
     }
 
     /// Factor on the KL at progress `t` of the run, 0 to 1.
@@ -92,7 +226,40 @@ impl Train {
     pub(super) fn checks(&self) -> Vec<Check> {
         let [start, end] = self.kl_warmup;
         let fraction = |x: f64| (0.0..=1.0).contains(&x);
-        vec![
+        let at_least_0 = |x: Option<f64>| x.is_none_or(|x| x.is_finite() && x >= 0.0);
+        let steps = self.lr_steps.as_deref().unwrap_or_default();
+        let mut checks = self.surplus();
+        checks.extend([
+            Check::new(
+                (0.0..1.0).contains(&self.momentum.unwrap_or_default()),
+                "train.momentum",
+                &self.momentum.unwrap_or_default(),
+                "0 to 1, without 1",
+            ),
+            Check::new(
+                at_least_0(self.weight_decay),
+                "train.weight_decay",
+                &self.weight_decay.unwrap_or_default(),
+                "0 or more",
+            ),
+            Check::new(
+                steps.iter().all(|&at| fraction(at)) && steps.is_sorted(),
+                "train.lr_steps",
+                &format!("{steps:?}"),
+                "rising fractions of the run, 0 to 1",
+            ),
+            Check::new(
+                fraction(self.lr_factor.unwrap_or_default()),
+                "train.lr_factor",
+                &self.lr_factor.unwrap_or_default(),
+                "0 to 1",
+            ),
+            Check::new(
+                at_least_0(self.lr_gamma) && at_least_0(self.lr_power),
+                "train.lr_gamma",
+                &format!("{:?}, or lr_power {:?}", self.lr_gamma, self.lr_power),
+                "0 or more, both",
+            ),
             Check::new(
                 (1..=1_000_000).contains(&self.epochs),
                 "train.epochs",
@@ -135,7 +302,8 @@ impl Train {
                 &self.select_ratio,
                 "1 or more",
             ),
-        ]
+        ]);
+        checks
     }
 }
 
@@ -147,13 +315,33 @@ mod tests {
     #[test]
     fn lr_is_constant_then_falls_to_0() {
         let train = Train::default();
-        assert_eq!(train.lr_at(0.4), 1e-3);
-        assert!((train.lr_at(0.75) - 5e-4).abs() < 1e-12);
-        assert!(train.lr_at(1.0).abs() < 1e-12);
+        assert_eq!(train.lr_at(0.4, 0), 1e-3);
+        assert!((train.lr_at(0.75, 0) - 5e-4).abs() < 1e-12);
+        assert!(train.lr_at(1.0, 0).abs() < 1e-12);
         let linear = Train {
             lr_decay_from: 0.0,
             ..train
         };
-        assert!((linear.lr_at(0.25) - 7.5e-4).abs() < 1e-12);
+        assert!((linear.lr_at(0.25, 0) - 7.5e-4).abs() < 1e-12);
+    }
+
+    #[test]
+    fn steps_and_inverse_schedules_fall_as_they_say() {
+        let steps = Train {
+            lr_schedule: Schedule::Steps,
+            lr_steps: Some(vec![0.5, 0.75]),
+            lr: 1.0,
+            ..Train::default()
+        };
+        let at = |t| steps.lr_at(t, 0);
+        assert_eq!([at(0.4), at(0.5)], [1.0, 0.1]);
+        assert!((at(0.9) - 0.01).abs() < 1e-15);
+        let inverse = Train {
+            lr_schedule: Schedule::Inverse,
+            lr: 2.0,
+            ..Train::default()
+        };
+        let expected = 2.0 * 2.0_f64.powf(-0.75);
+        assert!((inverse.lr_at(0.1, 10_000) - expected).abs() < 1e-12);
     }
 }

@@ -23,6 +23,7 @@ pub use vbd_net::output::Evaluation;
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::noise::{NoiseKey, Stream};
+use crate::optim::Optimizer;
 use crate::recipe::{Recipe, WeightMethod};
 use crate::weight::Parameters;
 use vbd_net::data::Samples;
@@ -39,6 +40,8 @@ pub struct Objective {
     pub weights: Vec<WeightMethod>,
     /// Factor on the KL; other than 1 it makes a tempered posterior.
     pub kl_weight: f64,
+    /// How values follow their gradients.
+    pub optimizer: Optimizer,
     /// The gates, each with a prior, a KL weight and a threshold of its own.
     pub gates: Vec<Gate>,
 }
@@ -53,6 +56,7 @@ impl Objective {
             n_train,
             weights: recipe.method.of_weights(spec)?,
             kl_weight: recipe.method.kl_weight,
+            optimizer: recipe.train.optimizer(),
             gates: Gate::all(spec, &recipe.method)?,
         })
     }

@@ -175,10 +175,11 @@ impl Trainer {
     fn at(&self, step: usize) -> At {
         let all = self.recipe.train.epochs * self.steps_per_epoch();
         let t = (step as f64 + 0.5) / all as f64;
+        let step = u32::try_from(step).expect("checked with the data: under 2^32 steps");
         At {
             seed: self.recipe.train.seed,
-            step: u32::try_from(step).expect("checked with the data: under 2^32 steps"),
-            lr: self.recipe.train.lr_at(t),
+            step,
+            lr: self.recipe.train.lr_at(t, step),
             kl_scale: self.recipe.train.kl_scale_at(t),
         }
     }

@@ -1,13 +1,12 @@
 //! A gate with the parameters that it trains.
 
-use candle_core::{Device, Module, Result as CandleResult, Tensor, backprop::GradStore};
+use candle_core::{Device, Module, Result as CandleResult, Tensor};
 
-use super::trained::Trained;
+use super::trained::{Descent, Trained};
 use crate::error::Result;
 use crate::gate::Gate as Spec;
 use crate::layers::{Masking, NoiseGate, drawn, multiply};
 use crate::noise::NoiseKey;
-use crate::step::At;
 use crate::weight::GateParameters;
 
 /// A gate of the network.
@@ -76,14 +75,14 @@ impl Gate {
         kl.transpose()
     }
 
-    /// Adam on both parameters; dead units stay dead.
-    pub(super) fn update(&mut self, gradients: &GradStore, at: &At) -> CandleResult<()> {
+    /// A step of both parameters; dead units stay dead.
+    pub(super) fn update(&mut self, descent: Descent<'_>) -> CandleResult<()> {
         let noise = self.spec.noise();
         if noise.prunes() {
-            self.theta.update(gradients, at, Ok)?;
+            self.theta.update(descent.without_decay(), Ok)?;
         }
         if noise.is_learnt() {
-            self.log_sigma2.update_log_sigma2(gradients, at)?;
+            self.log_sigma2.update_log_sigma2(descent)?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::ops::log_softmax;
 
 use self::gate::Gate;
+use self::trained::Descent;
 use self::weighted::{Map, Weighted};
 use super::cpu::cannot_train;
 use super::{At, Batch, Evaluation, Objective, Step};
@@ -215,10 +216,15 @@ impl Step for CandleStep {
             loss = (loss + (kl * self.objective.kl_factor(at.kl_scale))?)?;
         }
         let gradients = loss.backward()?;
+        let descent = Descent {
+            gradients: &gradients,
+            optimizer: self.objective.optimizer,
+            at,
+        };
         for placed in &mut self.layers {
             match &mut placed.layer {
-                Layer::Weighted(weighted) => weighted.update(&gradients, at)?,
-                Layer::Gate(gate) => gate.update(&gradients, at)?,
+                Layer::Weighted(weighted) => weighted.update(descent)?,
+                Layer::Gate(gate) => gate.update(descent)?,
                 Layer::Plain(_) => {}
             }
         }

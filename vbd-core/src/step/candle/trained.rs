@@ -1,12 +1,30 @@
-//! A value that Adam trains, as tensors on a device.
+//! A value that an optimiser trains, as tensors on a device.
 
 use candle_core::{Device, Result as CandleResult, Tensor, Var, backprop::GradStore};
 
 use crate::error::Result;
-use crate::kernels::update::{BETA1, BETA2, EPSILON};
+use crate::optim::{Optimizer, Trainable};
 use crate::posterior::{LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, LOG_SIGMA2_MIN};
 use crate::step::At;
 use crate::weight::Parameter;
+
+/// What a step of an optimiser takes.
+#[derive(Clone, Copy)]
+pub(super) struct Descent<'a> {
+    pub(super) gradients: &'a GradStore,
+    pub(super) optimizer: Optimizer,
+    pub(super) at: &'a At,
+}
+
+impl Descent<'_> {
+    /// The same for values that do not decay.
+    pub(super) fn without_decay(self) -> Self {
+        Self {
+            optimizer: self.optimizer.without_decay(),
+            ..self
+        }
+    }
+}
 
 /// A trained value and its moments.
 pub(super) struct Trained {
@@ -38,31 +56,32 @@ impl Trained {
         })
     }
 
-    /// Adam, with epsilon outside the bias-corrected root; `finish` may change the new value.
+    /// A step of the optimiser; `finish` may change the new value.
     pub(super) fn update(
         &mut self,
-        gradients: &GradStore,
-        at: &At,
+        descent: Descent<'_>,
         finish: impl FnOnce(Tensor) -> CandleResult<Tensor>,
     ) -> CandleResult<()> {
-        let Some(gradient) = gradients.get(self.value()) else {
+        let Some(gradient) = descent.gradients.get(self.value()) else {
             return Ok(());
         };
         // Candle keeps a gradient's own graph; the moments must not drag it along.
         let gradient = gradient.detach();
-        let t = f64::from(at.step) + 1.0;
-        self.m = ((&self.m * BETA1)? + (&gradient * (1.0 - BETA1))?)?;
-        self.v = ((&self.v * BETA2)? + (gradient.sqr()? * (1.0 - BETA2))?)?;
-        let m = (&self.m * (1.0 / (1.0 - BETA1.powf(t))))?;
-        let root = ((&self.v * (1.0 / (1.0 - BETA2.powf(t))))?.sqrt()? + EPSILON)?;
-        let value = (self.value().detach() - ((m / root)? * at.lr)?)?;
-        self.value.set(&finish(value)?)
+        let old = Trainable {
+            value: self.value().detach(),
+            m: self.m.clone(),
+            v: self.v.clone(),
+        };
+        let Descent { optimizer, at, .. } = descent;
+        let new = optimizer.candle(at.lr, at.step, &old, &gradient)?;
+        (self.m, self.v) = (new.m, new.v);
+        self.value.set(&finish(new.value)?)
     }
 
     /// [`Trained::update`] of a `log_sigma2`: clamped, dead entries left dead.
-    pub(super) fn update_log_sigma2(&mut self, gradients: &GradStore, at: &At) -> CandleResult<()> {
+    pub(super) fn update_log_sigma2(&mut self, descent: Descent<'_>) -> CandleResult<()> {
         let old = self.value().detach();
-        self.update(gradients, at, |new| {
+        self.update(descent.without_decay(), |new| {
             let alive = old.lt(f64::from(LOG_SIGMA2_DEAD))?;
             alive.where_cond(&new.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX)?, &old)
         })

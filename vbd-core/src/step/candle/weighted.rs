@@ -1,13 +1,12 @@
 //! A layer with parameters: its map, its weight and its bias.
 
-use candle_core::{Device, Module, Result as CandleResult, Tensor, backprop::GradStore};
+use candle_core::{Device, Module, Result as CandleResult, Tensor};
 
-use super::trained::Trained;
+use super::trained::{Descent, Trained};
 use crate::error::Result;
 use crate::layers::{Conv2d, Linear, Masking, Variational, WeightedMap};
 use crate::noise::NoiseKey;
 use crate::recipe::WeightMethod;
-use crate::step::At;
 use crate::weight::{LayerParameters, VariationalWeight};
 use vbd_net::graph::WeightSpec;
 use vbd_net::spec::LayerSpec;
@@ -136,12 +135,12 @@ impl Weighted {
         .map(Some)
     }
 
-    /// Adam on every parameter; dead weights stay dead.
-    pub(super) fn update(&mut self, gradients: &GradStore, at: &At) -> CandleResult<()> {
-        self.bias.update(gradients, at, Ok)?;
-        self.theta.update(gradients, at, Ok)?;
+    /// A step of every parameter; dead weights stay dead.
+    pub(super) fn update(&mut self, descent: Descent<'_>) -> CandleResult<()> {
+        self.bias.update(descent, Ok)?;
+        self.theta.update(descent, Ok)?;
         match &mut self.log_sigma2 {
-            Some(log_sigma2) => log_sigma2.update_log_sigma2(gradients, at),
+            Some(log_sigma2) => log_sigma2.update_log_sigma2(descent),
             None => Ok(()),
         }
     }

@@ -131,7 +131,7 @@ impl Block {
         update::update_plain(
             self.bias.slices_mut(0..rows),
             &self.bias_gradient,
-            update.adam,
+            update.descent,
         );
     }
 

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::kernels::update::{self, Adam, DataGradient, Masking, Posteriors, Rule};
+use crate::kernels::update::{self, DataGradient, Masking, Posteriors, Rule};
+use crate::optim::Descent;
 use crate::posterior::LOG_SIGMA2_DEAD;
 use crate::prior::Prior;
 use crate::weight::{Parameter, VariationalWeight};
@@ -15,7 +16,7 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 pub(super) struct Update {
     pub(super) prior: Option<Prior>,
     pub(super) kl_factor: f32,
-    pub(super) adam: Adam,
+    pub(super) descent: Descent,
     pub(super) masking: Masking,
 }
 
@@ -23,7 +24,7 @@ pub(super) struct Update {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UpdateStep {
     pub(super) kl_factor: f32,
-    pub(super) adam: Adam,
+    pub(super) descent: Descent,
     /// Whether what is over its threshold is masked.
     pub(super) active: bool,
 }
@@ -40,7 +41,7 @@ impl UpdateStep {
         Update {
             prior,
             kl_factor: self.kl_factor * kl_weight as f32,
-            adam: self.adam,
+            descent: self.descent,
             masking: Masking {
                 log_alpha_threshold,
                 active: self.active,
@@ -122,7 +123,7 @@ impl Entries {
             update::update_plain(
                 self.theta.slices_mut(range.clone()),
                 data.theta,
-                update.adam,
+                update.descent,
             );
             mean.copy_from_slice(&self.theta.value[range]);
             return;
@@ -136,7 +137,7 @@ impl Entries {
         let rule = Rule {
             prior,
             kl_factor: update.kl_factor,
-            adam: update.adam,
+            descent: update.descent,
             masking: update.masking,
         };
         update::update_variational(posteriors, data, rule);

@@ -196,6 +196,7 @@ impl Gate {
         let (setting, threshold) = (&self.spec.setting, self.spec.log_alpha_threshold);
         let mut update = step.of(Some(setting.prior()), threshold, setting.kl_weight());
         update.masking.active &= self.noise.prunes();
+        update.descent = update.descent.without_decay();
         self.entries.update(0..self.units.len(), data, update);
         if !self.noise.prunes() {
             self.entries.set_theta(1.0);

@@ -27,7 +27,6 @@ use self::pixel_batch::PixelBatch;
 use super::{At, Batch, CHUNK, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
 use crate::kernels::buffer::Buffer;
-use crate::kernels::update::Adam;
 use crate::kernels::{LANES, loss};
 use crate::noise::Stream;
 use crate::ops::Backward;
@@ -314,7 +313,7 @@ impl CpuStep {
         )]
         let step = UpdateStep {
             kl_factor: self.objective.kl_factor(at.kl_scale) as f32,
-            adam: Adam::at(at.lr, at.step),
+            descent: self.objective.optimizer.at(at.lr, at.step),
             active,
         };
         self.backward(lanes, step);

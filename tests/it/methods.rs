@@ -1,0 +1,73 @@
+//! Recipes that combine: rules for some weights, gates of every kind, optimisers. Each trains, resumes bit for bit,
+//! prunes and evaluates, on one thread and on two the same.
+
+use super::support::{Lab, json_lines};
+
+/// A lab with `mixed.toml`: a recipe with these tables, `method` first.
+fn lab(tables: &str) -> Lab {
+    let lab = Lab::new();
+    let recipe = format!("summary = 'mixed'\nmodel = 'net.toml'\ndata = 'idx:data'\n{tables}\n");
+    lab.write("mixed.toml", recipe);
+    lab
+}
+
+const TRAIN: &str = "[train]\nepochs = 6\nbatch_size = 20\nlr = 1e-2\nkl_warmup = [0.1, 0.4]\n";
+
+fn goes_the_whole_road(tables: &str) {
+    let lab = lab(tables);
+    let lines = json_lines(&lab.succeed("train mixed.toml --out one --threads 1 --json"));
+    lab.succeed("train mixed.toml --out two --threads 2");
+    lab.assert_same_tensors("one", "two");
+    let error = lines[lines.len() - 2]["test_error"].as_f64().unwrap();
+    assert!(error < 0.3, "{tables}: {error}");
+    lab.succeed("prune one -o small.safetensors --structured");
+    for file in ["one", "small.safetensors"] {
+        assert_eq!(
+            lab.json(&format!("eval {file}"))["test_error"].as_f64(),
+            Some(error)
+        );
+        lab.succeed(&format!("inspect {file}"));
+    }
+}
+
+#[test]
+fn a_net_whose_first_layer_is_dense_and_whose_others_are_vbd() {
+    let rules = "[method]\nkind = 'vbd'\n[[method.rule]]\nweights = ['fc1']\nkind = 'dense'\n";
+    goes_the_whole_road(&format!("{rules}{TRAIN}"));
+    let lab = lab(&format!("{rules}{TRAIN}"));
+    lab.succeed("train mixed.toml --out run");
+    let tensors = lab.last_tensors("run");
+    assert!(!tensors.contains_key("fc1.log_sigma2"));
+    assert!(tensors.contains_key("fc2.log_sigma2"));
+}
+
+#[test]
+fn weights_and_gates_of_every_kind_in_one_net() {
+    goes_the_whole_road(&format!(
+        "[method]\nkind = 'vd'\n[[method.gate]]\nafter = 'input'\nkind = 'gaussian'\nrate = 0.1\n\
+         [[method.gate]]\nafter = 'fc1'\nkind = 'bernoulli'\nrate = 0.2\n\
+         [[method.gate]]\nafter = 'fc2'\nprior = 'log-uniform'\n{TRAIN}"
+    ));
+}
+
+#[test]
+fn bernoulli_gates_make_the_training_loss_higher() {
+    let loss = |gates: &str| {
+        let lab = lab(&format!("[method]\nkind = 'dense'\n{gates}{TRAIN}"));
+        let lines = json_lines(&lab.succeed("train mixed.toml --out run --json"));
+        lines[lines.len() - 2]["loss"].as_f64().unwrap()
+    };
+    let gates = "[[method.gate]]\nafter = 'fc1'\nkind = 'bernoulli'\nrate = 0.9\n\
+                 [[method.gate]]\nafter = 'fc2'\nkind = 'bernoulli'\nrate = 0.9\n";
+    let (noisy, plain) = (loss(gates), loss(""));
+    assert!(noisy > 2.0 * plain, "{noisy} {plain}");
+}
+
+#[test]
+fn sgd_with_a_schedule_of_steps() {
+    let train = TRAIN.replace("lr = 1e-2", "lr = 0.05\noptimizer = 'sgd'\nmomentum = 0.9\nweight_decay = 1e-4\nlr_schedule = 'steps'\nlr_steps = [0.5, 0.8]");
+    goes_the_whole_road(&format!("[method]\nkind = 'dense'\n{train}"));
+    let lab = lab("[method]\nkind = 'dense'\n[train]\nmomentum = 0.5\n");
+    let refused = lab.vbd("train mixed.toml --out run");
+    assert!(refused.stderr.contains("train.momentum"), "{refused:?}");
+}
