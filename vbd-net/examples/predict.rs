@@ -7,9 +7,14 @@
 //! `PIXELS` has the raw pixels of one sample, 0 to 255, row-major, channels first: a byte each, or an f32
 //! each, little-endian. Without it the sample is blank.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+#![allow(
+    clippy::print_stderr,
+    clippy::format_push_string,
+    reason = "a program, and a short one"
+)]
 
 use std::error::Error;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -55,11 +60,15 @@ fn predict(model: &Path, pixels: Option<&Path>) -> Result<(), Box<dyn Error>> {
     let probabilities = softmax(logits);
     let classes = 0..probabilities.len();
     let best = classes.max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
-    println!("class {}", best.unwrap_or_default());
+    let mut shown = format!("class {}\n", best.unwrap_or_default());
     for (class, probability) in probabilities.iter().enumerate() {
-        println!("{class} {probability:.6}");
+        shown += &format!("{class} {probability:.6}\n");
     }
-    Ok(())
+    match std::io::stdout().write_all(shown.as_bytes()) {
+        // Who reads it may have read enough.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {
