@@ -4,6 +4,37 @@
 //! compute need to know more. A new kind is a folder here, a line in [`LayerSpec`], and a
 //! folder in `vbd-core`'s `ops` with how it trains.
 
+/// What a kind with one input says of its word, its name and its wiring; `named` kinds have a name always.
+macro_rules! wiring {
+    ($word:literal, $name:ident) => {
+        fn word(&self) -> &'static str {
+            $word
+        }
+
+        fn name(&self) -> Option<&str> {
+            wiring!(@name $name self)
+        }
+
+        fn set_name(&mut self, name: String) {
+            self.name = name.into();
+        }
+
+        fn reads(&self) -> Vec<Option<&str>> {
+            vec![self.input.as_deref()]
+        }
+
+        fn set_input(&mut self, _index: usize, name: Option<String>) {
+            self.input = name;
+        }
+    };
+    (@name named $kind:ident) => {
+        Some(&$kind.name)
+    };
+    (@name optional $kind:ident) => {
+        $kind.name.as_deref()
+    };
+}
+
 mod add;
 pub(crate) mod conv2d;
 mod flatten;

@@ -32,25 +32,7 @@ pub struct Conv2d {
 }
 
 impl Kind for Conv2d {
-    fn word(&self) -> &'static str {
-        "conv2d"
-    }
-
-    fn name(&self) -> Option<&str> {
-        Some(&self.name)
-    }
-
-    fn set_name(&mut self, name: String) {
-        self.name = name;
-    }
-
-    fn reads(&self) -> Vec<Option<&str>> {
-        vec![self.input.as_deref()]
-    }
-
-    fn set_input(&mut self, _index: usize, name: Option<String>) {
-        self.input = name;
-    }
+    wiring!("conv2d", named);
 
     fn units(&self) -> Units {
         Units::Mixes

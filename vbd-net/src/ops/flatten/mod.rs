@@ -18,25 +18,7 @@ pub struct Flatten {
 }
 
 impl Kind for Flatten {
-    fn word(&self) -> &'static str {
-        "flatten"
-    }
-
-    fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    fn set_name(&mut self, name: String) {
-        self.name = Some(name);
-    }
-
-    fn reads(&self) -> Vec<Option<&str>> {
-        vec![self.input.as_deref()]
-    }
-
-    fn set_input(&mut self, _index: usize, name: Option<String>) {
-        self.input = name;
-    }
+    wiring!("flatten", optional);
 
     fn units(&self) -> Units {
         Units::Flatten

@@ -24,25 +24,7 @@ pub struct Linear {
 }
 
 impl Kind for Linear {
-    fn word(&self) -> &'static str {
-        "linear"
-    }
-
-    fn name(&self) -> Option<&str> {
-        Some(&self.name)
-    }
-
-    fn set_name(&mut self, name: String) {
-        self.name = name;
-    }
-
-    fn reads(&self) -> Vec<Option<&str>> {
-        vec![self.input.as_deref()]
-    }
-
-    fn set_input(&mut self, _index: usize, name: Option<String>) {
-        self.input = name;
-    }
+    wiring!("linear", named);
 
     fn units(&self) -> Units {
         Units::Mixes

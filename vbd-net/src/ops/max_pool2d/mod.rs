@@ -22,25 +22,7 @@ pub struct MaxPool2d {
 }
 
 impl Kind for MaxPool2d {
-    fn word(&self) -> &'static str {
-        "max_pool2d"
-    }
-
-    fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    fn set_name(&mut self, name: String) {
-        self.name = Some(name);
-    }
-
-    fn reads(&self) -> Vec<Option<&str>> {
-        vec![self.input.as_deref()]
-    }
-
-    fn set_input(&mut self, _index: usize, name: Option<String>) {
-        self.input = name;
-    }
+    wiring!("max_pool2d", optional);
 
     fn units(&self) -> Units {
         Units::PerUnit

@@ -17,25 +17,7 @@ pub struct Scale {
 }
 
 impl Kind for Scale {
-    fn word(&self) -> &'static str {
-        "scale"
-    }
-
-    fn name(&self) -> Option<&str> {
-        Some(&self.name)
-    }
-
-    fn set_name(&mut self, name: String) {
-        self.name = name;
-    }
-
-    fn reads(&self) -> Vec<Option<&str>> {
-        vec![self.input.as_deref()]
-    }
-
-    fn set_input(&mut self, _index: usize, name: Option<String>) {
-        self.input = name;
-    }
+    wiring!("scale", named);
 
     fn units(&self) -> Units {
         Units::PerUnit

@@ -20,25 +20,7 @@ pub struct Select {
 }
 
 impl Kind for Select {
-    fn word(&self) -> &'static str {
-        "select"
-    }
-
-    fn name(&self) -> Option<&str> {
-        Some(&self.name)
-    }
-
-    fn set_name(&mut self, name: String) {
-        self.name = name;
-    }
-
-    fn reads(&self) -> Vec<Option<&str>> {
-        vec![self.input.as_deref()]
-    }
-
-    fn set_input(&mut self, _index: usize, name: Option<String>) {
-        self.input = name;
-    }
+    wiring!("select", named);
 
     fn units(&self) -> Units {
         Units::Picks
