@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use toml::Table;
-use vbd_core::recipe::Recipe;
+use vbd_core::recipe::{Recipe, Train};
 use vbd_core::toml_file;
 use vbd_models::{is_path, nets, recipes};
 use vbd_net::file;
@@ -106,6 +106,15 @@ fn known_keys(recipe: &Recipe) -> anyhow::Result<Vec<String>> {
     let full = Recipe {
         model: some.clone(),
         data: some,
+        train: Train {
+            momentum: Some(0.0),
+            weight_decay: Some(0.0),
+            lr_steps: Some(Vec::new()),
+            lr_factor: Some(0.0),
+            lr_gamma: Some(0.0),
+            lr_power: Some(0.0),
+            ..recipe.train.clone()
+        },
         ..recipe.clone()
     };
     Ok(paths(&toml_file::parse(&full.to_toml()?, "recipe")?))

@@ -87,7 +87,7 @@ impl Smaller<'_> {
                 }
                 (Owns::Index(selection), Some(step)) => {
                     let index = picked(&step);
-                    if index.len() == step.input.units {
+                    if index.len() == step.weight.cols() {
                         self.sources.push(reads[0]);
                         continue;
                     }

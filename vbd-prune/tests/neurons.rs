@@ -12,7 +12,7 @@ use std::path::Path;
 
 use candle_core::{Device, Module, Tensor};
 use common::residual::{gated_residual_checkpoint, residual_checkpoint};
-use common::{checkpoint_of, gated_checkpoint, random_checkpoint, random_samples};
+use common::{checkpoint_of, gated_checkpoint, random_checkpoint, random_samples, with_gates};
 use safetensors::Dtype;
 use vbd_core::gate::Gate;
 use vbd_core::layers::{NoiseGate, max_pool2d};
@@ -197,6 +197,38 @@ fn a_net_with_sums_keeps_its_logits_folded_scaled_and_made_smaller() {
         assert!(report.structure.is_made);
     }
     assert!(scales > 30, "{scales}");
+}
+
+#[test]
+fn gates_that_cannot_fold_scale_images_of_one_pixel_and_inputs_that_are_read_flat() {
+    let head =
+        "name = 'n'\ninput = [1, 8, 8]\nclasses = 4\nnormalize = { scale = 0.01, mean = 0.3 }\n";
+    let one_pixel = "layer = [{ kind = 'conv2d', name = 'conv1', out_channels = 6, kernel = 8 }, \
+        { kind = 'relu', name = 'r1' }, \
+        { kind = 'conv2d', name = 'conv2', out_channels = 6, kernel = 3, padding = 1 }, \
+        { kind = 'add', inputs = ['conv2', 'r1'] }, { kind = 'flatten' }, \
+        { kind = 'linear', name = 'out', out_features = 4 }]";
+    let flat = "layer = [{ kind = 'flatten', name = 'f' }, \
+        { kind = 'linear', name = 'fc1', out_features = 64 }, { kind = 'add', inputs = ['fc1', 'f'] }, \
+        { kind = 'linear', name = 'out', out_features = 4 }]";
+    let relu = "layer = [{ kind = 'flatten' }, { kind = 'relu' }, { kind = 'linear', name = 'out', out_features = 4 }]";
+    for (net, after) in [(one_pixel, "conv1"), (flat, "input"), (relu, "input")] {
+        let spec = NetSpec::from_toml(&format!("{head}{net}"), "n").unwrap();
+        for seed in 0..8 {
+            let checkpoint = with_gates(checkpoint_of(spec.clone(), seed | 3), &[after], seed);
+            let samples = random_samples(&spec, 9, seed);
+            let expected = gated_logits(&checkpoint, samples.images(), 9);
+            let whole = prune_checkpoint(&checkpoint, None).unwrap();
+            assert_eq!(whole.scales().len(), 1);
+            for net in [whole.smaller().unwrap(), whole] {
+                for n in [1, 9] {
+                    let images = &samples.images()[..n * 64];
+                    let found = SparseNet::new(&net).unwrap().logits(images, n).unwrap();
+                    assert_close(&found, &expected[..n * 4], &format!("{after} {seed}"));
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -102,7 +102,9 @@ impl Gate {
             return Err(spec.problem(after, problem).into());
         }
         let shape = graph.node(node).shape;
-        let (units, area) = if node == NodeId::INPUT && graph.is_read_flat(node) {
+        let folds = all.iter().all(|&reader| graph.weight(reader).is_some());
+        // What cannot fold becomes a scale, which has a factor for each channel.
+        let (units, area) = if node == NodeId::INPUT && graph.is_read_flat(node) && folds {
             (shape.len(), 1)
         } else {
             (shape.units(), shape.area())
@@ -124,7 +126,7 @@ impl Gate {
                 .unwrap_or(method.log_alpha_threshold),
             node,
             producer: graph.weight_number(start),
-            folds: readers.len() == all.len(),
+            folds,
             readers,
         })
     }

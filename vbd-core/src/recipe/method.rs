@@ -109,7 +109,11 @@ impl Method {
     /// The factors on the KLs that are not 1: with one of them it is a tempered posterior.
     pub fn tempered(&self) -> Vec<f64> {
         let of_weights = self.kind.prior().map(|_| self.kl_weight);
-        let of_rules = self.rules.iter();
+        let kind = |rule: &Rule| rule.kind.unwrap_or(self.kind);
+        let of_rules = self
+            .rules
+            .iter()
+            .filter(|rule| kind(rule).prior().is_some());
         let of_rules = of_rules.map(|rule| self.kl_weight * rule.kl_weight.unwrap_or(1.0));
         let learnt = self.gates.iter().filter(|gate| noise(gate).is_learnt());
         let of_gates = learnt.map(|gate| gate.kl_weight() * self.kl_weight);
@@ -130,6 +134,15 @@ impl Method {
                 "method.rule.weights",
                 &"empty",
                 "the names of one layer or more",
+            ));
+            let kind = rule.kind.unwrap_or(self.kind);
+            let keys = [rule.log_alpha_threshold, rule.log_sigma2_init];
+            let has_posterior = keys.iter().any(Option::is_some) || rule.kl_weight.is_some();
+            checks.push(Check::new(
+                kind.prior().is_some() || !has_posterior,
+                "method.rule",
+                &format!("kl_weight, log_alpha_threshold or log_sigma2_init{whose}"),
+                "none of them, for dense weights have no prior",
             ));
             let threshold = rule.log_alpha_threshold.unwrap_or_default();
             let log_sigma2 = rule.log_sigma2_init.unwrap_or_default();

@@ -243,6 +243,12 @@ impl Train {
                 "0 or more",
             ),
             Check::new(
+                self.lr_schedule != Schedule::Steps || !steps.is_empty(),
+                "train.lr_steps",
+                &"absent",
+                "one fraction of the run or more, for `lr_schedule = \"steps\"`",
+            ),
+            Check::new(
                 steps.iter().all(|&at| fraction(at)) && steps.is_sorted(),
                 "train.lr_steps",
                 &format!("{steps:?}"),

@@ -46,7 +46,14 @@ impl Parameters {
                 expected: vec![weights.len()],
             });
         }
-        if let Some(gate) = trained.gates.first() {
+        // Nothing is left of gates that are noise alone: their theta is 1.
+        let is_noise = |gate: &&GateParameters| {
+            gate.theta
+                .value
+                .iter()
+                .all(|theta| theta.to_bits() == 1.0_f32.to_bits())
+        };
+        if let Some(gate) = trained.gates.iter().find(|gate| !is_noise(gate)) {
             return Err(Error::StartHasGates {
                 after: gate.after.clone(),
             });

@@ -188,11 +188,14 @@ impl Graph {
     /// Whether weights alone read a node, be it behind flattenings, selections and activations.
     pub fn is_read_by_weights(&self, id: NodeId) -> bool {
         let mut consumers = self.consumers(id).iter();
-        consumers.all(|&consumer| match self.nodes[consumer.0].units {
-            Some(Units::Mixes) => true,
-            Some(Units::Flatten | Units::Picks | Units::Same) => self.is_read_by_weights(consumer),
-            _ => false,
-        })
+        !consumers.as_slice().is_empty()
+            && consumers.all(|&consumer| match self.nodes[consumer.0].units {
+                Some(Units::Mixes) => true,
+                Some(Units::Flatten | Units::Picks | Units::Same) => {
+                    self.is_read_by_weights(consumer)
+                }
+                _ => false,
+            })
     }
 
     /// Whether a node's image is read as its values, and not as channels.

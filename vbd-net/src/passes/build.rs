@@ -9,7 +9,7 @@ use crate::ops::conv2d::FUSED_WINDOW;
 use crate::ops::{self, Own, Units};
 use crate::spec::LayerSpec;
 
-/// Values that a flattening or a selection may give where nobody can read it in place.
+/// Units that all flattenings and selections may give where others than weights read them.
 const MOST_COPIED: usize = 1 << 18;
 
 /// Where the values of a node are: in what a step gives, behind flattenings and selections.
@@ -28,6 +28,8 @@ struct Builder<'a> {
     program: Program,
     /// Of each node so far.
     views: Vec<View>,
+    /// Units of flattenings and selections that were copied.
+    copied: usize,
 }
 
 impl Program {
@@ -49,6 +51,7 @@ impl Program {
                 pixels: Pixels::Normalised,
             },
             views: Vec::with_capacity(graph.nodes().len()),
+            copied: 0,
         };
         for (id, _) in graph.nodes() {
             let view = builder.view(id)?;
@@ -100,15 +103,15 @@ impl Builder<'_> {
     /// The values of a flattening or a selection: weights read them where they are, all else in a copy.
     fn moved(&mut self, id: NodeId, view: View) -> Result<View> {
         let (graph, shape) = (self.net.graph(), self.net.graph().node(id).shape);
-        let is_output = id == graph.output() && graph.node(id).units == Some(Units::Picks);
-        if graph.is_read_by_weights(id) && !is_output {
+        if graph.is_read_by_weights(id) {
             return Ok(View {
                 is_whole: false,
                 ..view
             });
         }
-        if shape.len() > MOST_COPIED {
-            return Err(Error::too_large(self.net.spec(), shape.len(), MOST_COPIED));
+        self.copied = self.copied.saturating_add(shape.units());
+        if self.copied > MOST_COPIED {
+            return Err(Error::too_large(self.net.spec(), self.copied, MOST_COPIED));
         }
         let ones = std::iter::repeat_n(1.0, shape.units());
         let view = View {
@@ -248,10 +251,10 @@ impl Builder<'_> {
     ) -> Result<View> {
         let input = self.program.extent(view.value);
         let output = Extent::of(self.net.graph().node(id).shape);
-        let op = if input.area() == 1 || output.area() == 1 {
-            Op::Linear
-        } else {
-            Op::BY_CHANNEL
+        // A channel of one value is a channel: who reads it may want zeros around it.
+        let op = match self.net.graph().node(id).shape {
+            Shape::Features(_) => Op::Linear,
+            Shape::Image { .. } => Op::BY_CHANNEL,
         };
         let mut step = Step::new(op, vec![view.value], [input, output]);
         let cols = self.columns(input.units.saturating_mul(step.per_unit()))?;

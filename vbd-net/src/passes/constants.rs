@@ -8,10 +8,14 @@ use crate::matrix::SparseMatrix;
 /// The units of a value that cannot vary, and what they always are.
 type Constants = BTreeMap<u32, f32>;
 
+/// Constants of all values that are remembered.
+const MOST_KNOWN: usize = 1 << 20;
+
 impl Program {
     /// Folds constants into the biases of the weights that read them.
     pub(super) fn fold_constants(&mut self) {
         let mut constants = vec![Constants::new()];
+        let mut known = 0_usize;
         for step in &mut self.steps {
             let mut inputs = step.inputs.iter().map(|&input| &constants[input]);
             let first = inputs.next().expect("a step reads something");
@@ -28,7 +32,13 @@ impl Program {
                     constant.collect()
                 }
             };
-            constants.push(outputs);
+            // Not to fold is as right: what sums of sums remember is bounded.
+            known = known.saturating_add(outputs.len());
+            constants.push(if known > MOST_KNOWN {
+                Constants::new()
+            } else {
+                outputs
+            });
         }
     }
 }

@@ -36,9 +36,14 @@ impl Program {
         }
     }
 
-    /// The zeros that a value has around it.
-    pub(crate) fn padding(&self, value: Value) -> usize {
-        let weighted = self.readers(value).find(|step| step.op.is_weighted());
-        weighted.map_or(0, |step| step.op.padding())
+    /// The zeros that each value has around it.
+    pub(crate) fn paddings(&self) -> Vec<usize> {
+        let mut paddings = vec![0; self.steps.len() + 1];
+        for step in self.steps.iter().filter(|step| step.op.is_weighted()) {
+            for &input in &step.inputs {
+                paddings[input] = step.op.padding();
+            }
+        }
+        paddings
     }
 }

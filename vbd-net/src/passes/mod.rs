@@ -205,10 +205,4 @@ impl Program {
             None => self.input,
         }
     }
-
-    /// The steps that read a value, in order.
-    pub(crate) fn readers(&self, value: Value) -> impl Iterator<Item = &Step> {
-        let steps = self.steps.iter();
-        steps.filter(move |step| step.inputs.contains(&value))
-    }
 }

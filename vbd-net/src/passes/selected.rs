@@ -1,11 +1,13 @@
 //! Which places of what there was the places are that come behind some selections.
 
+use std::sync::Arc;
+
 /// Places behind selections and a flattening, worked out one by one: a selected channel may have far
 /// more values than the file has bytes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selected {
     /// What was selected, rising; `None` for everything.
-    index: Option<Vec<u32>>,
+    index: Option<Arc<[u32]>>,
     /// Values of each of `index`; 0 and 1 are one.
     area: usize,
     /// Whether an image was flattened.

@@ -6,11 +6,22 @@ use super::constants::unit_of;
 use super::{Extent, Program, Step, Value};
 use crate::matrix::SparseMatrix;
 
-/// Which units of each value are read.
+/// Which units of each value are read. Tied values have one set.
 struct Reads {
-    values: Vec<BTreeSet<u32>>,
-    /// Values that nobody reads, of which some units stay for a layer to have any.
+    /// The class of each value, by the least value of it.
+    class: Vec<Value>,
+    /// Of each class.
+    units: Vec<BTreeSet<u32>>,
+    /// Classes that nobody reads, of which some units stay for a layer to have any.
     idle: Vec<bool>,
+    /// How many units of its output a step knew when it last told what it reads.
+    told: Vec<usize>,
+}
+
+impl Reads {
+    fn of(&self, value: Value) -> &BTreeSet<u32> {
+        &self.units[self.class[value]]
+    }
 }
 
 impl Program {
@@ -18,20 +29,17 @@ impl Program {
     /// numbers those that are left anew.
     pub(super) fn drop_unread(&mut self, least: u32) {
         let reads = self.reads(least);
-        let kept = reads
-            .values
-            .into_iter()
-            .map(|read| read.into_iter().collect());
-        let kept: Vec<Vec<u32>> = kept.collect();
-        let mut numbers: Vec<Option<Value>> = vec![(!kept[0].is_empty()).then_some(0)];
+        let kept = |value: Value| -> Vec<u32> { reads.of(value).iter().copied().collect() };
+        let inputs = kept(0);
+        let mut numbers: Vec<Option<Value>> = vec![(!inputs.is_empty()).then_some(0)];
         let mut left: Vec<Step> = Vec::with_capacity(self.steps.len());
         for (step, output) in std::mem::take(&mut self.steps).into_iter().zip(1..) {
-            if kept[output].is_empty() {
+            if reads.of(output).is_empty() {
                 numbers.push(None);
                 continue;
             }
-            let inputs = &kept[step.inputs[0]];
-            let step = step.keep(inputs, &kept[output], reads.idle[output]);
+            let (from, to) = (kept(step.inputs[0]), kept(output));
+            let step = step.keep(&from, &to, reads.idle[reads.class[output]]);
             left.push(Step {
                 inputs: step
                     .inputs
@@ -43,25 +51,30 @@ impl Program {
             numbers.push(Some(left.len()));
         }
         self.steps = left;
-        self.inputs = kept.into_iter().next().unwrap_or_default();
-        self.input.units = self.inputs.len();
+        self.input.units = inputs.len();
+        self.inputs = inputs;
     }
 
-    /// Reading goes from the output back; where units are tied it goes both ways, until nothing is added.
+    /// Reading goes from the output back, until nothing is added.
     fn reads(&self, least: u32) -> Reads {
+        let class = self.classes();
         let mut reads = Reads {
-            values: vec![BTreeSet::new(); self.steps.len() + 1],
-            idle: vec![false; self.steps.len() + 1],
+            units: vec![BTreeSet::new(); class.len()],
+            idle: vec![false; class.len()],
+            told: vec![0; self.steps.len()],
+            class,
         };
         // All outputs are read.
         let last = self.steps.len();
-        reads.values[last].extend((0..).take(self.extent(last).units));
+        let all = (0..).take(self.extent(last).units);
+        reads.units[reads.class[last]].extend(all);
         while self.read_once(&mut reads) {}
         if least > 0 {
-            for (read, idle) in reads.values.iter_mut().zip(&mut reads.idle) {
-                *idle = read.is_empty();
-                if *idle {
-                    read.extend(0..least);
+            for value in 0..=last {
+                let class = reads.class[value];
+                if reads.units[class].is_empty() {
+                    reads.idle[class] = true;
+                    reads.units[class].extend(0..least);
                 }
             }
             while self.read_once(&mut reads) {}
@@ -69,27 +82,47 @@ impl Program {
         reads
     }
 
-    /// Adds what is read by what is read; whether there was any.
-    fn read_once(&self, reads: &mut Reads) -> bool {
-        let all = |reads: &Reads| reads.values.iter().map(BTreeSet::len).sum::<usize>();
-        let before = all(reads);
-        for (index, step) in self.steps.iter().enumerate().rev() {
-            let output = index + 1;
-            if step.ties {
-                for &input in &step.inputs {
-                    let both = &reads.values[input] | &reads.values[output];
-                    reads.values[input].clone_from(&both);
-                    reads.values[output] = both;
-                }
-            } else if !reads.idle[output] {
-                let rows = reads.values[output].iter();
-                let columns = rows.flat_map(|&row| step.weight.row(row as usize).0);
-                let units = columns.map(|&col| unit_of(col, step.per_unit()));
-                let units: Vec<u32> = units.collect();
-                reads.values[step.inputs[0]].extend(units);
+    /// The class of each value: values that steps tie are one.
+    fn classes(&self) -> Vec<Value> {
+        fn root(class: &[Value], mut value: Value) -> Value {
+            while class[value] != value {
+                value = class[value];
+            }
+            value
+        }
+        let mut class: Vec<Value> = (0..=self.steps.len()).collect();
+        for (index, step) in self.steps.iter().enumerate().filter(|(_, step)| step.ties) {
+            for &input in &step.inputs {
+                let (one, other) = (root(&class, input), root(&class, index + 1));
+                class[one.max(other)] = one.min(other);
+                // Ways stay short.
+                class[index + 1] = one.min(other);
+                class[input] = one.min(other);
             }
         }
-        all(reads) > before
+        (0..class.len()).map(|value| root(&class, value)).collect()
+    }
+
+    /// Adds what is read by what is read; whether there was any.
+    fn read_once(&self, reads: &mut Reads) -> bool {
+        let mut is_new = false;
+        for (index, step) in self.steps.iter().enumerate().rev() {
+            let output = reads.class[index + 1];
+            let known = reads.units[output].len();
+            if step.ties || reads.idle[output] || reads.told[index] == known {
+                continue;
+            }
+            reads.told[index] = known;
+            let rows = reads.units[output].iter();
+            let columns = rows.flat_map(|&row| step.weight.row(row as usize).0);
+            let units = columns.map(|&col| unit_of(col, step.per_unit()));
+            let units: Vec<u32> = units.collect();
+            let read = &mut reads.units[reads.class[step.inputs[0]]];
+            let before = read.len();
+            read.extend(units);
+            is_new |= read.len() > before;
+        }
+        is_new
     }
 }
 

@@ -235,9 +235,9 @@ fn buffers(net: &PrunedNet, program: &Program) -> Result<(Vec<Layout>, Vec<usize
         _ => program.input.units.saturating_mul(program.input.area()),
     };
     let mut values = pixels.saturating_mul(VALUES_A_PIXEL);
-    for value in 0..=program.steps.len() {
+    for (value, padding) in program.paddings().into_iter().enumerate() {
         let extent = program.extent(value);
-        let layout = Layout::new(extent, program.padding(value));
+        let layout = Layout::new(extent, padding);
         let unit = layout.unit_len().unwrap_or(usize::MAX);
         // Whole vectors, and what a convolution reads and writes behind the last of them.
         let len = unit

@@ -125,7 +125,12 @@ fn live_units(gate: &GateSpec, own: &GateParameters, narrows: bool) -> Vec<u32> 
         .collect();
     debug_assert!(units.len() <= gate.units);
     // No layer is empty: where all units are dead, one stays, and gives zeros.
-    if units.is_empty() { vec![0] } else { units }
+    let is_first = gate.producer.is_some() || gate.node == NodeId::INPUT;
+    if units.is_empty() && is_first {
+        vec![0]
+    } else {
+        units
+    }
 }
 
 struct Compiler<'a> {
@@ -190,16 +195,16 @@ impl Compiler<'_> {
     /// What comes in: of an image that is flattened at once, its values; else its channels.
     fn input(&mut self) -> Flow {
         let shape = self.graph.node(NodeId::INPUT).shape;
-        let mut flow = if self.graph.is_read_flat(NodeId::INPUT) {
+        let mut gates = self.gates.iter();
+        let gate = gates.find(|gate| gate.spec.node == NodeId::INPUT);
+        // A gate that cannot fold is one of channels.
+        let by_channel = gate.is_some_and(|gate| gate.spec.units == shape.units());
+        let mut flow = if self.graph.is_read_flat(NodeId::INPUT) && !by_channel {
             Flow::whole(shape.len(), 1)
         } else {
             Flow::whole(shape.units(), shape.area())
         };
-        if let Some(gate) = self
-            .gates
-            .iter()
-            .find(|gate| gate.spec.node == NodeId::INPUT)
-        {
+        if let Some(gate) = gate {
             flow.units.clone_from(&gate.units);
         }
         self.compiled.inputs = flow.flat().units;
@@ -219,17 +224,20 @@ impl Compiler<'_> {
             return Ok(());
         };
         let flow = &self.nodes[id.index()];
-        let source = (*units != flow.units).then(|| places(units, &flow.units));
+        // Of one behind another gate, a unit that comes in.
+        let one = &flow.units[..1];
+        let units = if units.is_empty() { one } else { &units[..] };
+        let source = (*units != flow.units[..]).then(|| places(units, &flow.units));
         let source = source.transpose().map_err(|unit| Error::GatesContradict {
             after: spec.after.clone(),
             unit,
         })?;
         let inputs = vec![flow.value];
         let gated = Flow {
-            units: units.clone(),
+            units: units.to_vec(),
             ..*flow
         };
-        let gate = Gate::new(spec, *number, (units.clone(), source), own)?;
+        let gate = Gate::new(spec, *number, (units.to_vec(), source), own)?;
         self.nodes[id.index()] = self.push(Layer::Gate(Box::new(gate)), inputs, gated);
         Ok(())
     }

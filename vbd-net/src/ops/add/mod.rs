@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, Own, Plain, Units};
 use crate::graph::Shape;
 
+/// Layers that one sum adds, at most: what a file says is walked many times.
+const MOST_INPUTS: usize = 256;
+
 /// The sum of some layers of one shape, value by value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +57,10 @@ impl Kind for Add {
         let [first, rest @ ..] = inputs else {
             return Err("adds nothing: expected two layers or more".to_owned());
         };
+        if inputs.len() > MOST_INPUTS {
+            let found = inputs.len();
+            return Err(format!("adds {found} layers: expected up to {MOST_INPUTS}"));
+        }
         if rest.is_empty() {
             return Err("adds one layer: expected two or more".to_owned());
         }
