@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use toml::Table;
+use toml::{Table, Value};
 use vbd_core::recipe::{Recipe, Train};
 use vbd_core::toml_file;
 use vbd_models::{is_path, nets, recipes};
@@ -27,8 +27,13 @@ pub(crate) struct Chosen {
     pub(crate) label: String,
 }
 
-/// Reads `name_or_path` and applies the flags, then each `--set`.
-pub(crate) fn choose(name_or_path: &str, changes: &RecipeChanges) -> anyhow::Result<Chosen> {
+/// Reads `name_or_path` and applies the flags, then each `--set`. A run that starts from a trained net has defaults
+/// of its own: the noise is small at first, and the KL counts at once.
+pub(crate) fn choose(
+    name_or_path: &str,
+    changes: &RecipeChanges,
+    starts_trained: bool,
+) -> anyhow::Result<Chosen> {
     let path = is_path(name_or_path).then(|| Path::new(name_or_path));
     let (text, origin) = match path {
         Some(path) => (file::read_to_string(path)?, name_or_path.to_owned()),
@@ -41,7 +46,7 @@ pub(crate) fn choose(name_or_path: &str, changes: &RecipeChanges) -> anyhow::Res
         .and_then(Path::file_stem)
         .map(|stem| stem.to_string_lossy().into_owned());
     let label = stem.unwrap_or_else(|| name_or_path.to_owned());
-    let recipe = changed(&text, &origin, changes)?;
+    let recipe = changed(&text, &origin, changes, starts_trained)?;
     let Some(model) = &recipe.model else {
         let problem = Problem::usage(format!("{origin} is for any network: none is given"));
         return Err(problem
@@ -67,13 +72,32 @@ pub(crate) fn choose(name_or_path: &str, changes: &RecipeChanges) -> anyhow::Res
 }
 
 /// The recipe as its text has it, with the command line's changes.
-fn changed(text: &str, origin: &str, changes: &RecipeChanges) -> anyhow::Result<Recipe> {
+fn changed(
+    text: &str,
+    origin: &str,
+    changes: &RecipeChanges,
+    starts_trained: bool,
+) -> anyhow::Result<Recipe> {
     let recipe = Recipe::from_toml(text, origin)?;
-    let assignments = assignments(changes);
+    let mut table: Table = toml_file::parse(text, origin)?;
+    let mut assignments = assignments(changes);
+    if starts_trained {
+        let defaults = [
+            ("method", "log_sigma2_init", Value::from(-8.0)),
+            ("train", "kl_warmup", Value::from(vec![0.0, 0.0])),
+        ];
+        let absent = defaults.into_iter().filter(|(part, key, _)| {
+            let own = table.get(*part).and_then(Value::as_table);
+            own.is_none_or(|own| !own.contains_key(*key))
+        });
+        let absent =
+            absent.map(|(part, key, value)| Assignment::new(&format!("{part}.{key}"), value));
+        // What the command line says comes after.
+        assignments.splice(..0, absent);
+    }
     if assignments.is_empty() {
         return Ok(recipe);
     }
-    let mut table: Table = toml_file::parse(text, origin)?;
     let known = known_keys(&recipe)?;
     for assignment in assignments {
         assignment.apply(&mut table, &known)?;
@@ -86,7 +110,7 @@ fn changed(text: &str, origin: &str, changes: &RecipeChanges) -> anyhow::Result<
 /// The flags that change a recipe, then `--set` as given.
 fn assignments(changes: &RecipeChanges) -> Vec<Assignment> {
     let mut assignments = Vec::new();
-    let mut assign = |key: &str, value: Option<toml::Value>| {
+    let mut assign = |key: &str, value: Option<Value>| {
         assignments.extend(value.map(|value| Assignment::new(key, value)));
     };
     assign("model", changes.model.clone().map(Into::into));
@@ -148,7 +172,28 @@ mod tests {
 
     fn choose_by(words: &str) -> anyhow::Result<Chosen> {
         let args = train_args(words);
-        choose(args.recipe.as_deref().unwrap(), &args.changes)
+        choose(
+            args.recipe.as_deref().unwrap(),
+            &args.changes,
+            args.from.is_some(),
+        )
+    }
+
+    #[test]
+    fn a_run_from_a_trained_net_starts_with_little_noise_unless_told_otherwise() {
+        let of = |text: &str, words: &str, starts_trained: bool| {
+            let changes = train_args(&format!("vbd train r.toml {words}")).changes;
+            let recipe = changed(text, "r.toml", &changes, starts_trained).unwrap();
+            (recipe.method.log_sigma2_init, recipe.train.kl_warmup)
+        };
+        let open = "summary = 's'\n[method]\nkind = 'vbd'\n";
+        let told = "summary = 's'\n[method]\nkind = 'vbd'\nlog_sigma2_init = -5.0\n\
+            [train]\nkl_warmup = [0.1, 0.2]\n";
+        assert_eq!(of(open, "", false), (-10.0, [0.025, 0.1]));
+        assert_eq!(of(open, "", true), (-8.0, [0.0, 0.0]));
+        assert_eq!(of(told, "", true), (-5.0, [0.1, 0.2]));
+        let flag = "--set log_sigma2_init=-6";
+        assert_eq!(of(open, flag, true), (-6.0, [0.0, 0.0]));
     }
 
     #[test]

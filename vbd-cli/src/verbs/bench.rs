@@ -108,7 +108,7 @@ fn inference_table(out: &Output, rows: &[Row]) -> String {
 
 /// Times a recipe's training step.
 fn training_step(name: &str, args: &BenchArgs, context: &Context) -> anyhow::Result<()> {
-    let chosen = recipe::choose(name, &args.changes)?;
+    let chosen = recipe::choose(name, &args.changes, false)?;
     let data = files::load_data(&chosen.data, &args.changes.dir)?;
     let bench = StepBench {
         threads: context.threads,

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<Finishe
 
 /// A new run.
 fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Trainer> {
-    let chosen = recipe::choose(name, &args.changes)?;
+    let chosen = recipe::choose(name, &args.changes, args.from.is_some())?;
     let folder = match &args.out {
         Some(folder) => {
             RunFolder::at(folder).check_free()?;
