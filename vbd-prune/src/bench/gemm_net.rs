@@ -10,7 +10,7 @@ use vbd_net::spec::LayerSpec;
 
 use vbd_net::PrunedNet;
 
-/// The net with dense weights. Layers without a weight are computed plainly.
+/// The net with dense weights. Layers without a weight are computed plainly, a ReLU for the whole batch.
 pub(super) struct GemmNet {
     net: PrunedNet,
     /// Factor and shift of each pixel.
@@ -131,6 +131,10 @@ impl GemmNet {
                     };
                     let x = &before[node.inputs[0].index()];
                     convolve(y, x, (weight, &own.bias), window, columns);
+                }
+                (LayerSpec::Relu(_), _) => {
+                    let x = before[node.inputs[0].index()].iter();
+                    y.extend(x.map(|x| x.max(0.0)));
                 }
                 (layer, own) => {
                     for sample in 0..n {

@@ -63,6 +63,9 @@ impl DenseNet {
                 let y = inputs[0].conv2d(weight, conv.padding, conv.stride, 1, 1)?;
                 y.broadcast_add(bias)
             }
+            // Candle's own, that need no gradients of ours.
+            (Some(LayerSpec::Relu(_)), _) => inputs[0].relu(),
+            (Some(LayerSpec::MaxPool2d(pool)), _) => inputs[0].max_pool2d(pool.kernel),
             (_, [weight, bias]) => inputs[0].broadcast_mul(weight)?.broadcast_add(bias),
             (_, [index]) => inputs[0].contiguous()?.index_select(index, 1),
             (Some(layer), _) => vbd_core::ops::forward(layer, inputs),
