@@ -86,6 +86,62 @@ pub struct Parts {
     pub std: Option<Vec<f32>>,
 }
 
+impl Parts {
+    /// [`Error::Mismatch`] naming the tensor that is not the network's.
+    fn check(&self, spec: &NetSpec, graph: &Graph) -> Result<()> {
+        count("weights", self.layers.len(), graph.weights().len())?;
+        count("selections", self.selections.len(), graph.indices())?;
+        count("scales", self.scales.len(), graph.scales())?;
+        for (layer, weight) in self.layers.iter().zip(graph.weights()) {
+            let name = layer.weight_name();
+            if layer.name != weight.layer || layer.kind != weight.kind {
+                return Err(Error::mismatch(&name, &layer.shape, &weight.shape));
+            }
+            let sizes = [layer.weight.rows(), layer.weight.cols()];
+            if layer.shape != weight.shape || sizes != [weight.rows(), weight.cols()] {
+                return Err(Error::mismatch(&name, &layer.shape, &weight.shape));
+            }
+            count(&layer.bias_name(), layer.bias.len(), weight.rows())?;
+        }
+        for (_, node) in graph.nodes() {
+            let input = |index: usize| graph.node(node.inputs[index]).shape.units();
+            match node.owns {
+                Owns::Nothing | Owns::Weight(_) => {}
+                Owns::Index(index) => {
+                    let selection = &self.selections[index];
+                    let rises = selection.index.windows(2).all(|pair| pair[0] < pair[1]);
+                    let inside = selection
+                        .index
+                        .last()
+                        .is_some_and(|&last| (last as usize) < input(0));
+                    let found = if rises && inside {
+                        selection.index.len()
+                    } else {
+                        0
+                    };
+                    count(&selection.index_name(), found, node.shape.units())?;
+                }
+                Owns::Scale(index) => {
+                    let scale = &self.scales[index];
+                    let [weight, bias] = scale.names();
+                    count(&weight, scale.weight.len(), input(0))?;
+                    count(&bias, scale.bias.len(), input(0))?;
+                }
+            }
+        }
+        let rule = &spec.normalize;
+        let images = [
+            ("normalize.mean", &rule.mean, &self.mean),
+            ("normalize.std", &rule.std, &self.std),
+        ];
+        for (name, rule, image) in images {
+            let expected = if rule.is_image() { spec.input_len() } else { 0 };
+            count(name, image.as_ref().map_or(0, Vec::len), expected)?;
+        }
+        Ok(())
+    }
+}
+
 /// How the weights of a net came to be, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Origin {
@@ -126,56 +182,12 @@ impl PrunedNet {
     /// that is not the network's.
     pub fn new(spec: NetSpec, parts: Parts, origin: Origin) -> Result<Self> {
         let graph = spec.resolve()?;
-        let weights = graph.weights();
-        count("weights", parts.layers.len(), weights.len())?;
-        count("selections", parts.selections.len(), graph.indices())?;
-        count("scales", parts.scales.len(), graph.scales())?;
-        for (layer, weight) in parts.layers.iter().zip(weights) {
-            let name = layer.weight_name();
-            if layer.name != weight.layer || layer.kind != weight.kind {
-                return Err(Error::mismatch(&name, &layer.shape, &weight.shape));
-            }
-            let sizes = [layer.weight.rows(), layer.weight.cols()];
-            if layer.shape != weight.shape || sizes != [weight.rows(), weight.cols()] {
-                return Err(Error::mismatch(&name, &layer.shape, &weight.shape));
-            }
-            count(&layer.bias_name(), layer.bias.len(), weight.rows())?;
-        }
-        for (_, node) in graph.nodes() {
-            let input = |index: usize| graph.node(node.inputs[index]).shape.units();
-            match node.owns {
-                Owns::Nothing | Owns::Weight(_) => {}
-                Owns::Index(index) => {
-                    let selection = &parts.selections[index];
-                    let rises = selection.index.windows(2).all(|pair| pair[0] < pair[1]);
-                    let inside = selection
-                        .index
-                        .last()
-                        .is_some_and(|&last| (last as usize) < input(0));
-                    let found = if rises && inside {
-                        selection.index.len()
-                    } else {
-                        0
-                    };
-                    count(&selection.index_name(), found, node.shape.units())?;
-                }
-                Owns::Scale(index) => {
-                    let scale = &parts.scales[index];
-                    let [weight, bias] = scale.names();
-                    count(&weight, scale.weight.len(), input(0))?;
-                    count(&bias, scale.bias.len(), input(0))?;
-                }
-            }
-        }
-        let rule = &spec.normalize;
-        let images = [
-            ("normalize.mean", &rule.mean, &parts.mean),
-            ("normalize.std", &rule.std, &parts.std),
-        ];
-        for (name, rule, image) in images {
-            let expected = if rule.is_image() { spec.input_len() } else { 0 };
-            count(name, image.as_ref().map_or(0, Vec::len), expected)?;
-        }
+        parts.check(&spec, &graph)?;
+        Ok(Self::assemble(spec, graph, parts, origin))
+    }
+
+    /// A net of a network that is resolved, and of tensors that are known to be its own.
+    pub(crate) fn assemble(spec: NetSpec, graph: Graph, parts: Parts, origin: Origin) -> Self {
         let Parts {
             layers,
             selections,
@@ -183,7 +195,7 @@ impl PrunedNet {
             mean,
             std,
         } = parts;
-        Ok(Self {
+        Self {
             spec,
             graph,
             method: origin.method,
@@ -195,7 +207,7 @@ impl PrunedNet {
             before: None,
             mean,
             std,
-        })
+        }
     }
 
     /// The network.

@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod engine;
+mod lines;
 pub(crate) mod residual;
 
 use vbd_core::noise::{NoiseKey, Stream};

@@ -1,72 +1,57 @@
 //! Networks that are no chains.
 
-use vbd_core::recipe::NetToml;
 use vbd_net::spec::NetSpec;
 
-/// A network of `kind key=value ...` lines over an image of `[1, 6, 5]`.
-pub(crate) fn net(lines: &[&str]) -> NetSpec {
-    let mut toml = "name = 'residual'\ninput = [1, 6, 5]\nclasses = 4\n\
-        normalize = { scale = 0.00390625, mean = 'image' }\n"
-        .to_owned();
-    for line in lines {
-        let (kind, fields) = line.split_once(' ').unwrap_or((line, ""));
-        let fields = fields.replace(
-            ' ', "
-",
-        );
-        toml.extend([
-            "[[layer]]
-kind = '",
-            kind,
-            "'
-",
-            &fields,
-            "
-",
-        ]);
-    }
-    NetSpec::from_toml(&toml, "residual").unwrap()
-}
+use super::lines::net;
+
+/// Factor on a pixel.
+const SCALE: f64 = 0.003_906_25;
 
 /// Linear layers: a branch around two of them, one around none but a ReLU, the sum of a layer and itself, and a
 /// ReLU that a weight cannot take along, for its sum reads the weight as it is.
 pub(crate) fn linear() -> NetSpec {
-    net(&[
-        "linear name='fc1' out_features=11",
-        "relu name='r1'",
-        "linear name='fc2' out_features=13",
-        "relu",
-        "linear name='fc3' out_features=11",
-        "add name='sum1' inputs=['fc3','r1']",
-        "relu name='r2'",
-        "add name='sum2' inputs=['r2','sum1','sum1']",
-        "linear name='fc4' out_features=11",
-        "relu name='r4'",
-        "add inputs=['fc4','sum2','r4']",
-        "relu",
-        "linear name='out' out_features=4",
-    ])
+    net(
+        SCALE,
+        &[
+            "linear name='fc1' out_features=11",
+            "relu name='r1'",
+            "linear name='fc2' out_features=13",
+            "relu",
+            "linear name='fc3' out_features=11",
+            "add name='sum1' inputs=['fc3','r1']",
+            "relu name='r2'",
+            "add name='sum2' inputs=['r2','sum1','sum1']",
+            "linear name='fc4' out_features=11",
+            "relu name='r4'",
+            "add inputs=['fc4','sum2','r4']",
+            "relu",
+            "linear name='out' out_features=4",
+        ],
+    )
 }
 
 /// Convolutions: the input goes into two, a shortcut by a convolution of one tap, paddings of several sizes over one
 /// value, and a flattened branch.
 pub(crate) fn convolutions() -> NetSpec {
-    net(&[
-        "conv2d name='conv1' out_channels=5 kernel=3 padding=1",
-        "relu name='r1'",
-        "conv2d name='conv2' out_channels=6 kernel=3 padding=1",
-        "relu",
-        "conv2d name='conv3' out_channels=5 kernel=3 padding=1",
-        "conv2d name='first' input='input' out_channels=5 kernel=1",
-        "add name='sum1' inputs=['conv3','r1','first']",
-        "relu name='r2'",
-        "conv2d name='conv4' out_channels=7 kernel=3 padding=1",
-        "conv2d name='short' input='r2' out_channels=7 kernel=1",
-        "add name='sum2' inputs=['short','conv4']",
-        "max_pool2d kernel=2 name='pool'",
-        "flatten name='flat'",
-        "linear name='fc1' out_features=42",
-        "add name='sum3' inputs=['fc1','flat']",
-        "linear name='out' out_features=4",
-    ])
+    net(
+        SCALE,
+        &[
+            "conv2d name='conv1' out_channels=5 kernel=3 padding=1",
+            "relu name='r1'",
+            "conv2d name='conv2' out_channels=6 kernel=3 padding=1",
+            "relu",
+            "conv2d name='conv3' out_channels=5 kernel=3 padding=1",
+            "conv2d name='first' input='input' out_channels=5 kernel=1",
+            "add name='sum1' inputs=['conv3','r1','first']",
+            "relu name='r2'",
+            "conv2d name='conv4' out_channels=7 kernel=3 padding=1",
+            "conv2d name='short' input='r2' out_channels=7 kernel=1",
+            "add name='sum2' inputs=['short','conv4']",
+            "max_pool2d kernel=2 name='pool'",
+            "flatten name='flat'",
+            "linear name='fc1' out_features=42",
+            "add name='sum3' inputs=['fc1','flat']",
+            "linear name='out' out_features=4",
+        ],
+    )
 }

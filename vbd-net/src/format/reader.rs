@@ -97,7 +97,7 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
     };
     let net = PrunedNet {
         before: header.before,
-        ..PrunedNet::new(header.spec, parts, origin)?
+        ..PrunedNet::assemble(header.spec, graph, parts, origin)
     };
     Ok(Read {
         net,

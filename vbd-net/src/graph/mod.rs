@@ -206,8 +206,8 @@ impl Graph {
         })
     }
 
-    /// Whether linear layers alone read the input, behind nothing but flattenings and selections. Then a shift of the input is a shift of their biases, and
-    /// zero pixels can be skipped.
+    /// Whether linear layers alone read the input, behind nothing but flattenings and selections. Then a shift
+    /// of the input is a shift of their biases, and zero pixels can be skipped.
     pub fn starts_linear(&self) -> bool {
         let readers = self.readers(NodeId::INPUT);
         readers.iter().all(|&reader| self.is_linear(reader))

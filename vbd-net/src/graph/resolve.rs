@@ -14,8 +14,8 @@ impl NetSpec {
     /// Resolves the network.
     ///
     /// # Errors
-    /// [`Error::Spec`](crate::Error::Spec) naming the layer if it reads what is not there, nobody reads it, a size cannot work, a
-    /// name is taken twice or is no tensor prefix, the last layer is not `classes` wide, or a size passes
+    /// [`Error::Spec`](crate::Error::Spec) naming the layer if it reads what is not there, nobody reads it, a
+    /// size cannot work, a name is taken twice or is no tensor prefix, the last layer is not `classes` wide, or a size passes
     /// [`MAX_ACTIVATION`] or [`MAX_TENSOR`](super::MAX_TENSOR).
     pub fn resolve(&self) -> Result<Graph> {
         let input = Node {
@@ -174,11 +174,11 @@ impl Graph {
                 });
                 Owns::Weight(self.weights.len() - 1)
             }
-            Needs::Index(_) => {
+            Needs::Index => {
                 self.indices += 1;
                 Owns::Index(self.indices - 1)
             }
-            Needs::Scale(_) => {
+            Needs::Scale => {
                 self.scales += 1;
                 Owns::Scale(self.scales - 1)
             }

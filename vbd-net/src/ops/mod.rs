@@ -155,10 +155,10 @@ pub enum Needs {
     Nothing,
     /// A weight of this shape, and a bias of its first size.
     Weight(LayerKind, Vec<usize>),
-    /// As many places of units, rising.
-    Index(usize),
-    /// A factor and a shift for as many units.
-    Scale(usize),
+    /// The places of the units that it keeps, rising.
+    Index,
+    /// A factor and a shift for each unit that comes in.
+    Scale,
 }
 
 /// A layer's tensors in a net.

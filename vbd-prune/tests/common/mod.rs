@@ -17,6 +17,8 @@ use vbd_net::spec::{NetSpec, Normalizer};
 #[path = "../../../vbd-net/tests/common/draws.rs"]
 mod draws;
 
+#[path = "../../../vbd-core/tests/support/lines.rs"]
+mod lines;
 pub(crate) mod residual;
 
 pub(crate) use draws::Draws;

@@ -195,7 +195,7 @@ impl Gate {
         };
         let (setting, threshold) = (&self.spec.setting, self.spec.log_alpha_threshold);
         let mut update = step.of(Some(setting.prior()), threshold, setting.kl_weight());
-        update.masking.active &= self.noise.prunes();
+        update.masking = self.masking(step.active);
         update.descent = update.descent.without_decay();
         self.entries.update(0..self.units.len(), data, update);
         if !self.noise.prunes() {

@@ -36,7 +36,7 @@ impl Kind for Select {
     }
 
     fn needs(&self, _inputs: &[Shape]) -> Needs {
-        Needs::Index(self.units)
+        Needs::Index
     }
 
     fn set_units(&mut self, units: usize) {
