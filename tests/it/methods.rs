@@ -42,6 +42,58 @@ fn a_net_whose_first_layer_is_dense_and_whose_others_are_vbd() {
 }
 
 #[test]
+fn one_alpha_for_a_row_or_a_layer_learnt_or_fixed() {
+    for method in [
+        "kind = 'vbd'\nalpha = 'layer'\nrate = 0.2",
+        "kind = 'vd'\nalpha = 'row'\nrate = 0.2\nlearn = false",
+        "kind = 'fast'\nrate = 0.2",
+    ] {
+        goes_the_whole_road(&format!("[method]\n{method}\n{TRAIN}"));
+    }
+    // some rows share, and others have alphas of their own, which are pruned by
+    let rules =
+        "[method]\nkind = 'vbd'\n[[method.rule]]\nweights = ['fc1']\nalpha = 'row'\nrate = 0.2\n";
+    goes_the_whole_road(&format!("{rules}{TRAIN}"));
+    let lab = lab(&format!("{rules}{TRAIN}"));
+    lab.succeed("train mixed.toml --out run");
+    let tensors = lab.last_tensors("run");
+    assert!(tensors.contains_key("fc1.log_alpha") && tensors.contains_key("fc2.log_sigma2"));
+    let layers = lab.json("inspect run")["layers"].clone();
+    assert!(layers[0]["sparsity"].as_f64() < Some(0.01), "{layers}");
+    let refused = lab.vbd("train mixed.toml --out no --set method.kl_wieght=2");
+    assert!(refused.stderr.contains("kl_weight"), "{refused:?}");
+}
+
+#[test]
+fn a_key_that_a_kind_does_not_have_is_refused() {
+    for (method, key) in [
+        (
+            "kind = 'dense'\nlog_sigma2_init = -9.0",
+            "method.log_sigma2_init",
+        ),
+        ("kind = 'vbd'\nrate = 0.2", "method.rate"),
+        (
+            "kind = 'vbd'\nalpha = 'row'\nlog_sigma2_init = -9.0",
+            "method.log_sigma2_init",
+        ),
+        ("kind = 'vbd'\nalpha = 'column'", "`weight`, `row`, `layer`"),
+        ("kind = 'fast'\nrate = 1.0", "method.rate"),
+        (
+            "kind = 'vd'\nlog_alpha_treshold = 1.0",
+            "log_alpha_threshold",
+        ),
+    ] {
+        let lab = lab(&format!("[method]\n{method}\n{TRAIN}"));
+        let refused = lab.vbd("train mixed.toml --out run");
+        assert!(refused.stderr.contains(key), "{method}: {refused:?}");
+    }
+    // gates take what weights do not have
+    let gate =
+        "[method]\nkind = 'dense'\nlog_alpha_threshold = 1.0\n[[method.gate]]\nafter = 'fc1'\n";
+    lab(&format!("{gate}{TRAIN}")).succeed("train mixed.toml --out run --epochs 1");
+}
+
+#[test]
 fn weights_and_gates_of_every_kind_in_one_net() {
     goes_the_whole_road(&format!(
         "[method]\nkind = 'vd'\n[[method.gate]]\nafter = 'input'\nkind = 'gaussian'\nrate = 0.1\n\

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use toml::{Table, Value};
-use vbd_core::recipe::{Recipe, Train};
+use vbd_core::recipe::{Method, Recipe, Train};
 use vbd_core::toml_file;
 use vbd_models::{is_path, nets, recipes};
 use vbd_net::file;
@@ -88,7 +88,8 @@ fn changed(
         ];
         let absent = defaults.into_iter().filter(|(part, key, _)| {
             let own = table.get(*part).and_then(Value::as_table);
-            own.is_none_or(|own| !own.contains_key(*key))
+            let is_absent = own.is_none_or(|own| !own.contains_key(*key));
+            is_absent && (*part != "method" || recipe.method.uses(key))
         });
         let absent =
             absent.map(|(part, key, value)| Assignment::new(&format!("{part}.{key}"), value));
@@ -141,7 +142,12 @@ fn known_keys(recipe: &Recipe) -> anyhow::Result<Vec<String>> {
         },
         ..recipe.clone()
     };
-    Ok(paths(&toml_file::parse(&full.to_toml()?, "recipe")?))
+    let mut known = paths(&toml_file::parse(&full.to_toml()?, "recipe")?);
+    let of_method = Method::known_keys().into_iter();
+    known.extend(of_method.map(|key| format!("method.{key}")));
+    known.sort_unstable();
+    known.dedup();
+    Ok(known)
 }
 
 /// A recipe's network: a path is looked for beside the recipe first, then from here.
@@ -184,7 +190,10 @@ mod tests {
         let of = |text: &str, words: &str, starts_trained: bool| {
             let changes = train_args(&format!("vbd train r.toml {words}")).changes;
             let recipe = changed(text, "r.toml", &changes, starts_trained).unwrap();
-            (recipe.method.log_sigma2_init, recipe.train.kl_warmup)
+            (
+                recipe.method.settings().number("log_sigma2_init"),
+                recipe.train.kl_warmup,
+            )
         };
         let open = "summary = 's'\n[method]\nkind = 'vbd'\n";
         let told = "summary = 's'\n[method]\nkind = 'vbd'\nlog_sigma2_init = -5.0\n\
@@ -219,7 +228,10 @@ mod tests {
         );
         assert_eq!((recipe.train.lr, recipe.method.kl_weight), (2e-3, 2.0));
         assert_eq!(
-            (recipe.method.log_alpha_threshold, recipe.train.kl_warmup),
+            (
+                recipe.method.settings().number("log_alpha_threshold"),
+                recipe.train.kl_warmup
+            ),
             (2.0, [0.0, 0.5])
         );
         assert_eq!(

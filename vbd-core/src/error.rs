@@ -31,11 +31,21 @@ pub enum Error {
         /// The file or name that the recipe came from.
         origin: String,
         /// Dotted name of the field.
-        field: &'static str,
+        field: String,
         /// The value.
         found: String,
         /// What would be right.
-        expected: &'static str,
+        expected: String,
+    },
+    /// A weight has other states than its method.
+    #[error("`{name}` has the states {found:?}: expected {expected:?}, those of its method")]
+    States {
+        /// The layer or gate.
+        name: String,
+        /// The states that it has.
+        found: Vec<&'static str>,
+        /// Those of the method.
+        expected: Vec<&'static str>,
     },
     /// Two tensors that belong together have different shapes.
     #[error("`{name}` has shape {found:?}: expected {expected:?}")]

@@ -12,6 +12,7 @@ pub mod error;
 pub mod gate;
 mod kernels;
 pub mod layers;
+pub mod method;
 pub mod noise;
 pub mod ops;
 pub mod optim;

@@ -4,6 +4,10 @@
 use candle_core::{DType, Tensor};
 
 use crate::kernels::math;
+use crate::weight::{Parameter, Scope, State};
+
+/// Name of the state that holds log variances.
+pub const LOG_SIGMA2: &str = "log_sigma2";
 
 /// Least value of a `log_sigma2` parameter.
 pub const LOG_SIGMA2_MIN: f32 = -40.0;
@@ -16,6 +20,15 @@ pub const LOG_SIGMA2_DEAD: f32 = f32::INFINITY;
 pub const LOG_ALPHA_DISPLAYED: f64 = 20.0;
 /// Added to the variance of an output before its root is taken, whose gradient is infinite at 0.
 pub const VARIANCE_FLOOR: f32 = 1e-8;
+
+/// The log variances of a weight's entries, as a state of it.
+pub fn state(log_sigma2: Parameter) -> State {
+    State {
+        dead: Some(LOG_SIGMA2_DEAD),
+        parameter: log_sigma2,
+        ..State::new(LOG_SIGMA2, Scope::Entry, Vec::new())
+    }
+}
 
 /// `log_alpha = log_sigma2 - 2 ln|theta|`, exact: +inf at theta = 0.
 ///

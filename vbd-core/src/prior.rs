@@ -78,6 +78,26 @@ impl Prior {
     }
 }
 
+impl Prior {
+    /// The KL of each `log_alpha`, -40 to 20; differentiable.
+    ///
+    /// # Shapes
+    /// - `log_alpha`: any, and so is what is returned
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn kl_of(self, log_alpha: &Tensor) -> candle_core::Result<Tensor> {
+        let kl = ((log_alpha.neg()?.exp()? + 1.0)?.log()? * 0.5)?;
+        match self {
+            Self::Hierarchical => Ok(kl),
+            Self::LogUniform => {
+                let z = ((log_alpha * -K3)? - K2)?;
+                kl + (candle_nn::ops::sigmoid(&z)? * K1)?
+            }
+        }
+    }
+}
+
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }

@@ -12,9 +12,11 @@ use support::engine::{
     indices, kill, mixed, pair, spec,
 };
 use support::{mlp, recipe, residual};
+use vbd_core::method::vbd;
+use vbd_core::posterior::{self, LOG_SIGMA2};
 use vbd_core::recipe::Recipe;
 use vbd_core::step::{Batch, Step};
-use vbd_core::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
+use vbd_core::weight::{LayerParameters, Parameter, Parameters, Weight};
 use vbd_net::spec::NetSpec;
 
 /// Chains, and nets with sums.
@@ -234,10 +236,10 @@ fn masked_first_layer() -> Parameters {
         .map(|theta| 2.0 * theta.abs().ln() + 4.0)
         .collect();
     let shape = layer.weight.shape().to_vec();
-    layer.weight = VariationalWeight::dense(
+    layer.weight = Weight::dense(
         &shape,
         Parameter::new(theta),
-        Some(Parameter::new(log_sigma2)),
+        vec![posterior::state(Parameter::new(log_sigma2))],
     )
     .unwrap();
     parameters
@@ -263,7 +265,7 @@ fn rule_2_a_masked_weight_moves_by_its_kl_alone() {
     let kl_factor = 0.5 / 60.0;
     for after in step_once(&before, 0.5) {
         let (old, new) = (&before.layers[0].weight, &after.layers[0].weight);
-        let sigma2 = old.log_sigma2().unwrap().value.iter().map(|l| l.exp());
+        let sigma2 = old.state(LOG_SIGMA2).unwrap().value.iter().map(|l| l.exp());
         for ((theta, sigma2), m) in old.theta().value.iter().zip(sigma2).zip(&new.theta().m) {
             let gradient = kl_factor * theta / (theta * theta + sigma2);
             assert!(
@@ -273,7 +275,7 @@ fn rule_2_a_masked_weight_moves_by_its_kl_alone() {
         }
         assert_ne!(old.theta().value, new.theta().value);
         // its outputs are the bias alone, so nothing of the data comes through it
-        assert!(new.log_sigma2().unwrap().m.iter().all(|m| *m < 0.0));
+        assert!(new.state(LOG_SIGMA2).unwrap().m.iter().all(|m| *m < 0.0));
     }
 }
 
@@ -299,8 +301,8 @@ fn rule_3_a_killed_weight_is_never_updated_again() {
         }
         let after = engine.parameters().unwrap();
         for (before, after) in before.layers.iter().zip(&after.layers) {
-            let dead = |weight: &VariationalWeight| -> Vec<usize> {
-                let log_sigma2 = &weight.log_sigma2().unwrap().value;
+            let dead = |weight: &Weight| -> Vec<usize> {
+                let log_sigma2 = &weight.state(LOG_SIGMA2).unwrap().value;
                 (0..log_sigma2.len())
                     .filter(|&i| log_sigma2[i] == f32::INFINITY)
                     .collect()
@@ -333,10 +335,10 @@ fn nothing_turns_nan_at_the_edges() {
                 .map(|&x| theta.unwrap_or(x))
                 .collect();
             let log_sigma2 = Parameter::new(vec![log_sigma2; layer.weight.numel()]);
-            let weight = VariationalWeight::dense(
+            let weight = Weight::dense(
                 layer.weight.shape(),
                 Parameter::new(values),
-                Some(log_sigma2),
+                vec![posterior::state(log_sigma2)],
             );
             LayerParameters {
                 weight: weight.unwrap(),
@@ -372,8 +374,10 @@ fn moved(
 ) -> Parameters {
     let mut parameters = parameters.clone();
     let weight = &parameters.layers[layer].weight;
-    let (mut theta, mut log_sigma2) =
-        (weight.theta().clone(), weight.log_sigma2().unwrap().clone());
+    let (mut theta, mut log_sigma2) = (
+        weight.theta().clone(),
+        weight.state(LOG_SIGMA2).unwrap().clone(),
+    );
     let values = if by_theta {
         &mut theta
     } else {
@@ -382,7 +386,7 @@ fn moved(
     values.value[index] += h;
     let shape = weight.shape().to_vec();
     parameters.layers[layer].weight =
-        VariationalWeight::dense(&shape, theta, Some(log_sigma2)).unwrap();
+        Weight::dense(&shape, theta, vec![posterior::state(log_sigma2)]).unwrap();
     parameters
 }
 
@@ -396,12 +400,16 @@ fn the_cpu_engine_has_the_gradients_of_finite_differences() {
             let shape = layer.weight.shape().to_vec();
             let log_sigma2 = Parameter::new(vec![-5.0; layer.weight.numel()]);
             let theta = layer.weight.theta().clone();
-            layer.weight = VariationalWeight::dense(&shape, theta, Some(log_sigma2)).unwrap();
+            layer.weight =
+                Weight::dense(&shape, theta, vec![posterior::state(log_sigma2)]).unwrap();
         }
         let nll = |parameters: &Parameters| first_step(&spec, &recipe, parameters);
         let stepped = nll(&parameters).1;
         for (layer, after) in stepped.layers.iter().enumerate() {
-            let (theta, log_sigma2) = (after.weight.theta(), after.weight.log_sigma2().unwrap());
+            let (theta, log_sigma2) = (
+                after.weight.theta(),
+                after.weight.state(LOG_SIGMA2).unwrap(),
+            );
             for (by_theta, m, h) in [(true, &theta.m, 2e-3), (false, &log_sigma2.m, 0.05)] {
                 let scale = m.iter().fold(0.0_f32, |most, m| most.max(m.abs())) * 10.0;
                 for index in (0..m.len()).step_by(m.len() / 12 + 1) {
@@ -428,9 +436,9 @@ fn compact_computation_gives_the_numbers_of_masked_dense_computation() {
             let recipe = recipe(kind, "");
             let mut parameters = mixed(&spec, &recipe);
             for layer in &mut parameters.layers {
-                layer.weight.kill(-5.4);
+                layer.weight.kill(&*vbd(-5.4));
                 let numel = layer.weight.numel();
-                assert!(layer.weight.nnz(3.0) > 0 || numel < 50);
+                assert!(layer.weight.nnz(&*vbd(3.0)) > 0 || numel < 50);
             }
             let mut results = [true, false].map(|compaction| {
                 let (mut engine, data) = cpu(&spec, &recipe, &parameters, compaction);

@@ -13,9 +13,10 @@ use support::engine::{
 };
 use support::{residual, uniform};
 use vbd_core::gate::Gate;
+use vbd_core::posterior;
 use vbd_core::recipe::Recipe;
 use vbd_core::step::{Batch, Step};
-use vbd_core::weight::{GateParameters, Parameter, Parameters};
+use vbd_core::weight::{GateParameters, Parameter, Parameters, Weight};
 use vbd_net::spec::NetSpec;
 
 /// Gates with these places, KL weights and thresholds.
@@ -73,33 +74,45 @@ fn cases() -> Vec<(NetSpec, Recipe)> {
     cases.collect()
 }
 
+fn log_sigma2(gate: &GateParameters) -> &Parameter {
+    gate.units.state("log_sigma2").unwrap()
+}
+
+/// A gate with other values.
+fn with(gate: &GateParameters, theta: Parameter, log_sigma2: Parameter) -> GateParameters {
+    let states = vec![posterior::state(log_sigma2)];
+    GateParameters {
+        after: gate.after.clone(),
+        units: Weight::dense(gate.units.shape(), theta, states).unwrap(),
+    }
+}
+
 /// Gates with `log_alpha` on both sides of their thresholds, theta of both signs.
 fn mixed(spec: &NetSpec, recipe: &Recipe) -> Parameters {
     let initial = Parameters::init(spec, recipe).unwrap();
     let gates = initial.gates.into_iter().zip(3..).map(|(gate, seed)| {
-        let draws = uniform(seed, 2 * gate.theta.value.len());
-        let (theta, spread) = draws.split_at(gate.theta.value.len());
+        let draws = uniform(seed, 2 * gate.units.numel());
+        let (theta, spread) = draws.split_at(gate.units.numel());
         let theta: Vec<f32> = theta.iter().map(|u| 2.5 * u - 1.0).collect();
         let log_sigma2 = theta.iter().zip(spread);
         let log_sigma2 =
             log_sigma2.map(|(theta, u)| 2.0 * theta.abs().ln() + 10.0 * u.min(0.7) - 4.0);
-        GateParameters {
-            log_sigma2: Parameter::new(log_sigma2.collect()),
-            theta: Parameter::new(theta),
-            ..gate
-        }
+        let log_sigma2 = Parameter::new(log_sigma2.collect());
+        with(&gate, Parameter::new(theta), log_sigma2)
     });
     Parameters {
         gates: gates.collect(),
         layers: initial.layers,
+        net: Vec::new(),
     }
 }
 
 fn assert_same_gate_gradients(cpu: &Parameters, candle: &Parameters) {
     for (cpu, candle) in cpu.gates.iter().zip(&candle.gates) {
         let what = format!("gate.{}", cpu.after);
-        assert_close(&cpu.theta.m, &candle.theta.m, 2e-5, &what);
-        assert_close(&cpu.log_sigma2.m, &candle.log_sigma2.m, 2e-5, &what);
+        assert_close(&cpu.theta().m, &candle.theta().m, 2e-5, &what);
+        let [a, b] = [cpu, candle].map(|gate| &log_sigma2(gate).m);
+        assert_close(a, b, 2e-5, &what);
     }
 }
 
@@ -160,8 +173,13 @@ fn assert_same_state(a: &mut dyn Step, b: &mut dyn Step, test: &vbd_net::data::S
         assert_close(&x.bias.value, &y.bias.value, THETA_TOLERANCE, &x.name);
     }
     for (x, y) in x.gates.iter().zip(&y.gates) {
-        assert_close(&x.theta.value, &y.theta.value, THETA_TOLERANCE, &x.after);
-        let log_sigma2 = [&x.log_sigma2.value, &y.log_sigma2.value];
+        assert_close(
+            &x.theta().value,
+            &y.theta().value,
+            THETA_TOLERANCE,
+            &x.after,
+        );
+        let log_sigma2 = [x, y].map(|gate| &log_sigma2(gate).value);
         assert_close(log_sigma2[0], log_sigma2[1], THETA_TOLERANCE, &x.after);
         assert!(x.alive().eq(y.alive()));
     }
@@ -177,7 +195,7 @@ fn without_dead_units_a_step_gives_the_numbers_of_the_masked_whole() {
     for (spec, recipe) in cases() {
         let mut parameters = mixed(&spec, &recipe);
         let gates = Gate::all(&spec, &recipe.method).unwrap();
-        parameters.kill(&vec![3.0; parameters.layers.len()], &gates);
+        parameters.kill(&recipe.method.of_weights(&spec).unwrap(), &gates);
         let dead = parameters.gates.iter().flat_map(GateParameters::alive);
         assert!(dead.filter(|alive| !alive).count() > 3);
         let [mut narrow, mut whole] =
@@ -204,7 +222,7 @@ fn what_belongs_to_a_dead_unit_is_zero_and_stays_so() {
     let (spec, recipe) = (convolutions(), cases()[1].1.clone());
     let mut parameters = mixed(&spec, &recipe);
     let gates = Gate::all(&spec, &recipe.method).unwrap();
-    parameters.kill(&vec![3.0; parameters.layers.len()], &gates);
+    parameters.kill(&recipe.method.of_weights(&spec).unwrap(), &gates);
     let mut pair = pair(&spec, &recipe, &parameters, 1);
     let engines: [&mut dyn Step; 2] = [&mut pair.cpu, &mut pair.candle];
     for engine in engines {
@@ -226,7 +244,7 @@ fn what_belongs_to_a_dead_unit_is_zero_and_stays_so() {
                 .filter(|(_, alive)| !alive)
                 .map(|(unit, _)| unit)
             {
-                assert_eq!(own.theta.arrays().map(|array| array[unit]), [0.0; 3]);
+                assert_eq!(own.theta().arrays().map(|array| array[unit]), [0.0; 3]);
                 if let Some(producer) = gate.producer {
                     let layer = &after.layers[producer];
                     let row_len = layer.weight.numel() / gate.units;
@@ -273,10 +291,11 @@ fn a_network_all_of_whose_units_are_dead_still_trains_its_last_bias() {
     for (spec, recipe) in cases() {
         let mut parameters = mixed(&spec, &recipe);
         for gate in &mut parameters.gates {
-            gate.theta.value.fill(0.0);
+            let zeros = Parameter::new(vec![0.0; gate.units.numel()]);
+            *gate = with(gate, zeros, log_sigma2(gate).clone());
         }
-        let thresholds = vec![3.0; parameters.layers.len()];
-        parameters.kill(&thresholds, &Gate::all(&spec, &recipe.method).unwrap());
+        let settings = recipe.method.of_weights(&spec).unwrap();
+        parameters.kill(&settings, &Gate::all(&spec, &recipe.method).unwrap());
         let mut pair = pair(&spec, &recipe, &parameters, 2);
         for step in 0..3 {
             let indices = indices(step);
@@ -297,26 +316,26 @@ fn the_cpu_engine_has_the_gradients_of_finite_differences_by_the_gates() {
     for (spec, recipe) in cases().into_iter().take(4) {
         let mut parameters = Parameters::init(&spec, &recipe).unwrap();
         for gate in &mut parameters.gates {
-            gate.log_sigma2.value.fill(-4.0);
+            let log_sigma2 = Parameter::new(vec![-4.0; gate.units.numel()]);
+            *gate = with(gate, gate.theta().clone(), log_sigma2);
         }
         let nll = |parameters: &Parameters| first_step(&spec, &recipe, parameters);
         let stepped = nll(&parameters).1;
         for (gate, after) in stepped.gates.iter().enumerate() {
             for (by_theta, m, h) in [
-                (true, &after.theta.m, 2e-3),
-                (false, &after.log_sigma2.m, 0.05),
+                (true, &after.theta().m, 2e-3),
+                (false, &log_sigma2(after).m, 0.05),
             ] {
                 let scale = m.iter().fold(0.0_f32, |most, m| most.max(m.abs())) * 10.0;
                 for index in (0..m.len()).step_by(m.len() / 6 + 1) {
                     let moved = |h: f32| {
                         let mut parameters = parameters.clone();
                         let own = &mut parameters.gates[gate];
-                        let parameter = if by_theta {
-                            &mut own.theta
-                        } else {
-                            &mut own.log_sigma2
-                        };
+                        let (mut theta, mut spread) =
+                            (own.theta().clone(), log_sigma2(own).clone());
+                        let parameter = if by_theta { &mut theta } else { &mut spread };
                         parameter.value[index] += h;
+                        *own = with(own, theta, spread);
                         nll(&parameters).0
                     };
                     let difference = (moved(h) - moved(-h)) / f64::from(2.0 * h);
@@ -382,10 +401,13 @@ fn gates_of_noise_alone_have_equal_gradients_in_both_engines_and_are_gone_at_tes
         let trained = pair.cpu.parameters().unwrap();
         let kl = pair.cpu.kl().unwrap();
         assert!((kl - pair.candle.kl().unwrap()).abs() <= 1e-4 * kl.abs());
-        let is_learnt = recipe.method.gates[0].learn == Some(true);
+        let is_learnt = recipe.method.gates[0].keys.contains_key("learn");
         for (own, start) in trained.gates.iter().zip(&parameters.gates) {
-            assert!(own.theta.value.iter().all(|&theta| theta == 1.0));
-            assert_eq!(own.log_sigma2.value != start.log_sigma2.value, is_learnt);
+            assert!(own.theta().value.iter().all(|&theta| theta == 1.0));
+            assert_eq!(
+                own.units.state("log_sigma2") != start.units.state("log_sigma2"),
+                is_learnt
+            );
         }
         // without the gates the network tests the same
         let mut plain = recipe.clone();
@@ -404,8 +426,8 @@ fn gates_of_noise_alone_have_equal_gradients_in_both_engines_and_are_gone_at_tes
         assert_eq!(candle.wrong, evaluated.wrong);
         // and nothing of it dies
         let mut killed = trained.clone();
-        let thresholds = vec![-30.0; killed.layers.len()];
-        killed.kill(&thresholds, &Gate::all(&spec, &recipe.method).unwrap());
+        let settings = recipe.method.of_weights(&spec).unwrap();
+        killed.kill(&settings, &Gate::all(&spec, &recipe.method).unwrap());
         assert_eq!(killed.gates, trained.gates);
     }
 }

@@ -1,52 +1,80 @@
-//! `docs/recipes.md` has every key of a recipe, and its default.
-#![expect(clippy::unwrap_used, reason = "tests fail by panics")]
-
-use vbd_core::recipe::{Method, MethodKind, Recipe, Train};
+//! `docs/recipes.md` has every key of a recipe, its default, its range and its meaning.
+use vbd_core::gate::GateKind;
+use vbd_core::method::MethodKind;
+use vbd_core::recipe::{Key, Method, Recipe, Train, Value};
 
 const PAGE: &str = include_str!("../../docs/recipes.md");
 
-/// The cells of each row of the table that a mark on the page stands before.
-fn rows(mark: &str) -> Vec<Vec<&'static str>> {
+/// The rows of the table that a mark on the page stands before.
+fn rows(mark: &str) -> Vec<&'static str> {
     let mark = format!("<!-- {mark} -->\n");
-    let from = PAGE.find(&mark).unwrap() + mark.len();
-    let table = PAGE[from..]
-        .lines()
-        .take_while(|line| line.starts_with('|'));
-    let cells = table.map(|line| line.trim_matches('|').split('|').map(str::trim).collect());
-    cells.skip(2).collect()
+    let from = PAGE.find(&mark).unwrap_or_else(|| panic!("no {mark}")) + mark.len();
+    let table = PAGE[from..].lines();
+    table
+        .take_while(|line| line.starts_with('|'))
+        .skip(2)
+        .collect()
 }
 
+fn cells(row: &'static str) -> Vec<&'static str> {
+    row.trim_matches('|').split('|').map(str::trim).collect()
+}
+
+/// The keys of a table.
 fn keys(mark: &str) -> Vec<&'static str> {
-    rows(mark)
-        .iter()
-        .map(|row| row[0].trim_matches('`'))
-        .collect()
+    let rows = rows(mark).into_iter();
+    rows.map(|row| cells(row)[0].trim_matches('`')).collect()
 }
 
-/// The keys that a table may have, as the error for an unknown one lists them.
-fn known(table: &str) -> Vec<String> {
-    let text = format!("summary = ''\n[method]\nkind = 'vbd'\n{table}\nno_such_key = 1\n");
-    let error = Recipe::from_toml(&text, "r").unwrap_err().to_string();
-    let list = &error[error.find("expected one of").unwrap()..];
-    list.split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
+/// A key as a row of the page.
+fn row(key: &Key) -> String {
+    let default = match key.default {
+        Value::Number(number) => format!("{number}"),
+        Value::Word(word) => format!("{word:?}"),
+        Value::Flag(flag) => flag.to_string(),
+        Value::Methods(number) => format!("the method's, or {number}"),
+    };
+    let (name, range) = (key.name, key.range.words());
+    format!("| `{name}` | {default} | {range} | {} |", key.meaning)
 }
 
 #[test]
-fn the_page_has_the_keys_that_a_recipe_may_have_and_no_others() {
+fn the_page_has_the_keys_of_every_kind_with_their_defaults_and_ranges() {
+    let methods = MethodKind::ALL.map(|kind| (format!("method {}", kind.as_str()), kind.keys()));
+    let gates = GateKind::ALL.map(|kind| (format!("gate {}", kind.as_str()), kind.keys()));
+    for (mark, keys) in methods.into_iter().chain(gates) {
+        let expected: Vec<String> = keys.iter().map(row).collect();
+        if expected.is_empty() {
+            continue;
+        }
+        assert_eq!(rows(&mark), expected, "{mark}:\n{}", expected.join("\n"));
+    }
+}
+
+#[test]
+fn the_page_has_the_keys_that_every_kind_shares_and_no_others() {
+    // What the error for an unknown key lists, less what some kind alone has.
+    let known = |table: &str| -> Vec<String> {
+        let text = format!("summary = ''\n[method]\nkind = 'vbd'\n{table}\nno_such_key = 1\n");
+        let error = Recipe::from_toml(&text, "r").unwrap_err().to_string();
+        let list = &error[error.find("expected one of").unwrap()..];
+        let words = list.split('`').skip(1).step_by(2);
+        words.map(str::to_owned).collect()
+    };
+    let of_methods: Vec<&Key> = MethodKind::ALL.iter().flat_map(|k| k.keys()).collect();
+    let of_gates: Vec<&Key> = GateKind::ALL.iter().flat_map(|kind| kind.keys()).collect();
     let tables = [
-        ("method", ""),
-        ("rule", "[[method.rule]]\nweights = ['a']"),
-        ("gate", "[[method.gate]]\nafter = 'a'"),
-        ("train", "[train]"),
+        ("method", "", &of_methods),
+        ("rule", "[[method.rule]]\nweights = ['a']", &of_methods),
+        ("gate", "[[method.gate]]\nafter = 'a'", &of_gates),
+        ("train", "[train]", &Vec::new()),
     ];
-    for (mark, table) in tables {
-        let (mut known, mut keys) = (known(table), keys(mark));
-        known.sort_unstable();
+    for (mark, table, of_kinds) in tables {
+        let mut known = known(table);
+        known.retain(|known| of_kinds.iter().all(|key| key.name != known));
+        let mut keys = keys(mark);
         keys.sort_unstable();
+        known.sort_unstable();
         assert_eq!(known, keys, "{mark}");
     }
 }
@@ -56,7 +84,8 @@ fn the_pages_defaults_are_those_of_the_code() {
     let train = toml::Table::try_from(Train::default()).unwrap();
     let method = toml::Table::try_from(Method::new(MethodKind::Vbd)).unwrap();
     for (mark, defaults) in [("train", train), ("method", method)] {
-        for row in rows(mark).iter().filter(|row| !row[1].is_empty()) {
+        let rows = rows(mark).into_iter().map(cells);
+        for row in rows.filter(|row| !row[1].is_empty()) {
             let page: toml::Table = toml::from_str(&format!("x = {}", row[1])).unwrap();
             assert_eq!(page["x"], defaults[row[0].trim_matches('`')], "{row:?}");
         }

@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use support::{dataset, mlp, recipe};
 use vbd_core::Error;
+use vbd_core::posterior;
 use vbd_core::recipe::NetToml;
 use vbd_core::recipe::Recipe;
 use vbd_core::train::{Checkpoint, Compute, Event, Outcome, RunFolder, Trainer};
-use vbd_core::weight::VariationalWeight;
+use vbd_core::weight::Weight;
 use vbd_net::data::Dataset;
 use vbd_net::spec::NetSpec;
 use vbd_net::tensor_file;
@@ -269,10 +270,11 @@ fn a_log_sigma2_that_is_no_number_stops_the_run_and_is_not_pruned() {
     let mut checkpoint = Checkpoint::read(&stopped(&path).checkpoint).unwrap();
     let layer = &mut checkpoint.parameters.layers[0];
     let weight = layer.weight.to_dense();
-    let mut log_sigma2 = weight.log_sigma2().unwrap().clone();
+    let mut log_sigma2 = weight.state("log_sigma2").unwrap().clone();
     log_sigma2.value[3] = f32::NAN;
     let theta = weight.theta().clone();
-    layer.weight = VariationalWeight::dense(weight.shape(), theta, Some(log_sigma2)).unwrap();
+    layer.weight =
+        Weight::dense(weight.shape(), theta, vec![posterior::state(log_sigma2)]).unwrap();
     checkpoint.progress.step_in_epoch += 1;
     RunFolder::open(&path)
         .unwrap()
@@ -393,7 +395,7 @@ fn weights_die_and_checkpoints_turn_compact() {
     let weight = &checkpoint.parameters.layers[0].weight;
     let live = weight.live().expect("compact");
     assert!(live.len() < weight.numel() / 2);
-    assert_eq!(live.len(), weight.nnz(3.0));
+    assert_eq!(live.len(), weight.nnz(&*vbd_core::method::vbd(3.0)));
     let last = &result(&outcome).1[29];
     assert_eq!(last["layers"][0]["nnz"], live.len());
     assert!(last["test_error"].as_f64().unwrap() < 0.2, "{last}");

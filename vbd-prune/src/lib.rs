@@ -3,7 +3,7 @@
 //! A checkpoint of a run becomes a file of the weights that are kept:
 //!
 //! ```
-//! # use vbd_core::{recipe::{NetToml, Recipe}, train::*, weight::*};
+//! # use vbd_core::{posterior, recipe::{NetToml, Recipe}, train::*, weight::*};
 //! # use vbd_net::spec::{NetSpec, Normalizer};
 //! # let folder = std::env::temp_dir().join(format!("vbd-prune-doc-{}", std::process::id()));
 //! # std::fs::create_dir_all(&folder)?;
@@ -12,7 +12,7 @@
 //! # let log_sigma2 = Parameter::new(theta.value.iter().map(|t| if *t < 1.0 { 3.0 } else { -9.0 }).collect());
 //! # let layer = LayerParameters {
 //! #     name: "fc1".into(),
-//! #     weight: VariationalWeight::dense(&[2, 4], theta, Some(log_sigma2))?,
+//! #     weight: Weight::dense(&[2, 4], theta, vec![posterior::state(log_sigma2)])?,
 //! #     bias: Parameter::new(vec![0.5, 0.0]),
 //! # };
 //! # let checkpoint = Checkpoint {
@@ -45,7 +45,7 @@
 //! # let spec = NetSpec::from_toml("name = 'tiny'\ninput = [1, 2, 2]\nclasses = 2\n[[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 2", "")?;
 //! # let layer = LayerParameters {
 //! #     name: "fc1".into(),
-//! #     weight: VariationalWeight::dense(&[2, 4], Parameter::new(vec![0., 0., 1., 0., 0., 2., 0., 0.]), None)?,
+//! #     weight: Weight::dense(&[2, 4], Parameter::new(vec![0., 0., 1., 0., 0., 2., 0., 0.]), Vec::new())?,
 //! #     bias: Parameter::new(vec![0.5, 0.0]),
 //! # };
 //! # let checkpoint = Checkpoint {

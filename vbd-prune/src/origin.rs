@@ -11,7 +11,7 @@ pub(crate) fn method_of(method: &recipe::Method) -> Method {
     let kind = json(&method.kind);
     Method {
         kind: kind.as_str().unwrap_or_default().to_owned(),
-        log_alpha_threshold: method.log_alpha_threshold,
+        log_alpha_threshold: method.settings().f32("log_alpha_threshold"),
         layers: Vec::new(),
         rules: method.rules.iter().map(json).collect(),
         gates: method.gates.iter().map(json).collect(),

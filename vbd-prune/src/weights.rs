@@ -1,7 +1,10 @@
 //! Which weights of a checkpoint go: those whose `log_alpha` is not under the threshold, and those of
 //! units whose own is not.
 
+use std::sync::Arc;
+
 use vbd_core::gate::Gate;
+use vbd_core::recipe::WeightSetting;
 use vbd_core::train::Checkpoint;
 use vbd_core::weight::LayerParameters;
 use vbd_core::weight::UnitFactors;
@@ -75,13 +78,13 @@ pub fn prune(from: &Opened, options: &PruneOptions) -> Result<PrunedFile> {
 /// parameter is no number.
 pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<PrunedNet> {
     let method = &checkpoint.recipe.method;
-    let mut gates = Gate::all(&checkpoint.spec, method)?;
-    let methods = method.of_weights(&checkpoint.spec)?;
-    let of_weights: Vec<f32> = methods.iter().map(|of| of.log_alpha_threshold).collect();
-    let variational = methods.iter().filter(|of| of.prior().is_some());
-    let variational: Vec<f32> = variational.map(|of| of.log_alpha_threshold).collect();
-    let of_gates = gates.iter().filter(|gate| gate.prunes());
-    let of_gates = of_gates.map(|gate| gate.log_alpha_threshold);
+    let gates = Gate::all(&checkpoint.spec, method)?;
+    let mut settings = method.of_weights(&checkpoint.spec)?;
+    let variational = settings.iter();
+    let variational: Vec<f32> = variational
+        .filter_map(|setting| setting.method.log_alpha_threshold())
+        .collect();
+    let of_gates = gates.iter().filter_map(Gate::log_alpha_threshold);
     let all: Vec<f32> = variational.iter().copied().chain(of_gates).collect();
     check_threshold(&all, threshold)?;
     let same = |trained: &f32, threshold: f32| trained.total_cmp(&threshold).is_eq();
@@ -98,14 +101,20 @@ pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Resu
         .into());
     }
     let specs = checkpoint.spec.weights()?;
-    check_shapes(checkpoint, &specs, &gates)?;
-    for gate in &mut gates {
-        gate.log_alpha_threshold = threshold.unwrap_or(gate.log_alpha_threshold);
-    }
+    check_shapes(checkpoint, &specs, &settings, &gates)?;
+    let gates: Vec<Gate> = match threshold {
+        Some(threshold) => {
+            for setting in &mut settings {
+                let other = setting.method.with_threshold(threshold);
+                setting.method = other.unwrap_or_else(|| Arc::clone(&setting.method));
+            }
+            let gates = gates.into_iter();
+            gates.map(|gate| gate.with_threshold(threshold)).collect()
+        }
+        None => gates,
+    };
     let mut parameters = checkpoint.parameters.clone();
-    let thresholds = of_weights.into_iter().map(|own| threshold.unwrap_or(own));
-    // Plain weights look at no threshold.
-    parameters.kill(&thresholds.collect::<Vec<_>>(), &gates);
+    parameters.prune(&settings, &gates);
     let factors = parameters.fold(&gates);
     let (spec, scales) = with_scales(&checkpoint.spec, &factors)?;
     let layers = specs.into_iter().zip(parameters.layers);
@@ -170,20 +179,22 @@ fn with_scales(spec: &NetSpec, factors: &[UnitFactors]) -> Result<(NetSpec, Vec<
 }
 
 /// Parameters that do not belong to the network come from no file, but from a caller's hand.
-fn check_shapes(checkpoint: &Checkpoint, specs: &[WeightSpec], gates: &[Gate]) -> Result<()> {
+fn check_shapes(
+    checkpoint: &Checkpoint,
+    specs: &[WeightSpec],
+    settings: &[WeightSetting],
+    gates: &[Gate],
+) -> Result<()> {
     checkpoint.parameters.check(specs.len(), gates)?;
     let layers = &checkpoint.parameters.layers;
-    for (index, spec) in specs.iter().enumerate() {
-        let found = layers
-            .get(index)
-            .map_or(&[][..], |layer| layer.weight.shape());
-        let bias = layers.get(index).map_or(0, |layer| layer.bias.value.len());
-        if found != spec.shape || bias != spec.rows() {
-            let (found, expected) = (found.to_vec(), spec.shape.clone());
+    for ((layer, spec), setting) in layers.iter().zip(specs).zip(settings) {
+        layer.check(&spec.layer, &spec.shape, &*setting.method)?;
+        let bias = layer.bias.value.len();
+        if bias != spec.rows() {
             return Err(vbd_core::Error::Shape {
-                name: spec.layer.clone(),
-                found,
-                expected,
+                name: format!("{}.bias", spec.layer),
+                found: vec![bias],
+                expected: vec![spec.rows()],
             }
             .into());
         }

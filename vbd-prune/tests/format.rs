@@ -11,7 +11,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{checkpoint_of, random_checkpoint};
+use common::{certain_weight, checkpoint_of, random_checkpoint};
 use proptest::prelude::*;
 use vbd_core::recipe::NetToml;
 use vbd_core::train::Progress;
@@ -88,9 +88,7 @@ fn a_value_that_rounds_to_zero_is_dropped_and_one_that_overflows_is_named() {
     let mut theta = layer.weight.theta().clone();
     theta.value.fill(1.0);
     theta.value[0] = 1e-9;
-    layer.weight =
-        vbd_core::weight::VariationalWeight::dense(layer.weight.shape(), theta.clone(), None)
-            .unwrap();
+    layer.weight = certain_weight(&checkpoint.recipe, layer.weight.shape(), theta.clone());
     let name = format!("{}.weight", layer.name);
     let nnz = |checkpoint: &_, values| {
         let net = prune_checkpoint(checkpoint, None).unwrap();
@@ -108,8 +106,7 @@ fn a_value_that_rounds_to_zero_is_dropped_and_one_that_overflows_is_named() {
 
     theta.value[0] = 1e6;
     let layer = &mut checkpoint.parameters.layers[0];
-    layer.weight =
-        vbd_core::weight::VariationalWeight::dense(layer.weight.shape(), theta, None).unwrap();
+    layer.weight = certain_weight(&checkpoint.recipe, layer.weight.shape(), theta);
     let error = nnz(&checkpoint, ValueType::F16).unwrap_err();
     assert!(
         matches!(&error, Error::Overflow { tensor, .. } if *tensor == name),
@@ -166,11 +163,11 @@ fn lenet_300_100_at_90x_takes_at_most_20_kb() {
         }
         let values = |value: f32| vbd_core::weight::Parameter::new(vec![value; nnz]);
         let shape = layer.weight.shape().to_vec();
-        layer.weight = vbd_core::weight::VariationalWeight::compact(
+        layer.weight = vbd_core::weight::Weight::compact(
             &shape,
             live,
             values(0.3),
-            Some(values(-9.0)),
+            vec![vbd_core::posterior::state(values(-9.0))],
         )
         .unwrap();
     }

@@ -18,6 +18,7 @@ use vbd_core::gate::Gate;
 use vbd_core::layers::{NoiseGate, max_pool2d};
 use vbd_core::recipe::NetToml;
 use vbd_core::train::Checkpoint;
+use vbd_core::weight::{GateParameters, Parameter, Weight};
 use vbd_net::graph::NodeId;
 use vbd_net::spec::{LayerSpec, NetSpec};
 use vbd_net::tensor_file::{self, RawTensor};
@@ -53,8 +54,11 @@ fn gated_logits(checkpoint: &Checkpoint, images: &[u8], n: usize) -> Vec<f32> {
         };
         let (gate, own) = (&gates[number], &checkpoint.parameters.gates[number]);
         let tensor = |values: &[f32]| Tensor::new(values, device).unwrap();
-        let threshold = f64::from(gate.log_alpha_threshold);
-        let (theta, log_sigma2) = (tensor(&own.theta.value), tensor(&own.log_sigma2.value));
+        let threshold = f64::from(gate.log_alpha_threshold().unwrap());
+        let (theta, log_sigma2) = (
+            tensor(&own.theta().value),
+            tensor(&own.units.state("log_sigma2").unwrap().value),
+        );
         let module = NoiseGate::new(theta, log_sigma2, threshold).unwrap();
         let is_flat = x.dim(1).unwrap() != gate.units;
         let x = if is_flat {
@@ -301,11 +305,18 @@ fn a_net_that_does_not_start_with_its_weights_is_made_smaller_too() {
     }
 }
 
+/// Sets every theta of a gate to 0.
+fn silence(gate: &mut GateParameters) {
+    let units = &gate.units;
+    let theta = Parameter::new(vec![0.0; units.numel()]);
+    gate.units = Weight::dense(units.shape(), theta, units.states().cloned().collect()).unwrap();
+}
+
 #[test]
 fn what_nothing_reads_leaves_no_weights() {
     let mut checkpoint = gated_checkpoint(5);
     let last = checkpoint.parameters.gates.len() - 1;
-    checkpoint.parameters.gates[last].theta.value.fill(0.0);
+    silence(&mut checkpoint.parameters.gates[last]);
     let small = structured(&checkpoint, None);
     let nnz = small.net().layers().iter().map(|layer| layer.weight.nnz());
     assert_eq!(nnz.sum::<usize>(), 0);
@@ -361,7 +372,7 @@ fn a_net_that_lost_all_units_of_a_layer_is_one_of_constant_logits() {
     for seed in 0..20 {
         for lost in 0..2 {
             let mut checkpoint = gated_checkpoint(seed);
-            checkpoint.parameters.gates[lost].theta.value.fill(0.0);
+            silence(&mut checkpoint.parameters.gates[lost]);
             let samples = random_samples(&checkpoint.spec, 5, seed);
             let expected = gated_logits(&checkpoint, samples.images(), 5);
             let net = structured(&checkpoint, None);
@@ -378,9 +389,11 @@ fn a_net_that_lost_all_units_of_a_layer_is_one_of_constant_logits() {
 #[test]
 fn a_threshold_applies_to_the_gates_and_not_above_theirs() {
     let mixed = |checkpoint: &Checkpoint| {
-        let kept = checkpoint.parameters.gates.iter().map(|gate| {
-            let kept = gate.kept(1.0).filter(|&kept| kept).count();
-            kept > 0 && kept < gate.theta.value.len()
+        let gates = Gate::all(&checkpoint.spec, &checkpoint.recipe.method).unwrap();
+        let own = checkpoint.parameters.gates.iter().zip(&gates);
+        let kept = own.map(|(own, gate)| {
+            let kept = own.kept(gate).into_iter().filter(|&kept| kept).count();
+            kept > 0 && kept < gate.units
         });
         let mut kept = kept;
         kept.all(|mixed| mixed)

@@ -10,6 +10,7 @@
 mod common;
 
 use common::{random_checkpoint, random_samples};
+use vbd_core::method::vbd;
 use vbd_core::train::Checkpoint;
 use vbd_net::spec::Statistic;
 use vbd_net::{Layout, PrunedFile, ValueType};
@@ -72,7 +73,7 @@ fn a_lower_threshold_keeps_fewer_and_drops_the_measured_error() {
             .parameters
             .layers
             .iter()
-            .all(|layer| layer.weight.nnz(3.0) == layer.weight.numel())
+            .all(|layer| layer.weight.nnz(&*vbd(3.0)) == layer.weight.numel())
     });
     let checkpoint = checkpoint.unwrap();
     let kept = |threshold| {
@@ -88,7 +89,7 @@ fn a_lower_threshold_keeps_fewer_and_drops_the_measured_error() {
             .parameters
             .layers
             .iter()
-            .map(|layer| layer.weight.nnz(threshold))
+            .map(|layer| layer.weight.nnz(&*vbd(threshold)))
             .sum();
         let file = kept(Some(threshold));
         assert_eq!(nnz(&file), expected);
@@ -176,8 +177,13 @@ fn reports_count_what_is_there() {
         assert_eq!(report.bytes, file.to_bytes().unwrap().len() as u64);
         let dense = PrunedFile::new(file.net(), Some(Layout::Dense), ValueType::F32).unwrap();
         assert_eq!(report.dense_bytes, dense.bytes());
+        let settings = checkpoint
+            .recipe
+            .method
+            .of_weights(&checkpoint.spec)
+            .unwrap();
         for (layer, parameters) in report.layers.iter().zip(&checkpoint.parameters.layers) {
-            let theta = parameters.weight.theta_pruned(3.0);
+            let theta = parameters.weight.theta_pruned(&*settings[0].method);
             let shape = &layer.shape;
             assert_eq!(shape, parameters.weight.shape());
             let (outputs, inputs) = (shape[0], shape[1]);
@@ -247,7 +253,7 @@ fn a_report_has_the_fields_that_scripts_rely_on() {
     assert_eq!(json["provenance"]["data"], "digits");
     let mut empty = random_checkpoint(0);
     for layer in &mut empty.parameters.layers {
-        layer.weight.kill(-100.0);
+        layer.weight.kill(&*vbd(-100.0));
     }
     let file = prune(&opened(empty), &PruneOptions::default()).unwrap();
     let json = serde_json::to_value(Report::of_file(&file).unwrap()).unwrap();

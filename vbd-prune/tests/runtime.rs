@@ -228,8 +228,7 @@ fn linear_net(input: usize, layers: &[(&[f32], &[f32])]) -> PrunedNet {
     for (parameters, (weight, bias)) in checkpoint.parameters.layers.iter_mut().zip(layers) {
         let shape = [bias.len(), weight.len() / bias.len()];
         let theta = vbd_core::weight::Parameter::new(weight.to_vec());
-        parameters.weight =
-            vbd_core::weight::VariationalWeight::dense(&shape, theta, None).unwrap();
+        parameters.weight = common::certain_weight(&checkpoint.recipe, &shape, theta);
         parameters.bias = vbd_core::weight::Parameter::new(bias.to_vec());
     }
     prune_checkpoint(&checkpoint, None).unwrap()
@@ -307,12 +306,11 @@ fn activations_that_are_too_large_are_refused() {
     let text = "input = [1, 4000, 4000]|conv2d name='a' out_channels=1 kernel=1|max_pool2d kernel=2000|flatten";
     let spec = odd_spec(text);
     let mut checkpoint = checkpoint_of(spec, 3);
-    checkpoint.parameters.layers[0].weight = vbd_core::weight::VariationalWeight::dense(
+    checkpoint.parameters.layers[0].weight = common::certain_weight(
+        &checkpoint.recipe,
         &[1, 1, 1, 1],
         vbd_core::weight::Parameter::new(vec![1.0]),
-        None,
-    )
-    .unwrap();
+    );
     let net = prune_checkpoint(&checkpoint, None).unwrap();
     let error = Plan::new(&net).unwrap_err();
     assert!(

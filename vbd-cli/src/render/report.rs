@@ -203,6 +203,22 @@ fn kl_weights(tables: &[Value], key: &str) -> Vec<(String, f64)> {
     tables.iter().filter_map(weight).collect()
 }
 
+/// Whether a gate's table is of a kind of which nothing is left at test.
+fn is_noise_alone(gate: &Value) -> bool {
+    let kind = gate.get("kind").and_then(Value::as_str);
+    kind.is_some_and(|kind| kind != "normal")
+}
+
+/// The noise of gates, as `bernoulli after fc1`.
+fn noises(gates: &[Value]) -> String {
+    let word = |gate: &Value, key| gate.get(key).and_then(Value::as_str).map(str::to_owned);
+    let noise = gates.iter().filter_map(|gate| {
+        let (kind, after) = (word(gate, "kind")?, word(gate, "after")?);
+        Some(format!("{kind} after {after}"))
+    });
+    noise.collect::<Vec<_>>().join(", ")
+}
+
 /// What is to be said of the whole file, a line each.
 fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let mut facts = vec![
@@ -247,10 +263,15 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         let rules = kl_weights(&method.rules, "weights");
         [kl_weights(&method.layers, "name"), rules].concat()
     });
-    let gates = methods().flat_map(|method| kl_weights(&method.gates, "after"));
+    let (noise, gates): (Vec<Value>, Vec<Value>) = methods()
+        .flat_map(|method| method.gates.iter().cloned())
+        .partition(is_noise_alone);
+    if !noise.is_empty() {
+        facts.push(("noise", format!("{}: in training alone", noises(&noise))));
+    }
     for (label, own) in [
         ("layers", layers.collect::<Vec<_>>()),
-        ("gates", gates.collect()),
+        ("gates", kl_weights(&gates, "after")),
     ] {
         if !own.is_empty() {
             let base = report.provenance.kl_weight.unwrap_or(1.0);

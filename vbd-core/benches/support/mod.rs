@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
 use vbd_core::noise::{NoiseKey, Stream};
+use vbd_core::posterior;
 use vbd_core::recipe::NetToml;
 use vbd_core::recipe::Recipe;
 use vbd_core::step::{At, CpuConfig, CpuStep, Objective};
-use vbd_core::weight::{LayerParameters, Parameter, Parameters, VariationalWeight};
+use vbd_core::weight::{LayerParameters, Parameter, Parameters, Weight};
 use vbd_net::data::Samples;
 use vbd_net::spec::{NetSpec, Normalizer};
 
@@ -88,9 +89,8 @@ fn thin(layer: &mut LayerParameters, seed: u64, density: f32) {
     let live: Vec<u32> = places.map(|(place, _)| place).collect();
     // Far from the threshold, so that all that live take part.
     let value = |value: f32| Parameter::new(vec![value; live.len()]);
-    let (theta, log_sigma2) = (value(0.05), Some(value(-9.0)));
-    layer.weight =
-        VariationalWeight::compact(weight.shape(), live.clone(), theta, log_sigma2).unwrap();
+    let (theta, log_sigma2) = (value(0.05), posterior::state(value(-9.0)));
+    layer.weight = Weight::compact(weight.shape(), live.clone(), theta, vec![log_sigma2]).unwrap();
 }
 
 /// The CPU engine in mid-warm-up.

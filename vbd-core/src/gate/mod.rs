@@ -6,19 +6,26 @@
 
 mod bernoulli;
 mod gaussian;
+mod keys;
+mod kind;
 mod noise;
 mod normal;
 
-pub(crate) use noise::{GateNoise, noise};
+use std::sync::Arc;
+
+pub(crate) use kind::Definition;
+pub use kind::GateKind;
+pub(crate) use noise::GateNoise;
 use vbd_net::graph::{Graph, INPUT, NodeId};
 use vbd_net::ops::Units;
 use vbd_net::spec::NetSpec;
 
 use crate::error::Result;
+use crate::method::WeightMethod;
 use crate::recipe::{GateSetting, Method};
 
 /// A gate of a method at its place in a network.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Gate {
     /// What it lies behind: `input`, `flatten`, or a layer's name.
     pub after: String,
@@ -28,8 +35,11 @@ pub struct Gate {
     pub area: usize,
     /// What the recipe says of it.
     pub setting: GateSetting,
-    /// Units at this `log_alpha` or over it are pruned.
-    pub log_alpha_threshold: f32,
+    /// What is learnt of its units, as of a weight `[units]`; `None` of noise alone with nothing learnt.
+    pub method: Option<Arc<dyn WeightMethod>>,
+    /// Whether units die by it; else it is noise alone, of which nothing is left at test.
+    pub prunes: bool,
+    noise: Arc<dyn GateNoise>,
     /// The node whose values it multiplies, for all that read them.
     pub node: NodeId,
     /// Number of the weight whose rows are the units, if there is one that nobody reads past the gate.
@@ -57,14 +67,24 @@ impl Reader {
 }
 
 impl Gate {
-    /// Its kind.
-    pub(crate) fn noise(&self) -> Box<dyn GateNoise> {
-        noise(&self.setting)
+    /// Its noise.
+    pub(crate) fn noise(&self) -> &Arc<dyn GateNoise> {
+        &self.noise
     }
 
-    /// Whether units die by it; else it is noise alone, of which nothing is left at test.
-    pub fn prunes(&self) -> bool {
-        self.noise().prunes()
+    /// The threshold of `log_alpha` by which its units die, if they do.
+    pub fn log_alpha_threshold(&self) -> Option<f32> {
+        let method = self.method.as_ref().filter(|_| self.prunes);
+        method.and_then(|method| method.log_alpha_threshold())
+    }
+
+    /// The same gate with another threshold, where it has one.
+    #[must_use]
+    pub fn with_threshold(mut self, log_alpha_threshold: f32) -> Self {
+        if let Some(method) = self.method.as_ref().filter(|_| self.prunes) {
+            self.method = method.with_threshold(log_alpha_threshold);
+        }
+        self
     }
 
     /// The gates of a method, in the order of the network.
@@ -116,14 +136,15 @@ impl Gate {
             })
         });
         let readers: Vec<Reader> = readers.collect();
+        let noise: Arc<dyn GateNoise> = setting.noise(method).into();
         Ok(Self {
             after: after.clone(),
             units,
             area,
             setting: setting.clone(),
-            log_alpha_threshold: setting
-                .log_alpha_threshold
-                .unwrap_or(method.log_alpha_threshold),
+            method: noise.posterior().map(|posterior| Arc::new(posterior) as _),
+            prunes: noise.prunes(),
+            noise,
             node,
             producer: graph.weight_number(start),
             folds,

@@ -1,17 +1,15 @@
 //! What a kind of gate is: the noise on each unit's factor, and what of it is learnt.
 
-use super::{bernoulli, gaussian, normal};
+use std::fmt::Debug;
+
+use crate::method::Variational;
 use crate::noise::NoiseKey;
-use crate::recipe::{GateKind, GateSetting};
 
 /// A kind of gate with its settings. Each unit is multiplied by a factor `theta + sigma eps`, whose theta is 1 where it is not
 /// learnt.
-pub(crate) trait GateNoise: Send + Sync {
-    /// The settings that the kind has, beside `after` and `kind`.
-    fn keys(&self) -> &'static [&'static str];
-
-    /// `log_sigma2` of every unit at first, if it is not the method's.
-    fn log_sigma2(&self) -> Option<f32> {
+pub(crate) trait GateNoise: Debug + Send + Sync {
+    /// The posterior of each unit's factor, where something of it is learnt.
+    fn posterior(&self) -> Option<Variational> {
         None
     }
 
@@ -21,23 +19,9 @@ pub(crate) trait GateNoise: Send + Sync {
         false
     }
 
-    /// Whether `log_sigma2` is learnt, and has a KL.
-    fn is_learnt(&self) -> bool {
-        false
-    }
-
     /// Draws the factors of a unit for each sample, where nothing is learnt.
     ///
     /// # Shapes
     /// - `factors`: `[samples]`
     fn draw(&self, key: NoiseKey, unit: u32, factors: &mut [f32]);
-}
-
-/// The table of the kinds of gate.
-pub(crate) fn noise(setting: &GateSetting) -> Box<dyn GateNoise> {
-    match setting.kind {
-        GateKind::Normal => Box::new(normal::Normal),
-        GateKind::Bernoulli => Box::new(bernoulli::Bernoulli::new(setting)),
-        GateKind::Gaussian => Box::new(gaussian::Gaussian::new(setting)),
-    }
 }

@@ -15,7 +15,6 @@ pub(crate) mod product;
 pub(crate) mod reparameterise;
 pub(crate) mod sparse;
 pub(crate) mod turn;
-pub(crate) mod update;
 pub(crate) mod vector;
 
 /// Activations are padded to a multiple of this many samples: vectors of 4 or 8 fill them, those of 16

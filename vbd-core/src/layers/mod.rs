@@ -18,6 +18,6 @@ pub use conv2d::{Conv2d, VariationalConv2d};
 pub use linear::{Linear, VariationalLinear};
 pub use max_pool::max_pool2d;
 pub use noise_gate::NoiseGate;
-pub(crate) use noise_gate::multiply;
-pub(crate) use variational::drawn;
+pub(crate) use noise_gate::{gated, multiply};
 pub use variational::{Masking, Variational, WeightedMap};
+pub(crate) use variational::{alive_rows, drawn, moments, sample};

@@ -28,6 +28,7 @@ use candle_core::{Module, Result, Tensor};
 
 use super::Masking;
 use super::variational::{moments, noise};
+use crate::method::TensorMoments;
 use crate::noise::NoiseKey;
 use crate::posterior::{keep_mask, masked};
 use crate::prior::Prior;
@@ -96,13 +97,27 @@ impl NoiseGate {
     pub fn sample(&self, x: &Tensor, key: NoiseKey, masking: Masking) -> Result<Tensor> {
         let parameters = (&self.theta, &self.log_sigma2);
         let (theta, sigma2) = moments(parameters, self.log_alpha_threshold, masking)?;
-        // The root of a masked unit's variance, 0, would have the gradient 0 * inf.
-        let is_noisy = sigma2.gt(0.0)?;
-        let sigma = is_noisy.where_cond(&sigma2, &sigma2.ones_like()?)?.sqrt()?;
-        let sigma = masked(&is_noisy, &sigma)?;
-        let eps = noise(key, x.dim(0)?, &theta)?;
-        multiply(x, &eps.broadcast_mul(&sigma)?.broadcast_add(&theta)?)
+        let moments = TensorMoments {
+            mean: theta,
+            variance: Some(sigma2),
+            alive_rows: None,
+        };
+        gated(x, &moments, key)
     }
+}
+
+/// `x` times a draw of each unit's factor, from its mean and variance; see [`NoiseGate::sample`].
+pub(crate) fn gated(x: &Tensor, moments: &TensorMoments, key: NoiseKey) -> Result<Tensor> {
+    let theta = &moments.mean;
+    let Some(sigma2) = &moments.variance else {
+        return multiply(x, &theta.unsqueeze(0)?);
+    };
+    // The root of a masked unit's variance, 0, would have the gradient 0 * inf.
+    let is_noisy = sigma2.gt(0.0)?;
+    let sigma = is_noisy.where_cond(sigma2, &sigma2.ones_like()?)?.sqrt()?;
+    let sigma = masked(&is_noisy, &sigma)?;
+    let eps = noise(key, x.dim(0)?, theta)?;
+    multiply(x, &eps.broadcast_mul(&sigma)?.broadcast_add(theta)?)
 }
 
 impl Module for NoiseGate {

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Module, Result, Tensor};
 
+use crate::method::TensorMoments;
 use crate::noise::NoiseKey;
 use crate::posterior::{
     LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, VARIANCE_FLOOR, keep_mask, keep_mask_on_device, masked,
@@ -145,25 +146,48 @@ impl<M: WeightedMap> Variational<M> {
     /// If the shapes do not agree or the device fails.
     pub fn sample(&self, x: &Tensor, key: NoiseKey, masking: Masking) -> Result<Tensor> {
         let parameters = (&self.theta, &self.log_sigma2);
-        let (theta, sigma2) = moments(parameters, self.log_alpha_threshold, masking)?;
-        let mean = self.map.affine(x, &theta, self.bias.as_ref())?;
-        let variance = self.map.apply(&x.sqr()?, &sigma2)?;
-        let deviation = (variance + f64::from(VARIANCE_FLOOR))?.sqrt()?;
-        let eps = noise(key, mean.dim(0)?, &mean.get(0)?)?;
-        let alive = self.alive_rows(mean.dims())?;
-        mean + (deviation * masked(&alive, &eps)?)?
+        let (mean, sigma2) = moments(parameters, self.log_alpha_threshold, masking)?;
+        let moments = TensorMoments {
+            mean,
+            variance: Some(sigma2),
+            alive_rows: Some(alive_rows(&self.log_sigma2)?),
+        };
+        sample(&self.map, x, &moments, self.bias.as_ref(), key)
     }
 }
 
-impl<M> Variational<M> {
-    /// 1 for the outputs of a row with a weight that is not dead for good: `[batch, out, ...]`, u8.
-    fn alive_rows(&self, outputs: &[usize]) -> Result<Tensor> {
-        let alive = self.log_sigma2.lt(f64::from(LOG_SIGMA2_DEAD))?;
-        let rows = alive.to_dtype(DType::F32)?.flatten_from(1)?.max(1)?;
-        let mut shape = vec![1; outputs.len()];
-        shape[1] = outputs[1];
-        rows.gt(0.0)?.reshape(shape)?.broadcast_as(outputs)
+/// A draw of a map's outputs by local reparameterisation, from the means and variances of its weight; see
+/// [`Variational::sample`].
+pub(crate) fn sample<M: WeightedMap>(
+    map: &M,
+    x: &Tensor,
+    moments: &TensorMoments,
+    bias: Option<&Tensor>,
+    key: NoiseKey,
+) -> Result<Tensor> {
+    let mean = map.affine(x, &moments.mean, bias)?;
+    let Some(sigma2) = &moments.variance else {
+        return Ok(mean);
+    };
+    let variance = map.apply(&x.sqr()?, sigma2)?;
+    let deviation = (variance + f64::from(VARIANCE_FLOOR))?.sqrt()?;
+    let mut eps = noise(key, mean.dim(0)?, &mean.get(0)?)?;
+    if let Some(alive) = &moments.alive_rows {
+        let mut shape = vec![1; mean.rank()];
+        shape[1] = mean.dim(1)?;
+        eps = masked(&alive.reshape(shape)?.broadcast_as(mean.dims())?, &eps)?;
     }
+    mean + (deviation * eps)?
+}
+
+/// 1 for a row with a weight that is not dead for good, or of a gate for such a unit: `[out]`, u8.
+pub(crate) fn alive_rows(log_sigma2: &Tensor) -> Result<Tensor> {
+    let alive = log_sigma2.lt(f64::from(LOG_SIGMA2_DEAD))?;
+    if alive.rank() == 1 {
+        return Ok(alive);
+    }
+    let rows = alive.to_dtype(DType::F32)?.flatten_from(1)?.max(1)?;
+    rows.gt(0.0)
 }
 
 impl<M: WeightedMap> Module for Variational<M> {
@@ -175,7 +199,7 @@ impl<M: WeightedMap> Module for Variational<M> {
 }
 
 /// Means and variances of what takes part in a draw, 0 for the others.
-pub(super) fn moments(
+pub(crate) fn moments(
     (theta, log_sigma2): (&Tensor, &Tensor),
     log_alpha_threshold: f64,
     masking: Masking,

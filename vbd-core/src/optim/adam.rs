@@ -12,7 +12,7 @@ const EPSILON: f64 = 1e-8;
 
 /// Adam at one step.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Adam {
+pub struct Adam {
     lr: f32,
     /// `1 / (1 - beta1^t)`.
     m_correction: f32,
@@ -32,6 +32,13 @@ impl Adam {
             lr: lr as f32,
             m_correction: correction(BETA1),
             v_correction: correction(BETA2),
+        }
+    }
+
+    pub(super) fn times(self, lr_factor: f32) -> Self {
+        Self {
+            lr: self.lr * lr_factor,
+            ..self
         }
     }
 }

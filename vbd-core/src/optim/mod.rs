@@ -6,10 +6,10 @@ mod sgd;
 use candle_core::{Result as CandleResult, Tensor};
 use pulp::Simd;
 
-pub(crate) use adam::Adam;
-pub(crate) use sgd::Sgd;
+pub use adam::Adam;
+pub use sgd::Sgd;
 
-use crate::kernels::vector::F32s;
+use crate::kernels::vector::{F32s, each_vector, kernel};
 
 /// How values follow their gradients.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,10 +27,15 @@ pub enum Optimizer {
 
 /// An optimiser at one step.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Descent {
+pub enum Descent {
+    /// [`Optimizer::Adam`].
     Adam(Adam),
+    /// [`Optimizer::Sgd`].
     Sgd(Sgd),
 }
+
+/// Some of a parameter's values, and their moments m and v.
+pub type Slices<'a> = [&'a mut [f32]; 3];
 
 /// A value with its moments.
 #[derive(Clone, Copy)]
@@ -65,7 +70,7 @@ impl Optimizer {
         }
     }
 
-    /// The same for values that do not decay: `log_sigma2`, and the factors of gates.
+    /// The same for values that do not decay: states of a method, and the factors of gates.
     pub(crate) fn without_decay(self) -> Self {
         match self {
             Self::Adam => Self::Adam,
@@ -95,11 +100,73 @@ impl Optimizer {
 }
 
 impl Descent {
+    /// Moves values by their gradient.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn step(self, parameter: Slices<'_>, gradient: &[f32]) {
+        update_plain(parameter, gradient, self);
+    }
+
+    /// The same with a factor on the step size.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "used in f32")]
+    pub fn times(self, lr_factor: f64) -> Self {
+        match self {
+            Self::Adam(adam) => Self::Adam(adam.times(lr_factor as f32)),
+            Self::Sgd(sgd) => Self::Sgd(sgd.times(lr_factor as f32)),
+        }
+    }
+
     /// [`Optimizer::without_decay`].
-    pub(crate) fn without_decay(self) -> Self {
+    #[must_use]
+    pub fn without_decay(self) -> Self {
         match self {
             Self::Adam(adam) => Self::Adam(adam),
             Self::Sgd(sgd) => Self::Sgd(sgd.without_decay()),
         }
+    }
+}
+
+kernel! {
+    /// Updates values by their gradient alone.
+    fn update_plain<S>(simd, parameter: Slices<'_>, gradient: &[f32], descent: Descent) {
+        match descent {
+            Descent::Adam(adam) => plain_by(simd, parameter, gradient, adam),
+            Descent::Sgd(sgd) => plain_by(simd, parameter, gradient, sgd),
+        }
+    }
+}
+
+#[inline(always)]
+fn plain_by<S: Simd>(simd: S, parameter: Slices<'_>, gradient: &[f32], by: impl Rule) {
+    each_vector(
+        simd,
+        parameter,
+        [gradient],
+        #[inline(always)]
+        |[value, m, v], [gradient]| {
+            let new = by.update(Moments { value, m, v }, gradient);
+            [new.value, new.m, new.v]
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::dispatch::width::same_bits;
+    use crate::kernels::test_values;
+
+    #[test]
+    fn values_are_the_same_bits_on_every_width() {
+        let [value, m, gradient] = [1, 2, 7].map(|seed| test_values(seed, 45));
+        let v: Vec<f32> = m.iter().map(|m| m * m).collect();
+        same_bits(|| {
+            let mut parameter = [value.clone(), m.clone(), v.clone()];
+            let slices = parameter.each_mut().map(|values| &mut values[..]);
+            Optimizer::Adam.at(1e-3, 9).step(slices, &gradient);
+            parameter
+        });
     }
 }

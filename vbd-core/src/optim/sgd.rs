@@ -9,7 +9,7 @@ use crate::kernels::vector::F32s;
 
 /// The rule at one step; the second moment stays as it is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sgd {
+pub struct Sgd {
     lr: f32,
     momentum: f32,
     weight_decay: f32,
@@ -25,6 +25,13 @@ impl Sgd {
         }
     }
 
+    pub(super) fn times(self, lr_factor: f32) -> Self {
+        Self {
+            lr: self.lr * lr_factor,
+            ..self
+        }
+    }
+
     pub(super) fn without_decay(self) -> Self {
         Self {
             weight_decay: 0.0,
@@ -37,7 +44,7 @@ impl Rule for Sgd {
     #[inline(always)]
     fn update<S: Simd>(self, old: Moments<S>, gradient: F32s<S>) -> Moments<S> {
         let constant = |value: f32| gradient.like(value);
-        // A dead `log_sigma2` is infinite, and does not decay: 0 times it would be no number.
+        // The mark of a dead entry is infinite, and does not decay: 0 times it would be no number.
         let gradient = if self.weight_decay == 0.0 {
             gradient
         } else {

@@ -5,23 +5,18 @@ use crate::error::{Error, Result};
 /// Whether a value is in its range, and what to say if it is not.
 pub(super) struct Check {
     valid: bool,
-    field: &'static str,
+    field: String,
     found: String,
-    expected: &'static str,
+    expected: String,
 }
 
 impl Check {
-    pub(super) fn new(
-        valid: bool,
-        field: &'static str,
-        found: &impl ToString,
-        expected: &'static str,
-    ) -> Self {
+    pub(super) fn new(valid: bool, field: &str, found: &impl ToString, expected: &str) -> Self {
         Self {
             valid,
-            field,
+            field: field.to_owned(),
             found: found.to_string(),
-            expected,
+            expected: expected.to_owned(),
         }
     }
 

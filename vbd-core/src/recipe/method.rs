@@ -1,40 +1,36 @@
-//! What is learnt about each weight or unit: the posterior and its prior.
+//! How a network's weights and units are learnt.
 
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::keys::{Key, KeyValue, Keys, Range, Settings, Table};
 use super::{GateSetting, Rule, ThetaInit};
-use crate::gate::noise;
-use crate::prior::Prior;
+use crate::error::Result;
+use crate::method::MethodKind;
 
-/// The posterior and its prior.
+/// The method of every weight, what differs for some, and the gates.
 ///
 /// Name | Default | Range | Meaning
 /// -|-|-|-
-/// `kind` | | see [`MethodKind`] | what has a posterior, and its prior
-/// `log_alpha_threshold` | 3 | finite | weights or units at or over it are pruned
-/// `log_sigma2_init` | -10 | -40 to 20 | first `log_sigma2`
+/// `kind` | | see [`MethodKind`] | what is learnt about a weight
 /// `theta_init` | `he` | `he`, `normal(S)` | first theta of weights: normal, of deviation `sqrt(2 / fan_in)` or S
 /// `kl_weight` | 1 | 0 to 1e12 | factor on the KL; other than 1 it is a tempered posterior
 /// `rule` | | tables | what differs for some weights, see [`Rule`]
 /// `gate` | | tables | noise on units, see [`GateSetting`]
+/// others | | | the keys of the kind, see [`MethodKind::keys`]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Method {
-    /// The prior.
+    /// What is learnt about a weight.
     pub kind: MethodKind,
-    /// Weights or units at this `log_alpha` or over it are pruned.
-    #[serde(default = "default::log_alpha_threshold")]
-    pub log_alpha_threshold: f32,
-    /// First value of every `log_sigma2`.
-    #[serde(default = "default::log_sigma2_init")]
-    pub log_sigma2_init: f32,
     /// How theta of weights is drawn.
     #[serde(default)]
     pub theta_init: ThetaInit,
     /// Factor on the KL.
-    #[serde(default = "default::kl_weight")]
+    #[serde(default = "one")]
     pub kl_weight: f64,
+    /// The keys of the kind, and those that gates take from here.
+    #[serde(flatten)]
+    pub keys: Keys,
     /// What differs for some weights.
     #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -43,48 +39,8 @@ pub struct Method {
     pub gates: Vec<GateSetting>,
 }
 
-/// The kinds of method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MethodKind {
-    /// Variational Bayesian dropout of weights: the hierarchical prior.
-    Vbd,
-    /// Sparse variational dropout of weights: the log-uniform prior.
-    Vd,
-    /// Plain weights; with gates, neurons alone are pruned.
-    Dense,
-}
-
-impl MethodKind {
-    /// The prior of whatever has a posterior; `None` where nothing has.
-    pub fn prior(self) -> Option<Prior> {
-        match self {
-            Self::Vbd => Some(Prior::Hierarchical),
-            Self::Vd => Some(Prior::LogUniform),
-            Self::Dense => None,
-        }
-    }
-}
-
-mod default {
-    pub(super) fn log_alpha_threshold() -> f32 {
-        3.0
-    }
-
-    pub(super) fn log_sigma2_init() -> f32 {
-        -10.0
-    }
-
-    pub(super) fn kl_weight() -> f64 {
-        1.0
-    }
-}
-
-/// The check of a factor on a KL, told with `whose` it is: steps compute in f32, with the method's and a
-/// layer's or a gate's multiplied.
-pub(super) fn kl_weight_check(field: &'static str, kl_weight: f64, whose: &str) -> Check {
-    let is_valid = (0.0..=1e12).contains(&kl_weight);
-    Check::new(is_valid, field, &format!("{kl_weight}{whose}"), "0 to 1e12")
+fn one() -> f64 {
+    1.0
 }
 
 /// Whether a factor on a KL, the product of all that there are, makes a tempered posterior.
@@ -97,78 +53,100 @@ impl Method {
     pub fn new(kind: MethodKind) -> Self {
         Self {
             kind,
-            log_alpha_threshold: default::log_alpha_threshold(),
-            log_sigma2_init: default::log_sigma2_init(),
             theta_init: ThetaInit::default(),
-            kl_weight: default::kl_weight(),
+            kl_weight: one(),
+            keys: Keys::new(),
             rules: Vec::new(),
             gates: Vec::new(),
         }
     }
 
+    /// The keys of the kind with their defaults.
+    pub fn settings(&self) -> Settings<'_> {
+        Settings::new(self.kind.keys(), &self.keys)
+    }
+
+    /// The method with a number for one of its kind's keys.
+    #[must_use]
+    pub fn with(mut self, key: &str, number: f64) -> Self {
+        self.keys.insert(key.to_owned(), KeyValue::Number(number));
+        self
+    }
+
+    /// Whether a key means something in `[method]`: for the kind, or for gates that take it from here.
+    pub fn uses(&self, key: &str) -> bool {
+        let is_known = self.kind.keys().iter().any(|known| known.name == key);
+        let applies = self.kind.definition().applies;
+        (is_known && applies(&self.settings(), key))
+            || self.gates.iter().any(|gate| gate.takes(key))
+    }
+
+    /// The keys that `[method]` may have, beside `rule` and `gate`.
+    pub fn known_keys() -> Vec<&'static str> {
+        let mut names: Vec<&str> = all_keys().map(|key| key.name).collect();
+        names.extend(["kind", "theta_init", "kl_weight"]);
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// The factors on the KLs that are not 1: with one of them it is a tempered posterior.
     pub fn tempered(&self) -> Vec<f64> {
-        let of_weights = self.kind.prior().map(|_| self.kl_weight);
+        let has_kl = |kind: MethodKind| kind.has_kl();
+        let of_weights = has_kl(self.kind).then_some(self.kl_weight);
         let kind = |rule: &Rule| rule.kind.unwrap_or(self.kind);
-        let of_rules = self
-            .rules
-            .iter()
-            .filter(|rule| kind(rule).prior().is_some());
+        let of_rules = self.rules.iter().filter(|rule| has_kl(kind(rule)));
         let of_rules = of_rules.map(|rule| self.kl_weight * rule.kl_weight.unwrap_or(1.0));
-        let learnt = self.gates.iter().filter(|gate| noise(gate).is_learnt());
+        let learnt = self.gates.iter().filter(|gate| gate.has_kl());
         let of_gates = learnt.map(|gate| gate.kl_weight() * self.kl_weight);
         let factors = of_weights.into_iter().chain(of_rules).chain(of_gates);
         factors.filter(|&factor| is_tempered(factor)).collect()
     }
 
-    pub(super) fn checks(&self) -> Vec<Check> {
-        let mut checks = vec![
-            threshold_check(self.log_alpha_threshold, "method.log_alpha_threshold", ""),
-            log_sigma2_check(self.log_sigma2_init, "method.log_sigma2_init", ""),
-            kl_weight_check("method.kl_weight", self.kl_weight, ""),
-        ];
-        for rule in &self.rules {
-            let whose = format!(" (of `{}`)", rule.weights.join("`, `"));
-            checks.push(Check::new(
-                !rule.weights.is_empty(),
-                "method.rule.weights",
-                &"empty",
-                "the names of one layer or more",
-            ));
-            let kind = rule.kind.unwrap_or(self.kind);
-            let keys = [rule.log_alpha_threshold, rule.log_sigma2_init];
-            let has_posterior = keys.iter().any(Option::is_some) || rule.kl_weight.is_some();
-            checks.push(Check::new(
-                kind.prior().is_some() || !has_posterior,
-                "method.rule",
-                &format!("kl_weight, log_alpha_threshold or log_sigma2_init{whose}"),
-                "none of them, for dense weights have no prior",
-            ));
-            let threshold = rule.log_alpha_threshold.unwrap_or_default();
-            let log_sigma2 = rule.log_sigma2_init.unwrap_or_default();
-            let kl_weight = rule.kl_weight.unwrap_or_default();
-            checks.extend([
-                threshold_check(threshold, "method.rule.log_alpha_threshold", &whose),
-                log_sigma2_check(log_sigma2, "method.rule.log_sigma2_init", &whose),
-                kl_weight_check("method.rule.kl_weight", kl_weight, &whose),
-            ]);
+    pub(super) fn check(&self, origin: &str) -> Result<()> {
+        kl_weight_check("method.kl_weight", self.kl_weight, "").pass(origin)?;
+        // What gates, or the weights of a rule, take from here is theirs to mean something.
+        let own = |key: &str| self.kind.keys().iter().any(|known| known.name == key);
+        let lent = |key: &str| self.gates.iter().any(|gate| gate.takes(key));
+        let mut keys = self.keys.clone();
+        keys.retain(|key, _| own(key) || !lent(key));
+        let settings = Settings::new(self.kind.keys(), &keys);
+        let applies = self.kind.definition().applies;
+        let is_lent = |key: &str| lent(key) || !self.rules.is_empty();
+        let table = Table {
+            name: "method",
+            whose: "",
+            kind: &format!("a method of kind `{}`", self.kind.as_str()),
+            others: &["kind", "theta_init", "kl_weight", "rule", "gate"],
+            of_all: all_keys().collect(),
+        };
+        table.check(
+            &settings,
+            |key| applies(&settings, key) || is_lent(key),
+            origin,
+        )?;
+        for (key, value) in self.keys.iter().filter(|(key, _)| !own(key)) {
+            GateSetting::check_lent(key, value, origin)?;
         }
-        checks.extend(self.gates.iter().flat_map(GateSetting::checks));
-        checks
+        for rule in &self.rules {
+            rule.check(self, origin)?;
+        }
+        self.gates
+            .iter()
+            .try_for_each(|gate| gate.check(self, origin))
     }
 }
 
-pub(super) fn threshold_check(threshold: f32, field: &'static str, whose: &str) -> Check {
-    let found = format!("{threshold}{whose}");
-    Check::new(threshold.is_finite(), field, &found, "a finite number")
+/// The keys of all kinds.
+pub(super) fn all_keys() -> impl Iterator<Item = &'static Key> {
+    MethodKind::ALL.into_iter().flat_map(MethodKind::keys)
 }
 
-fn log_sigma2_check(log_sigma2: f32, field: &'static str, whose: &str) -> Check {
-    let is_valid = (-40.0..=20.0).contains(&log_sigma2);
-    Check::new(
-        is_valid,
-        field,
-        &format!("{log_sigma2}{whose}"),
-        "-40 to 20",
-    )
+/// The check of a factor on a KL, told with `whose` it is.
+pub(super) fn kl_weight_check(field: &str, kl_weight: f64, whose: &str) -> Check {
+    let Range::Number { least, most, words } = Range::KL_WEIGHT else {
+        unreachable!("a factor is a number")
+    };
+    let is_valid = (least..=most).contains(&kl_weight);
+    Check::new(is_valid, field, &format!("{kl_weight}{whose}"), words)
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod gate;
+mod keys;
 mod method;
 mod network;
 mod rule;
@@ -10,10 +11,13 @@ mod train;
 
 use serde::{Deserialize, Serialize};
 
-pub use gate::{GateKind, GatePrior, GateSetting};
-pub use method::{Method, MethodKind, is_tempered};
+pub use crate::gate::GateKind;
+pub use crate::method::MethodKind;
+pub use gate::GateSetting;
+pub use keys::{Key, KeyValue, Keys, Range, Settings, Value};
+pub use method::{Method, is_tempered};
 pub use network::NetToml;
-pub use rule::{Rule, WeightMethod};
+pub use rule::{Rule, WeightSetting};
 pub use theta_init::ThetaInit;
 pub use train::{OptimizerKind, Schedule, Train};
 
@@ -47,7 +51,7 @@ impl Recipe {
     /// [`crate::Error::Recipe`] if a value is out of range.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
         let recipe: Self = toml_file::parse(text, origin).map_err(renamed)?;
-        recipe.check(origin)?;
+        recipe.check(origin).map_err(renamed)?;
         Ok(recipe)
     }
 
@@ -64,11 +68,9 @@ impl Recipe {
     /// # Errors
     /// [`crate::Error::Recipe`] naming the field.
     pub fn check(&self, origin: &str) -> Result<()> {
-        let checks = self.method.checks().into_iter().chain(self.train.checks());
-        for check in checks {
-            check.pass(origin)?;
-        }
-        Ok(())
+        self.method.check(origin)?;
+        let mut checks = self.train.checks().into_iter();
+        checks.try_for_each(|check| check.pass(origin))
     }
 }
 
@@ -141,23 +143,23 @@ mod tests {
             assert_eq!(again, recipe);
             recipe.method.of_weights(&net)
         };
-        let plain = methods(&[]).unwrap()[0];
-        assert_eq!((plain.log_alpha_threshold, plain.kl_weight), (2.0, 1.0));
+        let threshold = |setting: &WeightSetting| setting.method.log_alpha_threshold();
+        let plain = methods(&[]).unwrap().remove(0);
+        assert_eq!((threshold(&plain), plain.kl_weight), (Some(2.0), 1.0));
         let ruled = methods(&[
             "weights = ['fc1', 'fc2']\nkl_weight = 4.0\nlog_alpha_threshold = 1.0",
             "weights = ['fc2']\nkl_weight = 3.0",
         ]);
         let ruled = ruled.unwrap();
         assert_eq!((ruled[0].kl_weight, ruled[1].kl_weight), (4.0, 3.0));
-        assert!((ruled[1].log_alpha_threshold - 1.0).abs() < 1e-6);
+        assert_eq!(threshold(&ruled[1]), Some(1.0));
         // a kind brings its own defaults
         let mixed = methods(&["weights = ['fc1']\nkind = 'dense'"]).unwrap();
-        assert_eq!(
-            (mixed[0].prior(), mixed[0].log_alpha_threshold),
-            (None, 3.0)
-        );
+        assert!(mixed[0].method.is_plain());
         assert_eq!(mixed[0].theta_init, ThetaInit::He);
-        assert_eq!(mixed[1], plain);
+        assert_eq!(format!("{:?}", mixed[1]), format!("{plain:?}"));
+        let own = methods(&["weights = ['fc1']\nkind = 'vd'"]).unwrap();
+        assert_eq!(threshold(&own[0]), Some(3.0));
         let error = methods(&["weights = ['conv1']"]).unwrap_err().to_string();
         assert!(
             error.contains("conv1") && error.contains("`fc1`, `fc2`"),

@@ -1,11 +1,17 @@
 //! What differs for some weights, and what each weight of a network comes to.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use vbd_net::spec::NetSpec;
 
-use super::{Method, MethodKind, ThetaInit};
+use super::check::Check;
+use super::keys::{Keys, Settings, Table};
+use super::method::{all_keys, kl_weight_check};
+use super::{Method, ThetaInit};
 use crate::error::Result;
-use crate::prior::Prior;
+use crate::method::{MethodKind, WeightMethod};
+use crate::weight::State;
 
 /// What differs for some weights: the keys that it has replace the method's, but for `kl_weight`, which
 /// multiplies. Where two rules are for one weight, a key of the last one counts. A rule with a `kind` takes that kind's
@@ -14,85 +20,116 @@ use crate::prior::Prior;
 /// Name | Default | Range | Meaning
 /// -|-|-|-
 /// `weights` | | names of layers | which
-/// `kind` | the method's | see [`MethodKind`] | what has a posterior, and its prior
-/// `log_alpha_threshold` | the method's | finite | weights at or over it are pruned
-/// `log_sigma2_init` | the method's | -40 to 20 | first `log_sigma2`
+/// `kind` | the method's | see [`MethodKind`] | what is learnt about them
 /// `theta_init` | the method's | `he`, `normal(S)` | first theta
 /// `kl_weight` | 1 | 0 to 1e12 | factor on the KL, beside the method's
+/// others | the method's | | the keys of the kind, see [`MethodKind::keys`]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Which weights, by the names of their layers.
     pub weights: Vec<String>,
-    /// What has a posterior, and its prior.
+    /// What is learnt about them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<MethodKind>,
-    /// Weights at this `log_alpha` or over it are pruned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_alpha_threshold: Option<f32>,
-    /// First value of every `log_sigma2`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_sigma2_init: Option<f32>,
     /// How theta is drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub theta_init: Option<ThetaInit>,
     /// Factor on the KL, beside the method's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kl_weight: Option<f64>,
+    /// The keys of the kind.
+    #[serde(flatten)]
+    pub keys: Keys,
 }
 
-/// What a recipe says of one weight.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct WeightMethod {
-    /// What has a posterior, and its prior.
-    pub kind: MethodKind,
-    /// Weights at this `log_alpha` or over it are pruned.
-    pub log_alpha_threshold: f32,
-    /// First value of every `log_sigma2`.
-    pub log_sigma2_init: f32,
+/// What a recipe comes to for one weight.
+#[derive(Debug, Clone)]
+pub struct WeightSetting {
+    /// What is learnt about it.
+    pub method: Arc<dyn WeightMethod>,
     /// How theta is drawn.
     pub theta_init: ThetaInit,
     /// Factor on the KL, beside the method's.
     pub kl_weight: f64,
 }
 
-impl WeightMethod {
-    /// The defaults of a kind.
-    fn new(kind: MethodKind) -> Self {
-        let method = Method::new(kind);
-        Self::of(&method)
+impl WeightSetting {
+    /// Of some states of the net, those of the weight's method.
+    pub(crate) fn net_states(&self, net: &[State]) -> Vec<State> {
+        let own = self.method.net_states().into_iter();
+        let found = own.filter_map(|own| net.iter().find(|state| state.name == own.name));
+        found.cloned().collect()
     }
+}
 
+/// The keys that hold for one weight, so far.
+#[derive(Debug, Clone)]
+struct Merged {
+    kind: MethodKind,
+    keys: Keys,
+    theta_init: ThetaInit,
+    kl_weight: f64,
+}
+
+impl Merged {
     fn of(method: &Method) -> Self {
         Self {
             kind: method.kind,
-            log_alpha_threshold: method.log_alpha_threshold,
-            log_sigma2_init: method.log_sigma2_init,
+            keys: method.keys.clone(),
             theta_init: method.theta_init,
             kl_weight: 1.0,
         }
     }
 
-    /// The prior; `None` for a plain weight.
-    pub fn prior(&self) -> Option<Prior> {
-        self.kind.prior()
-    }
-
     fn follow(&mut self, rule: &Rule) {
         if let Some(kind) = rule.kind {
-            *self = Self::new(kind);
+            *self = Self::of(&Method::new(kind));
         }
-        let Self {
-            log_alpha_threshold,
-            log_sigma2_init,
-            theta_init,
-            kl_weight,
-            ..
-        } = self;
-        *log_alpha_threshold = rule.log_alpha_threshold.unwrap_or(*log_alpha_threshold);
-        *log_sigma2_init = rule.log_sigma2_init.unwrap_or(*log_sigma2_init);
-        *theta_init = rule.theta_init.unwrap_or(*theta_init);
-        *kl_weight = rule.kl_weight.unwrap_or(*kl_weight);
+        self.keys.extend(rule.keys.clone());
+        self.theta_init = rule.theta_init.unwrap_or(self.theta_init);
+        self.kl_weight = rule.kl_weight.unwrap_or(self.kl_weight);
+    }
+
+    fn settings(&self) -> Settings<'_> {
+        Settings::new(self.kind.keys(), &self.keys)
+    }
+
+    fn setting(&self) -> WeightSetting {
+        WeightSetting {
+            method: (self.kind.definition().build)(&self.settings()),
+            theta_init: self.theta_init,
+            kl_weight: self.kl_weight,
+        }
+    }
+}
+
+impl Rule {
+    pub(super) fn check(&self, method: &Method, origin: &str) -> Result<()> {
+        let whose = format!(" (of `{}`)", self.weights.join("`, `"));
+        let names = "the names of one layer or more";
+        let is_given = !self.weights.is_empty();
+        Check::new(is_given, "method.rule.weights", &"empty", names).pass(origin)?;
+        let mut merged = Merged::of(method);
+        merged.follow(self);
+        let kind = merged.kind;
+        let has_kl = kind.has_kl() || self.kl_weight.is_none();
+        let none = format!(
+            "there{whose}, and weights of kind `{}` have no KL",
+            kind.as_str()
+        );
+        Check::new(has_kl, "method.rule.kl_weight", &none, "it left out").pass(origin)?;
+        let kl_weight = self.kl_weight.unwrap_or(1.0);
+        kl_weight_check("method.rule.kl_weight", kl_weight, &whose).pass(origin)?;
+        let table = Table {
+            name: "method.rule",
+            whose: &whose,
+            kind: &format!("a method of kind `{}`", kind.as_str()),
+            others: &["weights", "kind", "theta_init", "kl_weight"],
+            of_all: all_keys().collect(),
+        };
+        let (applies, all) = (kind.definition().applies, merged.settings());
+        let own = Settings::new(kind.keys(), &self.keys);
+        table.check(&own, |key| applies(&all, key), origin)
     }
 }
 
@@ -101,9 +138,9 @@ impl Method {
     ///
     /// # Errors
     /// [`vbd_net::Error::Spec`] if a rule is for no layer with a weight; or as [`NetSpec::resolve`].
-    pub fn of_weights(&self, spec: &NetSpec) -> Result<Vec<WeightMethod>> {
+    pub fn of_weights(&self, spec: &NetSpec) -> Result<Vec<WeightSetting>> {
         let graph = spec.resolve()?;
-        let mut methods = vec![WeightMethod::of(self); graph.weights().len()];
+        let mut merged = vec![Merged::of(self); graph.weights().len()];
         for rule in &self.rules {
             for name in &rule.weights {
                 let mut weights = graph.weights().iter();
@@ -116,9 +153,9 @@ impl Method {
                     );
                     return Err(spec.problem(name, problem).into());
                 };
-                methods[number].follow(rule);
+                merged[number].follow(rule);
             }
         }
-        Ok(methods)
+        Ok(merged.iter().map(Merged::setting).collect())
     }
 }

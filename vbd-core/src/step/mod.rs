@@ -22,9 +22,10 @@ pub use vbd_net::output::Evaluation;
 
 use crate::error::{Error, Result};
 use crate::gate::Gate;
+use crate::method::Update;
 use crate::noise::{NoiseKey, Stream};
 use crate::optim::Optimizer;
-use crate::recipe::{Recipe, WeightMethod};
+use crate::recipe::{Recipe, WeightSetting};
 use crate::weight::Parameters;
 use vbd_net::data::Samples;
 use vbd_net::spec::NetSpec;
@@ -32,12 +33,12 @@ use vbd_net::spec::NetSpec;
 /// What is minimised, apart from what changes from step to step:
 /// `(1/M) sum of cross-entropy + (kl_scale * kl_weight / N) sum of KL` (Liu et al. 2019, eq. 7, 12), where
 /// the KL of each weight and that of each gate's units may have a factor of its own.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Objective {
     /// Samples trained on, N.
     pub n_train: usize,
     /// What holds for each weight.
-    pub weights: Vec<WeightMethod>,
+    pub weights: Vec<WeightSetting>,
     /// Factor on the KL; other than 1 it makes a tempered posterior.
     pub kl_weight: f64,
     /// How values follow their gradients.
@@ -78,12 +79,27 @@ impl Objective {
         kl_scale * self.kl_weight / self.n_train as f64
     }
 
-    /// The thresholds of all weights, in order.
-    pub fn thresholds(&self) -> Vec<f32> {
-        self.weights
-            .iter()
-            .map(|of| of.log_alpha_threshold)
-            .collect()
+    /// A setting for each set of weights that share states of the net: that of the first of them.
+    pub(crate) fn net_methods(&self) -> impl Iterator<Item = &WeightSetting> {
+        let mut names = Vec::new();
+        self.weights.iter().filter(move |setting| {
+            let states = setting.method.net_states();
+            let is_new = states.iter().any(|state| !names.contains(&state.name));
+            names.extend(states.iter().map(|state| state.name));
+            is_new
+        })
+    }
+
+    /// What a step says to the methods of weights and gates, before their own factors.
+    pub(crate) fn update(&self, at: &At) -> Update {
+        #[expect(clippy::cast_possible_truncation, reason = "read in f64, used in f32")]
+        let penalty_factor = self.kl_factor(at.kl_scale) as f32;
+        Update {
+            penalty_factor,
+            descent: self.optimizer.at(at.lr, at.step),
+            active: at.kl_scale > 0.0,
+            at: *at,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! A run's whole state in one file, so that going on from it is as if the run had never stopped.
 //!
-//! Tensors of a layer `fc1`: `fc1.weight` (theta), `fc1.log_sigma2` and `fc1.bias`, each with its
-//! moments under the suffixes `.m` and `.v`; of a gate behind it `gate.fc1.theta` and
-//! `gate.fc1.log_sigma2`. A compact weight keeps only its live entries, and their
+//! Tensors of a layer `fc1`: `fc1.weight` (theta), `fc1.bias` and, by their names, the states of its method
+//! (`fc1.log_sigma2`), each with its moments under the suffixes `.m` and `.v`; of a gate behind it
+//! `gate.fc1.theta` and `gate.fc1.log_sigma2`; what all weights share, `net.NAME`. A compact weight keeps only its live entries, and their
 //! flat row-major places in `fc1.weight.live`. A file says its version first. It is sealed: a CRC-32 of its
 //! bytes, whatever they mean to a later version, shows damage before anything is trained on it.
 
@@ -11,10 +11,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::init::net_states;
 use crate::error::{Error, Result};
 use crate::gate::Gate;
+use crate::method::WeightMethod;
 use crate::recipe::Recipe;
-use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, VariationalWeight};
+use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, Scope, State, Weight};
 use vbd_net::file;
 use vbd_net::spec::{NetSpec, Normalizer};
 use vbd_net::tensor_file::{self, RawTensor, TensorFileError, Tensors};
@@ -109,6 +111,11 @@ impl Checkpoint {
         for gate in &self.parameters.gates {
             insert_gate(&mut tensors, gate);
         }
+        for state in &self.parameters.net {
+            let name = format!("net.{}", state.name);
+            let shape = [state.parameter.value.len()];
+            insert_parameter(&mut tensors, &name, &shape, &state.parameter);
+        }
         let statistics = [
             (
                 "normalize.mean",
@@ -170,11 +177,21 @@ impl Checkpoint {
         let header: Header =
             serde_json::from_str(&json).map_err(|error| problem("vbd", error.to_string()))?;
         header.recipe.check(&path.display().to_string())?;
-        let layers = header.spec.weights()?.into_iter().map(|weight| {
-            take_layer(&mut tensors, &weight.layer, &weight.shape)
+        let settings = header.recipe.method.of_weights(&header.spec)?;
+        let weights = header.spec.weights()?.into_iter().zip(&settings);
+        let layers = weights.map(|(weight, setting)| {
+            take_layer(&mut tensors, &weight.layer, &weight.shape, &*setting.method)
                 .map_err(|(field, text)| problem(&field, text))
         });
         let layers = layers.collect::<Result<_>>()?;
+        let net = net_states(&settings).into_iter().map(|state| {
+            let name = format!("net.{}", state.name);
+            let shape = [state.parameter.value.len()];
+            let parameter = take_parameter(&mut tensors, &name, &shape)
+                .map_err(|(field, text)| problem(&field, text))?;
+            Ok(state.with(parameter))
+        });
+        let net = net.collect::<Result<_>>()?;
         let gates = Gate::all(&header.spec, &header.recipe.method)?;
         let gates = gates.iter().map(|gate| {
             take_gate(&mut tensors, gate).map_err(|(field, text)| problem(&field, text))
@@ -182,6 +199,7 @@ impl Checkpoint {
         let parameters = Parameters {
             layers,
             gates: gates.collect::<Result<_>>()?,
+            net,
         };
         let mut image = |name: &str| tensors.remove(name).and_then(|raw| raw.to_f32());
         let (mean, std) = (image("normalize.mean"), image("normalize.std"));
@@ -266,23 +284,26 @@ fn insert_layer(tensors: &mut Tensors, layer: &LayerParameters) {
         tensors.insert(format!("{name}.live"), RawTensor::u32(live));
     }
     insert_parameter(tensors, &name, shape, weight.theta());
-    if let Some(log_sigma2) = weight.log_sigma2() {
-        let name = format!("{}.log_sigma2", layer.name);
-        insert_parameter(tensors, &name, shape, log_sigma2);
+    for state in weight.states() {
+        let name = format!("{}.{}", layer.name, state.name);
+        let len = [state.parameter.value.len()];
+        let shape = if state.scope == Scope::Entry {
+            shape
+        } else {
+            &len
+        };
+        insert_parameter(tensors, &name, shape, &state.parameter);
     }
     let name = format!("{}.bias", layer.name);
     insert_parameter(tensors, &name, &weight.shape()[..1], &layer.bias);
 }
 
-/// The names of a gate's theta and `log_sigma2`.
-fn gate_names(after: &str) -> [String; 2] {
-    ["theta", "log_sigma2"].map(|name| format!("gate.{after}.{name}"))
-}
-
 fn insert_gate(tensors: &mut Tensors, gate: &GateParameters) {
-    let parameters = [&gate.theta, &gate.log_sigma2];
-    for (name, parameter) in gate_names(&gate.after).iter().zip(parameters) {
-        insert_parameter(tensors, name, &[parameter.value.len()], parameter);
+    let states = gate.units.states();
+    let states = states.map(|state| (state.name, &state.parameter));
+    for (name, parameter) in std::iter::once(("theta", gate.theta())).chain(states) {
+        let name = format!("gate.{}.{name}", gate.after);
+        insert_parameter(tensors, &name, &[parameter.value.len()], parameter);
     }
 }
 
@@ -294,7 +315,12 @@ fn insert_parameter(tensors: &mut Tensors, name: &str, shape: &[usize], paramete
 
 type FieldResult<T> = Result<T, (String, String)>;
 
-fn take_layer(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldResult<LayerParameters> {
+fn take_layer(
+    tensors: &mut Tensors,
+    name: &str,
+    shape: &[usize],
+    method: &dyn WeightMethod,
+) -> FieldResult<LayerParameters> {
     let weight_name = format!("{name}.weight");
     let live = match tensors.remove(&format!("{weight_name}.live")) {
         Some(raw) => {
@@ -310,15 +336,19 @@ fn take_layer(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldResult
         .as_ref()
         .map_or_else(|| shape.to_vec(), |live| vec![live.len()]);
     let theta = take_parameter(tensors, &weight_name, &stored)?;
-    let log_sigma2_name = format!("{name}.log_sigma2");
-    let log_sigma2 = tensors
-        .contains_key(&log_sigma2_name)
-        .then(|| take_parameter(tensors, &log_sigma2_name, &stored))
-        .transpose()?;
+    let states = method.states(shape).into_iter().map(|state| {
+        let of = match state.scope {
+            Scope::Entry => stored.clone(),
+            scope => vec![scope.len(shape)],
+        };
+        let own = take_parameter(tensors, &format!("{name}.{}", state.name), &of)?;
+        Ok(state.with(own))
+    });
+    let states = states.collect::<FieldResult<Vec<State>>>()?;
     let bias = take_parameter(tensors, &format!("{name}.bias"), &shape[..1])?;
     let weight = match live {
-        Some(live) => VariationalWeight::compact(shape, live, theta, log_sigma2),
-        None => VariationalWeight::dense(shape, theta, log_sigma2),
+        Some(live) => Weight::compact(shape, live, theta, states),
+        None => Weight::dense(shape, theta, states),
     };
     let weight = weight.map_err(|error| (weight_name, error.to_string()))?;
     Ok(LayerParameters {
@@ -329,11 +359,22 @@ fn take_layer(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldResult
 }
 
 fn take_gate(tensors: &mut Tensors, gate: &Gate) -> FieldResult<GateParameters> {
-    let [theta, log_sigma2] = gate_names(&gate.after);
+    let shape = [gate.units];
+    let mut take = |name: &str| {
+        let name = format!("gate.{}.{name}", gate.after);
+        take_parameter(tensors, &name, &shape)
+    };
+    let theta = take("theta")?;
+    let fresh = gate.method.as_ref();
+    let fresh = fresh.map_or_else(Vec::new, |method| method.states(&shape));
+    let states = fresh
+        .into_iter()
+        .map(|state| Ok(state.with(take(state.name)?)));
+    let states = states.collect::<FieldResult<Vec<State>>>()?;
+    let units = Weight::dense(&shape, theta, states);
     Ok(GateParameters {
         after: gate.after.clone(),
-        theta: take_parameter(tensors, &theta, &[gate.units])?,
-        log_sigma2: take_parameter(tensors, &log_sigma2, &[gate.units])?,
+        units: units.map_err(|error| (format!("gate.{}", gate.after), error.to_string()))?,
     })
 }
 

@@ -3,8 +3,8 @@
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::layers::draw_theta;
-use crate::recipe::{Recipe, WeightMethod};
-use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, VariationalWeight};
+use crate::recipe::{Recipe, WeightSetting};
+use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, State, Weight};
 use vbd_net::graph::WeightSpec;
 use vbd_net::spec::NetSpec;
 
@@ -28,11 +28,12 @@ impl Parameters {
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
             gates: fresh_gates(spec, recipe)?,
+            net: net_states(&methods),
         })
     }
 
-    /// The values of a trained network as a new start: moments 0, nothing dead, and `log_sigma2` at
-    /// the recipe's first value where `trained` has none. Gates start anew.
+    /// The values of a trained network as a new start: moments 0, nothing dead, and the states of the
+    /// recipe's methods fresh where `trained` has none of that name. Gates start anew.
     ///
     /// # Errors
     /// [`Error::Shape`] if `trained` is of another network; [`Error::StartHasGates`] if it has gates of
@@ -48,7 +49,7 @@ impl Parameters {
         }
         // Nothing is left of gates that are noise alone: their theta is 1.
         let is_noise = |gate: &&GateParameters| {
-            gate.theta
+            gate.theta()
                 .value
                 .iter()
                 .all(|theta| theta.to_bits() == 1.0_f32.to_bits())
@@ -71,41 +72,65 @@ impl Parameters {
             let dense = layer.weight.to_dense();
             let theta = dense.theta().value.clone();
             let started = fresh(weight, method, theta, layer.bias.value.clone())?;
-            let (Some(old), Some(new)) = (dense.log_sigma2(), started.weight.log_sigma2()) else {
-                return Ok(started);
-            };
-            let alive = old.value.iter().zip(&new.value);
-            let log_sigma2 = alive.map(|(&old, &new)| if old.is_finite() { old } else { new });
-            let log_sigma2 = Some(Parameter::new(log_sigma2.collect()));
+            let states = started.weight.states().map(|new| {
+                let old = dense.states().find(|old| old.name == new.name);
+                let old = old.filter(|old| old.scope == new.scope);
+                old.map_or_else(|| new.clone(), |old| started_from(new, old))
+            });
             let theta = started.weight.theta().clone();
-            let weight = VariationalWeight::dense(&weight.shape, theta, log_sigma2)?;
+            let weight = Weight::dense(&weight.shape, theta, states.collect())?;
             Ok(LayerParameters { weight, ..started })
         });
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
             gates: fresh_gates(spec, recipe)?,
+            net: net_states(&methods),
         })
     }
 }
 
+/// A state with the values of another where that has something alive.
+fn started_from(new: &State, old: &State) -> State {
+    let values = old.parameter.value.iter().zip(&new.parameter.value);
+    let values = values.map(|(&old_value, &new_value)| {
+        if Some(old_value) == old.dead {
+            new_value
+        } else {
+            old_value
+        }
+    });
+    new.with(Parameter::new(values.collect()))
+}
+
+/// The fresh states that weights share, each once.
+pub(super) fn net_states(settings: &[WeightSetting]) -> Vec<State> {
+    let mut net: Vec<State> = Vec::new();
+    for state in settings
+        .iter()
+        .flat_map(|setting| setting.method.net_states())
+    {
+        if net.iter().all(|known| known.name != state.name) {
+            net.push(state);
+        }
+    }
+    net
+}
+
 fn fresh_gates(spec: &NetSpec, recipe: &Recipe) -> Result<Vec<GateParameters>> {
     let gates = Gate::all(spec, &recipe.method)?;
-    let fresh = |gate| GateParameters::new(gate, recipe.method.log_sigma2_init);
-    Ok(gates.iter().map(fresh).collect())
+    Ok(gates.iter().map(GateParameters::new).collect())
 }
 
 fn fresh(
     weight: &WeightSpec,
-    method: &WeightMethod,
+    setting: &WeightSetting,
     theta: Vec<f32>,
     bias: Vec<f32>,
 ) -> Result<LayerParameters> {
-    let log_sigma2 = method
-        .prior()
-        .map(|_| Parameter::new(vec![method.log_sigma2_init; theta.len()]));
+    let states = setting.method.states(&weight.shape);
     Ok(LayerParameters {
         name: weight.layer.clone(),
-        weight: VariationalWeight::dense(&weight.shape, Parameter::new(theta), log_sigma2)?,
+        weight: Weight::dense(&weight.shape, Parameter::new(theta), states)?,
         bias: Parameter::new(bias),
     })
 }

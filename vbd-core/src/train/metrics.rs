@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::gate::{Gate, GateKind};
 use crate::weight::Parameters;
 
 /// One epoch, as a line of `metrics.jsonl`. Fractions are 0 to 1.
@@ -82,6 +83,9 @@ impl LayerCount {
 pub struct GateCount {
     /// What the gate lies behind.
     pub after: String,
+    /// What its noise is; of all but `normal` ones nothing is left at test, and no unit goes.
+    #[serde(default)]
+    pub kind: GateKind,
     /// Its units.
     pub units: usize,
     /// Those that are kept.
@@ -90,10 +94,11 @@ pub struct GateCount {
 
 impl GateCount {
     /// The counts of each gate, of parameters of which what is not kept is dead.
-    pub fn of(pruned: &Parameters) -> Vec<Self> {
-        let gates = pruned.gates.iter().map(|gate| Self {
+    pub fn of(pruned: &Parameters, gates: &[Gate]) -> Vec<Self> {
+        let gates = pruned.gates.iter().zip(gates).map(|(gate, spec)| Self {
+            kind: spec.setting.kind,
             after: gate.after.clone(),
-            units: gate.theta.value.len(),
+            units: gate.theta().value.len(),
             kept: gate.alive().filter(|&alive| alive).count(),
         });
         gates.collect()

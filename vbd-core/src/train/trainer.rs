@@ -273,8 +273,9 @@ impl Trainer {
         let at = self.at((epoch + 1) * steps - 1);
         if at.kl_scale >= 1.0 {
             // Before anything is over the threshold for being no number.
-            let pruned = self.pruned(self.checked_parameters()?);
-            self.engine.load(&pruned)?;
+            let mut parameters = self.checked_parameters()?;
+            parameters.kill(&self.objective.weights, &self.objective.gates);
+            self.engine.load(&parameters)?;
         }
         let report = self.end_epoch(at, &mut || seconds_before + begin.elapsed().as_secs_f64())?;
         on_event(Event::Epoch(&report));
@@ -316,7 +317,7 @@ impl Trainer {
             nnz,
             compression_ratio: compression_ratio(numel, nnz),
             layers,
-            gates: GateCount::of(&pruned),
+            gates: GateCount::of(&pruned, &self.objective.gates),
             train_seconds: self.progress.train_seconds,
             seconds,
             eta_seconds: before / done as f64 * (self.recipe.train.epochs - done) as f64,
@@ -363,10 +364,10 @@ impl Trainer {
                 .is_none_or(|best| error <= best.validation_error)
     }
 
-    /// The parameters with what is over the threshold dead.
+    /// The parameters with what is not kept at 0.
     fn pruned(&self, mut parameters: Parameters) -> Parameters {
         let objective = &self.objective;
-        parameters.kill(&objective.thresholds(), &objective.gates);
+        parameters.prune(&objective.weights, &objective.gates);
         parameters
     }
 

@@ -1,72 +1,76 @@
-//! The parameters of a gate: a posterior for each unit.
+//! The parameters of a gate: what is learnt of each unit's factor.
 
-use super::Parameter;
+use super::{Parameter, Weight};
 use crate::error::{Error, Result};
 use crate::gate::Gate;
-use crate::posterior::{self, LOG_SIGMA2_DEAD};
 
-/// The posterior of each unit's factor. A dead unit has theta = 0 and an infinite `log_sigma2`.
+/// Theta of each unit's factor with the states that are learnt. A dead unit has theta = 0; of noise alone every
+/// theta is 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GateParameters {
     /// What the gate lies behind.
     pub after: String,
-    /// Posterior means, `[units]`.
-    pub theta: Parameter,
-    /// Log variances, `[units]`.
-    pub log_sigma2: Parameter,
+    /// Theta and states, `[units]`.
+    pub units: Weight,
 }
 
 impl GateParameters {
     /// A gate that has not been trained: theta is 1.
-    pub fn new(gate: &Gate, log_sigma2_init: f32) -> Self {
-        let log_sigma2_init = gate.noise().log_sigma2().unwrap_or(log_sigma2_init);
+    ///
+    /// # Panics
+    /// Never: the states are those of so many units.
+    pub fn new(gate: &Gate) -> Self {
+        let shape = [gate.units];
+        let states = gate.method.as_ref();
+        let states = states.map_or_else(Vec::new, |method| method.states(&shape));
+        let theta = Parameter::new(vec![1.0; gate.units]);
         Self {
             after: gate.after.clone(),
-            theta: Parameter::new(vec![1.0; gate.units]),
-            log_sigma2: Parameter::new(vec![log_sigma2_init; gate.units]),
+            units: Weight::dense(&shape, theta, states).expect("states of so many units"),
         }
     }
 
-    /// A gate all of whose units are dead.
-    pub(crate) fn dead(gate: &Gate) -> Self {
-        Self {
-            after: gate.after.clone(),
-            theta: Parameter::new(vec![0.0; gate.units]),
-            log_sigma2: Parameter::new(vec![LOG_SIGMA2_DEAD; gate.units]),
-        }
+    /// Theta of each unit's factor.
+    pub fn theta(&self) -> &Parameter {
+        self.units.theta()
     }
 
     pub(super) fn check(&self, gate: &Gate) -> Result<()> {
-        let arrays = [self.theta.arrays(), self.log_sigma2.arrays()].concat();
-        let found = arrays.iter().find(|array| array.len() != gate.units);
-        if self.after == gate.after && found.is_none() {
-            return Ok(());
+        let found = self.units.shape();
+        if self.after == gate.after && found == [gate.units] {
+            let states = gate.method.as_ref();
+            let states = states.map_or_else(Vec::new, |method| method.states(&[0]));
+            return self
+                .units
+                .check_states(&states, &format!("gate.{}", gate.after));
         }
         Err(Error::Shape {
             name: format!("gate.{}, for gate.{}", self.after, gate.after),
-            found: vec![found.map_or(gate.units, |array| array.len())],
+            found: found.to_vec(),
             expected: vec![gate.units],
         })
     }
 
-    /// Which units are kept at a threshold.
-    pub fn kept(&self, log_alpha_threshold: f32) -> impl Iterator<Item = bool> {
-        let units = self.theta.value.iter().zip(&self.log_sigma2.value);
-        units.map(move |(&theta, &l)| posterior::is_kept(theta, l, log_alpha_threshold))
+    /// Which units are kept at the gate's threshold; of noise alone, all.
+    pub fn kept(&self, gate: &Gate) -> Vec<bool> {
+        let method = gate.method.as_ref().filter(|_| gate.prunes);
+        method.map_or_else(
+            || vec![true; gate.units],
+            |method| self.units.kept(&**method),
+        )
     }
 
     /// Which units are not dead.
     pub fn alive(&self) -> impl Iterator<Item = bool> {
-        let log_sigma2 = self.log_sigma2.value.iter();
-        log_sigma2.map(|&log_sigma2| !posterior::is_dead(log_sigma2))
+        let units = 0..self.theta().value.len();
+        units.map(|unit| !self.units.is_dead(unit))
     }
 
-    pub(super) fn kill(&mut self, kept: &[bool]) {
-        self.theta.clear_dropped(kept, 0.0);
-        self.log_sigma2.clear_dropped(kept, LOG_SIGMA2_DEAD);
+    pub(crate) fn kill(&mut self, kept: &[bool]) {
+        self.units.kill_places(|unit| kept[unit]);
     }
 
     pub(super) fn is_finite(&self) -> bool {
-        self.theta.is_finite(None) && self.log_sigma2.is_finite(Some(LOG_SIGMA2_DEAD))
+        self.units.is_finite()
     }
 }

@@ -1,4 +1,4 @@
-//! The variational weight: which entries live, and for those theta, `log_sigma2` and the moments.
+//! A weight: which entries live, and for those theta, the states of its method and all moments.
 //!
 //! It starts with every entry alive and only ever loses some. Dense or compact is a form of storage:
 //! both hold the same weight, and each turns into the other exactly.
@@ -7,39 +7,37 @@ mod gate;
 mod narrow;
 mod parameter;
 mod parameters;
+mod state;
 
 pub use gate::GateParameters;
 pub(crate) use narrow::Narrow;
 pub use parameter::Parameter;
 pub use parameters::{LayerParameters, Parameters, UnitFactors};
+pub use state::{Scope, State};
 
 use crate::error::{Error, Result};
-use crate::posterior::{self, LOG_SIGMA2_DEAD};
+use crate::method::{EntryView, WeightMethod};
 
-/// A weight with its posterior, or a plain weight where `log_sigma2` is `None`.
+/// A weight with the states of its method.
 #[derive(Debug, Clone, PartialEq)]
-pub struct VariationalWeight {
+pub struct Weight {
     shape: Vec<usize>,
     /// Flat row-major places of the stored entries, rising; `None` if all are stored.
     live: Option<Vec<u32>>,
     theta: Parameter,
-    log_sigma2: Option<Parameter>,
+    /// Of each entry, in the method's order.
+    own: Vec<State>,
+    /// Of rows, columns or the whole weight.
+    shared: Vec<State>,
 }
 
-impl VariationalWeight {
+impl Weight {
     /// A weight with all its entries alive.
     ///
     /// # Errors
     /// [`Error::Shape`] if a length is not the shape's.
-    pub fn dense(shape: &[usize], theta: Parameter, log_sigma2: Option<Parameter>) -> Result<Self> {
-        let weight = Self {
-            shape: shape.to_vec(),
-            live: None,
-            theta,
-            log_sigma2,
-        };
-        weight.check_lengths(weight.numel())?;
-        Ok(weight)
+    pub fn dense(shape: &[usize], theta: Parameter, states: Vec<State>) -> Result<Self> {
+        Self::new(shape, None, theta, states)
     }
 
     /// A weight of which only the entries at `live` are stored.
@@ -50,7 +48,7 @@ impl VariationalWeight {
         shape: &[usize],
         live: Vec<u32>,
         theta: Parameter,
-        log_sigma2: Option<Parameter>,
+        states: Vec<State>,
     ) -> Result<Self> {
         let rises = live.windows(2).all(|pair| pair[0] < pair[1]);
         let inside = live
@@ -63,35 +61,37 @@ impl VariationalWeight {
                 expected: shape.to_vec(),
             });
         }
-        let stored = live.len();
-        let weight = Self {
-            shape: shape.to_vec(),
-            live: Some(live),
-            theta,
-            log_sigma2,
-        };
-        weight.check_lengths(stored)?;
-        Ok(weight)
+        Self::new(shape, Some(live), theta, states)
     }
 
-    fn check_lengths(&self, stored: usize) -> Result<()> {
-        let parameters = [
-            ("theta", Some(&self.theta)),
-            ("log_sigma2", self.log_sigma2.as_ref()),
-        ];
-        for (name, parameter) in parameters {
-            for array in parameter.into_iter().flat_map(Parameter::arrays) {
-                if array.len() != stored {
-                    let (found, expected) = (vec![array.len()], vec![stored]);
-                    return Err(Error::Shape {
-                        name: name.to_owned(),
-                        found,
-                        expected,
-                    });
-                }
-            }
+    fn new(
+        shape: &[usize],
+        live: Option<Vec<u32>>,
+        theta: Parameter,
+        states: Vec<State>,
+    ) -> Result<Self> {
+        let stored = live
+            .as_ref()
+            .map_or_else(|| shape.iter().product(), Vec::len);
+        State {
+            parameter: theta.clone(),
+            ..State::new("theta", Scope::Entry, Vec::new())
         }
-        Ok(())
+        .check_len(stored)?;
+        for state in &states {
+            state.check_len(match state.scope {
+                Scope::Entry => stored,
+                scope => scope.len(shape),
+            })?;
+        }
+        let (own, shared) = states.into_iter().partition(State::is_of_entries);
+        Ok(Self {
+            shape: shape.to_vec(),
+            live,
+            theta,
+            own,
+            shared,
+        })
     }
 
     /// `[out, in]`, or `[out, in, kernel, kernel]`.
@@ -109,14 +109,52 @@ impl VariationalWeight {
         self.live.as_deref()
     }
 
-    /// Posterior means of the stored entries.
+    /// Theta of the stored entries.
     pub fn theta(&self) -> &Parameter {
         &self.theta
     }
 
-    /// Log variances of the stored entries; `None` for a plain weight.
-    pub fn log_sigma2(&self) -> Option<&Parameter> {
-        self.log_sigma2.as_ref()
+    /// The states of its method, those of entries first.
+    pub fn states(&self) -> impl Iterator<Item = &State> + Clone {
+        self.own.iter().chain(&self.shared)
+    }
+
+    /// The state of this name.
+    pub fn state(&self, name: &str) -> Option<&Parameter> {
+        let state = self.states().find(|state| state.name == name);
+        state.map(|state| &state.parameter)
+    }
+
+    /// Checks that the weight has such states, whatever their values; `name` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::States`] if it has others.
+    pub(crate) fn check_states(&self, expected: &[State], name: &str) -> Result<()> {
+        let names = |states: &mut dyn Iterator<Item = &State>| -> Vec<&'static str> {
+            states.map(|state| state.name).collect()
+        };
+        let (found, expected) = (names(&mut self.states()), names(&mut expected.iter()));
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::States {
+            name: name.to_owned(),
+            found,
+            expected,
+        })
+    }
+
+    /// What a method sees of the stored entries.
+    pub fn view(&self) -> EntryView<'_> {
+        EntryView {
+            shape: &self.shape,
+            places: self.live.as_deref(),
+            rows: &[],
+            theta: &self.theta.value,
+            range: 0..self.theta.value.len(),
+            own: &self.own,
+            shared: &self.shared,
+        }
     }
 
     /// The weight in its dense form; dead entries have theta = 0 and no moments.
@@ -132,19 +170,11 @@ impl VariationalWeight {
             }
             all
         };
-        Self {
-            shape: self.shape.clone(),
-            live: None,
-            theta: self.theta.map(0.0, spread),
-            log_sigma2: self
-                .log_sigma2
-                .as_ref()
-                .map(|p| p.map(LOG_SIGMA2_DEAD, spread)),
-        }
+        self.moved(None, spread)
     }
 
-    /// The weight in its compact form. Of a plain weight what is 0 and has no moments is left out:
-    /// it reads as that again.
+    /// The weight in its compact form. Where no state says what is dead, what is 0 and has no moments is left
+    /// out: it reads as that again.
     ///
     /// # Panics
     /// If the weight has more than `u32::MAX` entries; a network's has at most 2^28.
@@ -154,22 +184,40 @@ impl VariationalWeight {
             return self.clone();
         }
         let numel = u32::try_from(self.numel()).expect("a weight has at most 2^28 entries");
-        let alive = |&place: &u32| match &self.log_sigma2 {
-            Some(log_sigma2) => !posterior::is_dead(log_sigma2.value[place as usize]),
-            None => !self.theta.is_clear(place as usize),
-        };
-        let live: Vec<u32> = (0..numel).filter(alive).collect();
+        let live: Vec<u32> = (0..numel)
+            .filter(|&place| !self.is_dead(place as usize))
+            .collect();
         let gather = |values: &[f32], _absent: f32| -> Vec<f32> {
             live.iter().map(|&place| values[place as usize]).collect()
         };
+        self.moved(Some(live.clone()), gather)
+    }
+
+    /// The weight with every array of entries moved.
+    fn moved(&self, live: Option<Vec<u32>>, by: impl Fn(&[f32], f32) -> Vec<f32>) -> Self {
+        let own = self.own.iter();
+        let own = own.map(|state| state.with(state.parameter.map(state.absent(), &by)));
         Self {
             shape: self.shape.clone(),
-            theta: self.theta.map(0.0, gather),
-            log_sigma2: self
-                .log_sigma2
-                .as_ref()
-                .map(|p| p.map(LOG_SIGMA2_DEAD, gather)),
-            live: Some(live),
+            live,
+            theta: self.theta.map(0.0, &by),
+            own: own.collect(),
+            shared: self.shared.clone(),
+        }
+    }
+
+    /// Whether a stored entry is dead for good: some state says so, or it is 0 and has no moments nor states.
+    pub fn is_dead(&self, index: usize) -> bool {
+        let mut marks = self
+            .own
+            .iter()
+            .filter_map(|state| Some((state, state.dead?)));
+        match marks.next() {
+            Some((state, dead)) => state.parameter.value[index].to_bits() == dead.to_bits(),
+            None => {
+                self.theta.is_clear(index)
+                    && self.own.iter().all(|state| state.parameter.is_clear(index))
+            }
         }
     }
 
@@ -177,7 +225,7 @@ impl VariationalWeight {
     #[must_use]
     pub fn to_smallest(&self) -> Self {
         let compact = self.to_compact();
-        let arrays = if self.log_sigma2.is_some() { 6 } else { 3 };
+        let arrays = self.arrays();
         let stored = compact.theta.value.len();
         if stored * (arrays + 1) < self.numel() * arrays {
             compact
@@ -186,91 +234,97 @@ impl VariationalWeight {
         }
     }
 
-    /// Which stored entries are kept at the threshold: `log_alpha` under it, or for a plain weight
-    /// theta not 0.
-    pub fn kept(&self, log_alpha_threshold: f32) -> impl Iterator<Item = bool> {
-        self.theta
-            .value
-            .iter()
-            .enumerate()
-            .map(move |(index, &theta)| match &self.log_sigma2 {
-                Some(p) => posterior::is_kept(theta, p.value[index], log_alpha_threshold),
-                None => theta != 0.0,
-            })
+    /// Arrays that hold a number for each entry: theta and states, each with two moments.
+    pub fn arrays(&self) -> usize {
+        3 * (1 + self.own.len())
     }
 
-    /// Number of entries that are kept at the threshold.
-    pub fn nnz(&self, log_alpha_threshold: f32) -> usize {
-        self.kept(log_alpha_threshold).filter(|&kept| kept).count()
+    /// Which stored entries a method keeps.
+    pub fn kept(&self, method: &dyn WeightMethod) -> Vec<bool> {
+        method.kept(self.view())
     }
 
-    /// All entries, `[numel]`: theta where it is kept at the threshold, else 0.
-    pub fn theta_pruned(&self, log_alpha_threshold: f32) -> Vec<f32> {
+    /// Number of entries that a method keeps.
+    pub fn nnz(&self, method: &dyn WeightMethod) -> usize {
+        self.kept(method).into_iter().filter(|&kept| kept).count()
+    }
+
+    /// All entries, `[numel]`: theta where a method keeps it, else 0.
+    pub fn theta_pruned(&self, method: &dyn WeightMethod) -> Vec<f32> {
         let mut all = vec![0.0; self.numel()];
-        for (index, kept) in self.kept(log_alpha_threshold).enumerate() {
+        for (index, kept) in self.kept(method).into_iter().enumerate() {
             if kept {
-                let place = self
-                    .live
-                    .as_ref()
-                    .map_or(index, |live| live[index] as usize);
-                all[place] = self.theta.value[index];
+                all[self.place(index)] = self.theta.value[index];
             }
         }
         all
     }
 
-    /// Kills every entry that is not kept: theta = 0, moments dropped, never updated again.
-    /// A plain weight has nothing to kill.
-    pub fn kill(&mut self, log_alpha_threshold: f32) {
-        if self.log_sigma2.is_some() {
-            let kept: Vec<bool> = self.kept(log_alpha_threshold).collect();
+    fn place(&self, index: usize) -> usize {
+        self.live
+            .as_ref()
+            .map_or(index, |live| live[index] as usize)
+    }
+
+    /// Kills every entry that the method does not keep: theta = 0, moments dropped, never updated again. Where
+    /// its entries never die, nothing happens.
+    pub fn kill(&mut self, method: &dyn WeightMethod) {
+        if method.kills() {
+            let kept = self.kept(method);
             self.drop_entries(&kept);
         }
     }
 
-    /// Kills the entries at the flat row-major places that are not kept. Of a plain weight too: an
+    /// Sets theta to 0 where the method does not keep it, whether such entries die or may return.
+    pub(crate) fn prune(&mut self, method: &dyn WeightMethod) {
+        let kept = self.kept(method);
+        self.drop_entries(&kept);
+    }
+
+    /// Kills the entries at the flat row-major places that are not kept, whatever their method: an
     /// entry between dead units has the gradient 0, and so stays 0.
     pub(crate) fn kill_places(&mut self, keeps: impl Fn(usize) -> bool) {
         let stored = 0..self.theta.value.len();
-        let kept: Vec<bool> = match &self.live {
-            Some(live) => live.iter().map(|&place| keeps(place as usize)).collect(),
-            None => stored.map(keeps).collect(),
-        };
+        let kept: Vec<bool> = stored.map(|index| keeps(self.place(index))).collect();
         self.drop_entries(&kept);
     }
 
     /// Multiplies theta by the factor of its flat row-major place; an entry that is not 0 keeps its
-    /// posterior's variance.
+    /// states.
     pub(crate) fn scale(&mut self, factor: impl Fn(usize) -> f32) {
-        for (index, theta) in self.theta.value.iter_mut().enumerate() {
-            let place = self
-                .live
-                .as_ref()
-                .map_or(index, |live| live[index] as usize);
-            *theta *= factor(place);
+        for index in 0..self.theta.value.len() {
+            let place = self.place(index);
+            self.theta.value[index] *= factor(place);
         }
     }
 
+    /// Lets `write` change theta and the states of entries of a weight in its dense form.
+    pub(crate) fn put(
+        &mut self,
+        write: impl FnOnce(&mut Parameter, std::slice::IterMut<'_, State>),
+    ) {
+        write(&mut self.theta, self.own.iter_mut());
+    }
+
     fn drop_entries(&mut self, kept: &[bool]) {
-        let log_sigma2 = self.log_sigma2.as_mut();
         if let Some(live) = &mut self.live {
             retain(live, kept);
             self.theta.retain(kept);
-            if let Some(log_sigma2) = log_sigma2 {
-                log_sigma2.retain(kept);
+            for state in &mut self.own {
+                state.parameter.retain(kept);
             }
             return;
         }
         self.theta.clear_dropped(kept, 0.0);
-        if let Some(log_sigma2) = log_sigma2 {
-            log_sigma2.clear_dropped(kept, LOG_SIGMA2_DEAD);
+        for state in &mut self.own {
+            let absent = state.absent();
+            state.parameter.clear_dropped(kept, absent);
         }
     }
 
-    /// Whether theta, `log_sigma2` and all moments are numbers.
+    /// Whether theta, the states and all moments are numbers.
     pub fn is_finite(&self) -> bool {
-        let log_sigma2 = self.log_sigma2.as_ref();
-        self.theta.is_finite(None) && log_sigma2.is_none_or(|p| p.is_finite(Some(LOG_SIGMA2_DEAD)))
+        self.theta.is_finite(None) && self.states().all(State::is_finite)
     }
 }
 
@@ -284,8 +338,10 @@ fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
 #[expect(clippy::float_cmp, reason = "the same bits, moved")]
 mod tests {
     use super::*;
+    use crate::method::vbd;
+    use crate::posterior::{self, LOG_SIGMA2, LOG_SIGMA2_DEAD};
 
-    fn weight() -> VariationalWeight {
+    fn weight() -> Weight {
         let theta: Vec<f32> = (0..12).map(|i| (i as f32 - 6.0) * 0.1).collect();
         let log_sigma2: Vec<f32> = (0..12)
             .map(|i| if i % 3 == 0 { 5.0 } else { -10.0 })
@@ -295,7 +351,12 @@ mod tests {
             v: value.iter().map(|x| x * x).collect(),
             value,
         };
-        VariationalWeight::dense(&[3, 4], trained(theta), Some(trained(log_sigma2))).unwrap()
+        Weight::dense(
+            &[3, 4],
+            trained(theta),
+            vec![posterior::state(trained(log_sigma2))],
+        )
+        .unwrap()
     }
 
     #[test]
@@ -304,12 +365,16 @@ mod tests {
         let mut compact = dense.to_compact();
         assert_eq!(compact.live().unwrap().len(), 12);
         for threshold in [3.0, -5.0, f32::NEG_INFINITY] {
-            dense.kill(threshold);
-            compact.kill(threshold);
+            let method = &*vbd(threshold);
+            dense.kill(method);
+            compact.kill(method);
             assert_eq!(dense.to_compact(), compact);
             assert_eq!(compact.to_dense(), dense);
-            assert_eq!(compact.theta_pruned(3.0), dense.theta_pruned(3.0));
-            assert_eq!(compact.nnz(3.0), dense.nnz(3.0));
+            assert_eq!(
+                compact.theta_pruned(&*vbd(3.0)),
+                dense.theta_pruned(&*vbd(3.0))
+            );
+            assert_eq!(compact.nnz(&*vbd(3.0)), dense.nnz(&*vbd(3.0)));
             assert!(dense.is_finite() && compact.is_finite());
         }
         assert_eq!(compact.live().unwrap().len(), 0);
@@ -319,8 +384,8 @@ mod tests {
     #[test]
     fn an_entry_over_the_threshold_dies_with_its_moments() {
         let mut weight = weight();
-        weight.kill(3.0);
-        let (theta, log_sigma2) = (weight.theta(), weight.log_sigma2().unwrap());
+        weight.kill(&*vbd(3.0));
+        let (theta, log_sigma2) = (weight.theta(), weight.state(LOG_SIGMA2).unwrap());
         for index in [0, 3, 6, 9] {
             assert_eq!(theta.arrays().map(|array| array[index]), [0.0; 3]);
             assert_eq!(
@@ -335,9 +400,9 @@ mod tests {
     fn places_that_do_not_rise_or_leave_the_shape_are_refused() {
         let parameter = || Parameter::new(vec![1.0; 2]);
         for live in [vec![3, 1], vec![1, 1], vec![1, 12]] {
-            assert!(VariationalWeight::compact(&[3, 4], live, parameter(), None).is_err());
+            assert!(Weight::compact(&[3, 4], live, parameter(), Vec::new()).is_err());
         }
-        assert!(VariationalWeight::compact(&[3, 4], vec![1, 11], parameter(), None).is_ok());
-        assert!(VariationalWeight::compact(&[3, 4], vec![1], parameter(), None).is_err());
+        assert!(Weight::compact(&[3, 4], vec![1, 11], parameter(), Vec::new()).is_ok());
+        assert!(Weight::compact(&[3, 4], vec![1], parameter(), Vec::new()).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! A plain weight between units of which some are dead: only the rows and columns of the others.
 
-use super::{LayerParameters, Parameter, VariationalWeight};
+use super::{LayerParameters, Parameter, Weight};
 use crate::error::Result;
 
 /// Some rows and columns of a layer. What lies outside of them is 0 and has no moments.
@@ -47,7 +47,7 @@ impl Narrow {
         let theta = layer.weight.to_dense().theta().gather(&self.places, 0.0);
         Ok(LayerParameters {
             name: layer.name.clone(),
-            weight: VariationalWeight::dense(&self.shape, theta, None)?,
+            weight: Weight::dense(&self.shape, theta, Vec::new())?,
             bias: layer.bias.gather(&self.rows, 0.0),
         })
     }
@@ -61,7 +61,7 @@ impl Narrow {
         bias.scatter(&self.rows, &narrow.bias);
         Ok(LayerParameters {
             name: narrow.name.clone(),
-            weight: VariationalWeight::dense(&self.whole, theta, None)?,
+            weight: Weight::dense(&self.whole, theta, Vec::new())?,
             bias,
         })
     }
@@ -76,7 +76,7 @@ mod tests {
         let theta: Vec<f32> = (0..3 * 4 * 2).map(|i| i as f32 + 1.0).collect();
         let layer = LayerParameters {
             name: "conv1".to_owned(),
-            weight: VariationalWeight::dense(&[3, 4, 2, 1], Parameter::new(theta), None).unwrap(),
+            weight: Weight::dense(&[3, 4, 2, 1], Parameter::new(theta), Vec::new()).unwrap(),
             bias: Parameter::new(vec![1.0, 2.0, 3.0]),
         };
         let narrow = Narrow::new(&[3, 4, 2, 1], &[0, 2], &[1, 3]);

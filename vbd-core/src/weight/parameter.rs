@@ -32,7 +32,10 @@ impl Parameter {
     }
 
     /// The values at `range`, with their moments.
-    pub(crate) fn slices_mut(&mut self, range: std::ops::Range<usize>) -> [&mut [f32]; 3] {
+    ///
+    /// # Panics
+    /// If the range leaves the parameter.
+    pub fn slices_mut(&mut self, range: std::ops::Range<usize>) -> [&mut [f32]; 3] {
         let Self { value, m, v } = self;
         [
             &mut value[range.clone()],

@@ -1,8 +1,10 @@
 //! The parameters of a network: a weight and a bias for each layer that has them, and the gates.
 
-use super::{GateParameters, Parameter, VariationalWeight};
+use super::{GateParameters, Parameter, State, Weight};
 use crate::error::{Error, Result};
 use crate::gate::Gate;
+use crate::method::WeightMethod;
+use crate::recipe::WeightSetting;
 use vbd_net::graph::NodeId;
 
 /// The factors of units that no weight takes.
@@ -20,7 +22,7 @@ pub struct LayerParameters {
     /// Name of the layer.
     pub name: String,
     /// Its weight.
-    pub weight: VariationalWeight,
+    pub weight: Weight,
     /// Its bias, `[out]`: no posterior, never pruned.
     pub bias: Parameter,
 }
@@ -32,6 +34,8 @@ pub struct Parameters {
     pub layers: Vec<LayerParameters>,
     /// One entry for each gate of the method.
     pub gates: Vec<GateParameters>,
+    /// The states that all weights of a method share.
+    pub net: Vec<State>,
 }
 
 impl From<Vec<LayerParameters>> for Parameters {
@@ -40,24 +44,26 @@ impl From<Vec<LayerParameters>> for Parameters {
         Self {
             layers,
             gates: Vec::new(),
+            net: Vec::new(),
         }
     }
 }
 
 impl LayerParameters {
-    /// Checks that the parameters are those of the layer of this name, with a weight of this shape.
+    /// Checks that the parameters are those of the layer of this name, with a weight of this shape and the states of
+    /// this method.
     ///
     /// # Errors
-    /// [`Error::Shape`] if they are of another.
-    pub(crate) fn check(&self, name: &str, shape: &[usize]) -> Result<()> {
-        if self.name == name && self.weight.shape() == shape {
-            return Ok(());
+    /// [`Error::Shape`] if they are of another; [`Error::States`] if the weight has other states.
+    pub fn check(&self, name: &str, shape: &[usize], method: &dyn WeightMethod) -> Result<()> {
+        if self.name != name || self.weight.shape() != shape {
+            return Err(Error::Shape {
+                name: format!("{}.weight, for {name}", self.name),
+                found: self.weight.shape().to_vec(),
+                expected: shape.to_vec(),
+            });
         }
-        Err(Error::Shape {
-            name: format!("{}.weight, for {name}", self.name),
-            found: self.weight.shape().to_vec(),
-            expected: shape.to_vec(),
-        })
+        self.weight.check_states(&method.states(&[0; 4]), name)
     }
 }
 
@@ -86,18 +92,33 @@ impl Parameters {
         Ok(())
     }
 
-    /// Kills what is not kept: entries of each weight over its threshold of `log_alpha`, units over their gates'
-    /// thresholds, and the weights and biases of those units.
+    /// Kills for good what is not kept, at the end of an epoch: entries of each weight whose method kills, units
+    /// over their gates' thresholds, and the weights and biases of those units.
     ///
     /// # Panics
-    /// If there are fewer thresholds than weights.
-    pub fn kill(&mut self, thresholds: &[f32], gates: &[Gate]) {
-        assert!(
-            thresholds.len() >= self.layers.len(),
-            "a threshold a weight"
-        );
-        for (layer, &threshold) in self.layers.iter_mut().zip(thresholds) {
-            layer.weight.kill(threshold);
+    /// If there are fewer settings than weights.
+    pub fn kill(&mut self, settings: &[WeightSetting], gates: &[Gate]) {
+        self.drop_entries(settings, gates, Weight::kill);
+    }
+
+    /// Sets to 0 what is not kept, as evaluation, reports and the pruned file do: what [`Parameters::kill`] kills,
+    /// and what may return in training.
+    ///
+    /// # Panics
+    /// If there are fewer settings than weights.
+    pub fn prune(&mut self, settings: &[WeightSetting], gates: &[Gate]) {
+        self.drop_entries(settings, gates, Weight::prune);
+    }
+
+    fn drop_entries(
+        &mut self,
+        settings: &[WeightSetting],
+        gates: &[Gate],
+        drop: impl Fn(&mut Weight, &dyn WeightMethod),
+    ) {
+        assert!(settings.len() >= self.layers.len(), "a setting a weight");
+        for (layer, setting) in self.layers.iter_mut().zip(settings) {
+            drop(&mut layer.weight, &*setting.method);
         }
         let kept = self.kept_units(gates);
         for ((own, gate), kept) in self.gates.iter_mut().zip(gates).zip(&kept) {
@@ -122,8 +143,8 @@ impl Parameters {
     pub fn fold(&mut self, gates: &[Gate]) -> Vec<UnitFactors> {
         let mut left = Vec::new();
         for (own, gate) in std::mem::take(&mut self.gates).into_iter().zip(gates) {
-            let theta = own.theta.value;
-            if !gate.prunes() {
+            let theta = own.theta().value.clone();
+            if !gate.prunes {
                 continue;
             }
             if !gate.folds {
@@ -146,12 +167,7 @@ impl Parameters {
     /// kept if its channel is too, and a channel if any of its features is.
     pub fn kept_units(&self, gates: &[Gate]) -> Vec<Vec<bool>> {
         let own = self.gates.iter().zip(gates);
-        let mut kept: Vec<Vec<bool>> = own
-            .map(|(own, gate)| {
-                let kept = own.kept(gate.log_alpha_threshold);
-                kept.map(|kept| kept || !gate.prunes()).collect()
-            })
-            .collect();
+        let mut kept: Vec<Vec<bool>> = own.map(|(own, gate)| own.kept(gate)).collect();
         for channels in 0..kept.len() {
             for features in channels + 1..kept.len() {
                 let (outer, inner) = (&gates[channels], &gates[features]);
@@ -183,7 +199,11 @@ impl Parameters {
             (!layer.bias.is_finite(None)).then(|| format!("{name}.bias"))
         });
         let gate = || self.gates.iter().find(|gate| !gate.is_finite());
-        layer.or_else(|| gate().map(|gate| format!("gate.{}", gate.after)))
+        let net = || self.net.iter().find(|state| !state.is_finite());
+        let net = || net().map(|state| state.name.to_owned());
+        layer
+            .or_else(|| gate().map(|gate| format!("gate.{}", gate.after)))
+            .or_else(net)
     }
 }
 

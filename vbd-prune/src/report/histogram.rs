@@ -1,8 +1,9 @@
 //! How the `log_alpha` of weights are spread.
 
 use serde::Serialize;
-use vbd_core::posterior::{self, LOG_ALPHA_DISPLAYED};
-use vbd_core::weight::VariationalWeight;
+use vbd_core::method::WeightMethod;
+use vbd_core::posterior::LOG_ALPHA_DISPLAYED;
+use vbd_core::weight::Weight;
 
 /// Bins of a histogram, each 1 wide.
 const BINS: usize = 40;
@@ -32,17 +33,16 @@ impl Histogram {
         }
     }
 
-    /// The histogram of a weight; `None` where it has no `log_sigma2`.
-    pub fn of(weight: &VariationalWeight) -> Option<Self> {
-        let log_sigma2 = &weight.log_sigma2()?.value;
-        let theta = &weight.theta().value;
+    /// The histogram of a weight; `None` where its method has no `log_alpha`.
+    pub fn of(weight: &Weight, method: &dyn WeightMethod) -> Option<Self> {
+        let log_alpha = method.log_alpha(weight.view())?;
         let mut histogram = Self::empty();
-        histogram.dead = (weight.numel() - theta.len()) as u64;
-        for (&theta, &log_sigma2) in theta.iter().zip(log_sigma2) {
-            if posterior::is_dead(log_sigma2) {
+        histogram.dead = (weight.numel() - log_alpha.len()) as u64;
+        for (index, log_alpha) in log_alpha.into_iter().enumerate() {
+            if weight.is_dead(index) {
                 histogram.dead += 1;
             } else {
-                histogram.counts[bin(posterior::log_alpha(theta, log_sigma2))] += 1;
+                histogram.counts[bin(log_alpha)] += 1;
             }
         }
         Some(histogram)
@@ -74,6 +74,8 @@ fn bin(log_alpha: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use vbd_core::method::vbd;
+    use vbd_core::posterior;
     use vbd_core::weight::Parameter;
 
     use super::*;
@@ -82,8 +84,8 @@ mod tests {
     fn every_weight_is_in_one_bin_or_dead() {
         let theta = Parameter::new(vec![1.0, 1.0, 1.0, 0.0, 1e-30, 1.0]);
         let log_sigma2 = Parameter::new(vec![-40.0, 2.5, -0.5, 1.0, 20.0, 5.0]);
-        let mut weight = VariationalWeight::dense(&[2, 3], theta, Some(log_sigma2)).unwrap();
-        let histogram = Histogram::of(&weight).unwrap();
+        let mut weight = Weight::dense(&[2, 3], theta, vec![posterior::state(log_sigma2)]).unwrap();
+        let histogram = Histogram::of(&weight, &*vbd(3.0)).unwrap();
         let filled = |histogram: &Histogram| -> Vec<(usize, u64)> {
             histogram
                 .counts
@@ -97,13 +99,16 @@ mod tests {
             filled(&histogram),
             [(0, 1), (19, 1), (22, 1), (25, 1), (39, 2)]
         );
-        weight.kill(3.0);
-        let dense = Histogram::of(&weight).unwrap();
+        weight.kill(&*vbd(3.0));
+        let dense = Histogram::of(&weight, &*vbd(3.0)).unwrap();
         assert_eq!(
             (filled(&dense), dense.dead),
             (vec![(0, 1), (19, 1), (22, 1)], 3)
         );
-        assert_eq!(Histogram::of(&weight.to_compact()), Some(dense.clone()));
+        assert_eq!(
+            Histogram::of(&weight.to_compact(), &*vbd(3.0)),
+            Some(dense.clone())
+        );
         let sum = Histogram::sum([&histogram, &dense].into_iter()).unwrap();
         assert_eq!(sum.counts.iter().sum::<u64>() + sum.dead, 12);
         assert_eq!(Histogram::sum(std::iter::empty()), None);

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use vbd_core::gate::Gate;
 use vbd_core::train::{self, Checkpoint, GateCount};
-use vbd_core::weight::VariationalWeight;
+use vbd_core::weight::Weight;
 use vbd_net::spec::LayerKind;
 
 pub use histogram::Histogram;
@@ -56,7 +56,7 @@ pub struct Report {
     /// How many units each gate keeps, of a checkpoint that has gates.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateCount>,
-    /// The `log_alpha` of all weights, where the file has `log_sigma2`.
+    /// The `log_alpha` of all weights, where the file has posteriors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_alpha: Option<Histogram>,
     /// The method that the weights were trained by, where it is known.
@@ -85,7 +85,7 @@ pub struct LayerReport {
     /// `compact`.
     pub layout: &'static str,
     /// Bytes of the weight's tensors, header entries and bias aside; of a checkpoint with
-    /// `log_sigma2` and moments.
+    /// states and moments.
     pub bytes: u64,
     /// Inputs with at least one kept weight; of a convolution, input channels.
     pub live_inputs: usize,
@@ -100,7 +100,7 @@ pub struct LayerReport {
     /// Multiply-adds a sample that are left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multiply_adds: Option<usize>,
-    /// The weights' `log_alpha`, where the file has `log_sigma2`.
+    /// The weights' `log_alpha`, where the file has posteriors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_alpha: Option<Histogram>,
 }
@@ -143,12 +143,13 @@ impl Report {
     /// As [`prune_checkpoint`].
     pub fn of_checkpoint(checkpoint: &Checkpoint, bytes: u64) -> Result<Self> {
         let net = prune_checkpoint(checkpoint, None)?;
-        let parameters = &checkpoint.parameters.layers;
+        let settings = checkpoint.recipe.method.of_weights(&checkpoint.spec)?;
+        let parameters = checkpoint.parameters.layers.iter().zip(&settings);
         let layers = net
             .layers()
             .iter()
             .zip(parameters)
-            .map(|(layer, parameters)| {
+            .map(|(layer, (parameters, setting))| {
                 let weight = &parameters.weight;
                 let layout = if weight.live().is_some() {
                     "compact"
@@ -157,7 +158,7 @@ impl Report {
                 };
                 let report = layer_report(layer, layout, checkpoint_bytes(weight));
                 LayerReport {
-                    log_alpha: Histogram::of(weight),
+                    log_alpha: Histogram::of(weight, &*setting.method),
                     ..report
                 }
             });
@@ -214,11 +215,9 @@ impl Report {
 fn gate_counts(checkpoint: &Checkpoint) -> Result<Vec<GateCount>> {
     let method = &checkpoint.recipe.method;
     let gates = Gate::all(&checkpoint.spec, method)?;
-    let methods = method.of_weights(&checkpoint.spec)?;
-    let thresholds = methods.iter().map(|of| of.log_alpha_threshold);
     let mut pruned = checkpoint.parameters.clone();
-    pruned.kill(&thresholds.collect::<Vec<_>>(), &gates);
-    Ok(GateCount::of(&pruned))
+    pruned.prune(&method.of_weights(&checkpoint.spec)?, &gates);
+    Ok(GateCount::of(&pruned, &gates))
 }
 
 fn sparsity(nnz: usize, numel: usize) -> f64 {
@@ -257,8 +256,7 @@ fn layer_report(layer: &PrunedLayer, layout: &'static str, bytes: u64) -> LayerR
 }
 
 /// Bytes of a weight's tensors in a checkpoint: values and two moments each, and the places.
-fn checkpoint_bytes(weight: &VariationalWeight) -> u64 {
-    let arrays = if weight.log_sigma2().is_some() { 6 } else { 3 };
+fn checkpoint_bytes(weight: &Weight) -> u64 {
     let places = weight.live().map_or(0, <[u32]>::len);
-    ((weight.theta().value.len() * arrays + places) * size_of::<f32>()) as u64
+    ((weight.theta().value.len() * weight.arrays() + places) * size_of::<f32>()) as u64
 }

@@ -34,7 +34,7 @@ const EVALUATED_AT_ONCE: usize = 4096;
 /// # let spec = NetSpec::from_toml("name = 'tiny'\ninput = [4]\nclasses = 2\n[[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 2", "")?;
 /// # let layer = LayerParameters {
 /// #     name: "fc1".into(),
-/// #     weight: VariationalWeight::dense(&[2, 4], Parameter::new(vec![0., 0., 1., 0., 0., 2., 0., 0.]), None)?,
+/// #     weight: Weight::dense(&[2, 4], Parameter::new(vec![0., 0., 1., 0., 0., 2., 0., 0.]), Vec::new())?,
 /// #     bias: Parameter::new(vec![0.5, 0.]),
 /// # };
 /// # let checkpoint = Checkpoint {

@@ -7,10 +7,11 @@
 )]
 
 use vbd_core::gate::Gate;
-use vbd_core::recipe::NetToml;
-use vbd_core::recipe::Recipe;
+use vbd_core::method::vbd;
+use vbd_core::posterior;
+use vbd_core::recipe::{MethodKind, NetToml, Recipe};
 use vbd_core::train::{Checkpoint, DataInfo, Progress};
-use vbd_core::weight::{GateParameters, LayerParameters, Parameter, Parameters, VariationalWeight};
+use vbd_core::weight::{GateParameters, LayerParameters, Parameter, Parameters, Weight};
 use vbd_net::data::Samples;
 use vbd_net::spec::{NetSpec, Normalizer};
 
@@ -82,6 +83,14 @@ pub(crate) fn random_checkpoint(seed: u64) -> Checkpoint {
     checkpoint_of(random_spec(seed), seed)
 }
 
+/// A weight of a checkpoint's method of which nothing is pruned but what is 0.
+pub(crate) fn certain_weight(recipe: &Recipe, shape: &[usize], theta: Parameter) -> Weight {
+    let certain = || posterior::state(Parameter::new(vec![-40.0; theta.value.len()]));
+    let is_plain = recipe.method.kind == MethodKind::Dense;
+    let states = (!is_plain).then(certain).into_iter().collect();
+    Weight::dense(shape, theta, states).unwrap()
+}
+
 /// A checkpoint with random parameters.
 pub(crate) fn checkpoint_of(spec: NetSpec, seed: u64) -> Checkpoint {
     let draws = &mut Draws(seed ^ 0xABCD);
@@ -104,11 +113,14 @@ pub(crate) fn checkpoint_of(spec: NetSpec, seed: u64) -> Checkpoint {
             .iter()
             .map(|&kept| if kept { -20.0 } else { 15.0 })
             .collect();
-        let log_sigma2 = (!dense).then(|| Parameter::new(log_sigma2));
+        let states = (!dense).then(|| posterior::state(Parameter::new(log_sigma2)));
+        let states = states.into_iter().collect();
         let theta = Parameter::new(theta);
-        let mut variational = VariationalWeight::dense(&weight.shape, theta, log_sigma2).unwrap();
+        let mut variational = Weight::dense(&weight.shape, theta, states).unwrap();
         if seed % 3 == 1 {
-            variational.kill(3.0);
+            if !dense {
+                variational.kill(&*vbd(3.0));
+            }
             variational = variational.to_compact();
         }
         let bias = Parameter::new((0..weight.rows()).map(|_| draws.real()).collect());
@@ -169,7 +181,7 @@ pub(crate) fn with_gates(mut checkpoint: Checkpoint, after: &[&str], seed: u64) 
             .map(|_| draws.real() + 1.5e-3)
             .collect();
         let shape = layer.weight.shape().to_vec();
-        layer.weight = VariationalWeight::dense(&shape, Parameter::new(theta), None).unwrap();
+        layer.weight = Weight::dense(&shape, Parameter::new(theta), Vec::new()).unwrap();
     }
     let mut recipe = "summary = 'gates'\n[method]\nkind = 'dense'\n".to_owned();
     for after in after {
@@ -189,10 +201,11 @@ pub(crate) fn with_gates(mut checkpoint: Checkpoint, after: &[&str], seed: u64) 
                 let log_alpha = if draws.below(keep) == 0 { -2.0 } else { 2.0 };
                 log_alpha + 2.0 * theta.abs().ln()
             });
+            let log_sigma2 = posterior::state(Parameter::new(log_sigma2.collect()));
+            let theta = Parameter::new(theta);
             GateParameters {
                 after: gate.after.clone(),
-                log_sigma2: Parameter::new(log_sigma2.collect()),
-                theta: Parameter::new(theta),
+                units: Weight::dense(&[gate.units], theta, vec![log_sigma2]).unwrap(),
             }
         })
         .collect();

@@ -1,26 +1,33 @@
 //! Dropout (Hinton et al. 2012): a unit is 0 with probability `rate`, else divided by what is left.
 
-use super::GateNoise;
+use super::keys::RATE;
+use super::{Definition, GateNoise};
 use crate::noise::NoiseKey;
-use crate::recipe::GateSetting;
+use crate::recipe::{Key, Range};
+
+pub(super) const DEFINITION: Definition = Definition {
+    keys: &[Key {
+        range: Range::Number {
+            least: 0.0,
+            most: 1.0 - f64::EPSILON,
+            words: "0 to 1, without 1",
+        },
+        ..RATE
+    }],
+    applies: |_, _| true,
+    build: |settings| {
+        let rate = settings.number("rate");
+        Box::new(Bernoulli { rate })
+    },
+};
 
 /// The factor `d / (1 - p)`, `d` drawn for each sample and unit: 1 in the mean, with variance `p / (1 - p)`.
-pub(super) struct Bernoulli {
+#[derive(Debug)]
+struct Bernoulli {
     rate: f64,
 }
 
-impl Bernoulli {
-    pub(super) fn new(setting: &GateSetting) -> Self {
-        let rate = setting.rate();
-        Self { rate }
-    }
-}
-
 impl GateNoise for Bernoulli {
-    fn keys(&self) -> &'static [&'static str] {
-        &["rate"]
-    }
-
     #[expect(clippy::cast_possible_truncation, reason = "drawn in f32")]
     fn draw(&self, key: NoiseKey, unit: u32, factors: &mut [f32]) {
         key.fill_uniform(unit, factors);

@@ -1,42 +1,55 @@
 //! Gaussian dropout on units (Srivastava et al. 2014; learnt: Kingma et al. 2015, type A).
 
-use super::GateNoise;
+use super::keys::{KL_WEIGHT, PRIOR, RATE, prior};
+use super::{Definition, GateNoise};
+use crate::method::Variational;
 use crate::noise::NoiseKey;
-use crate::recipe::GateSetting;
+use crate::prior::Prior;
+use crate::recipe::{Key, Range, Settings, Value};
+
+pub(super) const DEFINITION: Definition = Definition {
+    keys: &[
+        Key {
+            meaning: "alpha = rate / (1 - rate): fixed, or where learning starts",
+            ..RATE
+        },
+        Key {
+            name: "learn",
+            default: Value::Flag(false),
+            range: Range::Flag,
+            meaning: "whether each unit learns an alpha",
+        },
+        PRIOR,
+        KL_WEIGHT,
+    ],
+    applies: |settings, key| settings.flag("learn") || !matches!(key, "prior" | "kl_weight"),
+    build: |settings| Box::new(Gaussian::new(settings)),
+};
 
 /// The factor `1 + sqrt(alpha) eps`, `alpha = rate / (1 - rate)`: fixed, or where the learning of one for each unit starts.
 /// Its KL counts once a unit; nothing dies by it.
-pub(super) struct Gaussian {
+#[derive(Debug)]
+struct Gaussian {
     alpha: f64,
-    is_learnt: bool,
+    /// Of the alpha that is learnt.
+    prior: Option<Prior>,
 }
 
 impl Gaussian {
-    pub(super) fn new(setting: &GateSetting) -> Self {
-        let rate = setting.rate();
+    fn new(settings: &Settings<'_>) -> Self {
+        let rate = settings.number("rate");
         Self {
             alpha: rate / (1.0 - rate),
-            is_learnt: setting.learn == Some(true),
+            prior: settings.flag("learn").then(|| prior(settings)),
         }
     }
 }
 
 impl GateNoise for Gaussian {
-    fn keys(&self) -> &'static [&'static str] {
-        if self.is_learnt {
-            &["rate", "learn", "prior", "kl_weight"]
-        } else {
-            &["rate", "learn"]
-        }
-    }
-
     #[expect(clippy::cast_possible_truncation, reason = "stored as f32")]
-    fn log_sigma2(&self) -> Option<f32> {
-        Some(self.alpha.ln().clamp(-40.0, 20.0) as f32)
-    }
-
-    fn is_learnt(&self) -> bool {
-        self.is_learnt
+    fn posterior(&self) -> Option<Variational> {
+        let first = self.alpha.ln().clamp(-40.0, 20.0) as f32;
+        Some(Variational::never_pruned(self.prior?, first))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "drawn in f32")]
@@ -62,8 +75,8 @@ mod tests {
             stream: Stream::Gate(1),
         };
         let mut factors = vec![0.0; 40_000];
-        let (alpha, is_learnt) = (0.25, false);
-        Gaussian { alpha, is_learnt }.draw(key, 2, &mut factors);
+        let (alpha, prior) = (0.25, None);
+        Gaussian { alpha, prior }.draw(key, 2, &mut factors);
         let mean = factors.iter().sum::<f32>() / 4e4;
         let variance = factors.iter().map(|f| (f - mean).powi(2)).sum::<f32>() / 4e4;
         assert!(

@@ -1,21 +1,53 @@
 //! A posterior for each unit's factor, by which units die (Liu et al. 2019, eq. 19).
 
-use super::GateNoise;
+use super::keys::{KL_WEIGHT, PRIOR};
+use super::{Definition, GateNoise};
+use crate::method::Variational;
 use crate::noise::NoiseKey;
+use crate::recipe::{Key, Range, Value};
+
+pub(super) const DEFINITION: Definition = Definition {
+    keys: &[
+        PRIOR,
+        KL_WEIGHT,
+        Key {
+            name: "log_alpha_threshold",
+            default: Value::Methods(3.0),
+            range: Range::FINITE,
+            meaning: "units at this log_alpha or over it are pruned",
+        },
+        Key {
+            name: "log_sigma2_init",
+            default: Value::Methods(-10.0),
+            range: Range::Number {
+                least: -40.0,
+                most: 20.0,
+                words: "-40 to 20",
+            },
+            meaning: "first log_sigma2",
+        },
+    ],
+    applies: |_, _| true,
+    build: |settings| {
+        let prior = super::keys::prior(settings);
+        Box::new(Normal(Variational {
+            prior,
+            log_alpha_threshold: settings.f32("log_alpha_threshold"),
+            log_sigma2_init: settings.f32("log_sigma2_init"),
+        }))
+    },
+};
 
 /// Theta and `log_sigma2` of each unit are learnt.
-pub(super) struct Normal;
+#[derive(Debug)]
+struct Normal(Variational);
 
 impl GateNoise for Normal {
-    fn keys(&self) -> &'static [&'static str] {
-        &["prior", "kl_weight", "log_alpha_threshold"]
+    fn posterior(&self) -> Option<Variational> {
+        Some(self.0)
     }
 
     fn prunes(&self) -> bool {
-        true
-    }
-
-    fn is_learnt(&self) -> bool {
         true
     }
 

@@ -1,13 +1,13 @@
 //! A gate with the parameters that it trains.
 
-use candle_core::{Device, Module, Result as CandleResult, Tensor};
+use candle_core::{Device, Result as CandleResult, Tensor};
 
 use super::trained::{Descent, Trained};
 use crate::error::Result;
 use crate::gate::Gate as Spec;
-use crate::layers::{Masking, NoiseGate, drawn, multiply};
+use crate::layers::{Masking, drawn, gated, multiply};
 use crate::noise::NoiseKey;
-use crate::weight::GateParameters;
+use crate::weight::{GateParameters, State, Weight};
 
 /// A gate of the network.
 pub(super) struct Gate {
@@ -15,7 +15,7 @@ pub(super) struct Gate {
     pub(super) number: usize,
     spec: Spec,
     theta: Trained,
-    log_sigma2: Trained,
+    states: Vec<(State, Trained)>,
 }
 
 impl Gate {
@@ -25,20 +25,30 @@ impl Gate {
         own: &GateParameters,
         device: &Device,
     ) -> Result<Self> {
+        let trained = |parameter| Trained::new(parameter, &[spec.units], device);
+        let states = own.units.states();
+        let states = states.map(|state| Ok((state.clone(), trained(&state.parameter)?)));
         Ok(Self {
             number,
-            theta: Trained::new(&own.theta, &[spec.units], device)?,
-            log_sigma2: Trained::new(&own.log_sigma2, &[spec.units], device)?,
+            theta: trained(own.theta())?,
+            states: states.collect::<Result<_>>()?,
             spec: spec.clone(),
         })
     }
 
     pub(super) fn parameters(&self) -> Result<GateParameters> {
+        let states = self.states.iter();
+        let states = states.map(|(state, trained)| Ok(state.with(trained.parameter()?)));
+        let states = states.collect::<Result<_>>()?;
         Ok(GateParameters {
             after: self.spec.after.clone(),
-            theta: self.theta.parameter()?,
-            log_sigma2: self.log_sigma2.parameter()?,
+            units: Weight::dense(&[self.spec.units], self.theta.parameter()?, states)?,
         })
+    }
+
+    fn states(&self) -> Vec<Tensor> {
+        let states = self.states.iter();
+        states.map(|(_, trained)| trained.value().clone()).collect()
     }
 
     /// A training draw, or without a key the mean with pruned units at zero.
@@ -47,51 +57,56 @@ impl Gate {
         x: &Tensor,
         draw: Option<(NoiseKey, Masking)>,
     ) -> CandleResult<Tensor> {
-        let (gate, noise) = (self.module()?, self.spec.noise());
+        let (theta, states) = (self.theta.value(), self.states());
         // An image whose values are units is flattened next.
         let is_image = x.dim(1)? != self.spec.units;
         let flat = is_image.then(|| x.flatten_from(1)).transpose()?;
         let x = flat.as_ref().unwrap_or(x);
-        match draw {
-            Some((key, _)) if !noise.is_learnt() => {
-                let draw = |unit, row: &mut [f32]| noise.draw(key, unit, row);
-                let factors = drawn(draw, x.dim(0)?, self.theta.value())?;
-                multiply(x, &factors)
+        match (draw, &self.spec.method) {
+            (Some((key, masking)), Some(method)) => {
+                let masking = if self.spec.prunes {
+                    masking
+                } else {
+                    Masking::Off
+                };
+                gated(x, &method.tensor_moments(theta, &states, masking)?, key)
             }
-            Some((key, _)) if !noise.prunes() => gate.sample(x, key, Masking::Off),
-            Some((key, masking)) => gate.sample(x, key, masking),
-            None if !noise.prunes() => Ok(x.clone()),
-            None => gate.forward(x),
+            (Some((key, _)), None) => {
+                let draw = |unit, row: &mut [f32]| self.spec.noise().draw(key, unit, row);
+                multiply(x, &drawn(draw, x.dim(0)?, theta)?)
+            }
+            (None, Some(method)) if self.spec.prunes => {
+                multiply(x, &method.tensor_kept(theta, &states)?.unsqueeze(0)?)
+            }
+            (None, _) => Ok(x.clone()),
         }
     }
 
     /// The KL, weighted by the gate's own weight; `None` where nothing is learnt.
     pub(super) fn kl(&self) -> CandleResult<Option<Tensor>> {
-        let setting = &self.spec.setting;
-        let learnt = self.spec.noise().is_learnt().then(|| self.module());
-        let kl = learnt
-            .transpose()?
-            .map(|gate| gate.kl(setting.prior())? * setting.kl_weight());
-        kl.transpose()
+        let Some(method) = &self.spec.method else {
+            return Ok(None);
+        };
+        let kl = method.tensor_penalty(self.theta.value(), &self.states())?;
+        let weighted = kl.map(|kl| kl * self.spec.setting.kl_weight());
+        weighted.transpose()
     }
 
-    /// A step of both parameters; dead units stay dead.
+    /// A step of all that is learnt; dead units stay dead.
     pub(super) fn update(&mut self, descent: Descent<'_>) -> CandleResult<()> {
-        let noise = self.spec.noise();
-        if noise.prunes() {
-            self.theta.update(descent.without_decay(), Ok)?;
+        let Some(method) = &self.spec.method else {
+            return Ok(());
+        };
+        let descent = descent.without_decay();
+        if self.spec.prunes {
+            self.theta.update(descent, Ok)?;
         }
-        if noise.is_learnt() {
-            self.log_sigma2.update_log_sigma2(descent)?;
+        for (number, (state, trained)) in self.states.iter_mut().enumerate() {
+            let old = trained.value().detach();
+            trained.update(descent.of_state(state.lr_factor), |new| {
+                method.tensor_finish(number, &old, new)
+            })?;
         }
         Ok(())
-    }
-
-    fn module(&self) -> CandleResult<NoiseGate> {
-        NoiseGate::new(
-            self.theta.value().clone(),
-            self.log_sigma2.value().clone(),
-            f64::from(self.spec.log_alpha_threshold),
-        )
     }
 }

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::ops::log_softmax;
 
 use self::gate::Gate;
-use self::trained::Descent;
+use self::trained::{Descent, Trained};
 use self::weighted::{Map, Weighted};
 use super::cpu::cannot_train;
 use super::{At, Batch, Evaluation, Objective, Step};
@@ -17,7 +17,7 @@ use crate::kernels::loss;
 use crate::layers::Masking;
 use crate::noise::Stream;
 use crate::ops;
-use crate::weight::Parameters;
+use crate::weight::{Parameters, State};
 use vbd_net::data::Samples;
 use vbd_net::spec::{LayerSpec, NetSpec, Normalizer};
 
@@ -33,6 +33,8 @@ pub struct CandleStep {
     mean: Tensor,
     std: Tensor,
     layers: Vec<Placed>,
+    /// The states that all weights of a method share.
+    net: Vec<(State, Trained)>,
 }
 
 /// A layer, and the numbers of the values that it reads: 0 is the input, `i + 1` what layer `i` gives.
@@ -64,6 +66,7 @@ impl CandleStep {
         let statistic = |values: &[f32]| Tensor::from_slice(values, (1, values.len()), device);
         Ok(Self {
             layers: compile(spec, &objective, parameters, device)?,
+            net: net_states(parameters, device)?,
             device: device.clone(),
             spec: spec.clone(),
             objective,
@@ -125,7 +128,7 @@ impl CandleStep {
                 Layer::Gate(gate) => gate.forward(first, draw(Stream::gate(gate.number)))?,
                 Layer::Weighted(weighted) => {
                     let draw = draw(Stream::layer(weighted.number));
-                    weighted.forward(first, draw)?
+                    weighted.forward(first, &self.net_of(weighted.number), draw)?
                 }
             };
             values.push(y);
@@ -133,11 +136,31 @@ impl CandleStep {
         Ok(values.pop().expect("a network has layers"))
     }
 
-    fn kl_sum(&self) -> Result<Option<Tensor>> {
-        let weights = self.weighted().map(|weighted| {
-            let kl_weight = self.objective.weights[weighted.number].kl_weight;
-            weighted.kl()?.map(|kl| kl * kl_weight).transpose()
+    /// The states of the net that the method of a weight has.
+    fn net_of(&self, number: usize) -> Vec<Tensor> {
+        let names = self.objective.weights[number].method.net_states();
+        let found = names.iter().filter_map(|own| {
+            let found = self.net.iter().find(|(state, _)| state.name == own.name);
+            found.map(|(_, trained)| trained.value().clone())
         });
+        found.collect()
+    }
+
+    fn kl_sum(&self) -> Result<Option<Tensor>> {
+        let weights = self
+            .weighted()
+            .map(|weighted| weighted.penalty(&self.net_of(weighted.number)));
+        let of_net = self.objective.net_methods().map(|setting| {
+            let mut numbers = self.objective.weights.iter();
+            let number = numbers
+                .position(|own| std::ptr::eq(own, setting))
+                .unwrap_or_default();
+            let penalty = setting.method.tensor_shared_penalty(&self.net_of(number))?;
+            penalty
+                .map(|penalty| penalty * setting.kl_weight)
+                .transpose()
+        });
+        let weights = weights.chain(of_net);
         let gates = self.gates().map(Gate::kl);
         let mut sum: Option<Tensor> = None;
         for kl in weights.chain(gates) {
@@ -148,6 +171,15 @@ impl CandleStep {
         }
         Ok(sum)
     }
+}
+
+fn net_states(parameters: &Parameters, device: &Device) -> Result<Vec<(State, Trained)>> {
+    let states = parameters.net.iter().map(|state| {
+        let len = [state.parameter.value.len()];
+        let trained = Trained::new(&state.parameter, &len, device)?;
+        Ok((state.clone(), trained))
+    });
+    states.collect()
 }
 
 /// The layers of a network with its gates, each with its own parameters.
@@ -172,7 +204,7 @@ fn compile(
                 (Some(number), Some(map)) => {
                     let (weight, own) = (&graph.weights()[number], &parameters.layers[number]);
                     Layer::Weighted(Weighted::new(
-                        (number, objective.weights[number]),
+                        (number, objective.weights[number].clone()),
                         weight,
                         map,
                         own,
@@ -220,10 +252,20 @@ impl Step for CandleStep {
             gradients: &gradients,
             optimizer: self.objective.optimizer,
             at,
+            lr_factor: 1.0,
         };
+        let update = self.objective.update(at);
+        let net: Vec<Vec<Tensor>> = (0..self.objective.weights.len())
+            .map(|number| self.net_of(number))
+            .collect();
+        for (state, trained) in &mut self.net {
+            trained.update(descent.of_state(state.lr_factor), Ok)?;
+        }
         for placed in &mut self.layers {
             match &mut placed.layer {
-                Layer::Weighted(weighted) => weighted.update(descent)?,
+                Layer::Weighted(weighted) => {
+                    weighted.update(descent, &net[weighted.number], &update)?;
+                }
                 Layer::Gate(gate) => gate.update(descent)?,
                 Layer::Plain(_) => {}
             }
@@ -264,11 +306,17 @@ impl Step for CandleStep {
                 .map(Weighted::parameters)
                 .collect::<Result<_>>()?,
             gates: self.gates().map(Gate::parameters).collect::<Result<_>>()?,
+            net: self
+                .net
+                .iter()
+                .map(|(state, trained)| Ok(state.with(trained.parameter()?)))
+                .collect::<Result<_>>()?,
         })
     }
 
     fn load(&mut self, parameters: &Parameters) -> Result<()> {
         self.layers = compile(&self.spec, &self.objective, parameters, &self.device)?;
+        self.net = net_states(parameters, &self.device)?;
         Ok(())
     }
 }

@@ -4,7 +4,6 @@ use candle_core::{Device, Result as CandleResult, Tensor, Var, backprop::GradSto
 
 use crate::error::Result;
 use crate::optim::{Optimizer, Trainable};
-use crate::posterior::{LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, LOG_SIGMA2_MIN};
 use crate::step::At;
 use crate::weight::Parameter;
 
@@ -14,9 +13,19 @@ pub(super) struct Descent<'a> {
     pub(super) gradients: &'a GradStore,
     pub(super) optimizer: Optimizer,
     pub(super) at: &'a At,
+    /// Factor on the step size.
+    pub(super) lr_factor: f64,
 }
 
 impl Descent<'_> {
+    /// The same for a state of a method, or the factors of a gate.
+    pub(super) fn of_state(self, lr_factor: f64) -> Self {
+        Self {
+            lr_factor,
+            ..self.without_decay()
+        }
+    }
+
     /// The same for values that do not decay.
     pub(super) fn without_decay(self) -> Self {
         Self {
@@ -73,17 +82,15 @@ impl Trained {
             v: self.v.clone(),
         };
         let Descent { optimizer, at, .. } = descent;
-        let new = optimizer.candle(at.lr, at.step, &old, &gradient)?;
+        let lr = at.lr * descent.lr_factor;
+        let new = optimizer.candle(lr, at.step, &old, &gradient)?;
         (self.m, self.v) = (new.m, new.v);
         self.value.set(&finish(new.value)?)
     }
 
-    /// [`Trained::update`] of a `log_sigma2`: clamped, dead entries left dead.
-    pub(super) fn update_log_sigma2(&mut self, descent: Descent<'_>) -> CandleResult<()> {
-        let old = self.value().detach();
-        self.update(descent.without_decay(), |new| {
-            let alive = old.lt(f64::from(LOG_SIGMA2_DEAD))?;
-            alive.where_cond(&new.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX)?, &old)
-        })
+    /// Sets the value, and leaves the moments.
+    pub(super) fn set(&self, value: &Tensor) -> CandleResult<()> {
+        // Not what is derived from the value itself.
+        self.value.set(&value.copy()?.detach())
     }
 }

@@ -1,13 +1,14 @@
 //! A layer with parameters: its map, its weight and its bias.
 
-use candle_core::{Device, Module, Result as CandleResult, Tensor};
+use candle_core::{Device, Result as CandleResult, Tensor};
 
 use super::trained::{Descent, Trained};
 use crate::error::Result;
-use crate::layers::{Conv2d, Linear, Masking, Variational, WeightedMap};
+use crate::layers::{Conv2d, Linear, Masking, WeightedMap, sample};
+use crate::method::Update;
 use crate::noise::NoiseKey;
-use crate::recipe::WeightMethod;
-use crate::weight::{LayerParameters, VariationalWeight};
+use crate::recipe::WeightSetting;
+use crate::weight::{LayerParameters, Scope, State, Weight};
 use vbd_net::graph::WeightSpec;
 use vbd_net::spec::LayerSpec;
 
@@ -42,15 +43,16 @@ impl WeightedMap for Map {
     }
 }
 
-/// A layer with parameters; `log_sigma2` is `None` where the weight is plain.
+/// A layer with parameters.
 pub(super) struct Weighted {
     /// Its number among the network's weights.
     pub(super) number: usize,
-    method: WeightMethod,
+    setting: WeightSetting,
     spec: WeightSpec,
     map: Map,
     theta: Trained,
-    log_sigma2: Option<Trained>,
+    /// The states of its method, those of entries first.
+    states: Vec<(State, Trained)>,
     bias: Trained,
 }
 
@@ -58,90 +60,107 @@ impl Weighted {
     /// # Errors
     /// [`crate::Error::Shape`] if the parameters are not those of `spec`, or if the device fails.
     pub(super) fn new(
-        (number, method): (usize, WeightMethod),
+        (number, setting): (usize, WeightSetting),
         spec: &WeightSpec,
         map: Map,
         parameters: &LayerParameters,
         device: &Device,
     ) -> Result<Self> {
-        parameters.check(&spec.layer, &spec.shape)?;
+        parameters.check(&spec.layer, &spec.shape, &*setting.method)?;
         let weight = parameters.weight.to_dense();
         let shape = &spec.shape[..];
-        let log_sigma2 = weight
-            .log_sigma2()
-            .map(|p| Trained::new(p, shape, device))
-            .transpose()?;
+        let states = weight.states().map(|state| {
+            let len = [state.parameter.value.len()];
+            let of = if state.scope == Scope::Entry {
+                shape
+            } else {
+                &len
+            };
+            let trained = Trained::new(&state.parameter, of, device)?;
+            Ok((state.clone(), trained))
+        });
         Ok(Self {
             number,
-            method,
+            setting,
             map,
             theta: Trained::new(weight.theta(), shape, device)?,
-            log_sigma2,
+            states: states.collect::<Result<_>>()?,
             bias: Trained::new(&parameters.bias, &shape[..1], device)?,
             spec: spec.clone(),
         })
     }
 
     pub(super) fn parameters(&self) -> Result<LayerParameters> {
-        let log_sigma2 = self
-            .log_sigma2
-            .as_ref()
-            .map(Trained::parameter)
-            .transpose()?;
-        let weight =
-            VariationalWeight::dense(&self.spec.shape, self.theta.parameter()?, log_sigma2)?;
+        let states = self.states.iter();
+        let states = states.map(|(state, trained)| Ok(state.with(trained.parameter()?)));
+        let states = states.collect::<Result<_>>()?;
         Ok(LayerParameters {
             name: self.spec.layer.clone(),
-            weight,
+            weight: Weight::dense(&self.spec.shape, self.theta.parameter()?, states)?,
             bias: self.bias.parameter()?,
         })
     }
 
-    /// A training draw, or without a key the mean with pruned weights at zero.
+    /// The states of the method: the weight's own, then those of the net.
+    fn states(&self, net: &[Tensor]) -> Vec<Tensor> {
+        let own = self.states.iter().map(|(_, trained)| trained.value());
+        own.chain(net).cloned().collect()
+    }
+
+    /// A training draw, or without a key the mean with pruned weights at zero. `net` are the states of the net
+    /// that its method has.
     pub(super) fn forward(
         &self,
         x: &Tensor,
+        net: &[Tensor],
         draw: Option<(NoiseKey, Masking)>,
     ) -> CandleResult<Tensor> {
-        match (self.variational()?, draw) {
-            (Some(layer), Some((key, masking))) => layer.sample(x, key, masking),
-            (Some(layer), None) => layer.forward(x),
-            (None, _) => self
-                .map
-                .affine(x, self.theta.value(), Some(self.bias.value())),
-        }
-    }
-
-    /// The KL, summed; `None` for a plain weight.
-    pub(super) fn kl(&self) -> CandleResult<Option<Tensor>> {
-        let posterior = self.log_sigma2.as_ref().zip(self.method.prior());
-        posterior
-            .map(|(log_sigma2, prior)| prior.kl_sum(self.theta.value(), log_sigma2.value()))
-            .transpose()
-    }
-
-    fn variational(&self) -> CandleResult<Option<Variational<Map>>> {
-        let Some(log_sigma2) = &self.log_sigma2 else {
-            return Ok(None);
+        let (method, states) = (&self.setting.method, self.states(net));
+        let (theta, bias) = (self.theta.value(), Some(self.bias.value()));
+        let Some((key, masking)) = draw else {
+            let kept = method.tensor_kept(theta, &states)?;
+            return self.map.affine(x, &kept, bias);
         };
-        let weight = (self.theta.value().clone(), log_sigma2.value().clone());
-        let bias = Some(self.bias.value().clone());
-        Variational::from_map(
-            self.map,
-            weight,
-            bias,
-            f64::from(self.method.log_alpha_threshold),
-        )
-        .map(Some)
+        let moments = method.tensor_moments(theta, &states, masking)?;
+        sample(&self.map, x, &moments, bias, key)
+    }
+
+    /// The penalty, summed and weighted; `None` of a method without one.
+    pub(super) fn penalty(&self, net: &[Tensor]) -> CandleResult<Option<Tensor>> {
+        let (method, states) = (&self.setting.method, self.states(net));
+        let penalty = method.tensor_penalty(self.theta.value(), &states)?;
+        let weighted = penalty.map(|penalty| penalty * self.setting.kl_weight);
+        weighted.transpose()
     }
 
     /// A step of every parameter; dead weights stay dead.
-    pub(super) fn update(&mut self, descent: Descent<'_>) -> CandleResult<()> {
+    pub(super) fn update(
+        &mut self,
+        descent: Descent<'_>,
+        net: &[Tensor],
+        update: &Update,
+    ) -> CandleResult<()> {
+        let method = &self.setting.method;
+        let old_theta = self.theta.value().copy()?.detach();
         self.bias.update(descent, Ok)?;
         self.theta.update(descent, Ok)?;
-        match &mut self.log_sigma2 {
-            Some(log_sigma2) => log_sigma2.update_log_sigma2(descent),
-            None => Ok(()),
+        for (number, (state, trained)) in self.states.iter_mut().enumerate() {
+            if state.is_trained {
+                let old = trained.value().detach();
+                trained.update(descent.of_state(state.lr_factor), |new| {
+                    method.tensor_finish(number, &old, new)
+                })?;
+            }
         }
+        if self.states.iter().any(|(state, _)| !state.is_trained) {
+            let mut states = self.states(net);
+            let update = update.times(self.setting.kl_weight);
+            let theta = [&old_theta, self.theta.value()];
+            method.tensor_set(theta, &mut states, &update)?;
+            for ((_, trained), state) in self.states.iter().zip(&states) {
+                trained.set(state)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -4,16 +4,16 @@
 //! by the weight's shape and its live entries alone: the number of threads changes no sum.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::entries::{Entries, Update};
+use super::entries::{Entries, Shared};
 use crate::kernels::reparameterise::{
     RowNoise, backward_rows, mean_rows, sample_rows, spread_gradient,
 };
-use crate::kernels::update;
 use crate::kernels::vector::PARTIAL_SUMS;
+use crate::method::{DataGradient, Update, WeightMethod};
 use crate::noise::NoiseKey;
-use crate::posterior;
-use crate::weight::{LayerParameters, Parameter};
+use crate::weight::{LayerParameters, Parameter, State};
 
 /// Some rows of a weight with their biases, moments, gradients and scratch.
 pub(super) struct Block {
@@ -36,6 +36,7 @@ pub(super) struct Block {
 /// Cuts a layer in its dense form into blocks of `block_rows` rows; `places` are the entries of rows.
 pub(super) fn cut(
     layer: &LayerParameters,
+    method: &Arc<dyn WeightMethod>,
     block_rows: usize,
     places: impl Fn(Range<usize>) -> Vec<u32>,
 ) -> Vec<Block> {
@@ -43,27 +44,28 @@ pub(super) fn cut(
     let firsts = (0..all).step_by(block_rows).enumerate();
     let block = |(number, first): (usize, usize)| {
         let rows = first..all.min(first + block_rows);
-        Block::new(layer, number, rows.clone(), places(rows))
+        let entries = Entries::gather(&layer.weight, method, places(rows.clone()));
+        Block::new(layer, number, rows, entries)
     };
     firsts.map(block).collect()
 }
 
 impl Block {
-    /// Block `number` of a layer in its dense form: `rows` rows, with the entries at `places`.
-    fn new(layer: &LayerParameters, number: usize, rows: Range<usize>, places: Vec<u32>) -> Self {
+    /// Block `number` of a layer in its dense form: `rows` rows, with their entries.
+    fn new(layer: &LayerParameters, number: usize, rows: Range<usize>, entries: Entries) -> Self {
         let cut = |values: &[f32]| values[rows.clone()].to_vec();
         let columns = layer.weight.numel() / layer.bias.value.len();
+        // Where nobody says what is dead, noise is drawn for all rows.
+        let is_marked = layer.weight.states().any(|state| state.dead.is_some());
         let is_alive = |row: usize| {
-            layer.weight.log_sigma2().is_none_or(|log_sigma2| {
-                let row = &log_sigma2.value[row * columns..(row + 1) * columns];
-                !row.iter().copied().all(posterior::is_dead)
-            })
+            let mut entries = row * columns..(row + 1) * columns;
+            !is_marked || !entries.all(|entry| layer.weight.is_dead(entry))
         };
         let [value, m, v] = layer.bias.arrays();
         Self {
             number,
             first_row: rows.start,
-            entries: Entries::gather(&layer.weight, places),
+            entries,
             bias: Parameter {
                 value: cut(value),
                 m: cut(m),
@@ -120,35 +122,44 @@ impl Block {
         relu: bool,
     ) {
         backward_rows(g, y, relu, &mut self.bias_gradient);
-        if self.entries.is_variational() {
+        if self.entries.is_sampled() {
             spread_gradient(spread, g);
         }
     }
 
     /// Updates the biases.
-    pub(super) fn update_bias(&mut self, update: Update) {
+    pub(super) fn update_bias(&mut self, update: &Update) {
         let rows = self.rows();
-        update::update_plain(
-            self.bias.slices_mut(0..rows),
-            &self.bias_gradient,
-            update.descent,
-        );
+        let bias = self.bias.slices_mut(0..rows);
+        update.descent.step(bias, &self.bias_gradient);
     }
 
     /// Room for the gradients of `len` entries.
     pub(super) fn resize_gradients(&mut self, len: usize) {
         self.theta_gradient.resize(len, 0.0);
-        if self.entries.is_variational() {
+        if self.entries.is_sampled() {
             self.sigma2_gradient.resize(len, 0.0);
         }
     }
 
-    /// Updates all entries by the gradients.
-    pub(super) fn update_entries(&mut self, update: Update) {
-        let data = update::DataGradient {
+    /// The block's part of the sums of its method's first phase, by the gradients of all entries.
+    pub(super) fn gather_sums(&self, shared: &[State], len: usize) -> Vec<f64> {
+        let mut sums = vec![0.0; len];
+        let data = DataGradient {
             theta: &self.theta_gradient,
             sigma2: &self.sigma2_gradient,
         };
-        self.entries.update(0..self.entries.len(), data, update);
+        self.entries.gather_sums(shared, data, &mut sums);
+        sums
+    }
+
+    /// Updates all entries by the gradients.
+    pub(super) fn update_entries(&mut self, shared: Shared<'_>, update: &Update) {
+        let data = DataGradient {
+            theta: &self.theta_gradient,
+            sigma2: &self.sigma2_gradient,
+        };
+        let all = 0..self.entries.len();
+        self.entries.update(all, data, shared, update);
     }
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::gate::Gate as GateSpec;
 use crate::ops;
 use crate::step::Objective;
-use crate::weight::{GateParameters, LayerParameters, Narrow, Parameters};
+use crate::weight::{GateParameters, Narrow, Parameters};
 
 /// The layers that compute, each weight with the ReLU behind it. Layer `i` gives value `i + 1`.
 pub(super) struct Compiled {
@@ -76,8 +76,9 @@ pub(super) fn compile(
     parameters: &Parameters,
     compaction: Compaction,
 ) -> Result<Compiled> {
-    let is_plain = |layer: &LayerParameters| layer.weight.log_sigma2().is_none();
-    let narrows = compaction != Compaction::Never && parameters.layers.iter().all(is_plain);
+    let mut settings = objective.weights.iter();
+    let narrows =
+        compaction != Compaction::Never && settings.all(|setting| setting.method.is_plain());
     let gates = objective.gates.iter().zip(&parameters.gates).enumerate();
     let gates = gates.map(|(number, (spec, own))| LiveGate {
         number,
@@ -237,7 +238,7 @@ impl Compiler<'_> {
             units: units.to_vec(),
             ..*flow
         };
-        let gate = Gate::new(spec, *number, (units.to_vec(), source), own)?;
+        let gate = Gate::new(spec, *number, (units.to_vec(), source), own);
         self.nodes[id.index()] = self.push(Layer::Gate(Box::new(gate)), inputs, gated);
         Ok(())
     }
@@ -274,7 +275,7 @@ impl Compiler<'_> {
             (number, &weight.layer, &weight.shape),
             (geometry, narrow),
             (relu, reads_pixels, self.compaction),
-            self.objective.weights[number],
+            self.objective.weights[number].clone(),
         );
         let inputs = vec![flow.value];
         self.push(Layer::Weighted(Box::new(weighted)), inputs, out)

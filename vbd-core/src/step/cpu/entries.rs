@@ -1,95 +1,68 @@
 //! Some entries of a weight in the order that a form computes with, wherever they lie in the weight.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::kernels::update::{self, DataGradient, Masking, Posteriors, Rule};
-use crate::optim::Descent;
-use crate::posterior::LOG_SIGMA2_DEAD;
-use crate::prior::Prior;
-use crate::weight::{Parameter, VariationalWeight};
+use super::geometry::narrow;
+use crate::method::{DataGradient, EntryView, EntryViewMut, NOWHERE, Update, WeightMethod};
+use crate::weight::{Parameter, Scope, State, Weight};
 
-/// The place of an entry that only fills a vector: dead from the start.
-pub(super) const NOWHERE: u32 = u32::MAX;
-
-/// What an update of some entries needs to know.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Update {
-    pub(super) prior: Option<Prior>,
-    pub(super) kl_factor: f32,
-    pub(super) descent: Descent,
-    pub(super) masking: Masking,
-}
-
-/// What all updates of a step have in common.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct UpdateStep {
-    pub(super) kl_factor: f32,
-    pub(super) descent: Descent,
-    /// Whether what is over its threshold is masked.
-    pub(super) active: bool,
-}
-
-impl UpdateStep {
-    /// The update of what has this prior and threshold, and a further factor on its KL.
-    #[expect(clippy::cast_possible_truncation, reason = "read in f64, used in f32")]
-    pub(super) fn of(
-        self,
-        prior: Option<Prior>,
-        log_alpha_threshold: f32,
-        kl_weight: f64,
-    ) -> Update {
-        Update {
-            prior,
-            kl_factor: self.kl_factor * kl_weight as f32,
-            descent: self.descent,
-            masking: Masking {
-                log_alpha_threshold,
-                active: self.active,
-            },
-        }
-    }
-}
-
-/// Entries with their moments, and the mean and variance that a step computes with: theta and sigma2
-/// where an entry takes part, else 0.
+/// Entries with their states, and the mean and variance that a step computes with.
 pub(super) struct Entries {
+    method: Arc<dyn WeightMethod>,
+    shape: Vec<usize>,
     /// Flat row-major place of each entry in its weight.
     places: Vec<u32>,
+    /// Row of each, where a state is one of rows.
+    rows: Vec<u32>,
     theta: Parameter,
-    log_sigma2: Option<Parameter>,
+    own: Vec<State>,
     pub(super) mean: Vec<f32>,
     pub(super) variance: Vec<f32>,
 }
 
 impl Entries {
     /// Takes the entries at `places` from a weight in its dense form.
-    pub(super) fn gather(weight: &VariationalWeight, places: Vec<u32>) -> Self {
+    pub(super) fn gather(
+        weight: &Weight,
+        method: &Arc<dyn WeightMethod>,
+        places: Vec<u32>,
+    ) -> Self {
         let theta = weight.theta().gather(&places, 0.0);
-        let log_sigma2 = weight
-            .log_sigma2()
-            .map(|p| p.gather(&places, LOG_SIGMA2_DEAD));
-        let variance = vec![
-            0.0;
-            if log_sigma2.is_some() {
-                places.len()
-            } else {
-                0
-            }
-        ];
+        let states = weight.states();
+        let has_rows = states.clone().any(|state| state.scope == Scope::Row);
+        let own = states.filter(|state| state.is_of_entries());
+        let gather = |state: &State| {
+            let absent = state.dead.unwrap_or_default();
+            state.with(state.parameter.gather(&places, absent))
+        };
+        let row_len: usize = weight.shape()[1..].iter().product();
+        let row = |&place: &u32| match place {
+            NOWHERE => NOWHERE,
+            place => place / narrow(row_len),
+        };
+        let sampled = if method.is_sampled() { places.len() } else { 0 };
         Self {
+            method: Arc::clone(method),
+            shape: weight.shape().to_vec(),
             mean: theta.value.clone(),
-            variance,
+            variance: vec![0.0; sampled],
+            own: own.map(gather).collect(),
+            rows: places.iter().filter(|_| has_rows).map(row).collect(),
             places,
             theta,
-            log_sigma2,
         }
     }
 
-    /// Puts the entries back into dense parameters.
-    pub(super) fn scatter(&self, theta: &mut Parameter, log_sigma2: Option<&mut Parameter>) {
+    /// Puts the entries back into dense parameters; `own` are the states of entries.
+    pub(super) fn scatter<'a>(
+        &self,
+        theta: &mut Parameter,
+        own: impl Iterator<Item = &'a mut State>,
+    ) {
         theta.scatter(&self.places, &self.theta);
-        if let (Some(to), Some(from)) = (log_sigma2, &self.log_sigma2) {
-            to.scatter(&self.places, from);
+        for (to, from) in own.zip(&self.own) {
+            to.parameter.scatter(&self.places, &from.parameter);
         }
     }
 
@@ -97,50 +70,63 @@ impl Entries {
         self.places.len()
     }
 
-    /// Whether the entries have a posterior.
-    pub(super) fn is_variational(&self) -> bool {
-        self.log_sigma2.is_some()
+    /// Whether the entries have variances.
+    pub(super) fn is_sampled(&self) -> bool {
+        self.method.is_sampled()
     }
 
-    /// Works out the means and variances that a step computes with.
-    pub(super) fn mask(&mut self, masking: Masking) {
-        if let Some(log_sigma2) = &self.log_sigma2 {
-            let (mean, variance) = (&mut self.mean, &mut self.variance);
-            update::mask(
-                mean,
-                variance,
-                &self.theta.value,
-                &log_sigma2.value,
-                masking,
-            );
+    fn view<'a>(&'a self, shared: &'a [State]) -> EntryView<'a> {
+        EntryView {
+            shape: &self.shape,
+            places: Some(&self.places),
+            rows: &self.rows,
+            theta: &self.theta.value,
+            range: 0..self.len(),
+            own: &self.own,
+            shared,
         }
     }
 
+    /// Works out the means and variances that a step computes with.
+    pub(super) fn mask(&mut self, shared: &[State], active: bool) {
+        let mut mean = std::mem::take(&mut self.mean);
+        let mut variance = std::mem::take(&mut self.variance);
+        let view = self.view(shared);
+        self.method.moments(view, active, &mut mean, &mut variance);
+        (self.mean, self.variance) = (mean, variance);
+    }
+
+    /// Adds the entries' part to the sums of the method's first phase.
+    pub(super) fn gather_sums(&self, shared: &[State], data: DataGradient<'_>, sums: &mut [f64]) {
+        self.method
+            .gather(self.view(shared), data, &self.variance, sums);
+    }
+
     /// Updates the entries at `range` by their gradients, and the means and variances with them.
-    pub(super) fn update(&mut self, range: Range<usize>, data: DataGradient<'_>, update: Update) {
-        let mean = &mut self.mean[range.clone()];
-        let (Some(log_sigma2), Some(prior)) = (&mut self.log_sigma2, update.prior) else {
-            update::update_plain(
-                self.theta.slices_mut(range.clone()),
-                data.theta,
-                update.descent,
-            );
-            mean.copy_from_slice(&self.theta.value[range]);
-            return;
+    pub(super) fn update(
+        &mut self,
+        range: Range<usize>,
+        data: DataGradient<'_>,
+        shared: Shared<'_>,
+        update: &Update,
+    ) {
+        let variance = if self.variance.is_empty() {
+            &mut []
+        } else {
+            &mut self.variance[range.clone()]
         };
-        let posteriors = Posteriors {
-            theta: self.theta.slices_mut(range.clone()),
-            log_sigma2: log_sigma2.slices_mut(range.clone()),
-            mean,
-            variance: &mut self.variance[range],
+        let entries = EntryViewMut {
+            shape: &self.shape,
+            places: &self.places[range.clone()],
+            rows: self.rows.get(range.clone()).unwrap_or_default(),
+            mean: &mut self.mean[range.clone()],
+            range,
+            theta: &mut self.theta,
+            own: &mut self.own,
+            shared: shared.states,
+            variance,
         };
-        let rule = Rule {
-            prior,
-            kl_factor: update.kl_factor,
-            descent: update.descent,
-            masking: update.masking,
-        };
-        update::update_variational(posteriors, data, rule);
+        self.method.update(entries, data, shared.of_step, update);
     }
 
     /// Sets every theta, which is not learnt.
@@ -149,10 +135,17 @@ impl Entries {
         self.mean.fill(value);
     }
 
-    /// The sum of the KL over the live entries.
-    pub(super) fn kl(&self, prior: Prior) -> f64 {
-        self.log_sigma2.as_ref().map_or(0.0, |log_sigma2| {
-            update::kl_sum(&self.theta.value, &log_sigma2.value, prior)
-        })
+    /// The part of the penalty that is a sum over entries.
+    pub(super) fn penalty(&self, shared: &[State]) -> f64 {
+        self.method.penalty(self.view(shared))
     }
+}
+
+/// What the entries of a weight share, in the second phase of a step.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Shared<'a> {
+    /// The states of rows, columns, the weight and the net, as they are after the step.
+    pub(super) states: &'a [State],
+    /// What the first phase returned.
+    pub(super) of_step: &'a [f32],
 }

@@ -1,21 +1,20 @@
 //! A gate in the compiled network.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::entries::{Entries, UpdateStep};
-use crate::error::Result;
-use crate::gate::{Gate as Spec, GateNoise};
+use super::entries::{Entries, Shared};
+use crate::gate::Gate as Spec;
 use crate::kernels::gate::{self, Factor};
-use crate::kernels::update::{DataGradient, Masking};
+use crate::method::{DataGradient, Dense, Update};
 use crate::noise::NoiseKey;
-use crate::weight::{GateParameters, VariationalWeight};
+use crate::weight::GateParameters;
 
 /// The units of a gate that are computed, with all that concerns them.
 pub(super) struct Gate {
     pub(super) spec: Spec,
-    noise: Box<dyn GateNoise>,
     /// Its number among the method's gates.
     pub(super) number: usize,
     /// Which of the gate's units.
@@ -36,49 +35,39 @@ impl Gate {
         number: usize,
         (units, source): (Vec<u32>, Option<Vec<u32>>),
         parameters: &GateParameters,
-    ) -> Result<Self> {
-        let (theta, log_sigma2) = (parameters.theta.clone(), parameters.log_sigma2.clone());
-        let weight = VariationalWeight::dense(&[spec.units], theta, Some(log_sigma2))?;
-        Ok(Self {
+    ) -> Self {
+        // Of noise alone nothing is learnt.
+        let method = spec.method.clone();
+        let method = method.unwrap_or_else(|| Arc::new(Dense));
+        Self {
             spec: spec.clone(),
-            noise: spec.noise(),
             number,
             source,
-            entries: Entries::gather(&weight, units.clone()),
+            entries: Entries::gather(&parameters.units, &method, units.clone()),
             factor: Vec::new(),
             eps: Vec::new(),
             by_theta: vec![0.0; units.len()],
             by_sigma2: vec![0.0; units.len()],
             units,
-        })
+        }
     }
 
+    /// The parameters of all units; those that are not computed are dead.
     pub(super) fn parameters(&self) -> GateParameters {
-        let mut dead = GateParameters::dead(&self.spec);
-        self.entries
-            .scatter(&mut dead.theta, Some(&mut dead.log_sigma2));
-        dead
+        let mut all = GateParameters::new(&self.spec);
+        let dead = vec![false; self.spec.units];
+        all.kill(&dead);
+        all.units.put(|theta, own| self.entries.scatter(theta, own));
+        all
     }
 
     pub(super) fn mask(&mut self, active: bool) {
-        let masking = self.masking(active);
-        self.entries.mask(masking);
+        self.entries.mask(&[], active && self.spec.prunes);
     }
 
     /// The KL, weighted by the gate's own weight.
     pub(super) fn kl(&self) -> f64 {
-        if !self.noise.is_learnt() {
-            return 0.0;
-        }
-        let setting = &self.spec.setting;
-        setting.kl_weight() * self.entries.kl(setting.prior())
-    }
-
-    fn masking(&self, active: bool) -> Masking {
-        Masking {
-            log_alpha_threshold: self.spec.log_alpha_threshold,
-            active: active && self.noise.prunes(),
-        }
+        self.spec.setting.kl_weight() * self.entries.penalty(&[])
     }
 
     /// Where the values of a unit lie in what comes in.
@@ -114,16 +103,19 @@ impl Gate {
             .zip(draws)
             .enumerate()
             .for_each(|(index, (y, (factor, eps)))| {
-                let of = Factor {
-                    theta: this.entries.mean[index],
-                    sigma2: this.entries.variance[index],
-                };
-                match key {
-                    Some(key) if this.noise.is_learnt() => {
-                        gate::draw(factor, eps, of, key, this.units[index]);
+                let theta = this.entries.mean[index];
+                match (key, this.entries.variance.get(index)) {
+                    (Some(key), Some(&sigma2)) => {
+                        gate::draw(
+                            factor,
+                            eps,
+                            Factor { theta, sigma2 },
+                            key,
+                            this.units[index],
+                        );
                     }
-                    Some(key) => this.noise.draw(key, this.units[index], factor),
-                    None => factor.fill(of.theta),
+                    (Some(key), None) => this.spec.noise().draw(key, this.units[index], factor),
+                    (None, _) => factor.fill(theta),
                 }
                 gate::multiply(y, &x[this.source(index, lanes)], factor);
             });
@@ -155,13 +147,13 @@ impl Gate {
         &mut self,
         (x, g_x): (&[f32], Option<&mut [f32]>),
         g: &[f32],
-        step: UpdateStep,
+        update: &Update,
         lanes: usize,
     ) {
         if let Some(g_x) = g_x {
             self.input_gradient(g_x, g, lanes);
         }
-        if !self.noise.is_learnt() {
+        if !self.entries.is_sampled() {
             return;
         }
         let len = self.spec.area * lanes;
@@ -193,12 +185,14 @@ impl Gate {
             theta: &by.0,
             sigma2: &by.1,
         };
-        let (setting, threshold) = (&self.spec.setting, self.spec.log_alpha_threshold);
-        let mut update = step.of(Some(setting.prior()), threshold, setting.kl_weight());
-        update.masking = self.masking(step.active);
-        update.descent = update.descent.without_decay();
-        self.entries.update(0..self.units.len(), data, update);
-        if !self.noise.prunes() {
+        let update = Update {
+            active: update.active && self.spec.prunes,
+            descent: update.descent.without_decay(),
+            ..update.times(self.spec.setting.kl_weight())
+        };
+        let all = 0..self.units.len();
+        self.entries.update(all, data, Shared::default(), &update);
+        if !self.spec.prunes {
             self.entries.set_theta(1.0);
         }
         (self.by_theta, self.by_sigma2) = by;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::block::Block;
-use super::entries::UpdateStep;
+use super::entries::Shared;
 use super::form::{Compaction, Form, Inputs, OutputGradients, Turned, choose};
 use super::gate::Gate;
 use super::geometry::Geometry;
@@ -12,12 +12,12 @@ use crate::error::Result;
 use crate::kernels::buffer::Buffer;
 use crate::kernels::reparameterise::{add_square_gradient, square};
 use crate::kernels::turn::{Rows, SIDE_BY_SIDE, turn};
-use crate::kernels::update::Masking;
+use crate::method::Update;
 use crate::noise::NoiseKey;
 use crate::ops::Plain;
-use crate::recipe::WeightMethod;
+use crate::recipe::WeightSetting;
 use crate::step::CHUNK;
-use crate::weight::{LayerParameters, Narrow, Parameter, VariationalWeight};
+use crate::weight::{LayerParameters, Narrow, Parameter, State, Weight};
 
 /// A layer that computes.
 pub(super) enum Layer {
@@ -39,9 +39,15 @@ pub(super) struct Weighted {
     /// Whether it is the first layer, and linear.
     reads_pixels: bool,
     pub(super) compaction: Compaction,
-    pub(super) method: WeightMethod,
+    pub(super) setting: WeightSetting,
     form: Box<dyn Form>,
     blocks: Vec<Block>,
+    /// The states of rows, columns and the whole weight, then those of the net.
+    shared: Vec<State>,
+    /// How many of them are the weight's own.
+    own_shared: usize,
+    /// The sums of the method's first phase, in the step under way.
+    sums: Vec<f64>,
     x_square: Buffer,
     /// `x` and `x^2` with the samples first, where the form reads them so.
     turned: [Buffer; 2],
@@ -55,7 +61,7 @@ impl Weighted {
         (number, name, shape): (usize, &str, &[usize]),
         (geometry, narrow): (Geometry, Option<Narrow>),
         (relu, reads_pixels, compaction): (bool, bool, Compaction),
-        method: WeightMethod,
+        setting: WeightSetting,
     ) -> Self {
         Self {
             number,
@@ -67,8 +73,11 @@ impl Weighted {
             relu,
             reads_pixels,
             compaction,
-            method,
+            setting,
             blocks: Vec::new(),
+            shared: Vec::new(),
+            own_shared: 0,
+            sums: Vec::new(),
             x_square: Buffer::default(),
             turned: Default::default(),
             spread: Buffer::default(),
@@ -89,9 +98,10 @@ impl Weighted {
         &self.blocks
     }
 
-    /// Takes parameters over, in the form that suits how many of them live.
-    pub(super) fn load(&mut self, layer: &LayerParameters) -> Result<()> {
-        layer.check(&self.name, &self.shape)?;
+    /// Takes parameters over, in the form that suits how many of them live; `net` are the states that all
+    /// weights of a method share.
+    pub(super) fn load(&mut self, layer: &LayerParameters, net: &[State]) -> Result<()> {
+        layer.check(&self.name, &self.shape, &*self.setting.method)?;
         let dense = match &self.narrow {
             Some(narrow) => narrow.take(layer)?,
             None => LayerParameters {
@@ -101,28 +111,50 @@ impl Weighted {
         };
         let compact = dense.weight.to_compact();
         let live = compact.live().expect("the compact form has places");
-        let compaction = match dense.weight.log_sigma2() {
-            Some(_) => self.compaction,
-            // Entries of a plain weight that are 0 may move.
-            None => Compaction::Never,
+        // Entries that never die may move though they are 0.
+        let compaction = if self.setting.method.kills() {
+            self.compaction
+        } else {
+            Compaction::Never
         };
         self.form = choose(&self.geometry, live, self.reads_pixels, compaction);
-        self.blocks = self.form.cut(&dense);
+        self.blocks = self.form.cut(&dense, &self.setting.method);
+        let shared = dense.weight.states();
+        self.shared = shared
+            .filter(|state| !state.is_of_entries())
+            .cloned()
+            .collect();
+        self.own_shared = self.shared.len();
+        self.take_net(net);
         Ok(())
     }
 
-    pub(super) fn parameters(&self) -> Result<LayerParameters> {
-        let is_variational = self
-            .blocks
+    /// Takes over the states that all weights of its method share, where it has such.
+    fn take_net(&mut self, net: &[State]) {
+        self.shared.truncate(self.own_shared);
+        let names = self.setting.method.net_states();
+        let own = names
             .iter()
-            .any(|block| block.entries.is_variational());
+            .filter_map(|state| net.iter().find(|of_net| of_net.name == state.name));
+        self.shared.extend(own.cloned());
+    }
+
+    pub(super) fn parameters(&self) -> Result<LayerParameters> {
         let shape = self.narrow.as_ref().map_or(&self.shape[..], Narrow::shape);
         let numel = shape.iter().product();
         let dead = |value| Parameter::new(vec![value; numel]);
         let mut theta = dead(0.0);
-        let mut log_sigma2 = is_variational.then(|| dead(crate::posterior::LOG_SIGMA2_DEAD));
+        let mut states = self.setting.method.states(shape);
+        for state in states.iter_mut().filter(|state| state.is_of_entries()) {
+            state.parameter = dead(state.dead.unwrap_or_default());
+        }
         for block in &self.blocks {
-            block.entries.scatter(&mut theta, log_sigma2.as_mut());
+            let own = states.iter_mut().filter(|state| state.is_of_entries());
+            block.entries.scatter(&mut theta, own);
+        }
+        let shared = states.iter_mut().filter(|state| !state.is_of_entries());
+        for (to, from) in shared.zip(&self.shared) {
+            to.clone_from(from);
         }
         let mut bias = Parameter::default();
         for own in self.blocks.iter().map(Block::bias) {
@@ -132,7 +164,7 @@ impl Weighted {
         }
         let layer = LayerParameters {
             name: self.name.clone(),
-            weight: VariationalWeight::dense(shape, theta, log_sigma2)?,
+            weight: Weight::dense(shape, theta, states)?,
             bias,
         };
         match &self.narrow {
@@ -142,15 +174,23 @@ impl Weighted {
     }
 
     pub(super) fn mask(&mut self, active: bool, pixels: &PixelBatch) {
-        let masking = Masking {
-            log_alpha_threshold: self.method.log_alpha_threshold,
-            active,
-        };
-        let form = &self.form;
+        let (form, shared) = (&self.form, &self.shared);
         self.blocks.par_iter_mut().for_each(|block| {
-            block.entries.mask(masking);
+            block.entries.mask(shared, active);
             form.masked(block, pixels);
         });
+    }
+
+    /// The part of the weighted penalty that is a sum over a block's entries.
+    pub(super) fn penalty(&self, block: &Block) -> f64 {
+        self.setting.kl_weight * block.entries.penalty(&self.shared)
+    }
+
+    /// The part of the weighted penalty that belongs to the weight's own shared states.
+    pub(super) fn shared_penalty(&self) -> f64 {
+        let own = &self.shared[..self.own_shared];
+        let own = (!own.is_empty()).then(|| self.setting.method.shared_penalty(own));
+        self.setting.kl_weight * own.unwrap_or_default()
     }
 
     /// Outputs of a batch, with noise if there is a key.
@@ -159,7 +199,7 @@ impl Weighted {
     /// - `y`: `[features, lanes]`; `inputs.x`: likewise, and the row of zeros behind it
     pub(super) fn forward(&mut self, inputs: Inputs<'_>, y: &mut [f32], key: Option<NoiseKey>) {
         let lanes = inputs.lanes;
-        let sampled = key.filter(|_| self.blocks[0].entries.is_variational());
+        let sampled = key.filter(|_| self.blocks[0].entries.is_sampled());
         let chunk = self.form.block_rows() * self.geometry.positions * lanes;
         let (form, relu) = (&self.form, self.relu);
         let Some(key) = sampled else {
@@ -193,7 +233,8 @@ impl Weighted {
         });
     }
 
-    /// Gradients and update, after [`Weighted::forward`] of the same inputs with noise.
+    /// Gradients, after [`Weighted::forward`] of the same inputs with noise; and the update, but where the
+    /// method has two phases: of those this is the first, and [`Weighted::finish`] the second.
     ///
     /// # Shapes
     /// - `g_x`, where it is wanted: as `inputs.x` without its row of zeros
@@ -202,7 +243,7 @@ impl Weighted {
         &mut self,
         (inputs, g_x): (Inputs<'_>, Option<&mut [f32]>),
         (y, g): (&[f32], &mut [f32]),
-        step: UpdateStep,
+        update: &Update,
     ) {
         let lanes = inputs.lanes;
         let chunk = self.form.block_rows() * self.geometry.positions * lanes;
@@ -223,7 +264,7 @@ impl Weighted {
                 variance: &self.spread,
             };
             form.input_gradient(&self.blocks, gradients, (g_x, &mut self.g_square), lanes);
-            if self.blocks[0].entries.is_variational() {
+            if self.blocks[0].entries.is_sampled() {
                 let out = g_x
                     .par_chunks_mut(CHUNK)
                     .zip(self.g_square.par_chunks(CHUNK));
@@ -244,19 +285,69 @@ impl Weighted {
             turned: Turned { x, x_square },
             ..inputs
         };
-        let WeightMethod {
-            log_alpha_threshold,
-            kl_weight,
-            ..
-        } = self.method;
-        let update = step.of(self.method.prior(), log_alpha_threshold, kl_weight);
+        let update = &update.times(self.setting.kl_weight);
+        let len = self.setting.method.sums(&self.shape);
+        let shared = &self.shared;
         let rows = g.par_chunks(chunk).zip(self.spread.par_chunks(chunk));
-        rows.zip(&mut self.blocks)
-            .for_each(|((mean, variance), block)| {
+        let blocks = rows.zip(&mut self.blocks);
+        if len == 0 {
+            blocks.for_each(|((mean, variance), block)| {
                 block.update_bias(update);
                 form.update(block, inputs, OutputGradients { mean, variance }, update);
             });
+            return;
+        }
+        let sums = blocks.map(|((mean, variance), block)| {
+            block.update_bias(update);
+            form.gradients(block, inputs, OutputGradients { mean, variance });
+            block.gather_sums(shared, len)
+        });
+        let sums: Vec<Vec<f64>> = sums.collect();
+        // In the blocks' order, whatever the number of threads.
+        self.sums = add_up(len, sums.iter().map(Vec::as_slice));
     }
+
+    /// The sums of the first phase; empty of a method without one.
+    pub(super) fn sums(&self) -> &[f64] {
+        &self.sums
+    }
+
+    /// Moves the weight's own shared states by the sums of the first phase; returns what the second needs.
+    pub(super) fn share(&mut self, update: &Update) -> Vec<f32> {
+        let update = &update.times(self.setting.kl_weight);
+        let own = &mut self.shared[..self.own_shared];
+        self.setting.method.share(&self.sums, own, update)
+    }
+
+    /// The second phase of a step: moves the entries. `net` are the states of the net after the step, and `of_step`
+    /// what the first phase returned.
+    pub(super) fn finish(
+        &mut self,
+        net: &[State],
+        of_step: &[f32],
+        update: &Update,
+        pixels: &PixelBatch,
+    ) {
+        self.take_net(net);
+        self.sums.clear();
+        let update = &update.times(self.setting.kl_weight);
+        let (form, states) = (&self.form, &self.shared[..]);
+        self.blocks.par_iter_mut().for_each(|block| {
+            block.update_entries(Shared { states, of_step }, update);
+            form.masked(block, pixels);
+        });
+    }
+}
+
+/// Adds up sums of `len` numbers, in their order.
+pub(super) fn add_up<'a>(len: usize, parts: impl Iterator<Item = &'a [f64]>) -> Vec<f64> {
+    let mut sums = vec![0.0; len];
+    for part in parts {
+        sums.iter_mut()
+            .zip(part)
+            .for_each(|(sum, part)| *sum += part);
+    }
+    sums
 }
 
 /// Turns the inputs of a batch and their squares: `[samples, features]`.

@@ -18,19 +18,19 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pub(super) use self::compile::cannot_train;
 use self::compile::{Compiled, compile};
-use self::entries::UpdateStep;
 use self::form::{Compaction, Inputs, Turned};
 use self::gate::Gate;
 use self::gradients::{Gradients, Read};
-use self::layer::{Layer, Weighted};
+use self::layer::{Layer, Weighted, add_up};
 use self::pixel_batch::PixelBatch;
 use super::{At, Batch, CHUNK, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
 use crate::kernels::buffer::Buffer;
 use crate::kernels::{LANES, loss};
+use crate::method::Update;
 use crate::noise::Stream;
 use crate::ops::Backward;
-use crate::weight::Parameters;
+use crate::weight::{Parameters, State};
 use vbd_net::data::Samples;
 use vbd_net::graph::Graph;
 use vbd_net::spec::{NetSpec, Normalizer};
@@ -61,6 +61,8 @@ pub struct CpuStep {
     layers: Vec<Layer>,
     /// The values that each layer reads; layer `i` gives value `i + 1`, and value 0 is the input.
     reads: Vec<Vec<Read>>,
+    /// The states that all weights of a method share.
+    net: Vec<State>,
     /// Whether weights and units are masked as a step with `kl_scale > 0` wants them; `None` if unknown.
     masked: Option<bool>,
     pixels: PixelBatch,
@@ -104,6 +106,7 @@ impl CpuStep {
             normalizer,
             layers: Vec::new(),
             reads: Vec::new(),
+            net: Vec::new(),
             masked: None,
             inputs: Vec::new(),
             units: Vec::new(),
@@ -128,7 +131,7 @@ impl CpuStep {
         let parameters = self.parameters()?;
         for layer in self.weighted_mut().filter(|layer| layer.name() == name) {
             layer.compaction = Compaction::Always;
-            layer.load(&parameters.layers[layer.number])?;
+            layer.load(&parameters.layers[layer.number], &parameters.net)?;
         }
         self.masked = None;
         Ok(())
@@ -244,7 +247,7 @@ impl CpuStep {
     }
 
     /// Gradients of every layer and the updates, `g` being the gradient of the logits.
-    fn backward(&mut self, lanes: usize, step: UpdateStep) {
+    fn backward(&mut self, lanes: usize, update: &Update) {
         for (index, layer) in self.layers.iter_mut().enumerate().rev() {
             let (values, units) = (&self.values, &self.units);
             let len = units[index + 1] * lanes;
@@ -268,11 +271,11 @@ impl CpuStep {
                             samples: self.labels.len(),
                             lanes,
                         };
-                        weighted.backward((inputs, wanted), (y, &mut g[..len]), step);
+                        weighted.backward((inputs, wanted), (y, &mut g[..len]), update);
                     }
                     Layer::Gate(gate) => {
                         let x = &values[value][..x_len];
-                        gate.backward((x, wanted), &g[..len], step, lanes);
+                        gate.backward((x, wanted), &g[..len], update, lanes);
                     }
                     Layer::Plain(plain) => {
                         if let Some(g_x) = wanted {
@@ -296,6 +299,49 @@ impl CpuStep {
         }
     }
 
+    /// The second phase of the methods that have two: first those whose weights share nothing with others.
+    fn finish(&mut self, update: &Update) {
+        let mut layers = std::mem::take(&mut self.layers);
+        let mut two_phased: Vec<&mut Weighted> = layers
+            .iter_mut()
+            .filter_map(|layer| match layer {
+                Layer::Weighted(weighted) if !weighted.sums().is_empty() => Some(&mut **weighted),
+                _ => None,
+            })
+            .collect();
+        for weighted in &mut two_phased {
+            if weighted.setting.method.net_states().is_empty() {
+                let of_step = weighted.share(update);
+                weighted.finish(&[], &of_step, update, &self.pixels);
+            }
+        }
+        two_phased.retain(|weighted| !weighted.sums().is_empty());
+        while let Some(first) = two_phased.first() {
+            let method = Arc::clone(&first.setting.method);
+            let names: Vec<&str> = method.net_states().iter().map(|own| own.name).collect();
+            let (of_method, others): (Vec<_>, Vec<_>) = two_phased.into_iter().partition(|other| {
+                let states = other.setting.method.net_states();
+                states.iter().any(|state| names.contains(&state.name))
+            });
+            let sums = of_method.iter().map(|weighted| weighted.sums());
+            let sums = add_up(of_method[0].sums().len(), sums);
+            let own = self.net.iter_mut();
+            let mut own: Vec<&mut State> =
+                own.filter(|state| names.contains(&state.name)).collect();
+            let mut states: Vec<State> = own.iter().map(|state| (**state).clone()).collect();
+            let update = &update.times(of_method[0].setting.kl_weight);
+            let of_step = method.share(&sums, &mut states, update);
+            for (own, state) in own.iter_mut().zip(states) {
+                **own = state;
+            }
+            for weighted in of_method {
+                weighted.finish(&self.net, &of_step, update, &self.pixels);
+            }
+            two_phased = others;
+        }
+        self.layers = layers;
+    }
+
     fn step_in_pool(&mut self, batch: Batch<'_>, at: &At) -> f64 {
         let active = at.kl_scale > 0.0;
         self.ensure_masked(active);
@@ -307,16 +353,9 @@ impl CpuStep {
         g[..logits].copy_from_slice(&self.values[last][..logits]);
         let nll_sum = loss::cross_entropy(&mut g[..logits], &self.labels, lanes);
         self.gradients.put(last, g);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "computed in f64, used in f32"
-        )]
-        let step = UpdateStep {
-            kl_factor: self.objective.kl_factor(at.kl_scale) as f32,
-            descent: self.objective.optimizer.at(at.lr, at.step),
-            active,
-        };
-        self.backward(lanes, step);
+        let update = self.objective.update(at);
+        self.backward(lanes, &update);
+        self.finish(&update);
         nll_sum
     }
 
@@ -365,20 +404,26 @@ impl Step for CpuStep {
     fn kl(&self) -> Result<f64> {
         let blocks = self.weighted().flat_map(|weighted| {
             let blocks = weighted.blocks().iter();
-            blocks.map(|block| (block, weighted.method))
+            blocks.map(move |block| (weighted, block))
         });
         let blocks: Vec<_> = blocks.collect();
-        let kls: Vec<f64> = self.pool.install(|| {
+        let of_entries: Vec<f64> = self.pool.install(|| {
+            let blocks = blocks.par_iter();
             blocks
-                .par_iter()
-                .map(|(block, method)| {
-                    let kl = |prior| method.kl_weight * block.entries.kl(prior);
-                    method.prior().map_or(0.0, kl)
-                })
+                .map(|(weighted, block)| weighted.penalty(block))
                 .collect()
         });
+        let of_weights = self.weighted().map(Weighted::shared_penalty);
+        let of_net = self.objective.net_methods();
+        let of_net = of_net.map(|setting| {
+            setting.kl_weight
+                * setting
+                    .method
+                    .shared_penalty(&setting.net_states(&self.net))
+        });
         let gates = self.gates().map(Gate::kl);
-        Ok(kls.into_iter().chain(gates).sum())
+        let all = of_entries.into_iter().chain(of_weights);
+        Ok(all.chain(of_net).chain(gates).sum())
     }
 
     fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation> {
@@ -392,6 +437,7 @@ impl Step for CpuStep {
                 .map(Weighted::parameters)
                 .collect::<Result<_>>()?,
             gates: self.gates().map(Gate::parameters).collect(),
+            net: self.net.clone(),
         })
     }
 
@@ -399,6 +445,7 @@ impl Step for CpuStep {
         let weights = self.graph.weights().len();
         parameters.check(weights, &self.objective.gates)?;
         self.objective.check(weights)?;
+        self.net.clone_from(&parameters.net);
         let compaction = if self.config.compaction {
             Compaction::WhereFaster
         } else {
@@ -424,7 +471,7 @@ impl Step for CpuStep {
         self.values = values.collect();
         (self.layers, self.reads, self.units, self.inputs) = (layers, reads, units, inputs);
         for layer in self.weighted_mut() {
-            layer.load(&parameters.layers[layer.number])?;
+            layer.load(&parameters.layers[layer.number], &parameters.net)?;
         }
         self.masked = None;
         Ok(())

@@ -1,5 +1,7 @@
 //! A weight of which only the live entries are stored and computed with.
 
+use std::sync::Arc;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -8,8 +10,8 @@ use crate::kernels::dispatch::dispatch;
 use crate::kernels::sparse::{
     SparseProduct, SparseRow, add_scaled, sparse_products, weight_gradient,
 };
+use crate::method::WeightMethod;
 use crate::step::cpu::block::{Block, cut};
-use crate::step::cpu::entries::Update;
 use crate::step::cpu::geometry::{Geometry, narrow};
 use crate::weight::LayerParameters;
 
@@ -100,8 +102,8 @@ impl Form for CompactForm {
         self.block_rows
     }
 
-    fn cut(&self, layer: &LayerParameters) -> Vec<Block> {
-        cut(layer, self.block_rows, |rows| {
+    fn cut(&self, layer: &LayerParameters, method: &Arc<dyn WeightMethod>) -> Vec<Block> {
+        cut(layer, method, self.block_rows, |rows| {
             self.blocks[rows.start / self.block_rows].places.clone()
         })
     }
@@ -121,7 +123,7 @@ impl Form for CompactForm {
                 indices: &rows.taps[range.clone()],
                 table: self.table(unit % positions),
                 first: &entries.mean[range.clone()],
-                second: if entries.is_variational() {
+                second: if entries.is_sampled() {
                     &entries.variance[range]
                 } else {
                     &entries.mean[range]
@@ -179,13 +181,7 @@ impl Form for CompactForm {
             });
     }
 
-    fn update(
-        &self,
-        block: &mut Block,
-        inputs: Inputs<'_>,
-        g: OutputGradients<'_>,
-        update: Update,
-    ) {
+    fn gradients(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>) {
         block.resize_gradients(block.entries.len());
         let rows = &self.blocks[block.number];
         dispatch(Gradients {
@@ -195,7 +191,6 @@ impl Form for CompactForm {
             inputs,
             g,
         });
-        block.update_entries(update);
     }
 }
 
@@ -230,7 +225,7 @@ impl WithSimd for Scatter<'_> {
                 let from = (reader.row as usize * positions + position) * lanes;
                 let g = &self.g.mean[from..from + lanes];
                 add_scaled(simd, &mut self.g_x[to..to + lanes], g, entries.mean[entry]);
-                if entries.is_variational() {
+                if entries.is_sampled() {
                     let g = &self.g.variance[from..from + lanes];
                     let out = &mut self.g_square[to..to + lanes];
                     add_scaled(simd, out, g, entries.variance[entry]);
@@ -262,7 +257,7 @@ impl WithSimd for Gradients<'_> {
             g,
         } = self;
         let (positions, lanes) = (form.geometry.positions, inputs.lanes);
-        let variational = block.entries.is_variational();
+        let variational = block.entries.is_sampled();
         for row in 0..rows.ends.len() - 1 {
             let from = row * positions * lanes;
             let g_mean = &g.mean[from..from + positions * lanes];

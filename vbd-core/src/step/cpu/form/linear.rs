@@ -1,11 +1,13 @@
 //! A dense weight of a linear layer, by dense products.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use super::{Form, Inputs, OutputGradients};
 use crate::kernels::product::{Product, TILE_ROWS, Taps};
+use crate::method::WeightMethod;
 use crate::step::cpu::block::{Block, cut};
-use crate::step::cpu::entries::Update;
 use crate::step::cpu::geometry::{Geometry, narrow};
 use crate::weight::LayerParameters;
 
@@ -42,8 +44,8 @@ impl Form for LinearForm {
         self.block_rows
     }
 
-    fn cut(&self, layer: &LayerParameters) -> Vec<Block> {
-        cut(layer, self.block_rows, |rows| {
+    fn cut(&self, layer: &LayerParameters, method: &Arc<dyn WeightMethod>) -> Vec<Block> {
+        cut(layer, method, self.block_rows, |rows| {
             let entries = rows.start * self.inputs..rows.end * self.inputs;
             entries.map(narrow).collect()
         })
@@ -116,20 +118,14 @@ impl Form for LinearForm {
                     .run();
                 };
                 product(g_x, &block.entries.mean, g.mean);
-                if block.entries.is_variational() {
+                if block.entries.is_sampled() {
                     product(g_square, &block.entries.variance, g.variance);
                 }
             }
         });
     }
 
-    fn update(
-        &self,
-        block: &mut Block,
-        inputs: Inputs<'_>,
-        g: OutputGradients<'_>,
-        update: Update,
-    ) {
+    fn gradients(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>) {
         block.resize_gradients(block.entries.len());
         let rows = block.rows();
         let product = |out: &mut [f32], g: &[f32], input: &[f32]| {
@@ -151,13 +147,12 @@ impl Form for LinearForm {
             .run();
         };
         product(&mut block.theta_gradient, g.mean, inputs.turned.x);
-        if block.entries.is_variational() {
+        if block.entries.is_sampled() {
             product(
                 &mut block.sigma2_gradient,
                 g.variance,
                 inputs.turned.x_square,
             );
         }
-        block.update_entries(update);
     }
 }

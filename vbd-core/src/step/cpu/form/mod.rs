@@ -12,10 +12,13 @@ mod linear;
 mod pixels;
 mod taps;
 
+use std::sync::Arc;
+
 use super::block::Block;
-use super::entries::Update;
+use super::entries::Shared;
 use super::geometry::Geometry;
 use super::pixel_batch::PixelBatch;
+use crate::method::{Update, WeightMethod};
 use crate::weight::LayerParameters;
 
 /// What goes into a layer.
@@ -54,7 +57,7 @@ pub(super) trait Form: Send + Sync {
     fn block_rows(&self) -> usize;
 
     /// The layer's parameters, in blocks of this form's own order.
-    fn cut(&self, layer: &LayerParameters) -> Vec<Block>;
+    fn cut(&self, layer: &LayerParameters, method: &Arc<dyn WeightMethod>) -> Vec<Block>;
 
     /// Means of a block's outputs and, where `variance` is wanted, their variances:
     /// `[rows, positions, lanes]`.
@@ -76,8 +79,20 @@ pub(super) trait Form: Send + Sync {
         lanes: usize,
     );
 
-    /// The gradients of a block's entries, and their update; `g` are those of the block's outputs.
-    fn update(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>, update: Update);
+    /// The gradients of all of a block's entries; `g` are those of the block's outputs.
+    fn gradients(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>);
+
+    /// The gradients of a block's entries and their update, where the method has no first phase.
+    fn update(
+        &self,
+        block: &mut Block,
+        inputs: Inputs<'_>,
+        g: OutputGradients<'_>,
+        update: &Update,
+    ) {
+        self.gradients(block, inputs, g);
+        block.update_entries(Shared::default(), update);
+    }
 
     /// Called when means and variances were worked out anew.
     fn masked(&self, _block: &mut Block, _inputs: &PixelBatch) {}

@@ -4,14 +4,17 @@
 //! it, and a pixel's gradients are sums over the samples that have it. What the mean image takes away
 //! is the same for all samples, and goes into a constant for each output; see [`PixelBatch`].
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use super::{Form, Inputs, OutputGradients};
 use crate::kernels::reparameterise::mean_rows;
 use crate::kernels::sparse::{SparseProduct, SparseRow, add_scaled, sparse_products};
 use crate::kernels::turn::{Rows, turn};
-use crate::kernels::update::DataGradient;
 use crate::kernels::vector::kernel;
+use crate::method::{DataGradient, NOWHERE, Update, WeightMethod};
 use crate::step::cpu::block::{Block, cut};
-use crate::step::cpu::entries::{NOWHERE, Update};
+use crate::step::cpu::entries::Shared;
 use crate::step::cpu::geometry::{Geometry, narrow};
 use crate::step::cpu::pixel_batch::{Order, PixelBatch};
 use crate::weight::LayerParameters;
@@ -63,13 +66,13 @@ fn row(order: &Order, index: usize) -> SparseRow<'_> {
 }
 
 /// Adds the parts of some pixels to the constants: `-m w` to the means', `m^2 s` to the variances'.
-fn add_constants(block: &mut Block, pixels: std::ops::Range<usize>, shift: &[f32]) {
+fn add_constants(block: &mut Block, pixels: Range<usize>, shift: &[f32]) {
     let width = PixelsForm::width(block);
     let [mean, variance, ..] = &mut block.scratch;
     let (entries, shift) = (&block.entries, &shift[pixels.clone()]);
     let weights = pixels.start * width..pixels.end * width;
     add_weighted(mean, &entries.mean[weights.clone()], shift, Moment::Mean);
-    if entries.is_variational() {
+    if entries.is_sampled() {
         add_weighted(
             variance,
             &entries.variance[weights],
@@ -103,8 +106,8 @@ impl Form for PixelsForm {
         self.block_rows
     }
 
-    fn cut(&self, layer: &LayerParameters) -> Vec<Block> {
-        cut(layer, self.block_rows, |rows| {
+    fn cut(&self, layer: &LayerParameters, method: &Arc<dyn WeightMethod>) -> Vec<Block> {
+        cut(layer, method, self.block_rows, |rows| {
             let width = rows.len().next_multiple_of(VECTOR);
             let rows_of = |input: usize| {
                 let rows = rows
@@ -186,16 +189,60 @@ impl Form for PixelsForm {
         unreachable!("a first layer's input needs no gradient");
     }
 
+    fn gradients(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>) {
+        let (width, batch) = (Self::width(block), inputs.pixels);
+        let by_output = ByOutput::new(block, inputs, g);
+        block.resize_gradients(self.inputs * width);
+        for pixels in self.pieces() {
+            let at = pixels.start * width..pixels.end * width;
+            by_output.gradients(block, batch, pixels, at);
+        }
+    }
+
     fn update(
         &self,
         block: &mut Block,
         inputs: Inputs<'_>,
         g: OutputGradients<'_>,
-        update: Update,
+        update: &Update,
     ) {
         let (width, batch) = (Self::width(block), inputs.pixels);
-        let variational = block.entries.is_variational();
-        let samples = batch.samples();
+        let by_output = ByOutput::new(block, inputs, g);
+        clear_constants(block);
+        block.resize_gradients(PIXELS * width);
+        for pixels in self.pieces() {
+            let len = pixels.len() * width;
+            by_output.gradients(block, batch, pixels.clone(), 0..len);
+            let sampled = if block.entries.is_sampled() { len } else { 0 };
+            let data = DataGradient {
+                theta: &block.theta_gradient[..len],
+                sigma2: &block.sigma2_gradient[..sampled],
+            };
+            let at = pixels.start * width..pixels.end * width;
+            block.entries.update(at, data, Shared::default(), update);
+            add_constants(block, pixels, &batch.shift);
+        }
+    }
+}
+
+impl PixelsForm {
+    /// The pixels that are worked on at once.
+    fn pieces(&self) -> impl Iterator<Item = Range<usize>> {
+        let inputs = self.inputs;
+        let firsts = (0..inputs).step_by(PIXELS);
+        firsts.map(move |first| first..inputs.min(first + PIXELS))
+    }
+}
+
+/// The gradients of a block's outputs summed over all samples, `[width]`, of means and variances: for what the
+/// mean image takes away. With the samples first they are in the block's scratch.
+struct ByOutput {
+    sums: [Vec<f32>; 2],
+}
+
+impl ByOutput {
+    fn new(block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>) -> Self {
+        let (width, samples) = (PixelsForm::width(block), inputs.pixels.samples());
         let rows = block.rows();
         for (turned, g) in block.scratch[2..].iter_mut().zip([g.mean, g.variance]) {
             turned.clear();
@@ -207,59 +254,52 @@ impl Form for PixelsForm {
             };
             turn(turned, width, g);
         }
-        // The sums over all samples, for what the mean image takes away.
         let mut sums = [vec![0.0; width], vec![0.0; width]];
         for (sums, turned) in sums.iter_mut().zip(&block.scratch[2..]) {
             for row in turned.chunks_exact(width) {
                 sums.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
             }
         }
-        clear_constants(block);
-        block.resize_gradients(PIXELS * width);
-        for first in (0..self.inputs).step_by(PIXELS) {
-            let pixels = first..self.inputs.min(first + PIXELS);
-            let len = pixels.len() * width;
-            let Block {
-                entries,
-                theta_gradient,
-                sigma2_gradient,
-                scratch,
-                ..
-            } = &mut *block;
-            let [.., g_mean, g_variance] = &*scratch;
-            let rows = pixels.clone().map(|pixel| row(&batch.by_pixel, pixel));
-            let theta_out = theta_gradient[..len].chunks_exact_mut(width);
-            if variational {
-                let out = theta_out.zip(sigma2_gradient[..len].chunks_exact_mut(width));
-                sparse_products(rows.zip(out).map(|(row, (theta, sigma2))| SparseProduct {
-                    row,
-                    dense: [g_mean, g_variance],
-                    out: [theta, sigma2],
-                }));
-            } else {
-                sparse_products(rows.zip(theta_out).map(|(row, theta)| SparseProduct {
-                    row,
-                    dense: [g_mean],
-                    out: [theta],
-                }));
-            }
-            let shift = &batch.shift[pixels.clone()];
-            shift_gradients(theta_gradient, &sums[0], shift, Moment::Mean);
-            if variational {
-                shift_gradients(sigma2_gradient, &sums[1], shift, Moment::Variance);
-            }
-            let sigma2 = if variational {
-                &sigma2_gradient[..len]
-            } else {
-                &[]
-            };
-            let data = DataGradient {
-                theta: &theta_gradient[..len],
-                sigma2,
-            };
-            entries.update(first * width..first * width + len, data, update);
-            add_constants(block, pixels, &batch.shift);
+        Self { sums }
+    }
+
+    /// Writes the gradients of the entries that read `pixels` into the block's, at `at`.
+    fn gradients(
+        &self,
+        block: &mut Block,
+        batch: &PixelBatch,
+        pixels: Range<usize>,
+        at: Range<usize>,
+    ) {
+        let (width, is_sampled) = (PixelsForm::width(block), block.entries.is_sampled());
+        let Block {
+            theta_gradient,
+            sigma2_gradient,
+            scratch: [.., g_mean, g_variance],
+            ..
+        } = block;
+        let (g_mean, g_variance) = (&g_mean[..], &g_variance[..]);
+        let rows = pixels.clone().map(|pixel| row(&batch.by_pixel, pixel));
+        let theta_gradient = &mut theta_gradient[at.clone()];
+        let theta_out = theta_gradient.chunks_exact_mut(width);
+        let shift = &batch.shift[pixels];
+        if is_sampled {
+            let sigma2_gradient = &mut sigma2_gradient[at];
+            let out = theta_out.zip(sigma2_gradient.chunks_exact_mut(width));
+            sparse_products(rows.zip(out).map(|(row, (theta, sigma2))| SparseProduct {
+                row,
+                dense: [g_mean, g_variance],
+                out: [theta, sigma2],
+            }));
+            shift_gradients(sigma2_gradient, &self.sums[1], shift, Moment::Variance);
+        } else {
+            sparse_products(rows.zip(theta_out).map(|(row, theta)| SparseProduct {
+                row,
+                dense: [g_mean],
+                out: [theta],
+            }));
         }
+        shift_gradients(theta_gradient, &self.sums[0], shift, Moment::Mean);
     }
 }
 

@@ -1,12 +1,14 @@
 //! A dense weight of a convolution, by gathered products: no column buffer.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use super::{Form, Inputs, OutputGradients};
 use crate::kernels::dots::{self, Dots, Run};
 use crate::kernels::product::{Product, TILE_ROWS, Taps};
+use crate::method::WeightMethod;
 use crate::step::cpu::block::{Block, cut};
-use crate::step::cpu::entries::Update;
 use crate::step::cpu::geometry::{Geometry, OUTSIDE, narrow};
 use crate::weight::LayerParameters;
 
@@ -106,9 +108,9 @@ impl Form for TapsForm {
         self.block_rows
     }
 
-    fn cut(&self, layer: &LayerParameters) -> Vec<Block> {
+    fn cut(&self, layer: &LayerParameters, method: &Arc<dyn WeightMethod>) -> Vec<Block> {
         let geometry = &self.geometry;
-        cut(layer, self.block_rows, |rows| {
+        cut(layer, method, self.block_rows, |rows| {
             let taps = (0..geometry.taps()).flat_map(|tap| rows.clone().map(move |row| (row, tap)));
             taps.map(|(row, tap)| geometry.place(row, tap)).collect()
         })
@@ -192,7 +194,7 @@ impl Form for TapsForm {
                         .run();
                     };
                     product(g_x, &block.entries.mean, g.mean);
-                    if block.entries.is_variational() {
+                    if block.entries.is_sampled() {
                         product(g_square, &block.entries.variance, g.variance);
                     }
                 }
@@ -200,13 +202,7 @@ impl Form for TapsForm {
         });
     }
 
-    fn update(
-        &self,
-        block: &mut Block,
-        inputs: Inputs<'_>,
-        g: OutputGradients<'_>,
-        update: Update,
-    ) {
+    fn gradients(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>) {
         block.resize_gradients(block.entries.len());
         let rows = block.rows();
         let sums = &mut block.partial_sums;
@@ -227,9 +223,8 @@ impl Form for TapsForm {
             .run();
         };
         dots(inputs.x, g.mean, &mut block.theta_gradient);
-        if block.entries.is_variational() {
+        if block.entries.is_sampled() {
             dots(inputs.x_square, g.variance, &mut block.sigma2_gradient);
         }
-        block.update_entries(update);
     }
 }

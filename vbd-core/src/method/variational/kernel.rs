@@ -1,40 +1,14 @@
-//! What happens to a weight after backward, in one pass: the KL's gradient, Adam for theta and
+//! What happens to a weight after backward, in one pass: the KL's gradient, the optimiser's step of theta and
 //! `log_sigma2`, the clamp, and the masked mean and variance of the next step.
 
 use pulp::Simd;
 
-use super::math;
-use super::vector::{F32s, Mask, each_vector, kernel};
-use crate::optim::{self, Descent, Moments};
+use crate::kernels::math;
+use crate::kernels::vector::{F32s, Mask, each_vector, kernel};
+use crate::method::DataGradient;
+use crate::optim::{self, Descent, Moments, Slices};
 use crate::posterior::{self, LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, LOG_SIGMA2_MIN};
 use crate::prior::{K1, K2, K3, Prior};
-
-/// Some of a parameter's values, and their moments m and v.
-pub(crate) type Slices<'a> = [&'a mut [f32]; 3];
-
-kernel! {
-    /// Updates plain values.
-    pub(crate) fn update_plain<S>(simd, parameter: Slices<'_>, gradient: &[f32], descent: Descent) {
-        match descent {
-            Descent::Adam(adam) => plain_by(simd, parameter, gradient, adam),
-            Descent::Sgd(sgd) => plain_by(simd, parameter, gradient, sgd),
-        }
-    }
-}
-
-#[inline(always)]
-fn plain_by<S: Simd>(simd: S, parameter: Slices<'_>, gradient: &[f32], by: impl optim::Rule) {
-    each_vector(
-        simd,
-        parameter,
-        [gradient],
-        #[inline(always)]
-        |[value, m, v], [gradient]| {
-            let new = by.update(Moments { value, m, v }, gradient);
-            [new.value, new.m, new.v]
-        },
-    );
-}
 
 /// The rule by which weights take part in a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,15 +59,6 @@ fn mask_on<S: Simd>(simd: S, masked: [&mut [f32]; 2], of: [&[f32]; 2], masking: 
             [kept.keep(theta), kept.keep(math::exp(log_sigma2))]
         },
     );
-}
-
-/// The data's gradients, of which masked weights take nothing.
-#[derive(Clone, Copy)]
-pub(crate) struct DataGradient<'a> {
-    /// By theta.
-    pub(crate) theta: &'a [f32],
-    /// By sigma2.
-    pub(crate) sigma2: &'a [f32],
 }
 
 /// Weights with a posterior, and the mean and variance that a step computes with.
@@ -527,20 +492,5 @@ mod tests {
         };
         update(&mut weights, [&[0.0; 20], &[0.0; 20]], rule);
         assert!(weights[3][7].is_nan());
-    }
-
-    #[test]
-    fn plain_values_are_the_same_bits_on_every_width() {
-        let [value, m, v, ..] = weights(45);
-        let gradient = test_values(7, 45);
-        same_bits(|| {
-            let mut parameter = [value.clone(), m.clone(), v.clone()];
-            update_plain(
-                parameter.each_mut().map(|values| &mut values[..]),
-                &gradient,
-                Optimizer::Adam.at(1e-3, 9),
-            );
-            parameter
-        });
     }
 }

@@ -1,0 +1,36 @@
+//! Keys that several kinds of gate have.
+
+use crate::prior::Prior;
+use crate::recipe::{Key, Range, Settings, Value};
+
+/// The prior of each unit's factor.
+pub(super) const PRIOR: Key = Key {
+    name: "prior",
+    default: Value::Word("hierarchical"),
+    range: Range::Words(&["hierarchical", "log-uniform"]),
+    meaning: "the prior of each unit's factor",
+};
+
+/// Factor on the KL of the units.
+pub(super) const KL_WEIGHT: Key = Key {
+    name: "kl_weight",
+    default: Value::Number(1.0),
+    range: Range::KL_WEIGHT,
+    meaning: "factor on its KL, beside the method's",
+};
+
+/// How much noise.
+pub(super) const RATE: Key = Key {
+    name: "rate",
+    default: Value::Number(0.5),
+    range: Range::RATE,
+    meaning: "how much noise: the share of units that is dropped",
+};
+
+/// The prior that settings name.
+pub(super) fn prior(settings: &Settings<'_>) -> Prior {
+    match settings.word("prior") {
+        "log-uniform" => Prior::LogUniform,
+        _ => Prior::Hierarchical,
+    }
+}

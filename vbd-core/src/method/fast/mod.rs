@@ -1,0 +1,24 @@
+//! Fast dropout (Wang and Manning 2013): `b ~ N(sum theta x, alpha sum theta^2 x^2)`, alpha fixed, no KL; local
+//! reparameterisation with `sigma2 = alpha theta^2`.
+
+use std::sync::Arc;
+
+use super::Definition;
+use super::shared_alpha::{LEARN, RATE, SharedAlpha};
+use crate::recipe::{Key, Value};
+
+pub(super) const DEFINITION: Definition = Definition {
+    keys: &[
+        RATE,
+        Key {
+            default: Value::Flag(false),
+            meaning: "whether each layer learns its alpha, without a prior",
+            ..LEARN
+        },
+    ],
+    applies: |_, _| true,
+    build: |settings| {
+        let is_learnt = settings.flag("learn");
+        Arc::new(SharedAlpha::of(settings, None, is_learnt))
+    },
+};

@@ -1,0 +1,80 @@
+//! The step of theta where the variance is `alpha theta^2`.
+
+use pulp::Simd;
+
+use crate::kernels::vector::{each_vector, kernel};
+use crate::method::DataGradient;
+use crate::optim::{self, Descent, Moments, Slices};
+
+/// Entries, and the mean and variance that a step computes with.
+pub(super) struct Entries<'a> {
+    pub(super) theta: Slices<'a>,
+    pub(super) mean: &'a mut [f32],
+    pub(super) variance: &'a mut [f32],
+}
+
+/// The alpha of each entry in the step, and after it.
+#[derive(Clone, Copy)]
+pub(super) struct Alphas<'a> {
+    pub(super) of_step: &'a [f32],
+    pub(super) after: &'a [f32],
+}
+
+kernel! {
+    /// Moves theta by `g_mean + 2 alpha theta g_variance`, and works out mean and variance anew.
+    pub(super) fn update_scaled<S>(
+        simd,
+        entries: Entries<'_>,
+        data: DataGradient<'_>,
+        alphas: Alphas<'_>,
+        descent: Descent,
+    ) {
+        match descent {
+            Descent::Adam(adam) => update_by(simd, entries, data, alphas, adam),
+            Descent::Sgd(sgd) => update_by(simd, entries, data, alphas, sgd),
+        }
+    }
+}
+
+#[inline(always)]
+fn update_by<S: Simd>(
+    simd: S,
+    entries: Entries<'_>,
+    data: DataGradient<'_>,
+    alphas: Alphas<'_>,
+    by: impl optim::Rule,
+) {
+    let [theta, m, v] = entries.theta;
+    each_vector(
+        simd,
+        [theta, m, v, entries.mean, entries.variance],
+        [data.theta, data.sigma2, alphas.of_step, alphas.after],
+        #[inline(always)]
+        |[theta, m, v, _, _], [by_mean, by_variance, of_step, after]| {
+            let gradient = ((theta + theta) * of_step).mul_add(by_variance, by_mean);
+            let old = Moments { value: theta, m, v };
+            let new = by.update(old, gradient);
+            let variance = after * new.value * new.value;
+            [new.value, new.m, new.v, new.value, variance]
+        },
+    );
+}
+
+kernel! {
+    /// The mean and variance of entries: theta, and `alpha theta^2`.
+    pub(super) fn moments<S>(
+        simd,
+        mean: &mut [f32],
+        variance: &mut [f32],
+        theta: &[f32],
+        alpha: &[f32],
+    ) {
+        each_vector(
+            simd,
+            [mean, variance],
+            [theta, alpha],
+            #[inline(always)]
+            |_, [theta, alpha]| [theta, alpha * theta * theta],
+        );
+    }
+}

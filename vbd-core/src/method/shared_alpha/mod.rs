@@ -1,0 +1,318 @@
+//! One alpha for each row or the whole weight, learnt or fixed: `sigma2 = alpha theta^2` (Liu et al. 2019, eq. 5
+//! and 17; Kingma et al. 2015, type B; fast dropout, Wang and Manning 2013). Nothing is pruned by it.
+//!
+//! With `G1` and `G2` the gradients by the means and the variances, theta gets `G1 + 2 alpha theta G2`, and
+//! `log_alpha` the sum over its entries of `alpha theta^2 G2` and of the KL's slope: it counts once a weight.
+
+mod kernel;
+#[cfg(test)]
+mod tests;
+
+use candle_core::{DType, Result as CandleResult, Tensor};
+
+use super::{
+    CandleMethod, CpuMethod, DataGradient, EntryView, EntryViewMut, TensorMoments, Update,
+    WeightMethod,
+};
+use crate::layers::Masking;
+use crate::posterior::{LOG_SIGMA2_MAX, LOG_SIGMA2_MIN};
+use crate::prior::Prior;
+use crate::recipe::{Key, Range, Settings, Value};
+use crate::weight::{Scope, State};
+
+/// What shares one alpha; the first has one for each weight.
+pub(super) const ALPHA: Key = Key {
+    name: "alpha",
+    default: Value::Word("weight"),
+    range: Range::Words(&["weight", "row", "layer"]),
+    meaning: "what has an alpha: a weight, an output neuron or channel, or the layer; nothing is pruned by a shared one",
+};
+/// Where the learning of alpha starts, or the alpha that is fixed.
+pub(super) const RATE: Key = Key {
+    name: "rate",
+    default: Value::Number(0.5),
+    range: Range::RATE,
+    meaning: "alpha = rate / (1 - rate): fixed, or where learning starts",
+};
+/// Whether alpha is learnt.
+pub(super) const LEARN: Key = Key {
+    name: "learn",
+    default: Value::Flag(true),
+    range: Range::Flag,
+    meaning: "whether a shared alpha is learnt",
+};
+
+/// Entries that are expanded and updated at once.
+const AT_ONCE: usize = 128;
+
+/// A posterior whose alpha is that of a row or the weight.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct SharedAlpha {
+    prior: Option<Prior>,
+    by_row: bool,
+    /// The first `log_alpha`, or the one that is fixed.
+    log_alpha: f32,
+    is_learnt: bool,
+}
+
+impl SharedAlpha {
+    /// The method of settings with a `rate`.
+    #[expect(clippy::cast_possible_truncation, reason = "trained in f32")]
+    pub(super) fn of(settings: &Settings<'_>, prior: Option<Prior>, is_learnt: bool) -> Self {
+        let rate = settings.number("rate");
+        Self {
+            prior,
+            by_row: settings.word("alpha") == "row",
+            log_alpha: clamped((rate / (1.0 - rate)).ln() as f32),
+            is_learnt,
+        }
+    }
+
+    /// The group of an entry; `None` of one that only fills a vector.
+    fn group(self, entries: &EntryView<'_>, index: usize) -> Option<usize> {
+        if self.by_row {
+            entries.row(index)
+        } else {
+            entries.place(index).map(|_| 0)
+        }
+    }
+
+    /// The logarithms of alpha, one for each group.
+    fn log_alphas<'a>(&'a self, shared: &'a [State]) -> &'a [f32] {
+        match shared.first() {
+            Some(state) => &state.parameter.value,
+            None => std::slice::from_ref(&self.log_alpha),
+        }
+    }
+
+    fn alphas(self, shared: &[State]) -> Vec<f32> {
+        let log_alphas = self.log_alphas(shared);
+        log_alphas.iter().map(|log_alpha| log_alpha.exp()).collect()
+    }
+
+    /// Writes the alpha of each of the entries from `first` on.
+    fn expand(self, entries: &EntryView<'_>, first: usize, alphas: &[f32], out: &mut [f32]) {
+        if let [alpha] = alphas {
+            out.fill(*alpha);
+            return;
+        }
+        for (index, out) in out.iter_mut().enumerate() {
+            *out = self
+                .group(entries, first + index)
+                .map_or(0.0, |group| alphas[group]);
+        }
+    }
+}
+
+fn clamped(log_alpha: f32) -> f32 {
+    log_alpha.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX)
+}
+
+impl WeightMethod for SharedAlpha {
+    fn states(&self, shape: &[usize]) -> Vec<State> {
+        let scope = if self.by_row {
+            Scope::Row
+        } else {
+            Scope::Tensor(1)
+        };
+        let first = vec![self.log_alpha; scope.len(shape)];
+        let state = self
+            .is_learnt
+            .then(|| State::new("log_alpha", scope, first));
+        state.into_iter().collect()
+    }
+
+    fn log_alpha(&self, entries: EntryView<'_>) -> Option<Vec<f64>> {
+        let log_alphas = self.log_alphas(entries.shared);
+        let of = |index| match log_alphas {
+            [log_alpha] => *log_alpha,
+            _ => self
+                .group(&entries, index)
+                .map_or(self.log_alpha, |group| log_alphas[group]),
+        };
+        let indices = 0..entries.theta.len();
+        Some(indices.map(|index| f64::from(of(index))).collect())
+    }
+}
+
+impl CpuMethod for SharedAlpha {
+    fn is_sampled(&self) -> bool {
+        true
+    }
+
+    fn moments(
+        &self,
+        entries: EntryView<'_>,
+        _active: bool,
+        mean: &mut [f32],
+        variance: &mut [f32],
+    ) {
+        let alphas = self.alphas(entries.shared);
+        let mut alpha = [0.0; AT_ONCE];
+        for first in (0..mean.len()).step_by(AT_ONCE) {
+            let at = first..mean.len().min(first + AT_ONCE);
+            let alpha = &mut alpha[..at.len()];
+            self.expand(&entries, first, &alphas, alpha);
+            let theta = &entries.theta[at.clone()];
+            kernel::moments(&mut mean[at.clone()], &mut variance[at], theta, alpha);
+        }
+    }
+
+    fn penalty(&self, entries: EntryView<'_>) -> f64 {
+        let Some(prior) = self.prior else {
+            return 0.0;
+        };
+        let log_alphas = self.log_alphas(entries.shared);
+        let kls = log_alphas.iter().map(|&l| prior.kl(f64::from(l)));
+        let kls: Vec<f64> = kls.collect();
+        let alive = (0..entries.theta.len()).filter(|&index| entries.theta[index] != 0.0);
+        let groups = alive.filter_map(|index| self.group(&entries, index));
+        groups.map(|group| kls[group.min(kls.len() - 1)]).sum()
+    }
+
+    fn sums(&self, shape: &[usize]) -> usize {
+        let states = self.states(shape);
+        states.first().map_or(0, |state| 2 * state.scope.len(shape))
+    }
+
+    fn gather(
+        &self,
+        entries: EntryView<'_>,
+        data: DataGradient<'_>,
+        variance: &[f32],
+        sums: &mut [f64],
+    ) {
+        let (gradients, counts) = sums.split_at_mut(sums.len() / 2);
+        for (index, (&variance, &by_variance)) in variance.iter().zip(data.sigma2).enumerate() {
+            // A weight that is 0 has no variance, and no KL.
+            if entries.theta[index] == 0.0 {
+                continue;
+            }
+            if let Some(group) = self.group(&entries, index) {
+                gradients[group] += f64::from(variance) * f64::from(by_variance);
+                counts[group] += 1.0;
+            }
+        }
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "summed in f64, used in f32"
+    )]
+    fn share(&self, sums: &[f64], shared: &mut [State], update: &Update) -> Vec<f32> {
+        let of_step = self.alphas(shared);
+        let log_alpha = &mut shared[0].parameter;
+        let (gradients, counts) = sums.split_at(sums.len() / 2);
+        let slope = |log_alpha: f32| {
+            let slope = self.prior.map_or(0.0, |p| p.slope(f64::from(log_alpha)));
+            f64::from(update.penalty_factor) * slope
+        };
+        let groups = gradients.iter().zip(counts).zip(&log_alpha.value);
+        let gradient = groups.map(|((by, count), &l)| (by + count * slope(l)) as f32);
+        let gradient: Vec<f32> = gradient.collect();
+        let all = 0..gradient.len();
+        let descent = update.descent.without_decay();
+        descent.step(log_alpha.slices_mut(all), &gradient);
+        for log_alpha in &mut log_alpha.value {
+            *log_alpha = clamped(*log_alpha);
+        }
+        of_step
+    }
+
+    fn update(
+        &self,
+        entries: EntryViewMut<'_>,
+        data: DataGradient<'_>,
+        of_step: &[f32],
+        update: &Update,
+    ) {
+        let after = self.alphas(entries.shared);
+        let of_step = if self.is_learnt { of_step } else { &after };
+        let EntryViewMut {
+            shape,
+            places,
+            rows,
+            range,
+            theta,
+            own,
+            shared,
+            mean,
+            variance,
+        } = entries;
+        let groups = EntryView {
+            shape,
+            places: Some(places),
+            rows,
+            theta: &[],
+            range: range.clone(),
+            own,
+            shared,
+        };
+        let mut alphas = [[0.0; AT_ONCE]; 2];
+        for first in (0..mean.len()).step_by(AT_ONCE) {
+            let at = first..mean.len().min(first + AT_ONCE);
+            let [old, new] = alphas.each_mut().map(|alphas| &mut alphas[..at.len()]);
+            self.expand(&groups, first, of_step, old);
+            self.expand(&groups, first, &after, new);
+            let entries = kernel::Entries {
+                theta: theta.slices_mut(range.start + at.start..range.start + at.end),
+                mean: &mut mean[at.clone()],
+                variance: &mut variance[at.clone()],
+            };
+            let data = DataGradient {
+                theta: &data.theta[at.clone()],
+                sigma2: &data.sigma2[at],
+            };
+            let alphas = kernel::Alphas {
+                of_step: old,
+                after: new,
+            };
+            kernel::update_scaled(entries, data, alphas, update.descent);
+        }
+    }
+}
+
+impl SharedAlpha {
+    /// `log_alpha`, `[out, 1, ...]` or `[1, ...]`.
+    fn tensor_log_alpha(self, theta: &Tensor, states: &[Tensor]) -> CandleResult<Tensor> {
+        let mut shape = vec![1; theta.rank()];
+        let Some(log_alpha) = states.first() else {
+            return Tensor::full(self.log_alpha, shape, theta.device());
+        };
+        shape[0] = log_alpha.elem_count();
+        log_alpha.reshape(shape)
+    }
+}
+
+impl CandleMethod for SharedAlpha {
+    fn tensor_moments(
+        &self,
+        theta: &Tensor,
+        states: &[Tensor],
+        _masking: Masking,
+    ) -> CandleResult<TensorMoments> {
+        let alpha = self.tensor_log_alpha(theta, states)?.exp()?;
+        Ok(TensorMoments {
+            mean: theta.clone(),
+            variance: Some(theta.sqr()?.broadcast_mul(&alpha)?),
+            alive_rows: None,
+        })
+    }
+
+    fn tensor_kept(&self, theta: &Tensor, _states: &[Tensor]) -> CandleResult<Tensor> {
+        Ok(theta.clone())
+    }
+
+    fn tensor_penalty(&self, theta: &Tensor, states: &[Tensor]) -> CandleResult<Option<Tensor>> {
+        let Some(prior) = self.prior else {
+            return Ok(None);
+        };
+        let kl = prior.kl_of(&self.tensor_log_alpha(theta, states)?)?;
+        let alive = theta.ne(0.0)?.to_dtype(DType::F32)?;
+        alive.broadcast_mul(&kl)?.sum_all().map(Some)
+    }
+
+    fn tensor_finish(&self, _state: usize, _old: &Tensor, new: Tensor) -> CandleResult<Tensor> {
+        new.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX)
+    }
+}
