@@ -82,14 +82,14 @@ fn changed(
     let mut table: Table = toml_file::parse(text, origin)?;
     let mut assignments = assignments(changes);
     if starts_trained {
-        let defaults = [
-            ("method", "log_sigma2_init", Value::from(-8.0)),
-            ("train", "kl_warmup", Value::from(vec![0.0, 0.0])),
-        ];
+        let of_method = recipe.method.from_trained().into_iter();
+        let mut defaults: Vec<_> = of_method
+            .map(|(key, number)| ("method", key, Value::from(number)))
+            .collect();
+        defaults.push(("train", "kl_warmup", Value::from(vec![0.0, 0.0])));
         let absent = defaults.into_iter().filter(|(part, key, _)| {
             let own = table.get(*part).and_then(Value::as_table);
-            let is_absent = own.is_none_or(|own| !own.contains_key(*key));
-            is_absent && (*part != "method" || recipe.method.uses(key))
+            own.is_none_or(|own| !own.contains_key(*key))
         });
         let absent =
             absent.map(|(part, key, value)| Assignment::new(&format!("{part}.{key}"), value));

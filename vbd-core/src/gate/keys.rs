@@ -7,6 +7,7 @@ use crate::recipe::{Key, Range, Settings, Value};
 pub(super) const PRIOR: Key = Key {
     name: "prior",
     default: Value::Word("hierarchical"),
+    from_trained: None,
     range: Range::Words(&["hierarchical", "log-uniform"]),
     meaning: "the prior of each unit's factor",
 };
@@ -15,6 +16,7 @@ pub(super) const PRIOR: Key = Key {
 pub(super) const KL_WEIGHT: Key = Key {
     name: "kl_weight",
     default: Value::Number(1.0),
+    from_trained: None,
     range: Range::KL_WEIGHT,
     meaning: "factor on its KL, beside the method's",
 };
@@ -23,6 +25,7 @@ pub(super) const KL_WEIGHT: Key = Key {
 pub(super) const RATE: Key = Key {
     name: "rate",
     default: Value::Number(0.5),
+    from_trained: None,
     range: Range::RATE,
     meaning: "how much noise: the share of units that is dropped",
 };

@@ -16,6 +16,8 @@ pub struct Key {
     pub name: &'static str,
     /// What it is where a recipe says nothing.
     pub default: Value,
+    /// What it is instead where a run starts from a trained net.
+    pub from_trained: Option<f64>,
     /// What it may be.
     pub range: Range,
     /// What it does, for docs/recipes.md.

@@ -81,6 +81,16 @@ impl Method {
             || self.gates.iter().any(|gate| gate.takes(key))
     }
 
+    /// The keys that have another default where a run starts from a trained net, with that.
+    pub fn from_trained(&self) -> Vec<(&'static str, f64)> {
+        let mut keys: Vec<_> = all_keys()
+            .filter_map(|key| Some((key.name, key.from_trained?)))
+            .filter(|(name, _)| self.uses(name))
+            .collect();
+        keys.dedup();
+        keys
+    }
+
     /// The keys that `[method]` may have, beside `rule` and `gate`.
     pub fn known_keys() -> Vec<&'static str> {
         let mut names: Vec<&str> = all_keys().map(|key| key.name).collect();

@@ -101,7 +101,7 @@ impl Parameter {
         }
     }
 
-    /// Whether every number is finite; `log_sigma2` of dead weights apart.
+    /// Whether every number is finite, or the mark of a dead entry.
     pub(super) fn is_finite(&self, apart: Option<f32>) -> bool {
         let finite = |x: &f32| x.is_finite() || Some(*x) == apart;
         self.value.iter().all(finite) && self.m.iter().chain(&self.v).all(|x| x.is_finite())

@@ -16,6 +16,7 @@ pub(super) const DEFINITION: Definition = Definition {
         Key {
             name: "learn",
             default: Value::Flag(false),
+            from_trained: None,
             range: Range::Flag,
             meaning: "whether each unit learns an alpha",
         },

@@ -13,12 +13,14 @@ pub(super) const DEFINITION: Definition = Definition {
         Key {
             name: "log_alpha_threshold",
             default: Value::Methods(3.0),
+            from_trained: None,
             range: Range::FINITE,
             meaning: "units at this log_alpha or over it are pruned",
         },
         Key {
             name: "log_sigma2_init",
             default: Value::Methods(-10.0),
+            from_trained: None,
             range: Range::Number {
                 least: -40.0,
                 most: 20.0,

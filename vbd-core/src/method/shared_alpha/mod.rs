@@ -24,6 +24,7 @@ use crate::weight::{Scope, State};
 pub(super) const ALPHA: Key = Key {
     name: "alpha",
     default: Value::Word("weight"),
+    from_trained: None,
     range: Range::Words(&["weight", "row", "layer"]),
     meaning: "what has an alpha: a weight, an output neuron or channel, or the layer; nothing is pruned by a shared one",
 };
@@ -31,6 +32,7 @@ pub(super) const ALPHA: Key = Key {
 pub(super) const RATE: Key = Key {
     name: "rate",
     default: Value::Number(0.5),
+    from_trained: None,
     range: Range::RATE,
     meaning: "alpha = rate / (1 - rate): fixed, or where learning starts",
 };
@@ -38,6 +40,7 @@ pub(super) const RATE: Key = Key {
 pub(super) const LEARN: Key = Key {
     name: "learn",
     default: Value::Flag(true),
+    from_trained: None,
     range: Range::Flag,
     meaning: "whether a shared alpha is learnt",
 };

@@ -22,12 +22,14 @@ use crate::weight::{Scope, State};
 pub(super) const LOG_ALPHA_THRESHOLD: Key = Key {
     name: "log_alpha_threshold",
     default: Value::Number(3.0),
+    from_trained: None,
     range: Range::FINITE,
     meaning: "weights at this log_alpha or over it are pruned",
 };
 pub(super) const LOG_SIGMA2_INIT: Key = Key {
     name: "log_sigma2_init",
     default: Value::Number(-10.0),
+    from_trained: Some(-8.0),
     range: Range::Number {
         least: -40.0,
         most: 20.0,
