@@ -3,7 +3,7 @@
 use crate::graph::{Graph, NodeId, Owns};
 use crate::matrix::SparseMatrix;
 use crate::ops::{Own, Units};
-use crate::spec::{LayerKind, NetSpec, Statistic};
+use crate::spec::{LayerKind, NetSpec, Statistic, Target};
 
 use crate::error::{Error, Result};
 use crate::format::{Method, Provenance, ValueType};
@@ -321,11 +321,13 @@ impl PrunedNet {
     }
 
     /// `W ((p scale - mean) / std) + b = W (p scale / std) + (b - W (mean / std))`: the mean goes into the
-    /// biases of the linear layers that read the input, worked out in f64.
+    /// biases of the linear layers that read the input, worked out in f64. Where the normalised input is the target
+    /// too, it stays.
     #[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
     fn fold_mean(&mut self) {
         let zero = Statistic::Number(0.0);
-        if !self.graph.starts_linear() || self.spec.normalize.mean == zero {
+        let is_target = self.spec.target == Some(Target::Input);
+        if is_target || !self.graph.starts_linear() || self.spec.normalize.mean == zero {
             return;
         }
         let (mean, std) = (self.mean_values(), self.std_values());
