@@ -46,7 +46,9 @@ pub enum Error {
         value: f32,
     },
     /// Samples without labels for a network that is measured by labels.
-    #[error("the samples have no labels: network `{net}` tells classes apart, and is measured by them")]
+    #[error(
+        "the samples have no labels: network `{net}` tells classes apart, and is measured by them"
+    )]
     NoLabels {
         /// Name of the network.
         net: String,

@@ -1,9 +1,10 @@
 //! A pruned net in memory: the network, and of each weight the entries that are left.
 
+use crate::data::Values;
 use crate::graph::{Graph, NodeId, Owns};
 use crate::matrix::SparseMatrix;
 use crate::ops::{Own, Units};
-use crate::spec::{LayerKind, NetSpec, Statistic, Target};
+use crate::spec::{LayerKind, NetSpec, Statistic, Target, normalized};
 
 use crate::error::{Error, Result};
 use crate::format::{Method, Provenance, ValueType};
@@ -284,6 +285,18 @@ impl PrunedNet {
     /// What each difference is divided by.
     pub fn std_values(&self) -> PerInput {
         PerInput::new(&self.spec.normalize.std, self.std.as_ref(), &self.spec)
+    }
+
+    /// Whole samples, normalised: what the layers see, and what an autoencoder is to give back.
+    pub fn normalize(&self, inputs: Values<'_>) -> Vec<f32> {
+        let (scale, mean, std) = (self.scale(), self.mean_values(), self.std_values());
+        let len = self.spec.input_len().max(1);
+        let mut values = inputs.to_f32();
+        for (index, value) in values.iter_mut().enumerate() {
+            let place = index % len;
+            *value = normalized(*value, scale, mean.at(place), std.at(place));
+        }
+        values
     }
 
     /// The measured images with their tensors' names.

@@ -112,7 +112,7 @@ fn the_example_in_c_finds_the_same_classes() {
         .run(&images)
         .unwrap()
         .to_vec();
-    let classes = logits.chunks(net.spec().classes).map(|logits| {
+    let classes = logits.chunks(net.spec().output_len()).map(|logits| {
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         logits.iter().position(|&logit| logit >= largest).unwrap()
     });

@@ -171,10 +171,14 @@ fn the_pages_numpy_net_gives_our_logits() {
             let path = folder.path().join(format!("{seed}-{name}.safetensors"));
             file.write(&path).unwrap();
             let samples = random_samples(&checkpoint.spec, 9, seed);
-            write_atomic(&path.with_extension("pixels"), samples.images()).unwrap();
+            write_atomic(
+                &path.with_extension("pixels"),
+                samples.inputs().bytes().unwrap(),
+            )
+            .unwrap();
             let logits = SparseNet::new(file.net())
                 .unwrap()
-                .logits(samples.images(), 9)
+                .outputs(samples.inputs().bytes().unwrap(), 9)
                 .unwrap();
             expected.push((path.with_extension("logits"), logits));
         }

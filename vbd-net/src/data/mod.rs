@@ -2,7 +2,7 @@
 
 mod values;
 
-pub use values::{Inputs, Values};
+pub use values::{Inputs, Values, ValuesMut};
 
 use crate::error::{Error, Result};
 
@@ -208,7 +208,9 @@ mod tests {
     #[test]
     fn samples_of_either_type_split_with_their_labels_or_without() {
         let values: Vec<f32> = (0..6_u8).map(|value| f32::from(value) - 2.5).collect();
-        let (first, last) = Samples::unlabelled(values.clone(), 2).unwrap().split_last(1);
+        let (first, last) = Samples::unlabelled(values.clone(), 2)
+            .unwrap()
+            .split_last(1);
         assert_eq!((first.len(), last.len(), first.labels()), (2, 1, None));
         assert_eq!(last.input(0), Values::F32(&values[4..]));
         let bytes = Samples::new(vec![1_u8, 2, 3], vec![7, 8, 9], 1).unwrap();

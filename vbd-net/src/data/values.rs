@@ -20,6 +20,15 @@ pub enum Values<'a> {
     F32(&'a [f32]),
 }
 
+/// Values of samples, to be changed.
+#[derive(Debug, PartialEq)]
+pub enum ValuesMut<'a> {
+    /// Pixels of 0 to 255.
+    U8(&'a mut [u8]),
+    /// Any finite numbers.
+    F32(&'a mut [f32]),
+}
+
 impl From<Vec<u8>> for Inputs {
     fn from(values: Vec<u8>) -> Self {
         Self::U8(values)
@@ -44,12 +53,35 @@ impl<'a> From<&'a [f32]> for Values<'a> {
     }
 }
 
+impl<'a> From<&'a Vec<u8>> for Values<'a> {
+    fn from(values: &'a Vec<u8>) -> Self {
+        Self::U8(values)
+    }
+}
+
+impl<'a> From<&'a Vec<f32>> for Values<'a> {
+    fn from(values: &'a Vec<f32>) -> Self {
+        Self::F32(values)
+    }
+}
+
 impl Inputs {
     /// All values.
     pub fn values(&self) -> Values<'_> {
         match self {
             Self::U8(values) => Values::U8(values),
             Self::F32(values) => Values::F32(values),
+        }
+    }
+
+    /// The values of one row of so many, to be changed.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row_mut(&mut self, row: usize, len: usize) -> ValuesMut<'_> {
+        match self {
+            Self::U8(values) => ValuesMut::U8(&mut values[row * len..][..len]),
+            Self::F32(values) => ValuesMut::F32(&mut values[row * len..][..len]),
         }
     }
 

@@ -193,8 +193,19 @@ impl Normalizer {
     /// Normalises a value: `(pixel * scale - mean) / std`, by the statistics of its place.
     #[inline(always)]
     pub fn value<T: Pixel>(&self, pixel: T, place: usize) -> f32 {
-        (pixel.to_f32() * self.scale - self.mean[place]) / self.std[place]
+        normalized(
+            pixel.to_f32(),
+            self.scale,
+            self.mean[place],
+            self.std[place],
+        )
     }
+}
+
+/// `(pixel * scale - mean) / std`.
+#[inline(always)]
+pub(crate) fn normalized(pixel: f32, scale: f32, mean: f32, std: f32) -> f32 {
+    (pixel * scale - mean) / std
 }
 
 /// Mean and standard deviation of one pixel.
@@ -231,7 +242,9 @@ fn moments_of_floats(values: &[f32], len: usize) -> Vec<Moments> {
             mean: 0.0,
             std: 0.0,
         };
-        return std::iter::repeat_with(|| Moments { ..none }).take(len).collect();
+        return std::iter::repeat_with(|| Moments { ..none })
+            .take(len)
+            .collect();
     };
     let (mut sum, mut square_sum) = (vec![0.0_f64; len], vec![0.0_f64; len]);
     for sample in values.chunks_exact(len.max(1)) {
@@ -269,10 +282,13 @@ mod tests {
     #[test]
     fn bytes_and_the_same_values_as_f32_have_the_same_statistics() {
         let spec = spec(r#"{"scale":0.25,"mean":"image","std":"image"}"#);
-        let bytes: Vec<u8> = (0..30_u8).map(|i| if i % 3 == 2 { 9 } else { i * 7 }).collect();
+        let bytes: Vec<u8> = (0..30_u8)
+            .map(|i| if i % 3 == 2 { 9 } else { i * 7 })
+            .collect();
         let floats: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte)).collect();
         let of_bytes = Normalizer::measure(&spec, &Samples::unlabelled(bytes.clone(), 3).unwrap());
-        let of_floats = Normalizer::measure(&spec, &Samples::unlabelled(floats.clone(), 3).unwrap());
+        let of_floats =
+            Normalizer::measure(&spec, &Samples::unlabelled(floats.clone(), 3).unwrap());
         assert_eq!(of_bytes, of_floats);
         // A value that never varies.
         assert_eq!((of_floats.std[2], of_floats.mean[2]), (1.0, 2.25));
@@ -287,7 +303,10 @@ mod tests {
     fn a_small_spread_around_a_large_f32_is_measured() {
         let spec = spec(r#"{"mean":"image","std":"image"}"#);
         let offsets = [0.0_f32, 0.5, 1.0, 0.5];
-        let values: Vec<f32> = offsets.iter().flat_map(|x| [1e6 + x, 3.1, -1e6 - x]).collect();
+        let values: Vec<f32> = offsets
+            .iter()
+            .flat_map(|x| [1e6 + x, 3.1, -1e6 - x])
+            .collect();
         let found = Normalizer::measure(&spec, &Samples::unlabelled(values, 3).unwrap());
         let std = 0.125_f32.sqrt();
         assert!((found.std[0] - std).abs() < 1e-6 && (found.std[2] - std).abs() < 1e-6);
