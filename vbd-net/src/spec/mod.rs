@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use layer::{LayerKind, LayerSpec};
 pub use loss::{Loss, Target};
 pub(crate) use normalize::normalized;
-pub use normalize::{Normalize, Normalizer, Statistic};
+pub use normalize::{Measured, Normalize, Normalizer, Statistic};
 
 use crate::error::Error;
 
