@@ -37,7 +37,7 @@ layer = [
 "#;
 
 const TRAIN: &str = "--model auto.toml --data idx:bare --epochs 40 --batch-size 20 --lr 5e-3";
-const VBD: &str = "--set kl_warmup=[0.1,0.4] --kl-weight 0.02";
+const VBD: &str = "--set kl_warmup=[0.1,0.4] --kl-weight 0.2";
 
 /// A lab with a network (`auto.toml`), and `bare`: the images of `data` without their labels.
 fn lab(net: &str) -> Lab {
@@ -155,9 +155,9 @@ fn an_autoencoder_with_gates_on_its_units_goes_the_whole_road() {
     let lab = lab(NET);
     lab.write(
         "gated.toml",
-        "summary = 'gated'\nmodel = 'auto.toml'\ndata = 'idx:bare'\n[method]\nkind = 'dense'\nkl_weight = 0.05\n\
+        "summary = 'gated'\nmodel = 'auto.toml'\ndata = 'idx:bare'\n[method]\nkind = 'dense'\nkl_weight = 1.0\n\
          [[method.gate]]\nafter = 'input'\n[[method.gate]]\nafter = 'fc1'\n[[method.gate]]\nafter = 'fc3'\n\
-         [train]\nepochs = 20\nbatch_size = 20\nlr = 5e-3\nkl_warmup = [0.1, 0.4]\n",
+         [train]\nepochs = 40\nbatch_size = 20\nlr = 1e-2\nkl_warmup = [0.1, 0.4]\n",
     );
     let lines = json_lines(&lab.succeed("train gated.toml --out run --json"));
     let last = &lines[lines.len() - 2];
@@ -178,7 +178,8 @@ fn an_autoencoder_with_gates_on_its_units_goes_the_whole_road() {
 #[test]
 fn a_run_of_an_autoencoder_goes_on_to_the_same_bits_and_keeps_the_best() {
     let lab = lab(NET);
-    let words = format!("train vbd {TRAIN} {VBD} --epochs 10 --set validation=100 --json");
+    let words =
+        format!("train vbd {TRAIN} {VBD} --set train.epochs=10 --set validation=100 --json");
     let lines = json_lines(&lab.succeed(&format!("{words} --out whole")));
     let (end, epochs) = lines.split_last().unwrap();
     assert_eq!(end["best"], "whole/best.safetensors");
