@@ -128,7 +128,7 @@ fn an_autoencoder_prunes_three_times_within_a_tenth_of_the_dense_loss() {
     );
     // It has learnt something: the mean image alone is far worse.
     let fresh = json_lines(&lab.succeed(&format!(
-        "train vbd {TRAIN} --set train.epochs=1 --lr 1e-9 --out fresh --json"
+        "train vbd {TRAIN} --set train.epochs=1 --set train.lr=1e-9 --out fresh --json"
     )));
     assert!(number(&fresh[0], "test_loss") > 3.0 * loss, "{}", fresh[0]);
     let table = lab.succeed("eval whole.safetensors");
