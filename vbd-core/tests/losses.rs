@@ -1,7 +1,6 @@
 //! Nets that are trained to give their input back, in both engines, on bytes and on f32.
 #![expect(
     clippy::unwrap_used,
-    clippy::float_cmp,
     clippy::cast_possible_truncation,
     reason = "tests: helpers may panic, bits are compared, numbers are small"
 )]
@@ -192,7 +191,7 @@ struct Reference {
     bias: Vec<f64>,
 }
 
-/// The mean nll of a batch of a net of linear layers with ReLUs between them, each output sampled: the equations of
+/// The mean nll of a batch of a net of linear layers with `ReLU`s between them, each output sampled: the equations of
 /// the page, in f64.
 fn nll(layers: &[Reference], x: &[Vec<f64>]) -> f64 {
     let mut values = x.to_vec();

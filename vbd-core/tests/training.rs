@@ -1,7 +1,6 @@
 //! Runs on disk: going on after a stop, damage, divergence, the choice of an epoch.
 #![expect(
     clippy::unwrap_used,
-    clippy::float_cmp,
     reason = "tests: helpers may panic, bits are compared, numbers are small"
 )]
 

@@ -150,7 +150,7 @@ mod tests {
             assert_ne!(found, other);
         }
         // Another sample has draws of its own.
-        let draws = |values: &[f32], first: f32| [values[0] - first, values[1] - first - 1.0];
+        let draws = |values: &[f32], first: f32| vec![values[0] - first, values[1] - first - 1.0];
         assert_ne!(draws(&found, 0.0), draws(&of(7, 3, &[1], 0), 3.0));
     }
 }

@@ -128,6 +128,7 @@ impl<'a> Values<'a> {
     ///
     /// # Panics
     /// If the range ends behind them.
+    #[must_use]
     pub fn range(self, range: Range<usize>) -> Self {
         match self {
             Self::U8(values) => Self::U8(&values[range]),

@@ -67,7 +67,7 @@ const MAX_CLASSES: usize = 256;
 /// images, or a label that is not below `classes`; [`Error::Gzip`] if one cannot be unpacked.
 pub fn read_folder(name: &str, folder: &Path, classes: Option<usize>) -> Result<Dataset> {
     let [train, test] = find(folder)?;
-    read(name, train, test, classes)
+    read(name, &train, &test, classes)
 }
 
 /// [`read_folder`] of a set that has labels, below `classes`.
@@ -78,7 +78,7 @@ pub(super) fn read_labelled_folder(name: &str, folder: &Path, classes: usize) ->
         let folder = folder.to_owned();
         return Err(Error::NoIdxFiles { folder, missing });
     }
-    read(name, train, test, Some(classes))
+    read(name, &train, &test, Some(classes))
 }
 
 /// The paths of a split.
@@ -97,15 +97,15 @@ struct Split {
 
 fn read(
     name: &str,
-    train_files: SplitFiles,
-    test_files: SplitFiles,
+    train_files: &SplitFiles,
+    test_files: &SplitFiles,
     classes: Option<usize>,
 ) -> Result<Dataset> {
-    let train = read_split(&train_files, classes)?;
-    let test = read_split(&test_files, classes)?;
+    let train = read_split(train_files, classes)?;
+    let test = read_split(test_files, classes)?;
     if test.shape != train.shape {
         return Err(Error::Idx {
-            path: test_files.images,
+            path: test_files.images.clone(),
             field: "the shape of an image",
             found: format!("{:?}", test.shape),
             expected: format!("{:?}, as in {}", train.shape, train_files.images.display()),
