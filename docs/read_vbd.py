@@ -49,7 +49,7 @@ def read_vbd(path):
     """The metadata, and every weight, bias and image by name, as f32; an index as i64."""
     with safe_open(path, "numpy") as file:
         meta = json.loads(file.metadata()["vbd"])
-    assert meta["version"] in (1, 2) and meta["kind"] == "pruned"
+    assert meta["version"] in (1, 2, 3) and meta["kind"] == "pruned"
     with open(path, "rb") as file:
         t = {name: to_array(info) for name, info in deserialize(file.read())}
     out = {name: t[name] for name in t if name.endswith(".bias") or name.startswith("normalize.")}

@@ -15,6 +15,9 @@ mod road;
 // Networks with sums: the same road.
 #[cfg(test)]
 mod residual;
+// Networks without classes, on images without labels.
+#[cfg(test)]
+mod autoencoder;
 // Recipes that combine methods, gates and optimisers.
 #[cfg(test)]
 mod methods;

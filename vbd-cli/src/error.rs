@@ -174,6 +174,7 @@ fn net_hint(error: &vbd_net::Error) -> Option<String> {
         Error::Data { .. } => {
             Some("choose the network with --model, the data with --data".to_owned())
         }
+        Error::NoLabels { .. } => Some("choose data with labels with --data".to_owned()),
         Error::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
             let folder = path
                 .parent()

@@ -109,7 +109,7 @@ fn in_turns(mut engines: [CpuStep; 2], samples: &Samples) -> [f64; 2] {
                 let indices = batches[(turn * STEPS + step) % batches.len()];
                 let start = Instant::now();
                 let at = at(u32::try_from(step).unwrap(), 0.0);
-                engine.step(Batch { samples, indices }, &at).unwrap();
+                engine.step(&Batch::of(samples, indices), &at).unwrap();
                 if turn > 0 && step > 0 {
                     times.push(start.elapsed().as_secs_f64() * 1e6);
                 }

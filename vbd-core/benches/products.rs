@@ -164,7 +164,7 @@ fn first_layer_forward_pixels(bencher: Bencher<'_, '_>) {
     let samples = samples([1, 28, 28], BATCH);
     let row = |index| {
         let pixels = (0..)
-            .zip(samples.image(index))
+            .zip(samples.input(index).bytes().unwrap())
             .filter(|(_, pixel)| **pixel > 0);
         let (indices, first): (Vec<u32>, Vec<f32>) = pixels
             .map(|(place, &pixel)| (place, f32::from(pixel)))

@@ -26,7 +26,7 @@ fn time(bencher: Bencher<'_, '_>, engine: &mut dyn Step, lr: f64) {
         let (step, indices) = batches.next().unwrap();
         let samples = &samples;
         engine
-            .step(Batch { samples, indices }, &at(step, lr))
+            .step(&Batch::of(samples, indices), &at(step, lr))
             .unwrap()
     });
 }

@@ -8,10 +8,12 @@
     reason = "for benches/ alone"
 )]
 pub mod bench_internals;
+pub mod data;
 pub mod error;
 pub mod gate;
 mod kernels;
 pub mod layers;
+mod loss;
 pub mod method;
 pub mod noise;
 pub mod ops;

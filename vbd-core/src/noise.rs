@@ -28,6 +28,8 @@ pub enum Stream {
     Init(u16),
     /// The order of the training samples.
     Shuffle,
+    /// What is done to a training sample; the step is the epoch, the unit the sample.
+    Augment,
     /// Anything else, told apart by its number: data sets that are drawn, say.
     Other(u16),
 }
@@ -50,6 +52,7 @@ impl Stream {
             Self::Shuffle => 2 << 16,
             Self::Other(index) => 3 << 16 | u32::from(index),
             Self::Gate(index) => 4 << 16 | u32::from(index),
+            Self::Augment => 5 << 16,
         }
     }
 }

@@ -11,7 +11,7 @@
 //! let net = nets::net(recipe.model.as_deref().unwrap_or("lenet-300-100"))?;
 //! let digits = data::digits(data::DEFAULT_SEED, 100, 20)?;
 //! assert_eq!(net.input, digits.shape);
-//! assert_eq!(net.classes, digits.classes);
+//! assert_eq!(net.classes, Some(digits.classes));
 //! # Ok::<(), vbd_models::Error>(())
 //! ```
 //!

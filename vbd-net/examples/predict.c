@@ -1,4 +1,4 @@
-/* Classes of a file's raw 8-bit samples: predict MODEL.safetensors PIXELS
+/* Classes of a file's raw 8-bit samples, or what an autoencoder makes of them: predict MODEL.safetensors PIXELS
 
    cargo rustc --release -p vbd-net --lib --features capi --crate-type cdylib
    cc -Ivbd-net/include vbd-net/examples/predict.c -Ltarget/release -lvbd_net -o predict */
@@ -17,27 +17,34 @@ int main(int argc, char **argv) {
     fprintf(stderr, "error: %s\n", vbd_last_error());
     return 1;
   }
-  size_t len = vbd_input_len(session), classes = vbd_classes(session);
+  size_t len = vbd_input_len(session), outputs = vbd_output_len(session);
+  int has_classes = vbd_loss(session) == VBD_CROSS_ENTROPY;
   uint8_t *pixels = malloc(len);
-  float *logits = malloc(classes * sizeof *logits);
+  float *output = malloc(outputs * sizeof *output);
   FILE *file = fopen(argv[2], "rb");
-  if (pixels == NULL || logits == NULL || file == NULL) {
+  if (pixels == NULL || output == NULL || file == NULL) {
     fprintf(stderr, "error: cannot read %s\n", argv[2]);
     return 1;
   }
   while (fread(pixels, 1, len, file) == len) {
-    if (vbd_run_u8(session, pixels, 1, logits) != 0) {
+    if (vbd_run_u8(session, pixels, 1, output) != 0) {
       fprintf(stderr, "error: %s\n", vbd_last_error());
       return 1;
     }
+    if (!has_classes) {
+      for (size_t i = 0; i < outputs; i++) {
+        printf(i + 1 < outputs ? "%.9g " : "%.9g\n", output[i]);
+      }
+      continue;
+    }
     size_t best = 0;
-    for (size_t i = 1; i < classes; i++) {
-      if (logits[i] > logits[best]) best = i;
+    for (size_t i = 1; i < outputs; i++) {
+      if (output[i] > output[best]) best = i;
     }
     printf("%zu\n", best);
   }
   fclose(file);
-  free(logits);
+  free(output);
   free(pixels);
   vbd_free(session);
   return 0;

@@ -1,4 +1,4 @@
-//! What an application does with a pruned file: open it, run it, read the classes.
+//! What an application does with a pruned file: open it, run it, read the classes, or what an autoencoder gives.
 //!
 //! ```text
 //! cargo run --release -p vbd-net --example predict -- FILE [PIXELS]
@@ -18,8 +18,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use vbd_net::output::softmax;
-use vbd_net::{Plan, file};
+use vbd_net::data::Values;
+use vbd_net::output::{mse, softmax};
+use vbd_net::spec::Loss;
+use vbd_net::{Plan, PrunedFile, file};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
@@ -37,33 +39,36 @@ fn main() -> ExitCode {
 }
 
 fn predict(model: &Path, pixels: Option<&Path>) -> Result<(), Box<dyn Error>> {
-    let plan = Plan::load(model)?;
+    let file = PrunedFile::read(model)?;
+    let plan = Plan::new(file.net())?;
     let mut session = plan.session();
     let len = plan.input_len();
-    let logits = match pixels {
-        None => session.run(&vec![0_u8; len])?,
-        Some(path) => {
-            let bytes = file::read(path)?;
-            if bytes.len() == len {
-                session.run(&bytes)?
-            } else if bytes.len() == len * size_of::<f32>() {
-                session.run(&floats(&bytes))?
-            } else {
-                let (path, found) = (path.display(), bytes.len());
-                return Err(format!(
-                    "{path} has {found} bytes: expected {len} pixels, a byte or an f32 each"
-                )
-                .into());
-            }
-        }
+    let bytes = match pixels {
+        None => vec![0; len],
+        Some(path) => file::read(path)?,
     };
-    let probabilities = softmax(logits);
-    let classes = 0..probabilities.len();
-    let best = classes.max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
-    let mut shown = format!("class {}\n", best.unwrap_or_default());
-    for (class, probability) in probabilities.iter().enumerate() {
-        shown += &format!("{class} {probability:.6}\n");
-    }
+    let floats;
+    let input = if bytes.len() == len {
+        Values::U8(&bytes)
+    } else if bytes.len() == len * size_of::<f32>() {
+        floats = to_floats(&bytes);
+        Values::F32(&floats)
+    } else {
+        let found = bytes.len();
+        return Err(format!(
+            "{found} bytes of pixels: expected {len} pixels, a byte or an f32 each"
+        )
+        .into());
+    };
+    let outputs = match input {
+        Values::U8(pixels) => session.run(pixels)?,
+        Values::F32(pixels) => session.run(pixels)?,
+    };
+    let mut shown = match plan.loss() {
+        Loss::CrossEntropy => classes(outputs),
+        Loss::Mse => values(outputs, &file.net().normalize(input)),
+    };
+    shown.push('\n');
     match std::io::stdout().write_all(shown.as_bytes()) {
         // Who reads it may have read enough.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -71,7 +76,29 @@ fn predict(model: &Path, pixels: Option<&Path>) -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn floats(bytes: &[u8]) -> Vec<f32> {
+/// The class, and the probability of each.
+fn classes(logits: &[f32]) -> String {
+    let probabilities = softmax(logits);
+    let classes = 0..probabilities.len();
+    let best = classes.max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
+    let mut shown = format!("class {}", best.unwrap_or_default());
+    for (class, probability) in probabilities.iter().enumerate() {
+        shown += &format!("\n{class} {probability:.6}");
+    }
+    shown
+}
+
+/// The mean squared error, and each value.
+fn values(outputs: &[f32], targets: &[f32]) -> String {
+    let loss = mse::squared_error(outputs, targets) / outputs.len() as f64;
+    let mut shown = format!("loss {loss:.6}");
+    for (place, value) in outputs.iter().enumerate() {
+        shown += &format!("\n{place} {value:.6}");
+    }
+    shown
+}
+
+fn to_floats(bytes: &[u8]) -> Vec<f32> {
     let values = bytes.chunks_exact(size_of::<f32>());
     values
         .map(|value| f32::from_le_bytes([value[0], value[1], value[2], value[3]]))

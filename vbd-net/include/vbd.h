@@ -7,6 +7,17 @@
 #include <stdint.h>
 
 /*
+ What comes out of a net are logits, one a class: their largest is the class, their softmax its probability.
+ */
+#define VBD_CROSS_ENTROPY 0
+
+/*
+ What comes out of a net are values, as many as go in: an autoencoder's, on the scale of its normalised input. They
+ are no logits, and have no softmax.
+ */
+#define VBD_MSE 1
+
+/*
  A net that runs. One thread at a time may use it; load the file again for another.
  */
 typedef struct VbdSession VbdSession;
@@ -43,7 +54,23 @@ void vbd_free(VbdSession *session);
 size_t vbd_input_len(const VbdSession *session);
 
 /*
- Logits of one sample. 0 for `NULL`.
+ Values that come out for one sample. 0 for `NULL`.
+
+ # Safety
+ `session` is `NULL` or comes from `vbd_load`.
+ */
+size_t vbd_output_len(const VbdSession *session);
+
+/*
+ What these values are: `VBD_CROSS_ENTROPY` or `VBD_MSE`. -1 for `NULL`.
+
+ # Safety
+ `session` is `NULL` or comes from `vbd_load`.
+ */
+int32_t vbd_loss(const VbdSession *session);
+
+/*
+ The name of before for `vbd_output_len`: what comes out are classes' logits only if `vbd_loss` says so.
 
  # Safety
  `session` is `NULL` or comes from `vbd_load`.
@@ -51,19 +78,20 @@ size_t vbd_input_len(const VbdSession *session);
 size_t vbd_classes(const VbdSession *session);
 
 /*
- Runs `samples` samples of raw pixels, 0 to 255, row-major, channels first.
+ Runs `samples` samples of raw inputs, row-major, channels first: pixels of 0 to 255, or whatever the net was
+ trained on. The normalisation is the net's.
 
- Reads `samples * vbd_input_len` pixels and writes `samples * vbd_classes` logits. Returns 0, or -1
+ Reads `samples * vbd_input_len` values and writes `samples * vbd_output_len`. Returns 0, or -1
  with `vbd_last_error` saying why.
 
  # Safety
- `session` comes from `vbd_load`; no other thread uses it; `pixels` and `logits` point to as many
+ `session` comes from `vbd_load`; no other thread uses it; `pixels` and `outputs` point to as many
  values as are read and written, and do not overlap.
  */
 int32_t vbd_run_f32(VbdSession *session,
                     const float *pixels,
                     size_t samples,
-                    float *logits);
+                    float *outputs);
 
 /*
  As `vbd_run_f32`, for pixels that are bytes.
@@ -74,7 +102,7 @@ int32_t vbd_run_f32(VbdSession *session,
 int32_t vbd_run_u8(VbdSession *session,
                    const uint8_t *pixels,
                    size_t samples,
-                   float *logits);
+                   float *outputs);
 
 /*
  What the last call that failed on this thread failed with; empty if none did. It stands until the

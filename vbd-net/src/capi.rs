@@ -1,4 +1,4 @@
-//! The C interface, `include/vbd.h`: load a file, run it, read the logits.
+//! The C interface, `include/vbd.h`: load a file, run it, read what comes out.
 //!
 //! Built as a library for C with `cargo rustc --release -p vbd-net --lib --features capi
 //! --crate-type cdylib` (or `staticlib`).
@@ -11,6 +11,13 @@ use std::path::Path;
 use std::ptr;
 
 use crate::runtime::{Pixel, Plan, Session};
+use crate::spec::Loss;
+
+/// What comes out of a net are logits, one a class: their largest is the class, their softmax its probability.
+pub const VBD_CROSS_ENTROPY: i32 = 0;
+/// What comes out of a net are values, as many as go in: an autoencoder's, on the scale of its normalised input. They
+/// are no logits, and have no softmax.
+pub const VBD_MSE: i32 = 1;
 
 /// A net that runs. One thread at a time may use it; load the file again for another.
 pub struct VbdSession(Session);
@@ -78,33 +85,57 @@ pub unsafe extern "C" fn vbd_input_len(session: *const VbdSession) -> usize {
     unsafe { session.as_ref() }.map_or(0, |session| session.0.plan().input_len())
 }
 
-/// Logits of one sample. 0 for `NULL`.
+/// Values that come out for one sample. 0 for `NULL`.
+///
+/// # Safety
+/// `session` is `NULL` or comes from `vbd_load`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vbd_output_len(session: *const VbdSession) -> usize {
+    // SAFETY: null, or a live session by the caller's promise.
+    unsafe { session.as_ref() }.map_or(0, |session| session.0.plan().output_len())
+}
+
+/// What these values are: `VBD_CROSS_ENTROPY` or `VBD_MSE`. -1 for `NULL`.
+///
+/// # Safety
+/// `session` is `NULL` or comes from `vbd_load`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vbd_loss(session: *const VbdSession) -> i32 {
+    // SAFETY: null, or a live session by the caller's promise.
+    unsafe { session.as_ref() }.map_or(-1, |session| match session.0.plan().loss() {
+        Loss::CrossEntropy => VBD_CROSS_ENTROPY,
+        Loss::Mse => VBD_MSE,
+    })
+}
+
+/// The name of before for `vbd_output_len`: what comes out are classes' logits only if `vbd_loss` says so.
 ///
 /// # Safety
 /// `session` is `NULL` or comes from `vbd_load`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vbd_classes(session: *const VbdSession) -> usize {
-    // SAFETY: null, or a live session by the caller's promise.
-    unsafe { session.as_ref() }.map_or(0, |session| session.0.plan().classes())
+    // SAFETY: the caller's promise.
+    unsafe { vbd_output_len(session) }
 }
 
-/// Runs `samples` samples of raw pixels, 0 to 255, row-major, channels first.
+/// Runs `samples` samples of raw inputs, row-major, channels first: pixels of 0 to 255, or whatever the net was
+/// trained on. The normalisation is the net's.
 ///
-/// Reads `samples * vbd_input_len` pixels and writes `samples * vbd_classes` logits. Returns 0, or -1
+/// Reads `samples * vbd_input_len` values and writes `samples * vbd_output_len`. Returns 0, or -1
 /// with `vbd_last_error` saying why.
 ///
 /// # Safety
-/// `session` comes from `vbd_load`; no other thread uses it; `pixels` and `logits` point to as many
+/// `session` comes from `vbd_load`; no other thread uses it; `pixels` and `outputs` point to as many
 /// values as are read and written, and do not overlap.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vbd_run_f32(
     session: *mut VbdSession,
     pixels: *const f32,
     samples: usize,
-    logits: *mut f32,
+    outputs: *mut f32,
 ) -> i32 {
     // SAFETY: the caller's promise.
-    unsafe { run(session, pixels, samples, logits) }
+    unsafe { run(session, pixels, samples, outputs) }
 }
 
 /// As `vbd_run_f32`, for pixels that are bytes.
@@ -116,10 +147,10 @@ pub unsafe extern "C" fn vbd_run_u8(
     session: *mut VbdSession,
     pixels: *const u8,
     samples: usize,
-    logits: *mut f32,
+    outputs: *mut f32,
 ) -> i32 {
     // SAFETY: the caller's promise.
-    unsafe { run(session, pixels, samples, logits) }
+    unsafe { run(session, pixels, samples, outputs) }
 }
 
 /// What the last call that failed on this thread failed with; empty if none did. It stands until the
@@ -135,10 +166,10 @@ unsafe fn run<T: Pixel>(
     session: *mut VbdSession,
     pixels: *const T,
     samples: usize,
-    logits: *mut f32,
+    outputs: *mut f32,
 ) -> i32 {
     let run = || {
-        if session.is_null() || ((pixels.is_null() || logits.is_null()) && samples > 0) {
+        if session.is_null() || ((pixels.is_null() || outputs.is_null()) && samples > 0) {
             return Err("a pointer is NULL".to_owned());
         }
         // SAFETY: not null, and by the caller's promise a session that nobody else uses.
@@ -147,16 +178,16 @@ unsafe fn run<T: Pixel>(
             return Ok(());
         }
         let plan = session.plan();
-        let lens = [plan.input_len(), plan.classes()].map(|len| len.checked_mul(samples));
-        let [Some(pixel_count), Some(logit_count)] = lens else {
+        let lens = [plan.input_len(), plan.output_len()].map(|len| len.checked_mul(samples));
+        let [Some(pixel_count), Some(output_count)] = lens else {
             return Err(format!("{samples} samples are more than there can be"));
         };
         // SAFETY: not null, and by the caller's promise that many values.
         let pixels = unsafe { std::slice::from_raw_parts(pixels, pixel_count) };
         let found = session.run(pixels).map_err(|error| error.to_string())?;
         // SAFETY: not null, by the caller's promise that many values, and `found` lies elsewhere.
-        let logits = unsafe { std::slice::from_raw_parts_mut(logits, logit_count) };
-        logits.copy_from_slice(found);
+        let outputs = unsafe { std::slice::from_raw_parts_mut(outputs, output_count) };
+        outputs.copy_from_slice(found);
         Ok(())
     };
     guarded(run).map_or(-1, |()| 0)

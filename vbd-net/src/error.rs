@@ -35,6 +35,24 @@ pub enum Error {
         /// What would be right.
         expected: String,
     },
+    /// A value of a sample's input is no finite number.
+    #[error("sample {sample}: value {place} of its input is {value}, which is no finite number")]
+    InputNotFinite {
+        /// The sample.
+        sample: usize,
+        /// Which of its values.
+        place: usize,
+        /// The value.
+        value: f32,
+    },
+    /// Samples without labels for a network that is measured by labels.
+    #[error(
+        "the samples have no labels: network `{net}` tells classes apart, and is measured by them"
+    )]
+    NoLabels {
+        /// Name of the network.
+        net: String,
+    },
     /// A network's layers do not fit together.
     #[error("network `{net}`: `{layer}`: {problem}")]
     Spec {

@@ -1,9 +1,10 @@
 //! A pruned net in memory: the network, and of each weight the entries that are left.
 
+use crate::data::Values;
 use crate::graph::{Graph, NodeId, Owns};
 use crate::matrix::SparseMatrix;
 use crate::ops::{Own, Units};
-use crate::spec::{LayerKind, NetSpec, Statistic};
+use crate::spec::{LayerKind, NetSpec, Statistic, Target, normalized};
 
 use crate::error::{Error, Result};
 use crate::format::{Method, Provenance, ValueType};
@@ -286,6 +287,18 @@ impl PrunedNet {
         PerInput::new(&self.spec.normalize.std, self.std.as_ref(), &self.spec)
     }
 
+    /// Whole samples, normalised: what the layers see, and what an autoencoder is to give back.
+    pub fn normalize(&self, inputs: Values<'_>) -> Vec<f32> {
+        let (scale, mean, std) = (self.scale(), self.mean_values(), self.std_values());
+        let len = self.spec.input_len().max(1);
+        let mut values = inputs.to_f32();
+        for (index, value) in values.iter_mut().enumerate() {
+            let place = index % len;
+            *value = normalized(*value, scale, mean.at(place), std.at(place));
+        }
+        values
+    }
+
     /// The measured images with their tensors' names.
     pub fn images(&self) -> impl Iterator<Item = (&'static str, &[f32])> {
         let images = [("normalize.mean", &self.mean), ("normalize.std", &self.std)];
@@ -321,11 +334,13 @@ impl PrunedNet {
     }
 
     /// `W ((p scale - mean) / std) + b = W (p scale / std) + (b - W (mean / std))`: the mean goes into the
-    /// biases of the linear layers that read the input, worked out in f64.
+    /// biases of the linear layers that read the input, worked out in f64. Where the normalised input is the target
+    /// too, it stays.
     #[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
     fn fold_mean(&mut self) {
         let zero = Statistic::Number(0.0);
-        if !self.graph.starts_linear() || self.spec.normalize.mean == zero {
+        let is_target = self.spec.target == Some(Target::Input);
+        if is_target || !self.graph.starts_linear() || self.spec.normalize.mean == zero {
             return;
         }
         let (mean, std) = (self.mean_values(), self.std_values());

@@ -11,7 +11,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{random_net, random_pixels};
+use common::{random_autoencoder, random_net, random_pixels};
 use vbd_net::{Layout, Plan, PrunedFile, ValueType};
 
 fn crate_path(path: &str) -> PathBuf {
@@ -112,12 +112,23 @@ fn the_example_in_c_finds_the_same_classes() {
         .run(&images)
         .unwrap()
         .to_vec();
-    let classes = logits.chunks(net.spec().classes).map(|logits| {
+    let classes = logits.chunks(net.spec().output_len()).map(|logits| {
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         logits.iter().position(|&logit| logit >= largest).unwrap()
     });
     let classes: Vec<String> = classes.map(|class| class.to_string()).collect();
     assert_eq!(printed.lines().collect::<Vec<_>>(), classes);
+
+    // An autoencoder: the values, and no class.
+    let auto = random_autoencoder(3);
+    let file = PrunedFile::new(&auto, Some(Layout::Delta), ValueType::F32).unwrap();
+    file.write(&model).unwrap();
+    let printed = run(Command::new(&program).arg(&model).arg(&pixels));
+    let plan = Plan::new(file.net()).unwrap();
+    let expected = plan.session().run(&images).unwrap().to_vec();
+    let found = printed.split_whitespace().map(|word| word.parse().unwrap());
+    assert_eq!(found.collect::<Vec<f32>>(), expected);
+    assert_eq!((printed.lines().count(), plan.output_len()), (20, 30));
 
     let absent = Command::new(&program)
         .arg(folder.path().join("absent"))

@@ -89,5 +89,5 @@ mod weights;
 pub use error::{Error, Result};
 pub use open::{Opened, open};
 pub use report::Report;
-pub use sparse_net::{DenseNet, SparseNet};
+pub use sparse_net::{DenseNet, Prediction, SparseNet};
 pub use weights::{PruneOptions, prune, prune_checkpoint};

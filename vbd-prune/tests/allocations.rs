@@ -20,7 +20,7 @@ fn a_session_that_has_run_allocates_nothing() {
         let net = prune_checkpoint(&random_checkpoint(seed), None).unwrap();
         let mut session = Plan::new(&net).unwrap().session();
         let samples = random_samples(net.spec(), 64, seed);
-        let pixels = samples.images();
+        let pixels = samples.inputs().bytes().unwrap();
         let floats: Vec<f32> = pixels.iter().map(|&pixel| f32::from(pixel)).collect();
         session.run(pixels).unwrap();
         for n in [1, 3, 17, 64] {

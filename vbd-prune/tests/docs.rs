@@ -15,12 +15,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::residual::gated_residual_checkpoint;
-use common::{random_checkpoint, random_samples};
+use common::{checkpoint_of, random_checkpoint, random_samples};
+use vbd_core::recipe::NetToml;
 use vbd_net::file::write_atomic;
-use vbd_net::spec::Statistic;
+use vbd_net::spec::{NetSpec, Statistic};
 use vbd_net::tensor_file::{self, RawTensor, Tensors};
 use vbd_net::{Layout, PrunedFile, ValueType};
-use vbd_prune::{SparseNet, prune_checkpoint};
+use vbd_prune::{Prediction, SparseNet, prune_checkpoint};
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
@@ -171,10 +172,14 @@ fn the_pages_numpy_net_gives_our_logits() {
             let path = folder.path().join(format!("{seed}-{name}.safetensors"));
             file.write(&path).unwrap();
             let samples = random_samples(&checkpoint.spec, 9, seed);
-            write_atomic(&path.with_extension("pixels"), samples.images()).unwrap();
+            write_atomic(
+                &path.with_extension("pixels"),
+                samples.inputs().bytes().unwrap(),
+            )
+            .unwrap();
             let logits = SparseNet::new(file.net())
                 .unwrap()
-                .logits(samples.images(), 9)
+                .outputs(samples.inputs().bytes().unwrap(), 9)
                 .unwrap();
             expected.push((path.with_extension("logits"), logits));
         }
@@ -191,6 +196,57 @@ fn the_pages_numpy_net_gives_our_logits() {
         assert_eq!(found.len(), logits.len());
         for (found, logit) in found.zip(logits) {
             assert!((found - logit).abs() < 1e-5 * scale, "{found} {logit}");
+        }
+    }
+}
+
+#[test]
+fn the_pages_numpy_net_gives_an_autoencoders_losses() {
+    let Some(python) = python() else { return };
+    let page = std::fs::read_to_string(docs().join("format.md")).unwrap();
+    let from = page.find("def logits").unwrap();
+    let functions = &page[from..from + page[from..].find("```").unwrap()];
+    let program = format!(
+        "import sys, pathlib\nimport numpy as np\nsys.path.insert(0, sys.argv[1])\n\
+         from read_vbd import read_vbd\n{functions}\n\
+         for path in pathlib.Path(sys.argv[2]).glob('*.safetensors'):\n    \
+             pixels = np.fromfile(path.with_suffix('.pixels'), 'u1').reshape(9, -1)\n    \
+             losses(path, pixels).astype('f8').tofile(path.with_suffix('.losses'))\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let mut expected = Vec::new();
+    for seed in 0..8 {
+        let text = "name = 'auto'\ninput = [1, 6, 5]\nloss = 'mse'\ntarget = 'input'\n\
+            normalize = { scale = 0.01, mean = 'image', std = 0.5 }\nlayer = [\
+            { kind = 'linear', name = 'a', out_features = 9 }, { kind = 'relu' },\
+            { kind = 'linear', name = 'b', out_features = 30 }]";
+        let checkpoint = checkpoint_of(NetSpec::from_toml(text, "auto").unwrap(), seed);
+        let net = prune_checkpoint(&checkpoint, None).unwrap();
+        for (name, net) in [("whole", net.clone()), ("small", net.smaller().unwrap())] {
+            let path = folder.path().join(format!("{seed}-{name}.safetensors"));
+            let file = PrunedFile::new(&net, None, ValueType::F32).unwrap();
+            file.write(&path).unwrap();
+            let samples = random_samples(&checkpoint.spec, 9, seed);
+            let pixels = samples.inputs().bytes().unwrap();
+            write_atomic(&path.with_extension("pixels"), pixels).unwrap();
+            let sparse = SparseNet::new(file.net()).unwrap();
+            let losses = (0..9).map(
+                |index| match sparse.predict(samples.input(index)).unwrap() {
+                    Prediction::Values { loss, .. } => loss,
+                    Prediction::Classes(_) => panic!("a net without classes"),
+                },
+            );
+            expected.push((path.with_extension("losses"), losses.collect::<Vec<_>>()));
+        }
+    }
+    run_python(&python, &program, folder.path());
+    for (path, losses) in expected {
+        let found = std::fs::read(path).unwrap();
+        let found = found.as_chunks::<8>().0.iter();
+        let found: Vec<f64> = found.map(|&word| f64::from_le_bytes(word)).collect();
+        assert_eq!(found.len(), losses.len());
+        for (found, loss) in found.iter().zip(&losses) {
+            assert!((found - loss).abs() < 1e-5 * loss, "{found} {loss}");
         }
     }
 }

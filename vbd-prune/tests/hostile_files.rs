@@ -48,8 +48,8 @@ fn metadata_that_lie_are_refused() {
         })
     };
     assert!(matches!(
-        json(r#""version":1"#, r#""version":3"#),
-        Err(Error::Version { found: 3, .. })
+        json(r#""version":1"#, r#""version":4"#),
+        Err(Error::Version { found: 4, .. })
     ));
     assert!(matches!(
         json(r#""version":1"#, r#""version":-1"#),

@@ -145,13 +145,13 @@ fn a_gated_net_folded_and_made_smaller_keeps_its_logits() {
     for seed in 0..60 {
         let checkpoint = gated_checkpoint(seed);
         let samples = random_samples(&checkpoint.spec, 9, seed);
-        let expected = gated_logits(&checkpoint, samples.images(), 9);
+        let expected = gated_logits(&checkpoint, samples.inputs().bytes().unwrap(), 9);
         let whole = prune(&opened(checkpoint.clone()), &PruneOptions::default()).unwrap();
         for layout in [None, Some(Layout::Dense)] {
             let small = structured(&checkpoint, layout);
             for file in [&whole, &small] {
                 let net = SparseNet::new(file.net()).unwrap();
-                let found = net.logits(samples.images(), 9).unwrap();
+                let found = net.outputs(samples.inputs().bytes().unwrap(), 9).unwrap();
                 assert_close(&found, &expected, &format!("{seed}"));
             }
             // every unit that is left is needed, or the last of its layer
@@ -176,12 +176,12 @@ fn a_net_with_sums_keeps_its_logits_folded_scaled_and_made_smaller() {
     for seed in 0..60 {
         let checkpoint = gated_residual_checkpoint(seed);
         let samples = random_samples(&checkpoint.spec, 9, seed);
-        let expected = gated_logits(&checkpoint, samples.images(), 9);
+        let expected = gated_logits(&checkpoint, samples.inputs().bytes().unwrap(), 9);
         let whole = prune(&opened(checkpoint.clone()), &PruneOptions::default()).unwrap();
         let small = structured(&checkpoint, None);
         for file in [&whole, &small] {
             let net = SparseNet::new(file.net()).unwrap();
-            let found = net.logits(samples.images(), 9).unwrap();
+            let found = net.outputs(samples.inputs().bytes().unwrap(), 9).unwrap();
             assert_close(&found, &expected, &format!("{seed}"));
             assert_eq!(file.version(), 2);
         }
@@ -221,13 +221,13 @@ fn gates_that_cannot_fold_scale_images_of_one_pixel_and_inputs_that_are_read_fla
         for seed in 0..8 {
             let checkpoint = with_gates(checkpoint_of(spec.clone(), seed | 3), &[after], seed);
             let samples = random_samples(&spec, 9, seed);
-            let expected = gated_logits(&checkpoint, samples.images(), 9);
+            let expected = gated_logits(&checkpoint, samples.inputs().bytes().unwrap(), 9);
             let whole = prune_checkpoint(&checkpoint, None).unwrap();
             assert_eq!(whole.scales().len(), 1);
             for net in [whole.smaller().unwrap(), whole] {
                 for n in [1, 9] {
-                    let images = &samples.images()[..n * 64];
-                    let found = SparseNet::new(&net).unwrap().logits(images, n).unwrap();
+                    let images = &samples.inputs().bytes().unwrap()[..n * 64];
+                    let found = SparseNet::new(&net).unwrap().outputs(images, n).unwrap();
                     assert_close(&found, &expected[..n * 4], &format!("{after} {seed}"));
                 }
             }
@@ -245,7 +245,7 @@ fn a_sparse_net_made_smaller_keeps_its_logits_and_stays_so() {
         let samples = random_samples(&checkpoint.spec, 9, seed);
         let logits = |net: &PrunedNet| {
             let net = SparseNet::new(net).unwrap();
-            net.logits(samples.images(), 9).unwrap()
+            net.outputs(samples.inputs().bytes().unwrap(), 9).unwrap()
         };
         assert_close(&logits(&small), &logits(&whole), &format!("{seed}"));
         assert_eq!(small.smaller().unwrap(), small);
@@ -259,7 +259,11 @@ fn a_sparse_net_made_smaller_keeps_its_logits_and_stays_so() {
         // Candle's dense operations know selections too
         let dense = SparseNet::new(read.net()).unwrap();
         let device = Device::Cpu;
-        let x = Tensor::from_slice(samples.images(), (9, checkpoint.spec.input_len()), &device);
+        let x = Tensor::from_slice(
+            samples.inputs().bytes().unwrap(),
+            (9, checkpoint.spec.input_len()),
+            &device,
+        );
         let found: Vec<f32> = dense
             .forward(&x.unwrap())
             .unwrap()
@@ -298,7 +302,7 @@ fn a_net_that_does_not_start_with_its_weights_is_made_smaller_too() {
             let file = structured(&checkpoint, None);
             let [found, expected] = [file.net(), &whole].map(|net| {
                 let net = SparseNet::new(net).unwrap();
-                net.logits(samples.images(), 9).unwrap()
+                net.outputs(samples.inputs().bytes().unwrap(), 9).unwrap()
             });
             assert_close(&found, &expected, &format!("{start} {channels} {seed}"));
         }
@@ -374,11 +378,11 @@ fn a_net_that_lost_all_units_of_a_layer_is_one_of_constant_logits() {
             let mut checkpoint = gated_checkpoint(seed);
             silence(&mut checkpoint.parameters.gates[lost]);
             let samples = random_samples(&checkpoint.spec, 5, seed);
-            let expected = gated_logits(&checkpoint, samples.images(), 5);
+            let expected = gated_logits(&checkpoint, samples.inputs().bytes().unwrap(), 5);
             let net = structured(&checkpoint, None);
             let net = SparseNet::new(net.net()).unwrap();
             assert_close(
-                &net.logits(samples.images(), 5).unwrap(),
+                &net.outputs(samples.inputs().bytes().unwrap(), 5).unwrap(),
                 &expected,
                 "constant",
             );

@@ -14,7 +14,7 @@ use vbd_core::method::vbd;
 use vbd_core::train::Checkpoint;
 use vbd_net::spec::Statistic;
 use vbd_net::{Layout, PrunedFile, ValueType};
-use vbd_prune::{Error, Opened, PruneOptions, Report, SparseNet, open, prune};
+use vbd_prune::{Error, Opened, Prediction, PruneOptions, Report, SparseNet, open, prune};
 
 fn opened(checkpoint: Checkpoint) -> Opened {
     Opened::Checkpoint {
@@ -148,7 +148,10 @@ fn the_mean_is_folded_where_the_net_starts_linear_and_logits_stay() {
         let samples = random_samples(&checkpoint.spec, 20, seed);
         let unfolded = SparseNet::from_checkpoint(&checkpoint, None).unwrap();
         let folded = SparseNet::new(file.net()).unwrap();
-        let logits = |net: &SparseNet| net.logits(samples.images(), samples.len()).unwrap();
+        let logits = |net: &SparseNet| {
+            net.outputs(samples.inputs().bytes().unwrap(), samples.len())
+                .unwrap()
+        };
         let (a, b) = (logits(&unfolded), logits(&folded));
         let scale = a.iter().fold(1.0_f32, |most, x| most.max(x.abs()));
         for (a, b) in a.iter().zip(&b) {
@@ -158,8 +161,9 @@ fn the_mean_is_folded_where_the_net_starts_linear_and_logits_stay() {
             unfolded.evaluate(&samples).unwrap(),
             folded.evaluate(&samples).unwrap(),
         );
-        assert_eq!((a.samples, b.samples), (20, 20));
-        assert!((a.nll - b.nll).abs() < 1e-4 * (1.0 + a.nll), "{a:?} {b:?}");
+        assert_eq!((a.samples(), b.samples()), (20, 20));
+        let (a, b) = (a.nll().unwrap(), b.nll().unwrap());
+        assert!((a - b).abs() < 1e-4 * (1.0 + a), "{a:?} {b:?}");
     }
 }
 
@@ -290,12 +294,14 @@ fn checkpoints_and_pruned_files_are_opened_by_what_they_hold() {
             .unwrap()
             .evaluate(&samples)
             .unwrap();
-        assert_eq!(evaluation.samples, 50);
-        assert_eq!(evaluation.wrong, expected.wrong);
-        let probabilities = net.predict(samples.image(0)).unwrap();
+        assert_eq!(evaluation.samples(), 50);
+        assert_eq!(evaluation.wrong(), expected.wrong());
+        let Prediction::Classes(probabilities) = net.predict(samples.input(0)).unwrap() else {
+            panic!("a net with classes")
+        };
         assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
         assert!(matches!(
-            net.predict(&[0]),
+            net.predict(&[0_u8][..]),
             Err(Error::Net(vbd_net::Error::Input { .. }))
         ));
     }

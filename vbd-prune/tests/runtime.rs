@@ -88,7 +88,11 @@ fn nets() -> impl Iterator<Item = PrunedNet> {
 }
 
 fn pixels_of(net: &PrunedNet, n: usize, seed: u64) -> Vec<u8> {
-    let mut pixels = random_samples(net.spec(), n, seed).images().to_vec();
+    let mut pixels = random_samples(net.spec(), n, seed)
+        .inputs()
+        .bytes()
+        .unwrap()
+        .to_vec();
     // as images are: most pixels are 0
     let draws = &mut Draws(seed);
     for pixel in &mut pixels {
@@ -160,7 +164,7 @@ fn a_smaller_net_has_the_logits_of_the_whole() {
 #[test]
 fn a_sample_has_the_same_bits_in_every_batch_and_type() {
     for (case, net) in nets().enumerate() {
-        let (len, classes) = (net.spec().input_len(), net.spec().classes);
+        let (len, classes) = (net.spec().input_len(), net.spec().output_len());
         let pixels = pixels_of(&net, 70, case as u64);
         let floats: Vec<f32> = pixels.iter().map(|&pixel| f32::from(pixel)).collect();
         for arch in arches() {

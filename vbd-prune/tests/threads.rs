@@ -52,9 +52,15 @@ fn a_hundred_sessions_share_the_threads_that_they_were_made_with() {
     let threads = Threads::new(3);
     let mut sessions: Vec<_> = (0..100).map(|_| plan.session_on(&threads)).collect();
     assert_eq!(helpers(), 0, "they start with the first large batch");
-    let first = sessions[0].run(samples.images()).unwrap().to_vec();
+    let first = sessions[0]
+        .run(samples.inputs().bytes().unwrap())
+        .unwrap()
+        .to_vec();
     for session in &mut sessions {
-        assert_eq!(session.run(samples.images()).unwrap(), first);
+        assert_eq!(
+            session.run(samples.inputs().bytes().unwrap()).unwrap(),
+            first
+        );
     }
     assert_eq!(helpers_settled(2), 2);
     drop(threads);

@@ -4,7 +4,7 @@ use indicatif::ProgressBar;
 use vbd_core::train::{EpochReport, Event};
 
 use super::progress::step_bar;
-use super::{ClosedPipe, Output, Paint, percent, ratio, say};
+use super::{ClosedPipe, Output, Paint, loss, percent, ratio, say};
 
 /// Shows a run's events.
 pub(crate) struct EpochView {
@@ -98,7 +98,9 @@ enum Quantity {
     Nll,
     Kl,
     Error,
+    TestLoss,
     ValidationError,
+    ValidationLoss,
     Ratio,
     /// Units left in all gates.
     Units,
@@ -114,8 +116,10 @@ impl Quantity {
             Self::Loss => format!("{:.4}", report.loss),
             Self::Nll => format!("{:.4}", report.nll),
             Self::Kl => format!("{:.0}", report.kl),
-            Self::Error => percent(report.test_error),
+            Self::Error => report.test_error.map_or_else(String::new, percent),
+            Self::TestLoss => report.test_loss.map_or_else(String::new, loss),
             Self::ValidationError => report.validation_error.map_or_else(String::new, percent),
+            Self::ValidationLoss => report.validation_loss.map_or_else(String::new, loss),
             Self::Ratio => ratio(report.compression_ratio),
             Self::Units => {
                 let kept: usize = report.gates.iter().map(|gate| gate.kept).sum();
@@ -136,8 +140,8 @@ impl Quantity {
     /// What goes first where there is no room: the largest.
     fn dispensable(self) -> usize {
         match self {
-            Self::Epoch | Self::Error | Self::Ratio | Self::Units => 0,
-            Self::ValidationError => 1,
+            Self::Epoch | Self::Error | Self::TestLoss | Self::Ratio | Self::Units => 0,
+            Self::ValidationError | Self::ValidationLoss => 1,
             Self::Loss => 2,
             Self::Seconds => 3,
             Self::Gate(gate) => 4 + gate,
@@ -166,10 +170,16 @@ fn columns_of(report: &EpochReport, epochs: usize) -> Vec<Column> {
         column(Quantity::Loss, "loss", 7),
         column(Quantity::Nll, "nll", 7),
         column(Quantity::Kl, "kl", 8),
-        column(Quantity::Error, "error %", 6),
     ];
+    columns.push(match report.test_loss {
+        Some(_) => column(Quantity::TestLoss, "test loss", 9),
+        None => column(Quantity::Error, "error %", 6),
+    });
     if report.validation_error.is_some() {
         columns.push(column(Quantity::ValidationError, "held-out %", 6));
+    }
+    if report.validation_loss.is_some() {
+        columns.push(column(Quantity::ValidationLoss, "held-out loss", 9));
     }
     columns.push(column(Quantity::Ratio, "ratio x", 6));
     if !report.gates.is_empty() {
@@ -257,6 +267,28 @@ mod tests {
             values,
             " 3/20   0.5000   0.2500      1234     1.79     10.0     90.0     90.0     1.5"
         );
+    }
+
+    #[test]
+    fn a_net_without_classes_has_its_loss_in_place_of_the_error() {
+        let report = EpochReport {
+            test_error: None,
+            test_nll: None,
+            test_loss: Some(0.01794),
+            validation_loss: Some(0.02),
+            ..report()
+        };
+        let columns = columns_of(&report, 20);
+        let titles = line(&columns, columns.iter().map(|column| column.title.clone()));
+        let values = columns
+            .iter()
+            .map(|column| column.quantity.text(&report, 20));
+        assert!(
+            titles.contains("test loss  held-out loss  ratio x"),
+            "{titles}"
+        );
+        assert!(!titles.contains("error"), "{titles}");
+        assert!(line(&columns, values).contains("  0.01794        0.02000 "));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use clap::ColorChoice;
 use serde::Serialize;
 
 pub(crate) use self::epochs::EpochView;
-pub(crate) use self::number::{bytes, count, micros, percent, ratio, times};
+pub(crate) use self::number::{bytes, count, loss, micros, percent, ratio, times};
 pub(crate) use self::paint::Paint;
 pub(crate) use self::progress::spinner;
 pub(crate) use self::report::show_report;

@@ -27,6 +27,24 @@ pub(crate) fn percent(fraction: f64) -> String {
     format!("{:.2}", fraction * 100.0)
 }
 
+/// A loss, with four digits that matter: `0.01790`.
+pub(crate) fn loss(loss: f64) -> String {
+    let size = loss.abs();
+    if size >= 1000.0 || (size > 0.0 && size < 1e-4) {
+        return format!("{loss:.3e}");
+    }
+    let decimals = match size {
+        100.0.. => 1,
+        10.0.. => 2,
+        1.0.. => 3,
+        0.1.. => 4,
+        0.01.. => 5,
+        0.001.. => 6,
+        _ => 7,
+    };
+    format!("{loss:.decimals$}")
+}
+
 /// A compression ratio: `94.9`, or ∞ where nothing is left.
 pub(crate) fn ratio(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| "∞".to_owned(), times)
@@ -65,6 +83,17 @@ mod tests {
             ["812 B", "20.1 KB", "1,064.9 KB"]
         );
         assert_eq!([micros(0.0834), micros(1750.26)], ["0.083", "1750.3"]);
+        assert_eq!(
+            [0.01794, 0.5, 12.345, 1234.5, 0.000_324_6, 0.000_012_3].map(loss),
+            [
+                "0.01794",
+                "0.5000",
+                "12.35",
+                "1.234e3",
+                "0.0003246",
+                "1.230e-5"
+            ]
+        );
         assert_eq!([percent(0.0179), percent(1.0)], ["1.79", "100.00"]);
         assert_eq!(
             [ratio(None), ratio(Some(1.0)), ratio(Some(94.94))],

@@ -7,7 +7,9 @@ use vbd_net::spec::LayerKind;
 use vbd_prune::Report;
 use vbd_prune::report::{LayerReport, Structure, UnitCount};
 
-use super::{Column, Output, Paint, Table, bar, bytes, count, histogram, percent, ratio, times};
+use super::{
+    Column, Output, Paint, Table, bar, bytes, count, histogram, loss, percent, ratio, times,
+};
 
 /// Width of a layer's bar.
 const BAR: usize = 16;
@@ -311,6 +313,12 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         facts.push((
             "test error",
             format!("{} % as measured in training", percent(error)),
+        ));
+    }
+    if let Some(test_loss) = provenance.test_loss {
+        facts.push((
+            "test loss",
+            format!("{} as measured in training", loss(test_loss)),
         ));
     }
     facts

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &BenchArgs, context: &Context) -> anyhow::Result<Finishe
 fn inference(file: &Path, args: &BenchArgs, out: &Output) -> anyhow::Result<()> {
     let net = files::open(file)?.net()?;
     let data = data_for(&net, file, args)?;
-    let images = data.as_ref().map(|data| data.test.images());
+    let images = data.as_ref().map(|data| data.test.inputs());
     let options = BenchOptions {
         time: args.seconds,
         ..BenchOptions::default()

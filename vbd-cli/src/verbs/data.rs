@@ -27,7 +27,10 @@ pub(crate) fn run(args: &DataArgs, out: &Output) -> anyhow::Result<Finished> {
         format!("name        {}", summary.name),
         format!("train       {} images", count(summary.train as u64)),
         format!("test        {} images", count(summary.test as u64)),
-        format!("classes     {}", summary.classes),
+        match summary.classes {
+            0 => "classes     none: there are no labels".to_owned(),
+            classes => format!("classes     {classes}"),
+        },
         format!("shape       {channels} x {height} x {width} (channels, rows, columns)"),
         "sha256 of each unzipped IDX file".to_owned(),
     ];

@@ -1,22 +1,48 @@
-//! `vbd eval`: a file's error on a data set.
+//! `vbd eval`: how well a file does on a data set.
 
 use serde::Serialize;
+use vbd_net::output::Evaluation;
 
 use super::Finished;
 use crate::args::EvalArgs;
 use crate::files;
-use crate::render::{Column, Output, Table, count, percent};
+use crate::render::{Column, Output, Table, count, loss, percent};
 
-/// A file's error on a data set.
+/// How well a file does on a data set.
 #[derive(Debug, Serialize)]
 pub(crate) struct Evaluated {
     data: String,
     split: &'static str,
     samples: usize,
-    wrong: usize,
-    /// A fraction, whatever the split.
-    pub(crate) test_error: f64,
-    nll: f64,
+    #[serde(flatten)]
+    pub(crate) result: EvaluationResult,
+}
+
+/// What is measured, by the loss that the net has.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+pub(crate) enum EvaluationResult {
+    /// Of a net with classes. The error is a fraction, whatever the split.
+    Classes {
+        wrong: usize,
+        test_error: f64,
+        nll: f64,
+    },
+    /// Of a net without.
+    Values { test_loss: f64 },
+}
+
+impl EvaluationResult {
+    fn of(evaluation: &Evaluation) -> Self {
+        match (*evaluation, evaluation.quality()) {
+            (Evaluation::Classes { wrong, nll, .. }, quality) => Self::Classes {
+                wrong,
+                test_error: quality.value(),
+                nll,
+            },
+            (Evaluation::Values { loss, .. }, _) => Self::Values { test_loss: loss },
+        }
+    }
 }
 
 pub(crate) fn run(args: &EvalArgs, out: &Output) -> anyhow::Result<Finished> {
@@ -27,10 +53,8 @@ pub(crate) fn run(args: &EvalArgs, out: &Output) -> anyhow::Result<Finished> {
     let evaluated = Evaluated {
         data: data.name,
         split: args.split.as_str(),
-        samples: evaluation.samples,
-        wrong: evaluation.wrong,
-        test_error: evaluation.test_error(),
-        nll: evaluation.nll,
+        samples: evaluation.samples(),
+        result: EvaluationResult::of(&evaluation),
     };
     show(out, &evaluated)?;
     Ok(Finished::Evaluated(evaluated))
@@ -40,22 +64,33 @@ fn show(out: &Output, evaluated: &Evaluated) -> anyhow::Result<()> {
     if out.is_json() {
         return out.object(evaluated);
     }
-    let columns = [
+    let (titles, results) = match evaluated.result {
+        EvaluationResult::Classes {
+            wrong,
+            test_error,
+            nll,
+        } => (
+            vec!["wrong", "error %", "nll"],
+            vec![
+                count(wrong as u64),
+                percent(test_error),
+                format!("{nll:.4}"),
+            ],
+        ),
+        EvaluationResult::Values { test_loss } => (vec!["test loss"], vec![loss(test_loss)]),
+    };
+    let mut columns = vec![
         ("data", Column::Text),
         ("split", Column::Text),
         ("samples", Column::Number),
-        ("wrong", Column::Number),
-        ("error %", Column::Number),
-        ("nll", Column::Number),
     ];
+    columns.extend(titles.into_iter().map(|title| (title, Column::Number)));
     let mut table = Table::new(out, &columns);
-    table.row([
+    let facts = [
         evaluated.data.clone(),
         evaluated.split.to_owned(),
         count(evaluated.samples as u64),
-        count(evaluated.wrong as u64),
-        percent(evaluated.test_error),
-        format!("{:.4}", evaluated.nll),
-    ]);
+    ];
+    table.row(facts.into_iter().chain(results));
     out.text(&table.into_text())
 }

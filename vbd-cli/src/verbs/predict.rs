@@ -1,29 +1,66 @@
-//! `vbd predict`: classes of images, or of a data set's samples.
+//! `vbd predict`: classes of images or of a data set's samples, or what an autoencoder makes of them.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use serde::Serialize;
+use vbd_net::data::Values;
 use vbd_net::spec::NetSpec;
-use vbd_prune::SparseNet;
+use vbd_prune::{Prediction, SparseNet};
 
 use super::Finished;
 use crate::args::PredictArgs;
 use crate::error::Problem;
 use crate::files;
-use crate::render::{Column, Output, Table, bar, percent};
+use crate::render::{Column, Output, Table, bar, loss, percent};
 
-/// Width of a probability's bar.
+/// Width of a probability's or a loss's bar.
 const BAR: usize = 20;
 
 #[derive(Debug, Serialize)]
-struct Prediction {
+struct Predicted {
     input: String,
-    class: usize,
     /// What the data set says that it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<u8>,
-    probabilities: Vec<f32>,
+    #[serde(flatten)]
+    answer: Answer,
+}
+
+/// What the net makes of an input.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Answer {
+    Class {
+        class: usize,
+        probabilities: Vec<f32>,
+    },
+    /// Of a net without classes: what comes out, and its mean squared error.
+    Values { loss: f64, output: Vec<f32> },
+}
+
+impl Answer {
+    fn of(prediction: Prediction) -> Self {
+        match prediction {
+            Prediction::Classes(probabilities) => {
+                let most = probabilities
+                    .iter()
+                    .copied()
+                    .fold(f32::NEG_INFINITY, f32::max);
+                let mut places = probabilities.iter();
+                Self::Class {
+                    class: places
+                        .position(|&probability| probability >= most)
+                        .unwrap_or(0),
+                    probabilities,
+                }
+            }
+            Prediction::Values { outputs, loss } => Self::Values {
+                loss,
+                output: outputs,
+            },
+        }
+    }
 }
 
 pub(crate) fn run(args: &PredictArgs, out: &Output) -> anyhow::Result<Finished> {
@@ -32,7 +69,8 @@ pub(crate) fn run(args: &PredictArgs, out: &Output) -> anyhow::Result<Finished> 
     if args.index.is_empty() {
         for path in &args.images {
             let pixels = read_image(path, runnable.spec(), args.invert)?;
-            predictions.push(predict(&runnable, path.display().to_string(), &pixels)?);
+            let input = path.display().to_string();
+            predictions.push(predict(&runnable, input, pixels[..].into(), None)?);
         }
     } else {
         let asked = (args.file.as_path(), args.data.as_deref());
@@ -49,32 +87,25 @@ pub(crate) fn run(args: &PredictArgs, out: &Output) -> anyhow::Result<Finished> 
         }
         for &index in &args.index {
             let input = format!("{}/{split}/{index}", data.name);
-            let prediction = predict(&runnable, input, samples.image(index))?;
-            predictions.push(Prediction {
-                label: Some(samples.labels()[index]),
-                ..prediction
-            });
+            let label = samples.labels().map(|labels| labels[index]);
+            predictions.push(predict(&runnable, input, samples.input(index), label)?);
         }
     }
     show(out, &predictions)?;
     Ok(Finished::Shown)
 }
 
-fn predict(net: &SparseNet, input: String, pixels: &[u8]) -> anyhow::Result<Prediction> {
-    let probabilities = net.predict(pixels).with_context(|| input.clone())?;
-    let most = probabilities
-        .iter()
-        .copied()
-        .fold(f32::NEG_INFINITY, f32::max);
-    let class = probabilities
-        .iter()
-        .position(|&probability| probability >= most)
-        .unwrap_or(0);
-    Ok(Prediction {
+fn predict(
+    net: &SparseNet,
+    input: String,
+    pixels: Values<'_>,
+    label: Option<u8>,
+) -> anyhow::Result<Predicted> {
+    let prediction = net.predict(pixels).with_context(|| input.clone())?;
+    Ok(Predicted {
         input,
-        class,
-        label: None,
-        probabilities,
+        label,
+        answer: Answer::of(prediction),
     })
 }
 
@@ -135,7 +166,7 @@ fn size_of(spec: &NetSpec) -> String {
     }
 }
 
-fn show(out: &Output, predictions: &[Prediction]) -> anyhow::Result<()> {
+fn show(out: &Output, predictions: &[Predicted]) -> anyhow::Result<()> {
     if out.is_json() {
         return predictions
             .iter()
@@ -144,21 +175,50 @@ fn show(out: &Output, predictions: &[Prediction]) -> anyhow::Result<()> {
     let has_labels = predictions
         .iter()
         .any(|prediction| prediction.label.is_some());
-    let mut columns = vec![("input", Column::Text), ("class", Column::Number)];
+    let has_classes = predictions
+        .iter()
+        .any(|prediction| matches!(prediction.answer, Answer::Class { .. }));
+    let mut columns = vec![("input", Column::Text)];
+    columns.extend(has_classes.then_some(("class", Column::Number)));
     columns.extend(has_labels.then_some(("label", Column::Number)));
-    columns.extend([("probability %", Column::Number), ("", Column::Bar)]);
+    columns.push(if has_classes {
+        ("probability %", Column::Number)
+    } else {
+        ("loss", Column::Number)
+    });
+    columns.push(("", Column::Bar));
+    // Bars of losses are shares of the largest.
+    let losses = predictions
+        .iter()
+        .map(|prediction| match prediction.answer {
+            Answer::Values { loss, .. } => loss,
+            Answer::Class { .. } => 0.0,
+        });
+    let largest = losses.fold(f64::MIN_POSITIVE, f64::max);
     let mut table = Table::new(out, &columns);
-    for Prediction {
+    for Predicted {
         input,
-        class,
         label,
-        probabilities,
+        answer,
     } in predictions
     {
-        let probability = f64::from(probabilities[*class]);
-        let mut row = vec![input.clone(), class.to_string()];
-        row.extend(label.map(|label| label.to_string()));
-        row.extend([percent(probability), bar(probability, BAR)]);
+        let label = label.map(|label| label.to_string());
+        let mut row = vec![input.clone()];
+        match answer {
+            Answer::Class {
+                class,
+                probabilities,
+            } => {
+                let probability = f64::from(probabilities[*class]);
+                row.push(class.to_string());
+                row.extend(label);
+                row.extend([percent(probability), bar(probability, BAR)]);
+            }
+            Answer::Values { loss: value, .. } => {
+                row.extend(label);
+                row.extend([loss(*value), bar(value / largest, BAR)]);
+            }
+        }
         table.row(row);
     }
     out.text(&table.into_text())

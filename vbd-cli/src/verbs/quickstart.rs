@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::Parser;
 use serde::Serialize;
 
+use super::eval::EvaluationResult;
 use super::train::free_name;
 use super::{Context, Finished};
 use crate::args::{Cli, QuickstartArgs};
@@ -100,7 +101,11 @@ impl Road {
                 self.dense_bytes = Some(report.dense_bytes);
                 self.size_ratio = Some(report.size_ratio);
             }
-            Finished::Evaluated(evaluated) => self.test_error = Some(evaluated.test_error),
+            Finished::Evaluated(evaluated) => {
+                if let EvaluationResult::Classes { test_error, .. } = evaluated.result {
+                    self.test_error = Some(test_error);
+                }
+            }
             _ => {}
         }
     }

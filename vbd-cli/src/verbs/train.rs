@@ -11,7 +11,7 @@ use vbd_prune::Opened;
 use super::{Context, Finished};
 use crate::args::TrainArgs;
 use crate::error::Problem;
-use crate::render::{EpochView, Output, percent, ratio, say};
+use crate::render::{EpochView, Output, loss, percent, ratio, say};
 use crate::{device, files, interrupt, recipe};
 
 /// Where runs go unless told otherwise.
@@ -145,8 +145,15 @@ fn show_outcome(out: &Output, outcome: &Outcome, last: Option<&EpochReport>) -> 
                 .map(|best| format!("best        {}", best.display())),
         );
         lines.extend(last.map(|last| {
-            let (ratio, error) = (ratio(last.compression_ratio), percent(last.test_error));
-            format!("result      {ratio} x fewer weights at {error} % test error")
+            let ratio = ratio(last.compression_ratio);
+            let error = last
+                .test_error
+                .map(|error| format!("{} % test error", percent(error)));
+            let test_loss = last
+                .test_loss
+                .map(|value| format!("a test loss of {}", loss(value)));
+            let quality = error.or(test_loss).unwrap_or_default();
+            format!("result      {ratio} x fewer weights at {quality}")
         }));
         out.text(&lines.join("\n"))
     };

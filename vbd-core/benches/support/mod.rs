@@ -53,7 +53,7 @@ pub(crate) fn samples([channels, height, width]: [usize; 3], count: usize) -> Sa
         }
     });
     let labels = (0..count).map(|index| (index % 10) as u8);
-    Samples::new(pixels.collect(), labels.collect(), len).unwrap()
+    Samples::new(pixels.collect::<Vec<u8>>(), labels.collect(), len).unwrap()
 }
 
 /// A network of this crate's zoo.

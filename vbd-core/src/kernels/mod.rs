@@ -8,7 +8,6 @@ pub(crate) mod buffer;
 pub(crate) mod dispatch;
 pub(crate) mod dots;
 pub(crate) mod gate;
-pub(crate) mod loss;
 pub(crate) mod math;
 pub(crate) mod pool;
 pub(crate) mod product;

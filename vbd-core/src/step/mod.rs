@@ -20,6 +20,8 @@ pub use candle::CandleStep;
 pub use cpu::{CpuConfig, CpuStep};
 pub use vbd_net::output::Evaluation;
 
+pub use crate::data::Batch;
+
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::method::Update;
@@ -31,8 +33,9 @@ use vbd_net::data::Samples;
 use vbd_net::spec::NetSpec;
 
 /// What is minimised, apart from what changes from step to step:
-/// `(1/M) sum of cross-entropy + (kl_scale * kl_weight / N) sum of KL` (Liu et al. 2019, eq. 7, 12), where
-/// the KL of each weight and that of each gate's units may have a factor of its own.
+/// `(1/M) sum of nll + (kl_scale * kl_weight / N) sum of KL` (Liu et al. 2019, eq. 7, 12), where the nll of a sample
+/// is the network's loss (cross-entropy, or half of the squared error), and the KL of each weight and that of each
+/// gate's units may have a factor of its own.
 #[derive(Debug, Clone)]
 pub struct Objective {
     /// Samples trained on, N.
@@ -127,22 +130,14 @@ impl At {
     }
 }
 
-/// The samples of one step.
-#[derive(Debug, Clone, Copy)]
-pub struct Batch<'a> {
-    /// Where they come from.
-    pub samples: &'a Samples,
-    /// Which they are.
-    pub indices: &'a [u32],
-}
-
 /// An engine that trains one network.
 pub trait Step: Send {
-    /// One step of gradient descent; returns the sum of the batch's cross-entropies, nats.
+    /// One step of gradient descent; returns the sum of the batch's negative log-likelihoods, nats.
     ///
     /// # Errors
-    /// If the device fails, or a batch is larger than the engine was made for.
-    fn step(&mut self, batch: Batch<'_>, at: &At) -> Result<f64>;
+    /// If the device fails, a batch is larger than the engine was made for, or it has not the network's inputs and
+    /// the targets that its loss asks for.
+    fn step(&mut self, batch: &Batch, at: &At) -> Result<f64>;
 
     /// The sum of the KL over all live weights and units, nats; that of a layer or a gate with a weight of
     /// its own times that.
@@ -151,10 +146,10 @@ pub trait Step: Send {
     /// If the device fails.
     fn kl(&self) -> Result<f64>;
 
-    /// Errors of the pruned network, without noise.
+    /// How well the pruned network does, without noise.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If the device fails, or the samples have not the network's inputs and the targets that its loss asks for.
     fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation>;
 
     /// The parameters with their moments, in host memory.

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::run_data::check_data;
+use crate::data::Batches;
 use crate::error::Result;
 use crate::noise::{NoiseKey, Stream};
 use crate::recipe::Recipe;
-use crate::step::{At, Batch, CpuConfig, CpuStep, Objective, Step};
+use crate::step::{At, CpuConfig, CpuStep, Objective, Step};
 use crate::weight::Parameters;
 use vbd_net::data::Dataset;
 use vbd_net::spec::{NetSpec, Normalizer};
@@ -103,13 +104,10 @@ impl StepBench {
             stream: Stream::Shuffle,
         }
         .permutation(train.len());
-        let batches = order.chunks_exact(batch_size).cycle();
+        let mut batches = Batches::new(recipe.train.seed);
+        let orders = order.chunks_exact(batch_size).cycle();
         let mut times = Vec::with_capacity(self.steps);
-        for (step, indices) in (0..WARM_UP + self.steps.max(1)).zip(batches) {
-            let batch = Batch {
-                samples: &train,
-                indices,
-            };
+        for (step, indices) in (0..WARM_UP + self.steps.max(1)).zip(orders) {
             let at = At {
                 seed: recipe.train.seed,
                 step: u32::try_from(step).unwrap_or(u32::MAX),
@@ -117,7 +115,7 @@ impl StepBench {
                 kl_scale: KL_SCALE,
             };
             let clock = Instant::now();
-            engine.step(batch, &at)?;
+            engine.step(batches.prepare(&train, 0, indices), &at)?;
             if step >= WARM_UP {
                 times.push(clock.elapsed());
             }

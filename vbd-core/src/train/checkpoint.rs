@@ -18,6 +18,7 @@ use crate::method::WeightMethod;
 use crate::recipe::Recipe;
 use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, Scope, State, Weight};
 use vbd_net::file;
+use vbd_net::output::Quality;
 use vbd_net::spec::{NetSpec, Normalizer};
 use vbd_net::tensor_file::{self, RawTensor, TensorFileError, Tensors};
 
@@ -52,7 +53,7 @@ pub struct Progress {
     pub epoch: usize,
     /// Steps done of the epoch under way.
     pub step_in_epoch: usize,
-    /// Sum of the cross-entropies of the epoch under way, nats.
+    /// Sum of the negative log-likelihoods of the epoch under way, nats.
     pub nll_sum: f64,
     /// Seconds of the epoch under way spent in steps.
     pub train_seconds: f64,
@@ -60,19 +61,42 @@ pub struct Progress {
     pub seconds: f64,
     /// Seconds of all whole epochs.
     pub seconds_before: f64,
-    /// Test error after the last whole epoch.
+    /// Test error after the last whole epoch, of a network with classes.
     pub test_error: Option<f64>,
+    /// Test loss after the last whole epoch, of a network without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_loss: Option<f64>,
     /// The best epoch so far, where there is a validation split.
     pub best: Option<Best>,
 }
 
-/// The epoch with the lowest validation error among those pruned enough.
+/// The epoch that does best on the samples held out among those pruned enough.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// The epoch, from 1.
     pub epoch: usize,
-    /// Its error on the samples held out.
-    pub validation_error: f64,
+    /// Its error on the samples held out, of a network with classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_error: Option<f64>,
+    /// Its mean squared error on them, of a network without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f64>,
+}
+
+impl Best {
+    /// An epoch with its quality on the samples held out.
+    pub(super) fn new(epoch: usize, validation: Quality) -> Self {
+        Self {
+            epoch,
+            validation_error: validation.error(),
+            validation_loss: validation.loss(),
+        }
+    }
+
+    /// What epochs compare by: the less the better.
+    pub(super) fn value(&self) -> Option<f64> {
+        self.validation_error.or(self.validation_loss)
+    }
 }
 
 /// What a checkpoint says of the data.

@@ -12,7 +12,8 @@ pub struct EpochReport {
     pub epoch: usize,
     /// `nll + kl_scale * kl_weight / N * kl`, nats.
     pub loss: f64,
-    /// Mean cross-entropy of the epoch's steps, nats a sample.
+    /// Mean negative log-likelihood of the epoch's steps, nats a sample: cross-entropy, or half of the squared error
+    /// summed over outputs.
     pub nll: f64,
     /// Sum of the KL over live weights and units at the epoch's end, nats; that of a layer or a gate
     /// with a weight of its own times that.
@@ -21,13 +22,21 @@ pub struct EpochReport {
     pub kl_scale: f64,
     /// Step size at the epoch's last step.
     pub lr: f64,
-    /// Error of the pruned network on the test samples.
-    pub test_error: f64,
-    /// Mean cross-entropy on the test samples, nats.
-    pub test_nll: f64,
-    /// Error on the samples held out.
+    /// Error of the pruned network on the test samples, of a network with classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_error: Option<f64>,
+    /// Mean cross-entropy on the test samples, nats, of a network with classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_nll: Option<f64>,
+    /// Mean over test samples and outputs of the pruned network's squared error, of one without classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_loss: Option<f64>,
+    /// Error on the samples held out, of a network with classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_error: Option<f64>,
+    /// Mean squared error on the samples held out, of a network without classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f64>,
     /// Prunable weights, biases excluded.
     pub numel: usize,
     /// Those that are kept.

@@ -3,7 +3,7 @@
 use super::checkpoint::DataInfo;
 use crate::error::Result;
 use crate::recipe::Recipe;
-use vbd_net::data::{Dataset, Samples};
+use vbd_net::data::{Dataset, Samples, Values};
 use vbd_net::spec::NetSpec;
 
 /// What a run trains on, chooses by and measures on.
@@ -82,13 +82,25 @@ pub(super) fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> 
             expected,
         );
     }
-    if dataset.classes > spec.classes {
-        let expected = format!("at most {}, those of network `{}`", spec.classes, spec.name);
-        return problem(
-            "the number of classes",
-            dataset.classes.to_string(),
-            expected,
-        );
+    if let Some(classes) = spec.classes {
+        if [&dataset.train, &dataset.test]
+            .iter()
+            .any(|samples| samples.labels().is_none())
+        {
+            let expected = format!(
+                "one a sample, for network `{}` to learn its classes",
+                spec.name
+            );
+            return problem("the set of labels", "absent".to_owned(), expected);
+        }
+        if dataset.classes > classes {
+            let expected = format!("at most {classes}, those of network `{}`", spec.name);
+            return problem(
+                "the number of classes",
+                dataset.classes.to_string(),
+                expected,
+            );
+        }
     }
     let (samples, held_out) = (dataset.train.len(), recipe.train.validation);
     if samples <= held_out {
@@ -121,8 +133,15 @@ pub(super) fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> 
 fn crc32(dataset: &Dataset) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     for samples in [&dataset.train, &dataset.test] {
-        hasher.update(samples.images());
-        hasher.update(samples.labels());
+        match samples.inputs() {
+            Values::U8(pixels) => hasher.update(pixels),
+            Values::F32(values) => {
+                for value in values {
+                    hasher.update(&value.to_le_bytes());
+                }
+            }
+        }
+        hasher.update(samples.labels().unwrap_or_default());
     }
     hasher.finalize()
 }

@@ -9,12 +9,14 @@ use super::compute::Compute;
 use super::metrics::{EpochReport, GateCount, LayerCount, compression_ratio};
 use super::run_data::RunData;
 use super::run_folder::{LastCheckpoint, LockedRun, RunFolder};
+use crate::data::Batches;
 use crate::error::{Error, Result};
 use crate::noise::{NoiseKey, Stream};
 use crate::recipe::Recipe;
-use crate::step::{At, Batch, Objective, Step};
+use crate::step::{At, Objective, Step};
 use crate::weight::Parameters;
 use vbd_net::data::Dataset;
+use vbd_net::output::Quality;
 use vbd_net::spec::{NetSpec, Normalizer};
 
 /// Checkpoints of every fifth epoch are kept, unless the caller says otherwise.
@@ -32,7 +34,7 @@ pub enum Event<'a> {
         step: usize,
         /// Steps of an epoch.
         steps: usize,
-        /// Mean cross-entropy of the epoch so far, nats.
+        /// Mean negative log-likelihood of the epoch so far, nats a sample.
         nll: f64,
     },
     /// An epoch is done, its line and its checkpoint are on disk.
@@ -59,6 +61,7 @@ pub struct Trainer {
     objective: Objective,
     engine: Box<dyn Step>,
     data: RunData,
+    batches: Batches,
     normalizer: Normalizer,
     progress: Progress,
     folder: LockedRun,
@@ -135,6 +138,7 @@ impl Trainer {
     ) -> Self {
         Self {
             spec: checkpoint.spec,
+            batches: Batches::new(checkpoint.recipe.train.seed),
             recipe: checkpoint.recipe,
             objective,
             engine,
@@ -245,10 +249,7 @@ impl Trainer {
             }
             let at = self.at(epoch * steps + step);
             let clock = Instant::now();
-            let batch = Batch {
-                samples: &self.data.train,
-                indices,
-            };
+            let batch = self.batches.prepare(&self.data.train, key.step, indices);
             let nll_sum = self.engine.step(batch, &at)?;
             self.progress.train_seconds += clock.elapsed().as_secs_f64();
             if !nll_sum.is_finite() {
@@ -284,14 +285,10 @@ impl Trainer {
 
     fn end_epoch(&mut self, at: At, seconds: &mut dyn FnMut() -> f64) -> Result<EpochReport> {
         let test = self.engine.evaluate(&self.data.test)?;
-        let validation = self
-            .data
-            .validation
-            .as_ref()
-            .map(|samples| self.engine.evaluate(samples));
-        let validation_error = validation
-            .transpose()?
-            .map(|evaluation| evaluation.test_error());
+        let validation = match &self.data.validation {
+            Some(samples) => Some(self.engine.evaluate(samples)?.quality()),
+            None => None,
+        };
         let kl = self.engine.kl()?;
         let parameters = self.checked_parameters()?;
         let pruned = self.pruned(parameters.clone());
@@ -311,8 +308,10 @@ impl Trainer {
             kl_scale: at.kl_scale,
             lr: at.lr,
             test_error: test.test_error(),
-            test_nll: test.nll,
-            validation_error,
+            test_nll: test.nll(),
+            test_loss: test.test_loss(),
+            validation_error: validation.and_then(Quality::error),
+            validation_loss: validation.and_then(Quality::loss),
             numel,
             nnz,
             compression_ratio: compression_ratio(numel, nnz),
@@ -322,20 +321,15 @@ impl Trainer {
             seconds,
             eta_seconds: before / done as f64 * (self.recipe.train.epochs - done) as f64,
         };
-        let is_best = self.is_best(&report);
-        let best = if is_best {
-            validation_error.map(|validation_error| Best {
-                epoch: done,
-                validation_error,
-            })
-        } else {
-            self.progress.best
-        };
+        let best = validation.filter(|&quality| self.is_best(quality, &report));
+        let is_best = best.is_some();
+        let best = best.map(|quality| Best::new(done, quality));
         self.progress = Progress {
             epoch: done,
             seconds_before: before,
-            test_error: Some(report.test_error),
-            best,
+            test_error: report.test_error,
+            test_loss: report.test_loss,
+            best: best.or(self.progress.best),
             ..Progress::default()
         };
         self.folder.append_metrics(&report)?;
@@ -350,18 +344,12 @@ impl Trainer {
     }
 
     /// Whether an epoch beats the best so far: pruned enough, and no worse on what was held out.
-    fn is_best(&self, report: &EpochReport) -> bool {
-        let Some(error) = report.validation_error else {
-            return false;
-        };
+    fn is_best(&self, validation: Quality, report: &EpochReport) -> bool {
         let pruned = report
             .compression_ratio
             .is_none_or(|r| r >= self.recipe.train.select_ratio);
-        pruned
-            && self
-                .progress
-                .best
-                .is_none_or(|best| error <= best.validation_error)
+        let best = self.progress.best.and_then(|best| best.value());
+        pruned && best.is_none_or(|best| validation.value() <= best)
     }
 
     /// The parameters with what is not kept at 0.

@@ -93,28 +93,22 @@ impl Problem {
     /// A step of both engines.
     fn step(&mut self, step: u32) {
         let indices = indices(step);
-        let batch = Batch {
-            samples: &self.data.train,
-            indices: &indices,
-        };
+        let batch = Batch::of(&self.data.train, &indices);
         // Steps large enough for entries to cross their thresholds both ways.
         let at = At {
             lr: 1e-2,
             ..at(step, 1.0)
         };
-        self.cpu.step(batch, &at).unwrap();
-        self.candle.step(batch, &at).unwrap();
+        self.cpu.step(&batch, &at).unwrap();
+        self.candle.step(&batch, &at).unwrap();
     }
 
     /// The batch's mean cross-entropy without noise or masks other than the parameters' own.
     fn nll(method: &Arc<dyn WeightMethod>, parameters: &Parameters) -> f64 {
         let mut problem = Self::new(method, parameters, 1);
         let indices = indices(0);
-        let batch = Batch {
-            samples: &problem.data.train,
-            indices: &indices,
-        };
-        problem.cpu.step(batch, &at(0, 1.0)).unwrap() / indices.len() as f64
+        let batch = Batch::of(&problem.data.train, &indices);
+        problem.cpu.step(&batch, &at(0, 1.0)).unwrap() / indices.len() as f64
     }
 
     fn assert_engines_agree(&self) {

@@ -33,7 +33,22 @@ pub(crate) fn pair(
     parameters: &Parameters,
     threads: usize,
 ) -> Pair {
-    let data = dataset([1, 6, 5], 4, 60, 17);
+    pair_on(
+        dataset([1, 6, 5], 4, 60, 17),
+        spec,
+        recipe,
+        parameters,
+        threads,
+    )
+}
+
+pub(crate) fn pair_on(
+    data: Dataset,
+    spec: &NetSpec,
+    recipe: &Recipe,
+    parameters: &Parameters,
+    threads: usize,
+) -> Pair {
     let objective = Objective::new(spec, recipe, data.train.len()).unwrap();
     let normalizer = Normalizer::measure(spec, &data.train);
     let candle = CandleStep::new(
@@ -227,10 +242,7 @@ pub(crate) fn first_step(
 ) -> (f64, Parameters) {
     let (mut engine, data) = cpu(spec, recipe, parameters, true);
     let indices = indices(0);
-    let batch = Batch {
-        samples: &data.train,
-        indices: &indices,
-    };
-    let nll = engine.step(batch, &at(0, 0.0)).unwrap() / BATCH as f64;
+    let batch = Batch::of(&data.train, &indices);
+    let nll = engine.step(&batch, &at(0, 0.0)).unwrap() / BATCH as f64;
     (nll, engine.parameters().unwrap())
 }

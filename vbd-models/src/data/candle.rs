@@ -2,14 +2,14 @@
 
 use candle_core::{DType, Device, Tensor};
 use candle_datasets::vision;
-use vbd_net::data::{Dataset, Samples};
+use vbd_net::data::{Dataset, Samples, Values};
 
 use crate::error::Result;
 
 /// The data set as tensors on the CPU, in the form of candle-datasets' own loaders.
 ///
 /// # Shapes
-/// - images: f32 in 0 to 1, `[samples, rows * columns]` for one channel, as its `mnist` gives them,
+/// - images: bytes as f32 in 0 to 1, f32 as they are, `[samples, rows * columns]` for one channel, as its `mnist` gives them,
 ///   otherwise `[samples, channels, rows, columns]`, as its `cifar` does
 /// - labels: u8, `[samples]`
 ///
@@ -23,10 +23,10 @@ use crate::error::Result;
 /// ```
 ///
 /// # Errors
-/// [`vbd_core::Error::Candle`] if a tensor cannot be made.
+/// [`vbd_net::Error::Data`] if there are no labels; [`vbd_core::Error::Candle`] if a tensor cannot be made.
 pub fn to_candle(set: &Dataset) -> Result<vision::Dataset> {
-    let (train_images, train_labels) = tensors(set.shape, &set.train)?;
-    let (test_images, test_labels) = tensors(set.shape, &set.test)?;
+    let (train_images, train_labels) = tensors(set, &set.train)?;
+    let (test_images, test_labels) = tensors(set, &set.test)?;
     let labels = set.classes;
     Ok(vision::Dataset {
         train_images,
@@ -37,17 +37,31 @@ pub fn to_candle(set: &Dataset) -> Result<vision::Dataset> {
     })
 }
 
-fn tensors(shape: [usize; 3], samples: &Samples) -> Result<(Tensor, Tensor)> {
+fn tensors(set: &Dataset, samples: &Samples) -> Result<(Tensor, Tensor)> {
+    let Some(labels) = samples.labels() else {
+        return Err(vbd_net::Error::Data {
+            name: set.name.clone(),
+            field: "the set of labels",
+            found: "absent".to_owned(),
+            expected: "one a sample".to_owned(),
+        }
+        .into());
+    };
     let make = || {
-        let dims = match shape {
+        let dims = match set.shape {
             [1, rows, columns] => vec![samples.len(), rows * columns],
             [channels, rows, columns] => vec![samples.len(), channels, rows, columns],
         };
-        let images = Tensor::from_slice(samples.images(), dims, &Device::Cpu)?;
-        let images = (images.to_dtype(DType::F32)? / 255.0)?;
+        let images = match samples.inputs() {
+            Values::U8(pixels) => {
+                let pixels = Tensor::from_slice(pixels, dims, &Device::Cpu)?;
+                (pixels.to_dtype(DType::F32)? / 255.0)?
+            }
+            Values::F32(values) => Tensor::from_slice(values, dims, &Device::Cpu)?,
+        };
         Ok((
             images,
-            Tensor::from_slice(samples.labels(), samples.len(), &Device::Cpu)?,
+            Tensor::from_slice(labels, samples.len(), &Device::Cpu)?,
         ))
     };
     make().map_err(|error| vbd_core::Error::Candle(error).into())
@@ -88,7 +102,7 @@ mod tests {
 
     #[test]
     fn channels_keep_their_dimension() {
-        let samples = || Samples::new((0..24).collect(), vec![0, 1], 12).unwrap();
+        let samples = || Samples::new((0..24).collect::<Vec<u8>>(), vec![0, 1], 12).unwrap();
         let set = Dataset::new("rgb", [3, 2, 2], 2, samples(), samples()).unwrap();
         let set = to_candle(&set).unwrap();
         assert_eq!(set.test_images.dims(), [2, 3, 2, 2]);

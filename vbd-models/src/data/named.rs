@@ -37,15 +37,16 @@ impl NamedSet {
         let Some(folder) = looked_in.iter().find(|folder| idx::has_any(folder)) else {
             return Err(Error::DataNotFound { name, looked_in });
         };
-        let set = idx::read_folder(name, folder, Some(NAMED_CLASSES))?;
+        let set = idx::read_labelled_folder(name, folder, NAMED_CLASSES)?;
         self.refuse_another(&set, folder)?;
         Ok(set)
     }
 
     /// All named sets have files of the same names: `DIR/` may hold another one's.
     fn refuse_another(self, set: &Dataset, folder: &Path) -> Result<()> {
-        let [.., test_labels] = idx::files(set)?;
-        let sum = test_labels.sha256();
+        let files = idx::files(set)?;
+        let test_labels = files.iter().find(|file| file.name == idx::FILE_NAMES[3]);
+        let sum = test_labels.map(idx::IdxFile::sha256).unwrap_or_default();
         match [Self::Mnist, Self::FashionMnist]
             .into_iter()
             .find(|set| set.test_labels() == sum)
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn a_named_set_has_ten_classes_and_ones_own_as_many_as_it_needs() {
         let folder = tempfile::tempdir().unwrap();
-        let samples = || Samples::new(vec![1; 8], vec![3, 10], 4).unwrap();
+        let samples = || Samples::new(vec![1_u8; 8], vec![3, 10], 4).unwrap();
         let set = Dataset::new("own", [1, 2, 2], 11, samples(), samples()).unwrap();
         idx::write_folder(&set, folder.path()).unwrap();
         let own = load(&format!("idx:{}", folder.path().display()), None).unwrap();

@@ -17,7 +17,7 @@ pub struct Summary {
     pub train: usize,
     /// Test samples.
     pub test: usize,
-    /// Number of classes.
+    /// Number of classes; 0 where there are no labels.
     pub classes: usize,
     /// `[channels, rows, columns]` of an image.
     pub shape: [usize; 3],

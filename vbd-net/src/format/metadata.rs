@@ -10,12 +10,16 @@ use super::ValueType;
 use crate::error::{Error, Result};
 use crate::net::PrunedNet;
 use crate::ops::Units;
-use crate::spec::LayerSpec;
+use crate::spec::{LayerSpec, Loss};
 use crate::tensor_file;
 
-/// The newest version of the format that this code reads and writes. Version 2 has wiring, `add` and `scale`;
-/// what version 1 can say is written as version 1.
-pub const VERSION: u32 = 2;
+/// The newest version of the format that this code reads and writes. Version 2 has wiring, `add` and `scale`, version
+/// 3 losses other than cross-entropy; what an older version can say is written as that.
+pub const VERSION: u32 = 3;
+/// The first version with wiring.
+const WIRED: u32 = 2;
+/// The first version that knows of losses.
+const WITH_LOSS: u32 = 3;
 /// The oldest version that is read.
 const OLDEST: u32 = 1;
 /// What `kind` says in a pruned file's JSON.
@@ -83,6 +87,9 @@ pub struct Provenance {
     /// measurement: in mid-epoch, or at another threshold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_error: Option<f64>,
+    /// The same of a net without classes: mean squared error of its outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_loss: Option<f64>,
 }
 
 impl Label {
@@ -97,15 +104,18 @@ impl Label {
     }
 }
 
-/// The version that a net is written as: 1, if it is a chain of the kinds of layer that 1 has.
+/// The version that a net is written as: 1, if it is a chain of the kinds of layer that 1 has, to classes.
 pub(crate) fn version_of(net: &PrunedNet) -> u32 {
+    if net.spec().loss != Loss::CrossEntropy {
+        return WITH_LOSS;
+    }
     let needs = |layer: &LayerSpec| {
         let kind = layer.kind();
         let is_chained = kind.reads() == [None];
         // Layers without tensors had no names.
         let has_prefix = kind.units() == Units::Mixes || kind.units() == Units::Picks;
         let is_known = is_chained && (has_prefix || kind.name().is_none());
-        kind.since().max(if is_known { OLDEST } else { VERSION })
+        kind.since().max(if is_known { OLDEST } else { WIRED })
     };
     let specs = [Some(net.spec()), net.before.as_ref()];
     let layers = specs.into_iter().flatten().flat_map(|spec| &spec.layers);

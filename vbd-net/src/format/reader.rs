@@ -109,8 +109,9 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
 /// Whether the network `before` can be what `spec`, with these weights, was made smaller from.
 fn check_before(before: &NetSpec, spec: &NetSpec, graph: &Graph) -> Result<(), String> {
     let all = before.resolve().map_err(|error| error.to_string())?;
-    if (&before.input, before.classes) != (&spec.input, spec.classes) {
-        return Err("has another input or other classes than `spec`".to_owned());
+    let ends = |spec: &NetSpec| (spec.input.clone(), spec.classes, spec.loss, spec.target);
+    if ends(before) != ends(spec) {
+        return Err("has another input, other classes or another loss than `spec`".to_owned());
     }
     if all.indices() > 0 {
         return Err("has a selection: it was made smaller itself".to_owned());

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Graph, INPUT, MAX_ACTIVATION, Node, NodeId, Owns, Shape, WeightSpec, checked_len};
 use crate::error::Result;
 use crate::ops::{Kind, Needs};
-use crate::spec::{LayerSpec, NetSpec};
+use crate::spec::{LayerSpec, Loss, NetSpec, Target};
 
 /// Layers of a network, at most: what a file says is walked many times.
 const MOST_LAYERS: usize = 1 << 12;
@@ -15,8 +15,9 @@ impl NetSpec {
     ///
     /// # Errors
     /// [`Error::Spec`](crate::Error::Spec) naming the layer if it reads what is not there, nobody reads it, a
-    /// size cannot work, a name is taken twice or is no tensor prefix, the last layer is not `classes` wide, or a size passes
-    /// [`MAX_ACTIVATION`] or [`MAX_TENSOR`](super::MAX_TENSOR).
+    /// size cannot work, a name is taken twice or is no tensor prefix, the last layer does not give what the loss asks for,
+    /// or a size passes [`MAX_ACTIVATION`] or [`MAX_TENSOR`](super::MAX_TENSOR); naming the field if `classes`, `loss` and
+    /// `target` contradict each other.
     pub fn resolve(&self) -> Result<Graph> {
         let input = Node {
             label: INPUT.to_owned(),
@@ -134,9 +135,7 @@ impl NetSpec {
     }
 
     fn check_output(&self, graph: &Graph) -> Result<()> {
-        if !(1..=256).contains(&self.classes) {
-            return Err(self.problem("classes", "a network has 1 to 256 classes"));
-        }
+        self.check_loss()?;
         if graph.weights.is_empty() {
             return Err(self.problem("layer", "a network needs a linear or conv2d layer"));
         }
@@ -147,15 +146,49 @@ impl NetSpec {
             }
         }
         let last = graph.node(output);
-        if last.shape == Shape::Features(self.classes) {
-            return Ok(());
-        }
-        let problem = format!(
-            "the last layer gives {:?} values, but `classes` is {}",
-            last.shape.dims(),
-            self.classes
-        );
+        let problem = match self.loss {
+            Loss::CrossEntropy if last.shape == Shape::Features(self.output_len()) => return Ok(()),
+            Loss::Mse if last.shape.len() == self.output_len() => return Ok(()),
+            Loss::CrossEntropy => format!(
+                "the last layer gives {:?} values, but `classes` is {}",
+                last.shape.dims(),
+                self.output_len()
+            ),
+            Loss::Mse => format!(
+                "the last layer gives {:?} values, but its target, the input, has {:?}",
+                last.shape.dims(),
+                self.input
+            ),
+        };
         Err(self.problem(&last.label, problem))
+    }
+
+    /// Checks that `classes`, `loss` and `target` go together.
+    fn check_loss(&self) -> Result<()> {
+        match (self.loss, self.classes, self.target) {
+            (Loss::CrossEntropy, None, _) => Err(self.problem(
+                "classes",
+                "absent: a network has 1 to 256 classes, or `loss = \"mse\"` and `target = \"input\"`",
+            )),
+            (Loss::CrossEntropy, _, Some(_)) => Err(self.problem(
+                "target",
+                "only a network with `loss = \"mse\"` has one: that of cross-entropy are labels",
+            )),
+            (Loss::CrossEntropy, Some(1..=256), None) | (Loss::Mse, None, Some(Target::Input)) => {
+                Ok(())
+            }
+            (Loss::CrossEntropy, ..) => {
+                Err(self.problem("classes", "a network has 1 to 256 classes"))
+            }
+            (Loss::Mse, Some(_), _) => Err(self.problem(
+                "classes",
+                "a network with `loss = \"mse\"` has none: leave it out",
+            )),
+            (Loss::Mse, None, None) => Err(self.problem(
+                "target",
+                "absent: a network with `loss = \"mse\"` has `target = \"input\"`",
+            )),
+        }
     }
 }
 

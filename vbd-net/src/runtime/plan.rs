@@ -18,6 +18,7 @@ use crate::net::PrunedNet;
 use crate::ops::conv2d::Conv;
 use crate::passes::{Pixels, Program};
 use crate::simd;
+use crate::spec::Loss;
 
 /// Values of all activations of one sample, and of what normalises it, at most: 16 MB.
 const MOST_VALUES: usize = 1 << 22;
@@ -86,7 +87,8 @@ pub struct Plan {
 pub(super) struct Inner {
     pub(super) net: String,
     pub(super) input_len: usize,
-    pub(super) classes: usize,
+    pub(super) output_len: usize,
+    loss: Loss,
     pub(super) arch: Arch,
     pub(super) input: Input,
     pub(super) stages: Vec<Part>,
@@ -171,7 +173,8 @@ impl Plan {
         let inner = Inner {
             net: net.spec.name.clone(),
             input_len: net.spec.input_len(),
-            classes: net.spec.classes,
+            output_len: net.spec.output_len(),
+            loss: net.spec.loss,
             arch,
             input: Input::new(net, &program, layouts[0]),
             lanes: lanes(&stages, lens.iter().sum()),
@@ -201,9 +204,14 @@ impl Plan {
         self.inner.input_len
     }
 
-    /// Logits of one sample.
-    pub fn classes(&self) -> usize {
-        self.inner.classes
+    /// Values that one sample becomes: a logit a class, or of another loss than cross-entropy, values like its target's.
+    pub fn output_len(&self) -> usize {
+        self.inner.output_len
+    }
+
+    /// What the outputs are measured by, and so what they are.
+    pub fn loss(&self) -> Loss {
+        self.inner.loss
     }
 
     /// What is done for each of the net's layers with weights, in order.

@@ -124,7 +124,7 @@ impl Worker {
             }
         }
         if let Some(last) = many.last() {
-            kernels::logits(last.get(), logits, plan.classes, lanes);
+            kernels::logits(last.get(), logits, plan.output_len, lanes);
         }
     }
 }
@@ -150,11 +150,11 @@ impl Session {
         &self.plan
     }
 
-    /// The logits of as many samples as there are.
+    /// The outputs of as many samples as there are: logits, or by the net's loss other values.
     ///
     /// # Shapes
     /// - `pixels`: `[n, input_len]`, row-major, channels first: raw pixels of 0 to 255, u8 or f32
-    /// - returns: `[n, classes]`
+    /// - returns: `[n, output_len]`
     ///
     /// # Errors
     /// [`Error::Input`] if these are not whole samples.
@@ -169,10 +169,10 @@ impl Session {
                 expected: plan.input_len,
             });
         }
-        if self.logits.len() < samples * plan.classes {
-            self.logits.resize(samples * plan.classes, 0.0);
+        if self.logits.len() < samples * plan.output_len {
+            self.logits.resize(samples * plan.output_len, 0.0);
         }
-        let logits = &mut self.logits[..samples * plan.classes];
+        let logits = &mut self.logits[..samples * plan.output_len];
         let threads = self.threads.count().min(self.workers.len());
         let work = samples.saturating_mul(self.plan.multiply_adds() + plan.input.len());
         let threads = if work >= FOR_THREADS { threads } else { 1 };
@@ -186,8 +186,8 @@ impl Session {
             0 => worker.run_one(plan, pixels, logits),
             _ => worker.run_many(plan, pixels, logits, lanes),
         };
-        let (sample_len, classes) = (at_once * plan.input_len, at_once * plan.classes);
-        let blocks = pixels.chunks(sample_len).zip(logits.chunks_mut(classes));
+        let (sample_len, output_len) = (at_once * plan.input_len, at_once * plan.output_len);
+        let blocks = pixels.chunks(sample_len).zip(logits.chunks_mut(output_len));
         let (blocks, workers) = (Mutex::new(blocks), &self.workers);
         self.threads.run(threads, &|member| {
             let mut worker = lock(&workers[member]);

@@ -5,16 +5,19 @@
 //! Sizes that follow from others are worked out by [`NetSpec::resolve`], never written.
 
 mod layer;
+mod loss;
 mod normalize;
 
 use serde::{Deserialize, Serialize};
 
 pub use layer::{LayerKind, LayerSpec};
-pub use normalize::{Normalize, Normalizer, Statistic};
+pub use loss::{Loss, Target};
+pub(crate) use normalize::normalized;
+pub use normalize::{Measured, Normalize, Normalizer, Statistic};
 
 use crate::error::Error;
 
-/// A network: the shape that goes in, the layers in order, and how many classes come out.
+/// A network: the shape that goes in, the layers in order, and what comes out of the last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetSpec {
@@ -22,8 +25,15 @@ pub struct NetSpec {
     pub name: String,
     /// `[channels, height, width]`, or `[features]`.
     pub input: Vec<usize>,
-    /// Width of the last layer.
-    pub classes: usize,
+    /// Width of the last layer, where that gives logits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
+    /// What the outputs are measured by.
+    #[serde(default, skip_serializing_if = "Loss::is_default")]
+    pub loss: Loss,
+    /// What they are measured against, where those are no labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// How pixels become inputs.
     #[serde(default)]
     pub normalize: Normalize,
@@ -36,6 +46,14 @@ impl NetSpec {
     /// Number of values in one input sample.
     pub fn input_len(&self) -> usize {
         self.input.iter().product()
+    }
+
+    /// Number of values that one sample becomes: a logit a class, or as many values as came in.
+    pub fn output_len(&self) -> usize {
+        match self.loss {
+            Loss::CrossEntropy => self.classes.unwrap_or(0),
+            Loss::Mse => self.input_len(),
+        }
     }
 
     /// An error of this network that names the layer, or the field.

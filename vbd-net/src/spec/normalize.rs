@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::NetSpec;
-use crate::data::Samples;
+use crate::data::{Samples, Values};
 use crate::graph::Shape;
+use crate::runtime::Pixel;
 
 /// The rule, before any data are seen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -143,17 +144,13 @@ impl Normalizer {
         let rule = &spec.normalize;
         let (mut mean, mut std) = (None, None);
         if rule.mean.is_image() || rule.std.is_image() {
-            let (sum, square_sum) = pixel_sums(train);
-            let count = train.len().max(1) as f64;
-            let moments = sum.iter().zip(&square_sum).map(|(&sum, &square_sum)| {
-                let mean = sum as f64 / count;
-                (
-                    mean,
-                    (square_sum as f64 / count - mean * mean).max(0.0).sqrt(),
-                )
-            });
+            let moments = match train.inputs() {
+                Values::U8(pixels) => moments_of_bytes(pixels, train.sample_len()),
+                Values::F32(values) => moments_of_floats(values, train.sample_len()),
+            };
             let (means, stds): (Vec<f32>, Vec<f32>) = moments
-                .map(|(mean, std)| {
+                .into_iter()
+                .map(|Moments { mean, std }| {
                     let std = if std > 0.0 {
                         std * rule.scale.abs()
                     } else {
@@ -183,32 +180,137 @@ impl Normalizer {
         })
     }
 
-    /// Writes the inputs of one sample.
+    /// Normalises the values of one sample.
     ///
     /// # Shapes
     /// - `pixels`, `out`: `[input_len]`
-    pub fn apply(&self, pixels: &[u8], out: &mut [f32]) {
-        let statistics = self.mean.iter().zip(&self.std);
-        for ((out, &pixel), (&mean, &std)) in out.iter_mut().zip(pixels).zip(statistics) {
-            *out = (f32::from(pixel) * self.scale - mean) / std;
+    pub fn apply<T: Pixel>(&self, pixels: &[T], out: &mut [f32]) {
+        for (place, (out, &pixel)) in out.iter_mut().zip(pixels).enumerate() {
+            *out = self.value(pixel, place);
         }
+    }
+
+    /// Normalises a value: `(pixel * scale - mean) / std`, by the statistics of its place.
+    #[inline(always)]
+    pub fn value<T: Pixel>(&self, pixel: T, place: usize) -> f32 {
+        normalized(
+            pixel.to_f32(),
+            self.scale,
+            self.mean[place],
+            self.std[place],
+        )
     }
 }
 
-/// Exact sums of each pixel and of its square.
-fn pixel_sums(samples: &Samples) -> (Vec<u64>, Vec<u64>) {
-    let len = samples.sample_len();
+/// `(pixel * scale - mean) / std`.
+#[inline(always)]
+pub(crate) fn normalized(pixel: f32, scale: f32, mean: f32, std: f32) -> f32 {
+    (pixel * scale - mean) / std
+}
+
+/// Mean and standard deviation of one pixel.
+struct Moments {
+    mean: f64,
+    std: f64,
+}
+
+/// Of exact sums of each pixel and of its square.
+fn moments_of_bytes(pixels: &[u8], len: usize) -> Vec<Moments> {
     let (mut sum, mut square_sum) = (vec![0_u64; len], vec![0_u64; len]);
-    for index in 0..samples.len() {
-        for ((sum, square_sum), &pixel) in sum
-            .iter_mut()
-            .zip(&mut square_sum)
-            .zip(samples.image(index))
-        {
+    for image in pixels.chunks_exact(len.max(1)) {
+        for ((sum, square_sum), &pixel) in sum.iter_mut().zip(&mut square_sum).zip(image) {
             let pixel = u64::from(pixel);
             *sum += pixel;
             *square_sum += pixel * pixel;
         }
     }
-    (sum, square_sum)
+    let count = pixels.len().checked_div(len).unwrap_or(0).max(1) as f64;
+    let moments = sum.into_iter().zip(square_sum).map(|(sum, square_sum)| {
+        let mean = sum as f64 / count;
+        Moments {
+            mean,
+            std: (square_sum as f64 / count - mean * mean).max(0.0).sqrt(),
+        }
+    });
+    moments.collect()
+}
+
+/// Of differences from the first sample, so that a value that never varies has a deviation of exactly 0.
+fn moments_of_floats(values: &[f32], len: usize) -> Vec<Moments> {
+    let Some(first) = values.get(..len) else {
+        let none = Moments {
+            mean: 0.0,
+            std: 0.0,
+        };
+        return std::iter::repeat_with(|| Moments { ..none })
+            .take(len)
+            .collect();
+    };
+    let (mut sum, mut square_sum) = (vec![0.0_f64; len], vec![0.0_f64; len]);
+    for sample in values.chunks_exact(len.max(1)) {
+        let sums = sum.iter_mut().zip(&mut square_sum);
+        for ((sum, square_sum), (&value, &first)) in sums.zip(sample.iter().zip(first)) {
+            let difference = f64::from(value) - f64::from(first);
+            *sum += difference;
+            *square_sum += difference * difference;
+        }
+    }
+    let count = (values.len() / len.max(1)).max(1) as f64;
+    let sums = sum.into_iter().zip(square_sum).zip(first);
+    let moments = sums.map(|((sum, square_sum), &first)| {
+        let mean = sum / count;
+        Moments {
+            mean: f64::from(first) + mean,
+            std: (square_sum / count - mean * mean).max(0.0).sqrt(),
+        }
+    });
+    moments.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(normalize: &str) -> NetSpec {
+        let layer = r#"{"kind":"linear","name":"a","out_features":1}"#;
+        let json = format!(
+            r#"{{"name":"n","input":[3],"classes":1,"normalize":{normalize},"layer":[{layer}]}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn bytes_and_the_same_values_as_f32_have_the_same_statistics() {
+        let spec = spec(r#"{"scale":0.25,"mean":"image","std":"image"}"#);
+        let bytes: Vec<u8> = (0..30_u8)
+            .map(|i| if i % 3 == 2 { 9 } else { i * 7 })
+            .collect();
+        let floats: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte)).collect();
+        let of_bytes = Normalizer::measure(&spec, &Samples::unlabelled(bytes.clone(), 3).unwrap());
+        let of_floats =
+            Normalizer::measure(&spec, &Samples::unlabelled(floats.clone(), 3).unwrap());
+        assert_eq!(of_bytes, of_floats);
+        // A value that never varies.
+        assert_eq!((of_floats.std[2], of_floats.mean[2]), (1.0, 2.25));
+        let (mut a, mut b) = ([0.0; 3], [0.0; 3]);
+        of_bytes.apply(&bytes[3..6], &mut a);
+        of_floats.apply(&floats[3..6], &mut b);
+        assert_eq!(a, b);
+        assert!(a[0] < 0.0 && a[2] == 0.0, "{a:?}");
+    }
+
+    #[test]
+    fn a_small_spread_around_a_large_f32_is_measured() {
+        let spec = spec(r#"{"mean":"image","std":"image"}"#);
+        let offsets = [0.0_f32, 0.5, 1.0, 0.5];
+        let values: Vec<f32> = offsets
+            .iter()
+            .flat_map(|x| [1e6 + x, 3.1, -1e6 - x])
+            .collect();
+        let found = Normalizer::measure(&spec, &Samples::unlabelled(values, 3).unwrap());
+        let std = 0.125_f32.sqrt();
+        assert!((found.std[0] - std).abs() < 1e-6 && (found.std[2] - std).abs() < 1e-6);
+        assert_eq!((found.std[1], found.mean[1]), (1.0, 3.1));
+        assert_eq!(found.mean[0], 1e6 + 0.5);
+    }
 }

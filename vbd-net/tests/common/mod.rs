@@ -20,6 +20,24 @@ pub(crate) fn random_net(seed: u64) -> PrunedNet {
             {"kind": "linear", "name": "fc2", "out_features": 4}
         ]
     }"#;
+    net_of(json, seed)
+}
+
+/// The same with an input for a target.
+pub(crate) fn random_autoencoder(seed: u64) -> PrunedNet {
+    let json = r#"{
+        "name": "auto", "input": [1, 6, 5], "loss": "mse", "target": "input",
+        "normalize": {"scale": 0.00390625, "mean": 0.2},
+        "layer": [
+            {"kind": "linear", "name": "fc1", "out_features": 7},
+            {"kind": "relu"},
+            {"kind": "linear", "name": "fc2", "out_features": 30}
+        ]
+    }"#;
+    net_of(json, seed)
+}
+
+fn net_of(json: &str, seed: u64) -> PrunedNet {
     let spec: NetSpec = serde_json::from_str(json).unwrap();
     let draws = &mut Draws(seed);
     let layers = spec.weights().unwrap().into_iter().map(|weight| {

@@ -96,7 +96,7 @@ impl GemmNet {
         }
     }
 
-    /// The logits of `n` samples.
+    /// The outputs of `n` samples.
     pub(super) fn run(&mut self, pixels: &[f32], n: usize) -> &[f32] {
         let Self {
             net,
@@ -267,7 +267,9 @@ mod tests {
             let n = 5;
             let samples = random_samples(net.spec(), n, seed);
             let pixels: Vec<f32> = samples
-                .images()
+                .inputs()
+                .bytes()
+                .unwrap()
                 .iter()
                 .map(|&pixel| f32::from(pixel))
                 .collect();

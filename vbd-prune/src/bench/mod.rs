@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Module, Tensor};
 use serde::Serialize;
 use vbd_net::SparseMatrix;
+use vbd_net::data::Values;
 use vbd_net::graph::{Owns, WeightSpec};
 use vbd_net::spec::NetSpec;
 
@@ -113,7 +114,7 @@ pub struct Row {
 pub fn bench(
     net: &PrunedNet,
     batches: &[usize],
-    images: Option<&[u8]>,
+    images: Option<Values<'_>>,
     options: BenchOptions,
 ) -> Result<Vec<Row>> {
     for spec in [net.spec(), net.before()] {
@@ -279,7 +280,7 @@ fn check_size(net: &PrunedNet, spec: &NetSpec, batches: &[usize]) -> Result<()> 
 }
 
 /// `batch` samples: the images over and over, or a fifth of the pixels lit, as digits have them.
-fn pixels(net: &PrunedNet, images: Option<&[u8]>, batch: usize) -> Result<Vec<f32>> {
+fn pixels(net: &PrunedNet, images: Option<Values<'_>>, batch: usize) -> Result<Vec<f32>> {
     let len = net.spec().input_len();
     let Some(images) = images.filter(|images| !images.is_empty()) else {
         let lit = |i: usize| {
@@ -301,10 +302,10 @@ fn pixels(net: &PrunedNet, images: Option<&[u8]>, batch: usize) -> Result<Vec<f3
         return Err(error.into());
     }
     Ok(images
-        .iter()
+        .to_f32()
+        .into_iter()
         .cycle()
         .take(batch * len)
-        .map(|&pixel| f32::from(pixel))
         .collect())
 }
 

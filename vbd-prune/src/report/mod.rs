@@ -9,7 +9,7 @@ use serde::Serialize;
 use vbd_core::gate::Gate;
 use vbd_core::train::{self, Checkpoint, GateCount};
 use vbd_core::weight::Weight;
-use vbd_net::spec::LayerKind;
+use vbd_net::spec::{LayerKind, Loss};
 
 pub use histogram::Histogram;
 pub use structure::{Structure, UnitCount};
@@ -30,6 +30,8 @@ pub struct Report {
     pub version: u32,
     /// Name of the network.
     pub model: String,
+    /// What the network's outputs are measured by.
+    pub loss: Loss,
     /// Size of the file.
     pub bytes: u64,
     /// Size of the net that it was made from as a dense file with f32 values.
@@ -192,6 +194,7 @@ impl Report {
             format,
             version,
             model: net.spec().name.clone(),
+            loss: net.spec().loss,
             bytes,
             dense_bytes,
             size_ratio: dense_bytes as f64 / bytes as f64,

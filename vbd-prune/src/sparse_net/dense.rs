@@ -90,7 +90,7 @@ impl Module for DenseNet {
                 .map(|input| values[input.index()].clone());
             values.push(self.node(id, &inputs.collect::<Vec<_>>())?);
         }
-        Ok(values.swap_remove(values.len() - 1))
+        values.swap_remove(values.len() - 1).flatten_from(1)
     }
 }
 
@@ -122,7 +122,11 @@ mod tests {
             let net = prune_checkpoint(&random_checkpoint(seed), None).unwrap();
             let len = net.spec().input_len();
             for n in [1, 3, 8, 33] {
-                let pixels: Vec<u8> = random_samples(net.spec(), n, seed).images().to_vec();
+                let pixels: Vec<u8> = random_samples(net.spec(), n, seed)
+                    .inputs()
+                    .bytes()
+                    .unwrap()
+                    .to_vec();
                 let sparse = SparseNet::new(&net).unwrap();
                 let x = Tensor::from_vec(pixels.clone(), (n, len), &Device::Cpu).unwrap();
                 let dense = DenseNet::new(&net, &Device::Cpu)
@@ -131,7 +135,7 @@ mod tests {
                     .unwrap();
                 let dense = dense.flatten_all().unwrap().to_vec1::<f32>().unwrap();
                 let scale = dense.iter().fold(1e-3_f32, |most, x| most.max(x.abs()));
-                let logits = sparse.logits(&pixels, n).unwrap();
+                let logits = sparse.outputs(&pixels, n).unwrap();
                 for (sparse, dense) in logits.iter().zip(&dense) {
                     assert!(
                         (sparse - dense).abs() < TOLERANCE * scale,
@@ -143,7 +147,7 @@ mod tests {
                     assert_eq!(out.flatten_all().unwrap().to_vec1::<f32>().unwrap(), logits);
                 }
                 // A sample's logits do not depend on the batch that it is in.
-                let first = sparse.logits(&pixels[..len], 1).unwrap();
+                let first = sparse.outputs(&pixels[..len], 1).unwrap();
                 assert_eq!(first[..], logits[..first.len()]);
             }
         }

@@ -1,4 +1,4 @@
-//! A pruned net that runs: raw pixels in, logits out, as a Candle module or over slices.
+//! A pruned net that runs: raw pixels in, logits or values out, as a Candle module or over slices.
 
 mod dense;
 
@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{DType, DeviceLocation, Module, Tensor};
 use vbd_core::step::Evaluation;
 use vbd_core::train::Checkpoint;
-use vbd_net::data::Samples;
-use vbd_net::output::{Score, softmax};
-use vbd_net::spec::NetSpec;
+use vbd_net::data::{Samples, Values};
+use vbd_net::output::{Score, SquaredErrors, mse, softmax};
+use vbd_net::spec::{Loss, NetSpec};
 
 pub use self::dense::DenseNet;
 use crate::error::Result;
@@ -19,8 +19,10 @@ use crate::weights::prune_checkpoint;
 use vbd_net::PrunedNet;
 use vbd_net::runtime::{Pixel, Plan, Session};
 
-/// Samples that go through the net together in [`SparseNet::evaluate`].
+/// Samples that go through the net together in [`SparseNet::evaluate`], at most.
 const EVALUATED_AT_ONCE: usize = 4096;
+/// Values that come out for them, at most, if one sample's are not more: 16 MB.
+const VALUES_AT_ONCE: usize = 1 << 22;
 
 /// A pruned net that runs.
 ///
@@ -104,43 +106,69 @@ impl SparseNet {
         &self.plan
     }
 
-    /// The logits of `n` samples, on the CPU.
+    /// The outputs of `n` samples, on the CPU: logits, or by the net's loss other values.
     ///
     /// # Shapes
-    /// - `pixels`: `[n, input_len]`, row-major, channels first
-    /// - returns: `[n, classes]`
+    /// - `pixels`: `[n, input_len]`, row-major, channels first; bytes or f32
+    /// - returns: `[n, output_len]`
     ///
     /// # Errors
     /// [`vbd_net::Error::Input`] if there are not as many pixels.
-    pub fn logits(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>> {
-        self.run(pixels, n)
+    pub fn outputs<'a>(&self, pixels: impl Into<Values<'a>>, n: usize) -> Result<Vec<f32>> {
+        match pixels.into() {
+            Values::U8(pixels) => self.run(pixels, n),
+            Values::F32(pixels) => self.run(pixels, n),
+        }
     }
 
-    /// The probability of each class for one image.
+    /// What one sample is for the net: probabilities of its classes, or values with their loss.
     ///
     /// # Errors
     /// [`vbd_net::Error::Input`] if it has not the network's input length.
-    pub fn predict(&self, pixels: &[u8]) -> Result<Vec<f32>> {
-        let logits = self.logits(pixels, 1)?;
-        Ok(softmax(&logits))
+    pub fn predict<'a>(&self, pixels: impl Into<Values<'a>>) -> Result<Prediction> {
+        let pixels = pixels.into();
+        let outputs = self.outputs(pixels, 1)?;
+        Ok(match self.spec().loss {
+            Loss::CrossEntropy => Prediction::Classes(softmax(&outputs)),
+            Loss::Mse => {
+                let mut errors = SquaredErrors::default();
+                let error = mse::squared_error(&outputs, &self.net.normalize(pixels));
+                errors.add(1, outputs.len(), error);
+                Prediction::Values {
+                    loss: errors.finish().quality().value(),
+                    outputs,
+                }
+            }
+        })
     }
 
-    /// Error and cross-entropy on labelled images; the sum is taken in the order of the samples.
+    /// How well the net does on samples: error and cross-entropy where it has classes, else mean squared error. The
+    /// sum is taken in the order of the samples.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Input`] if the images are of another size, [`vbd_net::Error::Label`] if a label has no class.
+    /// [`vbd_net::Error::Input`] if the inputs are of another size; of a net with classes [`vbd_net::Error::NoLabels`],
+    /// or [`vbd_net::Error::Label`] if a label has no class.
     pub fn evaluate(&self, samples: &Samples) -> Result<Evaluation> {
-        let classes = self.spec().classes;
-        let len = samples.sample_len();
+        match self.spec().loss {
+            Loss::CrossEntropy => self.evaluate_classes(samples),
+            Loss::Mse => self.evaluate_values(samples),
+        }
+    }
+
+    fn evaluate_classes(&self, samples: &Samples) -> Result<Evaluation> {
+        let net = || self.spec().name.clone();
+        let classes = self.spec().output_len();
+        let labels = samples
+            .labels()
+            .ok_or_else(|| vbd_net::Error::NoLabels { net: net() })?;
         let mut score = Score::default();
-        for start in (0..samples.len()).step_by(EVALUATED_AT_ONCE) {
-            let end = (start + EVALUATED_AT_ONCE).min(samples.len());
-            let logits = self.logits(&samples.images()[start * len..end * len], end - start)?;
-            let labels = &samples.labels()[start..end];
-            for ((index, &label), logits) in (start..).zip(labels).zip(logits.chunks_exact(classes))
+        self.in_blocks(samples, |first, _, outputs| {
+            for ((index, &label), logits) in (first..)
+                .zip(&labels[first..])
+                .zip(outputs.chunks_exact(classes))
             {
                 if usize::from(label) >= classes {
-                    let net = self.spec().name.clone();
+                    let net = net();
                     let error = vbd_net::Error::Label {
                         net,
                         index,
@@ -151,8 +179,40 @@ impl SparseNet {
                 }
                 score.add(logits, usize::from(label));
             }
-        }
+            Ok(())
+        })?;
         Ok(score.finish())
+    }
+
+    fn evaluate_values(&self, samples: &Samples) -> Result<Evaluation> {
+        let len = self.spec().output_len();
+        let mut errors = SquaredErrors::default();
+        self.in_blocks(samples, |_, inputs, outputs| {
+            let targets = self.net.normalize(inputs);
+            let pairs = outputs.chunks_exact(len).zip(targets.chunks_exact(len));
+            for (outputs, targets) in pairs {
+                errors.add(1, len, mse::squared_error(outputs, targets));
+            }
+            Ok(())
+        })?;
+        Ok(errors.finish())
+    }
+
+    /// Runs all samples; `take` gets the number of a block's first sample, its inputs and its outputs.
+    fn in_blocks(
+        &self,
+        samples: &Samples,
+        mut take: impl FnMut(usize, Values<'_>, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let len = samples.sample_len();
+        let at_once =
+            (VALUES_AT_ONCE / self.spec().output_len().max(1)).clamp(1, EVALUATED_AT_ONCE);
+        for start in (0..samples.len()).step_by(at_once) {
+            let end = (start + at_once).min(samples.len());
+            let inputs = samples.inputs().range(start * len..end * len);
+            take(start, inputs, &self.outputs(inputs, end - start)?)?;
+        }
+        Ok(())
     }
 
     fn run<T: Pixel>(&self, pixels: &[T], n: usize) -> Result<Vec<f32>> {
@@ -169,9 +229,9 @@ impl SparseNet {
         let idle = || self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let session = idle().pop();
         let mut session = session.unwrap_or_else(|| self.plan.session());
-        let logits = session.run(pixels)?.to_vec();
+        let outputs = session.run(pixels)?.to_vec();
         idle().push(session);
-        Ok(logits)
+        Ok(outputs)
     }
 
     fn on_device(&self, x: &Tensor) -> candle_core::Result<Arc<DenseNet>> {
@@ -189,11 +249,25 @@ impl SparseNet {
     }
 }
 
-/// Raw pixels of 0 to 255 in, logits out; the normalisation is the net's.
+/// What one sample is for a net.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Prediction {
+    /// Of a net with classes: the probability of each.
+    Classes(Vec<f32>),
+    /// Of a net without.
+    Values {
+        /// What comes out.
+        outputs: Vec<f32>,
+        /// Mean over outputs of the squared error.
+        loss: f64,
+    },
+}
+
+/// Raw pixels in, logits or values out; the normalisation is the net's.
 ///
 /// # Shapes
 /// - `x`: `[batch, features]` or `[batch, channels, height, width]`, u8 or a float type
-/// - returns: `[batch, classes]`, f32
+/// - returns: `[batch, output_len]`, f32
 impl Module for SparseNet {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let batch = x.dim(0)?;
@@ -201,11 +275,11 @@ impl Module for SparseNet {
             return self.on_device(x)?.forward(x);
         }
         let flat = x.flatten_all()?;
-        let logits = match x.dtype() {
+        let outputs = match x.dtype() {
             DType::U8 => self.run(&flat.to_vec1::<u8>()?, batch),
             _ => self.run(&flat.to_dtype(DType::F32)?.to_vec1::<f32>()?, batch),
         };
-        let logits = logits.map_err(candle_core::Error::wrap)?;
-        Tensor::from_vec(logits, (batch, self.spec().classes), x.device())
+        let outputs = outputs.map_err(candle_core::Error::wrap)?;
+        Tensor::from_vec(outputs, (batch, self.spec().output_len()), x.device())
     }
 }

@@ -73,8 +73,10 @@ pub(crate) fn random_spec(seed: u64) -> NetSpec {
 pub(crate) fn random_samples(spec: &NetSpec, n: usize, seed: u64) -> Samples {
     let draws = &mut Draws(seed);
     let len = spec.input_len();
-    let images = (0..n * len).map(|_| draws.next() as u8).collect();
-    let labels = (0..n).map(|_| draws.below(spec.classes) as u8).collect();
+    let images: Vec<u8> = (0..n * len).map(|_| draws.next() as u8).collect();
+    let labels = (0..n)
+        .map(|_| draws.below(spec.output_len()) as u8)
+        .collect();
     Samples::new(images, labels, len).unwrap()
 }
 

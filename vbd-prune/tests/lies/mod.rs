@@ -123,7 +123,7 @@ pub(crate) fn use_it(bytes: &[u8]) -> bool {
                 let pixels = vec![255_u8; samples * plan.input_len()];
                 assert_eq!(
                     session.run(&pixels).unwrap().len(),
-                    samples * plan.classes()
+                    samples * plan.output_len()
                 );
             }
         }

@@ -5,7 +5,6 @@ mod trained;
 mod weighted;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::ops::log_softmax;
 
 use self::gate::Gate;
 use self::trained::{Descent, Trained};
@@ -13,13 +12,13 @@ use self::weighted::{Map, Weighted};
 use super::cpu::cannot_train;
 use super::{At, Batch, Evaluation, Objective, Step};
 use crate::error::Result;
-use crate::kernels::loss;
 use crate::layers::Masking;
+use crate::loss::{Score, TargetTensor, Targets};
 use crate::noise::Stream;
 use crate::ops;
 use crate::weight::{Parameters, State};
-use vbd_net::data::Samples;
-use vbd_net::spec::{LayerSpec, NetSpec, Normalizer};
+use vbd_net::data::{Samples, Values};
+use vbd_net::spec::{LayerSpec, Loss, NetSpec, Normalizer};
 
 /// Samples that are evaluated at once.
 const EVALUATION_BATCH: usize = 1000;
@@ -76,19 +75,30 @@ impl CandleStep {
         })
     }
 
-    /// The inputs of some samples, `[batch, ...input]`.
-    fn inputs(&self, samples: &Samples, indices: &[u32]) -> Result<Tensor> {
-        let pixels: Vec<u8> = indices
-            .iter()
-            .flat_map(|&index| samples.image(index as usize))
-            .copied()
-            .collect();
-        let shape = (indices.len(), samples.sample_len());
-        let x = Tensor::from_vec(pixels, shape, &self.device)?.to_dtype(DType::F32)?;
-        let x = (x * self.scale)?
+    /// The normalised inputs of a batch, `[batch, input_len]`.
+    fn inputs(&self, batch: &Batch) -> Result<Tensor> {
+        let shape = (batch.len(), self.spec.input_len());
+        let pixels = match batch.inputs() {
+            Values::U8(pixels) => Tensor::from_slice(pixels, shape, &self.device)?,
+            Values::F32(pixels) => Tensor::from_slice(pixels, shape, &self.device)?,
+        };
+        let x = (pixels.to_dtype(DType::F32)? * self.scale)?
             .broadcast_sub(&self.mean)?
             .broadcast_div(&self.std)?;
-        Ok(x.reshape([&[indices.len()], &self.spec.input[..]].concat())?)
+        Ok(x)
+    }
+
+    /// What the outputs of a batch of these inputs are compared with.
+    fn targets(&self, batch: &Batch, x: &Tensor) -> Result<TargetTensor> {
+        Ok(match self.spec.loss {
+            Loss::CrossEntropy => {
+                let labels = batch.labels().unwrap_or_default();
+                let labels: Vec<u32> = labels.iter().map(|&label| u32::from(label)).collect();
+                let shape = (labels.len(), 1);
+                TargetTensor::Labels(Tensor::from_vec(labels, shape, &self.device)?)
+            }
+            Loss::Mse => TargetTensor::Values(x.clone()),
+        })
     }
 
     fn weighted(&self) -> impl Iterator<Item = &Weighted> {
@@ -105,8 +115,8 @@ impl CandleStep {
         })
     }
 
-    /// Logits, `[batch, classes]`; with noise if `at` is given.
-    fn forward(&self, x: Tensor, at: Option<&At>) -> Result<Tensor> {
+    /// Outputs of normalised inputs, `[batch, outputs]`; with noise if `at` is given.
+    fn forward(&self, x: &Tensor, at: Option<&At>) -> Result<Tensor> {
         let draw = |stream| {
             at.map(|at| {
                 let masking = if at.kl_scale > 0.0 {
@@ -117,7 +127,8 @@ impl CandleStep {
                 (at.key(stream), masking)
             })
         };
-        let mut values = vec![x];
+        let shape = [&[x.dim(0)?], &self.spec.input[..]].concat();
+        let mut values = vec![x.reshape(shape)?];
         for Placed { layer, inputs } in &self.layers {
             let first = &values[inputs[0]];
             let y = match layer {
@@ -133,7 +144,8 @@ impl CandleStep {
             };
             values.push(y);
         }
-        Ok(values.pop().expect("a network has layers"))
+        let outputs = values.pop().expect("a network has layers");
+        Ok(outputs.flatten_from(1)?)
     }
 
     /// The states of the net that the method of a weight has.
@@ -232,18 +244,13 @@ fn compile(
 }
 
 impl Step for CandleStep {
-    fn step(&mut self, batch: Batch<'_>, at: &At) -> Result<f64> {
-        let x = self.inputs(batch.samples, batch.indices)?;
-        let labels = batch
-            .indices
-            .iter()
-            .map(|&i| u32::from(batch.samples.labels()[i as usize]));
-        let labels: Vec<u32> = labels.collect();
-        let count = labels.len();
-        let labels = Tensor::from_vec(labels, (count, 1), &self.device)?;
-        let log_probabilities = log_softmax(&self.forward(x, Some(at))?, 1)?;
-        let nll = log_probabilities.gather(&labels, 1)?.sum_all()?.neg()?;
-        let mut loss = (&nll * (1.0 / count as f64))?;
+    fn step(&mut self, batch: &Batch, at: &At) -> Result<f64> {
+        batch.check(&self.spec)?;
+        let x = self.inputs(batch)?;
+        let nll = self
+            .targets(batch, &x)?
+            .nll_sum(&self.forward(&x, Some(at))?)?;
+        let mut loss = (&nll * (1.0 / batch.len() as f64))?;
         if let Some(kl) = self.kl_sum()? {
             loss = (loss + (kl * self.objective.kl_factor(at.kl_scale))?)?;
         }
@@ -279,24 +286,32 @@ impl Step for CandleStep {
     }
 
     fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation> {
-        let (mut nll_sum, mut wrong) = (0.0, 0);
-        let count = u32::try_from(samples.len()).expect("samples are counted in 32 bits");
-        let indices: Vec<u32> = (0..count).collect();
-        for indices in indices.chunks(EVALUATION_BATCH) {
-            let logits = self.forward(self.inputs(samples, indices)?, None)?;
-            debug_assert_eq!(logits.dims(), [indices.len(), self.spec.classes]);
-            let logits = logits.t()?.flatten_all()?.to_vec1::<f32>()?;
-            let labels = &samples.labels()[indices[0] as usize..][..indices.len()];
-            let score = loss::score(&logits, labels, labels.len());
-            nll_sum += score.nll_sum;
-            wrong += score.wrong;
+        let mut score = Score::new(self.spec.loss);
+        let mut batch = Batch::default();
+        for start in (0..samples.len()).step_by(EVALUATION_BATCH) {
+            let end = samples.len().min(start + EVALUATION_BATCH);
+            batch.take_range(samples, start..end);
+            batch.check(&self.spec)?;
+            let x = self.inputs(&batch)?;
+            let outputs = self.forward(&x, None)?;
+            debug_assert_eq!(outputs.dims(), [batch.len(), self.spec.output_len()]);
+            let turned = |x: &Tensor| x.t()?.flatten_all()?.to_vec1::<f32>();
+            let outputs = turned(&outputs)?;
+            let values;
+            let targets = match self.spec.loss {
+                Loss::CrossEntropy => Targets::Labels(batch.labels().unwrap_or_default()),
+                Loss::Mse => {
+                    values = turned(&x)?;
+                    let samples = batch.len();
+                    Targets::Values {
+                        values: &values,
+                        samples,
+                    }
+                }
+            };
+            score.add(&outputs, targets, batch.len());
         }
-        let nll = nll_sum / samples.len().max(1) as f64;
-        Ok(Evaluation {
-            samples: samples.len(),
-            wrong,
-            nll,
-        })
+        Ok(score.finish())
     }
 
     fn parameters(&self) -> Result<Parameters> {

@@ -6,6 +6,7 @@ mod compile;
 mod entries;
 mod form;
 mod gate;
+mod gather;
 mod geometry;
 mod gradients;
 mod layer;
@@ -20,25 +21,26 @@ pub(super) use self::compile::cannot_train;
 use self::compile::{Compiled, compile};
 use self::form::{Compaction, Inputs, Turned};
 use self::gate::Gate;
+use self::gather::gather;
+use self::geometry::narrow;
 use self::gradients::{Gradients, Read};
 use self::layer::{Layer, Weighted, add_up};
 use self::pixel_batch::PixelBatch;
 use super::{At, Batch, CHUNK, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
+use crate::kernels::LANES;
 use crate::kernels::buffer::Buffer;
-use crate::kernels::{LANES, loss};
+use crate::loss::{Score, Targets};
 use crate::method::Update;
 use crate::noise::Stream;
 use crate::ops::Backward;
 use crate::weight::{Parameters, State};
 use vbd_net::data::Samples;
 use vbd_net::graph::Graph;
-use vbd_net::spec::{NetSpec, Normalizer};
+use vbd_net::spec::{Loss, NetSpec, Normalizer};
 
 /// Samples that are evaluated at once, whatever the batches of the training.
 const EVALUATION_BATCH: usize = 128;
-/// Input features that one thread gathers at a time.
-const GATHER_CHUNK: usize = 64;
 
 /// How the CPU engine works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +70,59 @@ pub struct CpuStep {
     pixels: PixelBatch,
     /// The input values that are read.
     inputs: Vec<u32>,
-    /// Numbers of a sample in each value; the last are the logits.
+    /// Numbers of a sample in each value; the last are the outputs.
     units: Vec<usize>,
     /// `[units, lanes]` each, and a row of zeros for taps outside an image.
     values: Vec<Buffer>,
     gradients: Gradients,
-    labels: Vec<u8>,
+    targets: BatchTargets,
     config: CpuConfig,
+}
+
+/// What the outputs of a batch are compared with.
+struct BatchTargets {
+    samples: usize,
+    /// Of a network with classes.
+    labels: Vec<u8>,
+    /// Of one whose target is its input: `[inputs, lanes]`.
+    values: Buffer,
+    /// All input values, of such a network.
+    places: Vec<u32>,
+}
+
+impl BatchTargets {
+    fn new(spec: &NetSpec) -> Self {
+        let inputs = match spec.loss {
+            Loss::CrossEntropy => 0,
+            Loss::Mse => spec.input_len(),
+        };
+        Self {
+            samples: 0,
+            labels: Vec::new(),
+            values: Buffer::default(),
+            places: (0..narrow(inputs)).collect(),
+        }
+    }
+
+    fn take(&mut self, batch: &Batch, normalizer: &Normalizer, lanes: usize) {
+        self.samples = batch.len();
+        self.labels.clear();
+        self.labels.extend(batch.labels().unwrap_or_default());
+        if !self.places.is_empty() {
+            self.values.resize(self.places.len() * lanes);
+            gather(&mut self.values, &self.places, batch, normalizer, lanes);
+        }
+    }
+
+    fn of(&self, loss: Loss, lanes: usize) -> Targets<'_> {
+        match loss {
+            Loss::CrossEntropy => Targets::Labels(&self.labels),
+            Loss::Mse => Targets::Values {
+                values: &self.values[..self.places.len() * lanes],
+                samples: self.samples,
+            },
+        }
+    }
 }
 
 impl CpuStep {
@@ -112,7 +160,7 @@ impl CpuStep {
             units: Vec::new(),
             values: Vec::new(),
             gradients: Gradients::default(),
-            labels: Vec::new(),
+            targets: BatchTargets::new(spec),
             config,
         };
         engine.load(parameters)?;
@@ -177,37 +225,18 @@ impl CpuStep {
         }
     }
 
-    /// Takes the inputs of a batch and its labels; returns its size in lanes.
-    fn gather(&mut self, samples: &Samples, indices: &[u32]) -> usize {
-        let lanes = indices.len().next_multiple_of(LANES);
-        self.labels.clear();
-        self.labels.extend(
-            indices
-                .iter()
-                .map(|&index| samples.labels()[index as usize]),
-        );
+    /// Takes the inputs of a batch and its targets; returns its size in lanes.
+    fn take(&mut self, batch: &Batch) -> usize {
+        let lanes = batch.len().next_multiple_of(LANES);
+        self.targets.take(batch, &self.normalizer, lanes);
         if self.weighted().any(Weighted::reads_pixels) {
-            self.pixels.fill(samples, indices);
+            self.pixels.fill(batch);
             return lanes;
         }
-        let Normalizer { scale, mean, std } = &self.normalizer;
         let inputs = &self.inputs;
         let (out, zeros) = self.values[0].split_at_mut(inputs.len() * lanes);
         zeros[..lanes].fill(0.0);
-        out.par_chunks_mut(GATHER_CHUNK * lanes)
-            .zip(inputs.par_chunks(GATHER_CHUNK))
-            .for_each(|(out, inputs)| {
-                out.chunks_exact_mut(lanes)
-                    .for_each(|row| row[indices.len()..].fill(0.0));
-                for (sample, &index) in indices.iter().enumerate() {
-                    let pixels = samples.image(index as usize);
-                    for (feature, &input) in inputs.iter().enumerate() {
-                        let input = input as usize;
-                        let x = (f32::from(pixels[input]) * scale - mean[input]) / std[input];
-                        out[feature * lanes + sample] = x;
-                    }
-                }
-            });
+        gather(out, inputs, batch, &self.normalizer, lanes);
         lanes
     }
 
@@ -225,7 +254,7 @@ impl CpuStep {
                         x_square: &[],
                         turned: Turned::default(),
                         pixels: &self.pixels,
-                        samples: self.labels.len(),
+                        samples: self.targets.samples,
                         lanes,
                     };
                     let key = at.map(|at| at.key(Stream::layer(weighted.number)));
@@ -246,7 +275,7 @@ impl CpuStep {
         }
     }
 
-    /// Gradients of every layer and the updates, `g` being the gradient of the logits.
+    /// Gradients of every layer and the updates, `g` being the gradient of the outputs.
     fn backward(&mut self, lanes: usize, update: &Update) {
         for (index, layer) in self.layers.iter_mut().enumerate().rev() {
             let (values, units) = (&self.values, &self.units);
@@ -268,7 +297,7 @@ impl CpuStep {
                             x_square: &[],
                             turned: Turned::default(),
                             pixels: &self.pixels,
-                            samples: self.labels.len(),
+                            samples: self.targets.samples,
                             lanes,
                         };
                         weighted.backward((inputs, wanted), (y, &mut g[..len]), update);
@@ -329,8 +358,8 @@ impl CpuStep {
             let mut own: Vec<&mut State> =
                 own.filter(|state| names.contains(&state.name)).collect();
             let mut states: Vec<State> = own.iter().map(|state| (**state).clone()).collect();
-            let update = &update.times(of_method[0].setting.kl_weight);
-            let of_step = method.share(&sums, &mut states, update);
+            let of_net = update.times(of_method[0].setting.kl_weight);
+            let of_step = method.share(&sums, &mut states, &of_net);
             for (own, state) in own.iter_mut().zip(states) {
                 **own = state;
             }
@@ -342,16 +371,17 @@ impl CpuStep {
         self.layers = layers;
     }
 
-    fn step_in_pool(&mut self, batch: Batch<'_>, at: &At) -> f64 {
+    fn step_in_pool(&mut self, batch: &Batch, at: &At) -> f64 {
         let active = at.kl_scale > 0.0;
         self.ensure_masked(active);
-        let lanes = self.gather(batch.samples, batch.indices);
+        let lanes = self.take(batch);
         self.forward(lanes, Some(at));
         let last = self.layers.len();
-        let logits = self.units[last] * lanes;
+        let outputs = self.units[last] * lanes;
         let mut g = self.gradients.take(last);
-        g[..logits].copy_from_slice(&self.values[last][..logits]);
-        let nll_sum = loss::cross_entropy(&mut g[..logits], &self.labels, lanes);
+        g[..outputs].copy_from_slice(&self.values[last][..outputs]);
+        let targets = self.targets.of(self.spec.loss, lanes);
+        let nll_sum = targets.gradient(&mut g[..outputs], lanes);
         self.gradients.put(last, g);
         let update = self.objective.update(at);
         self.backward(lanes, &update);
@@ -359,26 +389,21 @@ impl CpuStep {
         nll_sum
     }
 
-    fn evaluate_in_pool(&mut self, samples: &Samples) -> Evaluation {
+    fn evaluate_in_pool(&mut self, samples: &Samples) -> Result<Evaluation> {
         self.ensure_masked(true);
-        let (mut nll_sum, mut wrong) = (0.0, 0);
-        let count = u32::try_from(samples.len()).expect("samples are counted in 32 bits");
-        let indices: Vec<u32> = (0..count).collect();
-        for indices in indices.chunks(EVALUATION_BATCH) {
-            let lanes = self.gather(samples, indices);
+        let mut score = Score::new(self.spec.loss);
+        let mut batch = Batch::default();
+        for start in (0..samples.len()).step_by(EVALUATION_BATCH) {
+            let end = samples.len().min(start + EVALUATION_BATCH);
+            batch.take_range(samples, start..end);
+            batch.check(&self.spec)?;
+            let lanes = self.take(&batch);
             self.forward(lanes, None);
             let last = self.layers.len();
-            let logits = &self.values[last][..self.units[last] * lanes];
-            let score = loss::score(logits, &self.labels, lanes);
-            nll_sum += score.nll_sum;
-            wrong += score.wrong;
+            let outputs = &self.values[last][..self.units[last] * lanes];
+            score.add(outputs, self.targets.of(self.spec.loss, lanes), lanes);
         }
-        let nll = nll_sum / samples.len().max(1) as f64;
-        Evaluation {
-            samples: samples.len(),
-            wrong,
-            nll,
-        }
+        Ok(score.finish())
     }
 }
 
@@ -389,9 +414,10 @@ fn add(sum: &mut [f32], x: &[f32]) {
 }
 
 impl Step for CpuStep {
-    fn step(&mut self, batch: Batch<'_>, at: &At) -> Result<f64> {
-        if batch.indices.len() > self.config.batch_size {
-            let (found, expected) = (vec![batch.indices.len()], vec![self.config.batch_size]);
+    fn step(&mut self, batch: &Batch, at: &At) -> Result<f64> {
+        batch.check(&self.spec)?;
+        if batch.len() > self.config.batch_size {
+            let (found, expected) = (vec![batch.len()], vec![self.config.batch_size]);
             return Err(Error::Shape {
                 name: "batch".to_owned(),
                 found,
@@ -427,7 +453,7 @@ impl Step for CpuStep {
     }
 
     fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation> {
-        Ok(self.in_pool(|this| this.evaluate_in_pool(samples)))
+        self.in_pool(|this| this.evaluate_in_pool(samples))
     }
 
     fn parameters(&self) -> Result<Parameters> {

@@ -5,8 +5,11 @@
 //! that is the same for every sample:
 //! `sum x w = sum v w - sum m w` and `sum x^2 s = sum ((v - m)^2 - m^2) s + sum m^2 s`.
 
-use vbd_net::data::Samples;
+use vbd_net::data::Values;
+use vbd_net::runtime::Pixel;
 use vbd_net::spec::Normalizer;
+
+use crate::data::Batch;
 
 /// Pixels in some order: for each sample its pixels, or for each pixel its samples.
 #[derive(Debug, Default)]
@@ -60,8 +63,16 @@ impl PixelBatch {
     }
 
     /// Takes the pixels of a batch.
-    pub(super) fn fill(&mut self, samples: &Samples, indices: &[u32]) {
-        self.samples = indices.len();
+    pub(super) fn fill(&mut self, batch: &Batch) {
+        self.samples = batch.len();
+        match batch.inputs() {
+            Values::U8(pixels) => self.fill_by_sample(pixels),
+            Values::F32(pixels) => self.fill_by_sample(pixels),
+        }
+        self.turn();
+    }
+
+    fn fill_by_sample<T: Pixel + PartialEq + Default>(&mut self, pixels: &[T]) {
         let Self {
             by_sample,
             by_pixel,
@@ -72,15 +83,16 @@ impl PixelBatch {
         by_sample.clear();
         by_pixel.clear();
         by_pixel.ends.resize(factor.len() + 1, 0);
-        for &index in indices {
-            let image = samples.image(index as usize);
+        let zero = T::default();
+        for image in pixels.chunks_exact(factor.len()) {
             // Eight pixels at once: handwriting is mostly runs of zeros.
             for (chunk, pixels) in image.chunks(8).enumerate() {
-                if pixels == &[0; 8][..pixels.len()] {
+                if pixels == &[zero; 8][..pixels.len()] {
                     continue;
                 }
-                for (place, &pixel) in (8 * chunk..).zip(pixels).filter(|(_, pixel)| **pixel != 0) {
-                    let value = f32::from(pixel) * factor[place];
+                let lit = (8 * chunk..).zip(pixels);
+                for (place, &pixel) in lit.filter(|(_, pixel)| **pixel != zero) {
+                    let value = pixel.to_f32() * factor[place];
                     by_sample.indices.push(super::geometry::narrow(place));
                     by_sample.value.push(value);
                     by_sample.square.push(value * (value - 2.0 * shift[place]));
@@ -89,7 +101,6 @@ impl PixelBatch {
             }
             by_sample.ends.push(by_sample.indices.len());
         }
-        self.turn();
     }
 
     /// Sorts the pixels by place: a counting sort, so that the samples of a pixel stay in order.
@@ -122,6 +133,8 @@ impl PixelBatch {
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "the same bits, moved")]
 mod tests {
+    use vbd_net::data::Samples;
+
     use super::*;
 
     #[test]
@@ -136,17 +149,24 @@ mod tests {
                 }
             })
             .collect();
-        let samples = Samples::new(images, vec![0; 5], len).unwrap();
+        let floats: Vec<f32> = images.iter().map(|&pixel| f32::from(pixel)).collect();
         let normalizer = Normalizer {
             scale: 0.5,
             mean: vec![3.0; len],
             std: vec![2.0; len],
         };
         let mut batch = PixelBatch::new(&normalizer);
-        for indices in [&[4, 0, 2][..], &[1], &[3, 3]] {
-            batch.fill(&samples, indices);
+        let samples = [
+            Samples::unlabelled(images.clone(), len).unwrap(),
+            Samples::unlabelled(floats, len).unwrap(),
+        ];
+        for (samples, indices) in samples
+            .iter()
+            .flat_map(|samples| [&[4, 0, 2][..], &[1], &[3, 3]].map(|indices| (samples, indices)))
+        {
+            batch.fill(&Batch::of(samples, indices));
             for (number, &index) in indices.iter().enumerate() {
-                let image = samples.image(index as usize);
+                let image = &images[index as usize * len..][..len];
                 let range = batch.by_sample.range(number);
                 let found: Vec<usize> = batch.by_sample.indices[range.clone()]
                     .iter()

@@ -50,7 +50,7 @@ const ORDER: Stream = Stream::Other(0xD160);
 /// assert_eq!(digits.train.len(), 100);
 /// // a smaller set is the beginning of a larger one
 /// let larger = vbd_models::data::digits(0, 200, 20)?;
-/// assert_eq!(digits.train.image(99), larger.train.image(99));
+/// assert_eq!(digits.train.input(99), larger.train.input(99));
 /// # Ok::<(), vbd_models::Error>(())
 /// ```
 ///
@@ -129,7 +129,7 @@ mod tests {
         let set = digits(1, 1000, 1000).unwrap();
         let mut orders = std::collections::HashSet::new();
         for split in [&set.train, &set.test] {
-            for labels in split.labels().chunks(10) {
+            for labels in split.labels().unwrap().chunks(10) {
                 let mut sorted = labels.to_vec();
                 sorted.sort_unstable();
                 assert_eq!(sorted, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
@@ -142,12 +142,18 @@ mod tests {
     #[test]
     fn a_sample_depends_on_nothing_but_seed_split_and_index() {
         let (small, large) = (digits(5, 37, 11).unwrap(), digits(5, 400, 300).unwrap());
-        assert_eq!(small.train.images(), &large.train.images()[..37 * PIXELS]);
-        assert_eq!(small.test.labels(), &large.test.labels()[..11]);
-        assert_ne!(small.train.image(0), large.test.image(0));
+        assert_eq!(
+            small.train.inputs().bytes().unwrap(),
+            &large.train.inputs().bytes().unwrap()[..37 * PIXELS]
+        );
+        assert_eq!(
+            small.test.labels(),
+            large.test.labels().map(|labels| &labels[..11])
+        );
+        assert_ne!(small.train.input(0), large.test.input(0));
         assert_ne!(
-            small.train.images(),
-            digits(6, 37, 0).unwrap().train.images()
+            small.train.inputs().bytes().unwrap(),
+            digits(6, 37, 0).unwrap().train.inputs().bytes().unwrap()
         );
         let one = rayon::ThreadPoolBuilder::new()
             .num_threads(1)
@@ -159,7 +165,7 @@ mod tests {
     #[test]
     fn pixels_are_as_many_and_as_bright_as_mnists() {
         let set = digits(DEFAULT_SEED, 2000, 0).unwrap();
-        let pixels = set.train.images();
+        let pixels = set.train.inputs().bytes().unwrap();
         let part = |count: usize| count as f64 / pixels.len() as f64;
         let zeros = part(pixels.iter().map(|&pixel| usize::from(pixel == 0)).sum());
         let mean = part(pixels.iter().map(|&pixel| usize::from(pixel)).sum()) / 255.0;
@@ -168,7 +174,9 @@ mod tests {
         assert!((0.12..0.15).contains(&mean), "{mean}");
         assert!(
             set.train
-                .images()
+                .inputs()
+                .bytes()
+                .unwrap()
                 .chunks(PIXELS)
                 .all(|image| image.iter().any(|&p| p > 150))
         );
@@ -182,7 +190,7 @@ mod tests {
     fn the_set_is_the_same_on_every_machine() {
         let set = digits(DEFAULT_SEED, 1000, 0).unwrap();
         assert_eq!(
-            crate::data::checksum::sha256_hex([set.train.images()]),
+            crate::data::checksum::sha256_hex([set.train.inputs().bytes().unwrap()]),
             IMAGES_SUM
         );
     }

@@ -10,6 +10,8 @@
 //! | `t10k-images-idx3-ubyte` | test images |
 //! | `t10k-labels-idx1-ubyte` | a label for each |
 //!
+//! Without the two files of labels the set has none.
+//!
 //! A file is a magic number, a size for each dimension (all big-endian, 32 bits), then the bytes:
 //!
 //! | magic | sizes | bytes |
@@ -55,8 +57,8 @@ pub const FILE_NAMES: [&str; 4] = [
 /// Most classes that a label, one byte, can tell apart.
 const MAX_CLASSES: usize = 256;
 
-/// Reads the four files of a folder. Without `classes` there are as many as the largest label asks
-/// for.
+/// Reads the files of a folder: with labels, or where it has neither file of them, without. Of labels without
+/// `classes` there are as many classes as the largest label asks for.
 ///
 /// # Errors
 /// [`Error::NoIdxFiles`] naming the files that the folder lacks; [`Error::Idx`] naming the file and
@@ -64,19 +66,59 @@ const MAX_CLASSES: usize = 256;
 /// images, over [`MAX_PIXELS`] bytes, another count than its partner, other sizes than the training
 /// images, or a label that is not below `classes`; [`Error::Gzip`] if one cannot be unpacked.
 pub fn read_folder(name: &str, folder: &Path, classes: Option<usize>) -> Result<Dataset> {
-    let [train_images, train_labels, test_images, test_labels] = find(folder)?;
-    let (shape, train, train_classes) = read_split(&train_images, &train_labels, classes)?;
-    let (test_shape, test, test_classes) = read_split(&test_images, &test_labels, classes)?;
-    if test_shape != shape {
+    let [train, test] = find(folder)?;
+    read(name, &train, &test, classes)
+}
+
+/// [`read_folder`] of a set that has labels, below `classes`.
+pub(super) fn read_labelled_folder(name: &str, folder: &Path, classes: usize) -> Result<Dataset> {
+    let [train, test] = find(folder)?;
+    if train.labels.is_none() {
+        let missing = vec![FILE_NAMES[1], FILE_NAMES[3]];
+        let folder = folder.to_owned();
+        return Err(Error::NoIdxFiles { folder, missing });
+    }
+    read(name, &train, &test, Some(classes))
+}
+
+/// The paths of a split.
+struct SplitFiles {
+    images: PathBuf,
+    labels: Option<PathBuf>,
+}
+
+/// A split, read.
+struct Split {
+    shape: [usize; 3],
+    samples: Samples,
+    /// One more than the largest label.
+    classes: usize,
+}
+
+fn read(
+    name: &str,
+    train_files: &SplitFiles,
+    test_files: &SplitFiles,
+    classes: Option<usize>,
+) -> Result<Dataset> {
+    let train = read_split(train_files, classes)?;
+    let test = read_split(test_files, classes)?;
+    if test.shape != train.shape {
         return Err(Error::Idx {
-            path: test_images,
+            path: test_files.images.clone(),
             field: "the shape of an image",
-            found: format!("{test_shape:?}"),
-            expected: format!("{shape:?}, as in {}", train_images.display()),
+            found: format!("{:?}", test.shape),
+            expected: format!("{:?}, as in {}", train.shape, train_files.images.display()),
         });
     }
-    let classes = classes.unwrap_or(train_classes.max(test_classes));
-    Ok(Dataset::new(name, shape, classes, train, test)?)
+    let classes = classes.unwrap_or(train.classes.max(test.classes));
+    Ok(Dataset::new(
+        name,
+        train.shape,
+        classes,
+        train.samples,
+        test.samples,
+    )?)
 }
 
 /// Whether a folder has any of the four files.
@@ -86,22 +128,27 @@ pub(super) fn has_any(folder: &Path) -> bool {
         .any(|name| find_file(folder, name).is_some())
 }
 
-/// The paths of the four files.
-fn find(folder: &Path) -> Result<[PathBuf; 4]> {
+/// The paths of the files: of training, of test.
+fn find(folder: &Path) -> Result<[SplitFiles; 2]> {
     std::fs::read_dir(folder).map_err(Error::io(folder))?;
     let found = FILE_NAMES.map(|name| find_file(folder, name));
-    if let [Some(a), Some(b), Some(c), Some(d)] = found {
-        return Ok([a, b, c, d]);
+    let missing = |found: &[Option<PathBuf>; 4]| {
+        let names = FILE_NAMES.iter().zip(found);
+        let missing = names.filter(|(_, path)| path.is_none());
+        missing.map(|(&name, _)| name).collect()
+    };
+    match found {
+        [Some(train), train_labels, Some(test), test_labels]
+            if train_labels.is_some() == test_labels.is_some() =>
+        {
+            let files = |images, labels| SplitFiles { images, labels };
+            Ok([files(train, train_labels), files(test, test_labels)])
+        }
+        found => Err(Error::NoIdxFiles {
+            folder: folder.to_owned(),
+            missing: missing(&found),
+        }),
     }
-    let names = FILE_NAMES.iter().zip(found);
-    let missing = names
-        .filter(|(_, path)| path.is_none())
-        .map(|(&name, _)| name)
-        .collect();
-    Err(Error::NoIdxFiles {
-        folder: folder.to_owned(),
-        missing,
-    })
 }
 
 /// The file by one of its names.
@@ -119,42 +166,56 @@ fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Images and labels of one split: their shape, themselves, and one more than the largest label.
-fn read_split(
-    images_path: &Path,
-    labels_path: &Path,
-    classes: Option<usize>,
-) -> Result<([usize; 3], Samples, usize)> {
+/// Images of one split, with labels where there are any.
+fn read_split(files: &SplitFiles, classes: Option<usize>) -> Result<Split> {
     // The small file first: what is wrong with it is told at once.
-    let Idx {
-        sizes: [labels_len],
-        bytes: labels,
-    } = read_labels(labels_path)?;
-    let largest = labels.iter().copied().max().map_or(0, usize::from);
-    let classes = classes.unwrap_or(MAX_CLASSES);
-    if largest >= classes {
-        return Err(Error::Idx {
-            path: labels_path.to_owned(),
-            field: "a label",
-            found: largest.to_string(),
-            expected: format!("0 to {}", classes.saturating_sub(1)),
-        });
-    }
+    let labels = files.labels.as_ref();
+    let labels = labels
+        .map(|path| read_labels_below(path, classes))
+        .transpose()?;
     let Idx {
         sizes: [images_len, shape @ ..],
         bytes: images,
-    } = read_images(images_path)?;
-    if images_len != labels_len {
+    } = read_images(&files.images)?;
+    let sample_len = shape.iter().product();
+    let Some((labels, path)) = labels.zip(files.labels.as_ref()) else {
+        return Ok(Split {
+            shape,
+            samples: Samples::unlabelled(images, sample_len)?,
+            classes: 0,
+        });
+    };
+    if images_len != labels.len() {
         return Err(Error::Idx {
-            path: labels_path.to_owned(),
+            path: path.clone(),
             field: "the number of labels",
-            found: labels_len.to_string(),
+            found: labels.len().to_string(),
             expected: format!(
                 "{images_len}, the number of images in {}",
-                images_path.display()
+                files.images.display()
             ),
         });
     }
-    let samples = Samples::new(images, labels, shape.iter().product())?;
-    Ok((shape, samples, largest + 1))
+    let largest = labels.iter().copied().max().map_or(0, usize::from);
+    Ok(Split {
+        shape,
+        samples: Samples::new(images, labels, sample_len)?,
+        classes: largest + 1,
+    })
+}
+
+/// The labels of a file, all below `classes`.
+fn read_labels_below(path: &Path, classes: Option<usize>) -> Result<Vec<u8>> {
+    let labels = read_labels(path)?.bytes;
+    let largest = labels.iter().copied().max().map_or(0, usize::from);
+    let classes = classes.unwrap_or(MAX_CLASSES);
+    if largest < classes {
+        return Ok(labels);
+    }
+    Err(Error::Idx {
+        path: path.to_owned(),
+        field: "a label",
+        found: largest.to_string(),
+        expected: format!("0 to {}", classes.saturating_sub(1)),
+    })
 }

@@ -9,7 +9,7 @@ use super::FILE_NAMES;
 use crate::data::checksum::sha256_hex;
 use crate::error::{Error, Result};
 
-/// One of the four files of a data set, unzipped: its bytes are the header's, then the body's.
+/// One of the files of a data set, unzipped: its bytes are the header's, then the body's.
 #[derive(Debug, Clone)]
 pub struct IdxFile<'a> {
     /// Its name.
@@ -32,31 +32,46 @@ impl IdxFile<'_> {
     }
 }
 
-/// The four files of a data set, in the order of [`FILE_NAMES`].
+/// The files of a data set, in the order of [`FILE_NAMES`]: four, or without labels those of the images alone.
 ///
 /// # Errors
-/// [`vbd_net::Error::Data`] if a size does not fit into 32 bits.
-pub fn files(set: &Dataset) -> Result<[IdxFile<'_>; 4]> {
+/// [`vbd_net::Error::Data`] if a size does not fit into 32 bits, or the inputs are no bytes.
+pub fn files(set: &Dataset) -> Result<Vec<IdxFile<'_>>> {
     let [images, labels, test_images, test_labels] = FILE_NAMES;
-    Ok([
-        images_file(images, set, &set.train)?,
-        labels_file(labels, set, &set.train)?,
-        images_file(test_images, set, &set.test)?,
-        labels_file(test_labels, set, &set.test)?,
-    ])
+    let train = split_files([images, labels], set, &set.train)?;
+    let test = split_files([test_images, test_labels], set, &set.test)?;
+    Ok(train.into_iter().chain(test).collect())
 }
 
-/// Writes the four files, unzipped, into a folder, which is made if it is not there. Each file is
+/// Writes the files, unzipped, into a folder, which is made if it is not there. Each file is
 /// whole or absent. A set of one channel gets MNIST's own form, others the form with channels.
 ///
 /// # Errors
 /// [`vbd_net::Error::Io`] naming the file, and those of [`files`].
 pub fn write_folder(set: &Dataset, folder: &Path) -> Result<()> {
+    let files = files(set)?;
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    for file in files(set)? {
+    for file in files {
         write_atomic(&folder.join(file.name), &file.bytes())?;
     }
     Ok(())
+}
+
+/// The files of a split: images, and labels where there are any.
+fn split_files<'a>(
+    [images, labels]: [&'static str; 2],
+    set: &Dataset,
+    samples: &'a Samples,
+) -> Result<Vec<IdxFile<'a>>> {
+    let mut files = vec![images_file(images, set, samples)?];
+    if let Some(body) = samples.labels() {
+        files.push(IdxFile {
+            name: labels,
+            header: header(set, 0x0801, &[samples.len()])?,
+            body,
+        });
+    }
+    Ok(files)
 }
 
 fn images_file<'a>(name: &'static str, set: &Dataset, samples: &'a Samples) -> Result<IdxFile<'a>> {
@@ -64,18 +79,19 @@ fn images_file<'a>(name: &'static str, set: &Dataset, samples: &'a Samples) -> R
         [1, rows, columns] => header(set, 0x0803, &[samples.len(), rows, columns]),
         [channels, rows, columns] => header(set, 0x0804, &[samples.len(), channels, rows, columns]),
     };
+    let bytes = samples
+        .inputs()
+        .bytes()
+        .ok_or_else(|| vbd_net::Error::Data {
+            name: set.name.clone(),
+            field: "the type of its inputs",
+            found: "f32".to_owned(),
+            expected: "u8, as IDX files have pixels".to_owned(),
+        })?;
     Ok(IdxFile {
         name,
         header: header?,
-        body: samples.images(),
-    })
-}
-
-fn labels_file<'a>(name: &'static str, set: &Dataset, samples: &'a Samples) -> Result<IdxFile<'a>> {
-    Ok(IdxFile {
-        name,
-        header: header(set, 0x0801, &[samples.len()])?,
-        body: samples.labels(),
+        body: bytes,
     })
 }
 

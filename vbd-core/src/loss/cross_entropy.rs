@@ -1,7 +1,10 @@
 //! Softmax and cross-entropy of a batch.
 
-use super::math;
-use super::vector::{each_vector, kernel};
+use candle_core::{Result as CandleResult, Tensor};
+use candle_nn::ops::log_softmax;
+
+use crate::kernels::math;
+use crate::kernels::vector::{each_vector, kernel};
 
 /// A batch's logits on their way to probabilities; `[lanes]` each.
 #[derive(Default)]
@@ -58,7 +61,7 @@ kernel! {
 /// # Shapes
 /// - `logits`: `[classes, lanes]`; `labels`: `[batch]`, each below `classes`; lanes beyond the batch
 ///   get the gradient 0
-pub(crate) fn cross_entropy(logits: &mut [f32], labels: &[u8], lanes: usize) -> f64 {
+pub(super) fn gradient(logits: &mut [f32], labels: &[u8], lanes: usize) -> f64 {
     let scale = 1.0 / labels.len() as f32;
     for row in logits.chunks_exact_mut(lanes) {
         row[labels.len()..].fill(0.0);
@@ -83,18 +86,18 @@ pub(crate) fn cross_entropy(logits: &mut [f32], labels: &[u8], lanes: usize) -> 
 
 /// How a batch was classified.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Score {
+pub(super) struct Score {
     /// Sum of the cross-entropies, nats.
-    pub(crate) nll_sum: f64,
+    pub(super) nll_sum: f64,
     /// Samples that have another class than their label's on top; of equal logits the first counts.
-    pub(crate) wrong: usize,
+    pub(super) wrong: usize,
 }
 
 /// Scores a batch.
 ///
 /// # Shapes
 /// - `logits`: `[classes, lanes]`; `labels`: `[batch]`
-pub(crate) fn score(logits: &[f32], labels: &[u8], lanes: usize) -> Score {
+pub(super) fn score(logits: &[f32], labels: &[u8], lanes: usize) -> Score {
     let softmax = Softmax::of(&mut logits.to_vec(), lanes);
     let mut score = Score {
         nll_sum: 0.0,
@@ -110,6 +113,15 @@ pub(crate) fn score(logits: &[f32], labels: &[u8], lanes: usize) -> Score {
     score
 }
 
+/// The sum of the batch's cross-entropies in nats.
+///
+/// # Shapes
+/// - `logits`: `[batch, classes]`; `labels`: `[batch, 1]`
+pub(super) fn nll_sum(logits: &Tensor, labels: &Tensor) -> CandleResult<Tensor> {
+    let log_probabilities = log_softmax(logits, 1)?;
+    log_probabilities.gather(labels, 1)?.sum_all()?.neg()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,12 +133,12 @@ mod tests {
         let labels = [2, 0, 1, 2, 1];
         let logits: Vec<f32> = (0..15).map(|i| ((i * 7) % 11) as f32 * 0.3 - 1.0).collect();
         let mut gradient = logits.clone();
-        cross_entropy(&mut gradient, &labels, 5);
+        super::gradient(&mut gradient, &labels, 5);
         for (i, &found) in gradient.iter().enumerate() {
             let moved = |h: f32| {
                 let mut logits = logits.clone();
                 logits[i] += h;
-                cross_entropy(&mut logits, &labels, 5) / 5.0
+                super::gradient(&mut logits, &labels, 5) / 5.0
             };
             let difference = (moved(1e-2) - moved(-1e-2)) / 2e-2;
             assert!(
@@ -155,7 +167,7 @@ mod tests {
         let labels: Vec<u8> = (0..37).map(|sample| sample % 7).collect();
         let (nll_sum, gradient) = same_bits(|| {
             let mut gradient = logits.clone();
-            (cross_entropy(&mut gradient, &labels, lanes), gradient)
+            (super::gradient(&mut gradient, &labels, lanes), gradient)
         });
         let scored = same_bits(|| score(&logits, &labels, lanes));
         assert_eq!(scored.nll_sum.to_bits(), nll_sum.to_bits());

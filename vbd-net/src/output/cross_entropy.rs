@@ -1,26 +1,8 @@
-//! What an answer is and how good: probabilities, error and cross-entropy.
+//! Logits against labels: probabilities, errors, and cross-entropy in nats.
 
-use serde::{Deserialize, Serialize};
+use super::Evaluation;
 
-/// Errors on a set of samples, with the pruned means.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// How many samples.
-    pub samples: usize,
-    /// How many of them got another class than their label's.
-    pub wrong: usize,
-    /// Mean cross-entropy, nats.
-    pub nll: f64,
-}
-
-impl Evaluation {
-    /// `wrong / samples`.
-    pub fn test_error(&self) -> f64 {
-        self.wrong as f64 / self.samples.max(1) as f64
-    }
-}
-
-/// An evaluation under way.
+/// An evaluation of a net with classes under way.
 #[derive(Debug, Default)]
 pub struct Score {
     samples: usize,
@@ -47,11 +29,10 @@ impl Score {
 
     /// The evaluation of the samples that were added.
     pub fn finish(self) -> Evaluation {
-        let nll = self.nll_sum / self.samples.max(1) as f64;
-        Evaluation {
+        Evaluation::Classes {
             samples: self.samples,
             wrong: self.wrong,
-            nll,
+            nll: self.nll_sum / self.samples.max(1) as f64,
         }
     }
 }
@@ -79,9 +60,12 @@ mod tests {
         score.add(&[1000.0, -1000.0], 0);
         score.add(&[0.0, 0.0, 0.0, 0.0], 3);
         let evaluation = score.finish();
-        assert_eq!((evaluation.samples, evaluation.wrong), (3, 1));
-        assert!((evaluation.nll - 8.0_f64.ln() / 3.0).abs() < 1e-12);
-        assert_eq!(Score::default().finish().nll, 0.0);
+        assert_eq!(evaluation.samples(), 3);
+        assert_eq!(evaluation.wrong(), Some(1));
+        assert_eq!(evaluation.test_error(), Some(1.0 / 3.0));
+        assert_eq!(evaluation.test_loss(), None);
+        assert!((evaluation.nll().unwrap() - 8.0_f64.ln() / 3.0).abs() < 1e-12);
+        assert_eq!(Score::default().finish().nll(), Some(0.0));
         assert_eq!(softmax(&[1000.0, 1000.0]), [0.5, 0.5]);
     }
 }

@@ -1,0 +1,65 @@
+//! Values against values: the squared error, summed as a likelihood and averaged as a report.
+
+use super::Evaluation;
+
+/// The sum over outputs of the squared error of one sample.
+///
+/// # Shapes
+/// - `outputs`, `targets`: `[output_len]`
+pub fn squared_error(outputs: &[f32], targets: &[f32]) -> f64 {
+    let errors = outputs.iter().zip(targets);
+    errors
+        .map(|(&output, &target)| (f64::from(output) - f64::from(target)).powi(2))
+        .sum()
+}
+
+/// The negative log-likelihood of unit variance, in nats, but for its constant: half of a squared error.
+///
+/// `-ln N(target; output, 1) = 0.5 (output - target)^2 + const`, summed over outputs.
+pub fn nll(squared_error: f64) -> f64 {
+    0.5 * squared_error
+}
+
+/// An evaluation of a net without classes under way.
+#[derive(Debug, Default)]
+pub struct SquaredErrors {
+    samples: usize,
+    outputs: usize,
+    sum: f64,
+}
+
+impl SquaredErrors {
+    /// Adds samples of as many outputs each with the sum of their squared errors.
+    pub fn add(&mut self, samples: usize, outputs: usize, squared_error: f64) {
+        self.samples += samples;
+        self.outputs += samples * outputs;
+        self.sum += squared_error;
+    }
+
+    /// The evaluation of the samples that were added.
+    pub fn finish(self) -> Evaluation {
+        Evaluation::Values {
+            samples: self.samples,
+            loss: self.sum / self.outputs.max(1) as f64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loss_is_the_mean_over_outputs_and_the_nll_half_of_the_sum() {
+        let error = squared_error(&[1.0, -2.0, 0.5], &[0.0, 1.0, 0.5]);
+        assert_eq!((error, nll(error)), (10.0, 5.0));
+        let mut errors = SquaredErrors::default();
+        errors.add(1, 3, error);
+        errors.add(2, 3, 2.0);
+        let evaluation = errors.finish();
+        assert_eq!(evaluation.samples(), 3);
+        assert_eq!(evaluation.test_loss(), Some(12.0 / 9.0));
+        assert_eq!((evaluation.test_error(), evaluation.nll()), (None, None));
+        assert_eq!(SquaredErrors::default().finish().test_loss(), Some(0.0));
+    }
+}
