@@ -37,6 +37,9 @@ pub enum Error {
         /// What would be right.
         expected: String,
     },
+    /// A second pass that would begin with the input.
+    #[error("a pass from the input on: give the engine another batch instead")]
+    RunFromInput,
     /// A weight has other states than its method.
     #[error("`{name}` has the states {found:?}: expected {expected:?}, those of its method")]
     States {

@@ -172,7 +172,7 @@ fn flattens(graph: &Graph) -> impl Iterator<Item = NodeId> {
 }
 
 /// The node behind the activation and the pooling that alone read `start`; the input is gated as it comes.
-fn behind_activation(graph: &Graph, start: NodeId) -> NodeId {
+pub(crate) fn behind_activation(graph: &Graph, start: NodeId) -> NodeId {
     let mut node = start;
     while node != NodeId::INPUT
         && let Some(next) = graph.sole_consumer(node)

@@ -30,6 +30,7 @@ use crate::optim::Optimizer;
 use crate::recipe::{Recipe, WeightSetting};
 use crate::weight::Parameters;
 use vbd_net::data::Samples;
+use vbd_net::graph::NodeId;
 use vbd_net::spec::NetSpec;
 
 /// What is minimised, apart from what changes from step to step:
@@ -138,6 +139,24 @@ pub trait Step: Send {
     /// If the device fails, a batch is larger than the engine was made for, or it has not the network's inputs and
     /// the targets that its loss asks for.
     fn step(&mut self, batch: &Batch, at: &At) -> Result<f64>;
+
+    /// The outputs of a batch as a training step draws them, `[batch, outputs]`. Changes no parameter.
+    ///
+    /// # Errors
+    /// As [`Step::step`].
+    fn outputs(&mut self, batch: &Batch, at: &At) -> Result<Vec<f32>>;
+
+    /// The outputs of the batch of the last [`Step::outputs`] again, with other values behind a node, its activation,
+    /// pooling and gate: all that lies behind is computed anew, with the same noise. A second pass behind a changed mask
+    /// costs no more than what lies behind the mask.
+    ///
+    /// # Shapes
+    /// - `values`: `[batch, values of the node]`
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] if they are not as many, or there was no batch; [`crate::Error::RunFromInput`] for the
+    /// input; or if the device fails.
+    fn outputs_from(&mut self, node: NodeId, values: &[f32], at: &At) -> Result<Vec<f32>>;
 
     /// The sum of the KL over all live weights and units, nats; that of a layer or a gate with a weight of
     /// its own times that.

@@ -11,13 +11,15 @@ use self::trained::{Descent, Trained};
 use self::weighted::{Map, Weighted};
 use super::cpu::cannot_train;
 use super::{At, Batch, Evaluation, Objective, Step};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::gate::behind_activation;
 use crate::layers::Masking;
 use crate::loss::{Score, TargetTensor, Targets};
 use crate::noise::Stream;
 use crate::ops;
 use crate::weight::{Parameters, State};
 use vbd_net::data::{Samples, Values};
+use vbd_net::graph::NodeId;
 use vbd_net::spec::{LayerSpec, Loss, NetSpec, Normalizer};
 
 /// Samples that are evaluated at once.
@@ -32,6 +34,10 @@ pub struct CandleStep {
     mean: Tensor,
     std: Tensor,
     layers: Vec<Placed>,
+    /// The value of each node of the graph, behind its gate.
+    nodes: Vec<usize>,
+    /// The values of the last [`Step::outputs`].
+    drawn: Vec<Tensor>,
     /// The states that all weights of a method share.
     net: Vec<(State, Trained)>,
 }
@@ -63,8 +69,11 @@ impl CandleStep {
     ) -> Result<Self> {
         objective.check(spec.weights()?.len())?;
         let statistic = |values: &[f32]| Tensor::from_slice(values, (1, values.len()), device);
+        let (layers, nodes) = compile(spec, &objective, parameters, device)?;
         Ok(Self {
-            layers: compile(spec, &objective, parameters, device)?,
+            layers,
+            nodes,
+            drawn: Vec::new(),
             net: net_states(parameters, device)?,
             device: device.clone(),
             spec: spec.clone(),
@@ -117,6 +126,14 @@ impl CandleStep {
 
     /// Outputs of normalised inputs, `[batch, outputs]`; with noise if `at` is given.
     fn forward(&self, x: &Tensor, at: Option<&At>) -> Result<Tensor> {
+        let shape = [&[x.dim(0)?], &self.spec.input[..]].concat();
+        let mut values = self.values(vec![x.reshape(shape)?], at)?;
+        let outputs = values.pop().expect("a network has layers");
+        Ok(outputs.flatten_from(1)?)
+    }
+
+    /// The input and the values of all layers, from those that are there on.
+    fn values(&self, mut values: Vec<Tensor>, at: Option<&At>) -> Result<Vec<Tensor>> {
         let draw = |stream| {
             at.map(|at| {
                 let masking = if at.kl_scale > 0.0 {
@@ -127,9 +144,7 @@ impl CandleStep {
                 (at.key(stream), masking)
             })
         };
-        let shape = [&[x.dim(0)?], &self.spec.input[..]].concat();
-        let mut values = vec![x.reshape(shape)?];
-        for Placed { layer, inputs } in &self.layers {
+        for Placed { layer, inputs } in &self.layers[values.len() - 1..] {
             let first = &values[inputs[0]];
             let y = match layer {
                 Layer::Plain(layer) => {
@@ -144,8 +159,14 @@ impl CandleStep {
             };
             values.push(y);
         }
-        let outputs = values.pop().expect("a network has layers");
-        Ok(outputs.flatten_from(1)?)
+        Ok(values)
+    }
+
+    /// The outputs of the values of all layers, in host memory; keeps the values.
+    fn keep(&mut self, values: Vec<Tensor>) -> Result<Vec<f32>> {
+        self.drawn = values.iter().map(Tensor::detach).collect();
+        let outputs = self.drawn.last().expect("a network has layers");
+        Ok(outputs.flatten_all()?.to_vec1()?)
     }
 
     /// The states of the net that the method of a weight has.
@@ -200,7 +221,7 @@ fn compile(
     objective: &Objective,
     parameters: &Parameters,
     device: &Device,
-) -> Result<Vec<Placed>> {
+) -> Result<(Vec<Placed>, Vec<usize>)> {
     let (graph, gates) = (spec.resolve()?, &objective.gates);
     parameters.check(graph.weights().len(), gates)?;
     let mut layers = Vec::new();
@@ -240,12 +261,13 @@ fn compile(
         }
         values.push(value);
     }
-    Ok(layers)
+    Ok((layers, values))
 }
 
 impl Step for CandleStep {
     fn step(&mut self, batch: &Batch, at: &At) -> Result<f64> {
         batch.check(&self.spec)?;
+        self.drawn.clear();
         let x = self.inputs(batch)?;
         let nll = self
             .targets(batch, &x)?
@@ -278,6 +300,36 @@ impl Step for CandleStep {
             }
         }
         Ok(f64::from(nll.to_scalar::<f32>()?))
+    }
+
+    fn outputs(&mut self, batch: &Batch, at: &At) -> Result<Vec<f32>> {
+        batch.check(&self.spec)?;
+        let shape = [&[batch.len()], &self.spec.input[..]].concat();
+        let x = self.inputs(batch)?.reshape(shape)?;
+        let values = self.values(vec![x], Some(at))?;
+        self.keep(values)
+    }
+
+    fn outputs_from(&mut self, node: NodeId, values: &[f32], at: &At) -> Result<Vec<f32>> {
+        if node == NodeId::INPUT {
+            return Err(Error::RunFromInput);
+        }
+        let graph = self.spec.resolve()?;
+        let node = behind_activation(&graph, node);
+        let drawn = self.drawn.get(self.nodes[node.index()]);
+        let expected = drawn.map_or_else(Vec::new, |drawn| drawn.dims().to_vec());
+        if drawn.is_none() || values.len() != expected.iter().product::<usize>() {
+            return Err(Error::Shape {
+                name: format!("values behind `{}`", graph.node(node).label),
+                found: vec![values.len()],
+                expected,
+            });
+        }
+        let mut before = std::mem::take(&mut self.drawn);
+        before.truncate(self.nodes[node.index()]);
+        before.push(Tensor::from_slice(values, expected, &self.device)?);
+        let values = self.values(before, Some(at))?;
+        self.keep(values)
     }
 
     fn kl(&self) -> Result<f64> {
@@ -330,7 +382,8 @@ impl Step for CandleStep {
     }
 
     fn load(&mut self, parameters: &Parameters) -> Result<()> {
-        self.layers = compile(&self.spec, &self.objective, parameters, &self.device)?;
+        (self.layers, self.nodes) = compile(&self.spec, &self.objective, parameters, &self.device)?;
+        self.drawn.clear();
         self.net = net_states(parameters, &self.device)?;
         Ok(())
     }

@@ -28,17 +28,19 @@ pub(super) struct Compiled {
     pub(super) units: Vec<usize>,
     /// The input values that are read.
     pub(super) inputs: Vec<u32>,
+    /// What is computed of each node, behind its gate.
+    pub(super) nodes: Vec<Flow>,
 }
 
 /// What is computed of the values between two layers.
 #[derive(Clone)]
-struct Flow {
+pub(super) struct Flow {
     /// Features or channels, rising.
     units: Vec<u32>,
     /// Values of each.
     area: usize,
     /// The number of the value that they are.
-    value: usize,
+    pub(super) value: usize,
 }
 
 impl Flow {
@@ -52,6 +54,11 @@ impl Flow {
 
     fn len(&self) -> usize {
         self.units.len() * self.area
+    }
+
+    /// The places of its values among the node's.
+    pub(super) fn places(&self) -> Vec<u32> {
+        self.flat().units
     }
 
     /// The same values, each of them a unit.
@@ -98,6 +105,7 @@ pub(super) fn compile(
             reads: Vec::new(),
             units: Vec::new(),
             inputs: Vec::new(),
+            nodes: Vec::new(),
         },
     };
     for (id, _) in graph.nodes() {
@@ -105,7 +113,10 @@ pub(super) fn compile(
         compiler.nodes.push(flow);
         compiler.gate(id)?;
     }
-    Ok(compiler.compiled)
+    Ok(Compiled {
+        nodes: compiler.nodes,
+        ..compiler.compiled
+    })
 }
 
 /// A gate with the units of it that are computed.

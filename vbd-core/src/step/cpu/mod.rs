@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pub(super) use self::compile::cannot_train;
-use self::compile::{Compiled, compile};
+use self::compile::{Compiled, Flow, compile};
 use self::form::{Compaction, Inputs, Turned};
 use self::gate::Gate;
 use self::gather::gather;
@@ -28,6 +28,7 @@ use self::layer::{Layer, Weighted, add_up};
 use self::pixel_batch::PixelBatch;
 use super::{At, Batch, CHUNK, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
+use crate::gate::behind_activation;
 use crate::kernels::LANES;
 use crate::kernels::buffer::Buffer;
 use crate::loss::{Score, Targets};
@@ -36,7 +37,7 @@ use crate::noise::Stream;
 use crate::ops::Backward;
 use crate::weight::{Parameters, State};
 use vbd_net::data::Samples;
-use vbd_net::graph::Graph;
+use vbd_net::graph::{Graph, NodeId};
 use vbd_net::spec::{Loss, NetSpec, Normalizer};
 
 /// Samples that are evaluated at once, whatever the batches of the training.
@@ -72,6 +73,10 @@ pub struct CpuStep {
     inputs: Vec<u32>,
     /// Numbers of a sample in each value; the last are the outputs.
     units: Vec<usize>,
+    /// Samples of the batch whose outputs the values are, if they are those of [`Step::outputs`].
+    drawn: usize,
+    /// What is computed of each node of the graph, behind its gate.
+    nodes: Vec<Flow>,
     /// `[units, lanes]` each, and a row of zeros for taps outside an image.
     values: Vec<Buffer>,
     gradients: Gradients,
@@ -158,6 +163,8 @@ impl CpuStep {
             masked: None,
             inputs: Vec::new(),
             units: Vec::new(),
+            nodes: Vec::new(),
+            drawn: 0,
             values: Vec::new(),
             gradients: Gradients::default(),
             targets: BatchTargets::new(spec),
@@ -183,6 +190,19 @@ impl CpuStep {
         }
         self.masked = None;
         Ok(())
+    }
+
+    /// Checks that the engine has room for a batch, and the network its inputs and targets.
+    fn check(&self, batch: &Batch) -> Result<()> {
+        batch.check(&self.spec)?;
+        if batch.len() <= self.config.batch_size {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            name: "batch".to_owned(),
+            found: vec![batch.len()],
+            expected: vec![self.config.batch_size],
+        })
     }
 
     /// Runs `f` on the engine's own threads.
@@ -242,7 +262,12 @@ impl CpuStep {
 
     /// The outputs of every layer, with noise if `at` is given.
     fn forward(&mut self, lanes: usize, at: Option<&At>) {
-        for (index, layer) in self.layers.iter_mut().enumerate() {
+        self.forward_from(0, lanes, at);
+    }
+
+    /// The outputs of the layers from the `first` on.
+    fn forward_from(&mut self, first: usize, lanes: usize, at: Option<&At>) {
+        for (index, layer) in self.layers.iter_mut().enumerate().skip(first) {
             let (before, after) = self.values.split_at_mut(index + 1);
             let (y, zeros) = after[0].split_at_mut(self.units[index + 1] * lanes);
             let (reads, units) = (&self.reads[index], &self.units);
@@ -371,6 +396,15 @@ impl CpuStep {
         self.layers = layers;
     }
 
+    /// The outputs of the last forward pass, `[batch, outputs]`.
+    fn last_outputs(&self, lanes: usize) -> Vec<f32> {
+        let last = self.layers.len();
+        let (outputs, y) = (self.units[last], &self.values[last]);
+        let samples = 0..self.targets.samples;
+        let of = |sample: usize| (0..outputs).map(move |output| y[output * lanes + sample]);
+        samples.flat_map(of).collect()
+    }
+
     fn step_in_pool(&mut self, batch: &Batch, at: &At) -> f64 {
         let active = at.kl_scale > 0.0;
         self.ensure_masked(active);
@@ -415,16 +449,50 @@ fn add(sum: &mut [f32], x: &[f32]) {
 
 impl Step for CpuStep {
     fn step(&mut self, batch: &Batch, at: &At) -> Result<f64> {
-        batch.check(&self.spec)?;
-        if batch.len() > self.config.batch_size {
-            let (found, expected) = (vec![batch.len()], vec![self.config.batch_size]);
+        self.check(batch)?;
+        self.drawn = 0;
+        Ok(self.in_pool(|this| this.step_in_pool(batch, at)))
+    }
+
+    fn outputs(&mut self, batch: &Batch, at: &At) -> Result<Vec<f32>> {
+        self.check(batch)?;
+        self.drawn = batch.len();
+        Ok(self.in_pool(|this| {
+            this.ensure_masked(at.kl_scale > 0.0);
+            let lanes = this.take(batch);
+            this.forward(lanes, Some(at));
+            this.last_outputs(lanes)
+        }))
+    }
+
+    fn outputs_from(&mut self, node: NodeId, values: &[f32], at: &At) -> Result<Vec<f32>> {
+        if node == NodeId::INPUT {
+            return Err(Error::RunFromInput);
+        }
+        let node = behind_activation(&self.graph, node);
+        let samples = self.drawn;
+        let len = self.graph.node(node).shape.len();
+        if samples == 0 || values.len() != samples * len {
             return Err(Error::Shape {
-                name: "batch".to_owned(),
-                found,
-                expected,
+                name: format!("values behind `{}`", self.graph.node(node).label),
+                found: vec![values.len()],
+                expected: vec![samples, len],
             });
         }
-        Ok(self.in_pool(|this| this.step_in_pool(batch, at)))
+        Ok(self.in_pool(|this| {
+            this.ensure_masked(at.kl_scale > 0.0);
+            let lanes = samples.next_multiple_of(LANES);
+            let flow = &this.nodes[node.index()];
+            let first = flow.value;
+            let rows = this.values[first].chunks_exact_mut(lanes);
+            for (row, place) in rows.zip(flow.places()) {
+                for (sample, value) in row[..samples].iter_mut().enumerate() {
+                    *value = values[sample * len + place as usize];
+                }
+            }
+            this.forward_from(first, lanes, Some(at));
+            this.last_outputs(lanes)
+        }))
     }
 
     fn kl(&self) -> Result<f64> {
@@ -453,6 +521,7 @@ impl Step for CpuStep {
     }
 
     fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation> {
+        self.drawn = 0;
         self.in_pool(|this| this.evaluate_in_pool(samples))
     }
 
@@ -482,6 +551,7 @@ impl Step for CpuStep {
             mut reads,
             units,
             inputs,
+            nodes,
         } = compile(
             &self.spec,
             &self.graph,
@@ -496,6 +566,8 @@ impl Step for CpuStep {
         let values = units.iter().map(|units| Buffer::zeros((units + 1) * lanes));
         self.values = values.collect();
         (self.layers, self.reads, self.units, self.inputs) = (layers, reads, units, inputs);
+        self.nodes = nodes;
+        self.drawn = 0;
         for layer in self.weighted_mut() {
             layer.load(&parameters.layers[layer.number], &parameters.net)?;
         }
