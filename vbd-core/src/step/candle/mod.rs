@@ -163,7 +163,7 @@ impl CandleStep {
     }
 
     /// The outputs of the values of all layers, in host memory; keeps the values.
-    fn keep(&mut self, values: Vec<Tensor>) -> Result<Vec<f32>> {
+    fn keep(&mut self, values: &[Tensor]) -> Result<Vec<f32>> {
         self.drawn = values.iter().map(Tensor::detach).collect();
         let outputs = self.drawn.last().expect("a network has layers");
         Ok(outputs.flatten_all()?.to_vec1()?)
@@ -307,7 +307,7 @@ impl Step for CandleStep {
         let shape = [&[batch.len()], &self.spec.input[..]].concat();
         let x = self.inputs(batch)?.reshape(shape)?;
         let values = self.values(vec![x], Some(at))?;
-        self.keep(values)
+        self.keep(&values)
     }
 
     fn outputs_from(&mut self, node: NodeId, values: &[f32], at: &At) -> Result<Vec<f32>> {
@@ -329,7 +329,7 @@ impl Step for CandleStep {
         before.truncate(self.nodes[node.index()]);
         before.push(Tensor::from_slice(values, expected, &self.device)?);
         let values = self.values(before, Some(at))?;
-        self.keep(values)
+        self.keep(&values)
     }
 
     fn kl(&self) -> Result<f64> {
