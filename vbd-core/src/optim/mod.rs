@@ -118,7 +118,7 @@ impl Descent {
         }
     }
 
-    /// [`Optimizer::without_decay`].
+    /// The same for values that do not decay: states of a method, and the factors of gates.
     #[must_use]
     pub fn without_decay(self) -> Self {
         match self {
