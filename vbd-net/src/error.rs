@@ -35,6 +35,17 @@ pub enum Error {
         /// What would be right.
         expected: String,
     },
+    /// A weight that a weights file cannot hold.
+    #[error(
+        "`{tensor}`: shape {shape:?} is no weight's: expected two to eight sizes, 1 to 2^28 entries, a name of its own, \
+         and no more rows than the file has bytes"
+    )]
+    WeightShape {
+        /// Name of the weight.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
     /// A value of a sample's input is no finite number.
     #[error("sample {sample}: value {place} of its input is {value}, which is no finite number")]
     InputNotFinite {

@@ -16,6 +16,20 @@ pub enum Error {
     /// Candle could not compute something.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+    /// A variable of a model that cannot be saved, or a tensor that cannot be loaded.
+    #[error("`{name}` {problem}")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file of weights where a whole net is needed.
+    #[error("{}: has weights and no network", path.display())]
+    NoNetwork {
+        /// The file.
+        path: std::path::PathBuf,
+    },
     /// A threshold that is no number.
     #[error("a threshold of {threshold} is no finite number")]
     ThresholdNotFinite {
@@ -70,6 +84,15 @@ impl Error {
             ),
             Self::Net(error) => error.hint(),
             _ => None,
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn variable(name: &str, problem: String) -> Self {
+        Self::Variable {
+            name: name.to_owned(),
+            problem,
         }
     }
 }

@@ -5,7 +5,7 @@ use super::size::{Declared, file_size};
 use super::writer::Content;
 
 /// What is chosen from; the bitmask layout is there for others' readers, and only when asked for.
-const OWN: [Layout; 3] = [Layout::Dense, Layout::Csr, Layout::Delta];
+pub(super) const OWN: [Layout; 3] = [Layout::Dense, Layout::Csr, Layout::Delta];
 
 /// The layouts of a net's weights, in order: `uniform` for all, or what makes the smallest file.
 ///

@@ -43,6 +43,19 @@ pub struct NetSpec {
 }
 
 impl NetSpec {
+    /// A network without input and layers yet, that tells this many classes apart.
+    pub fn classifier(name: &str, classes: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            input: Vec::new(),
+            classes: Some(classes),
+            loss: Loss::default(),
+            target: None,
+            normalize: Normalize::default(),
+            layers: Vec::new(),
+        }
+    }
+
     /// Number of values in one input sample.
     pub fn input_len(&self) -> usize {
         self.input.iter().product()
