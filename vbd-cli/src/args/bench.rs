@@ -29,7 +29,7 @@ pub(crate) struct BenchArgs {
     /// Time the inference of this run's folder, checkpoint or pruned file: sparse, and dense by the
     /// gemm crate and by Candle
     #[arg(conflicts_with_all = [
-        "model", "epochs", "batch_size", "lr", "seed", "kl_weight", "assignments", "steps",
+        "epochs", "batch_size", "lr", "seed", "kl_weight", "assignments", "steps",
     ])]
     pub(crate) file: Option<PathBuf>,
     /// Samples a call, of inference

@@ -66,6 +66,9 @@ pub(crate) struct InspectArgs {
 pub(crate) struct EvalArgs {
     /// A run's folder, a checkpoint or a pruned file
     pub(crate) file: PathBuf,
+    /// Network of a file that has weights alone: a name, or a path to a TOML file
+    #[arg(long, value_name = "NAME|SPEC.toml")]
+    pub(crate) model: Option<String>,
     /// digits, mnist, fashion-mnist or idx:FOLDER [default: what the file was trained on]
     #[arg(long)]
     pub(crate) data: Option<String>,
@@ -83,6 +86,9 @@ pub(crate) struct EvalArgs {
 pub(crate) struct PredictArgs {
     /// A run's folder, a checkpoint or a pruned file
     pub(crate) file: PathBuf,
+    /// Network of a file that has weights alone: a name, or a path to a TOML file
+    #[arg(long, value_name = "NAME|SPEC.toml")]
+    pub(crate) model: Option<String>,
     /// PNG or JPEG images of the network's size
     #[arg(value_name = "IMAGE", required_unless_present = "index")]
     pub(crate) images: Vec<PathBuf>,
