@@ -12,6 +12,7 @@ use vbd_net::PrunedNet;
 use vbd_net::format::{self, Label, PrunedFile};
 
 /// A file of this program, read.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Opened {
     /// A run between two steps.
