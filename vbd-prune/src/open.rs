@@ -13,6 +13,7 @@ use vbd_net::tensor_file::RawTensor;
 use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, SparseMatrix};
 
 /// A file of this program, read.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Opened {
     /// A run between two steps.

@@ -190,6 +190,7 @@ fn parameters_of(file: &Path) -> anyhow::Result<Parameters> {
                 .hint("give the checkpoint or run that it was pruned from")
                 .into())
         }
+        _ => Err(Problem::new(format!("--from {}: not a checkpoint", file.display())).into()),
     }
 }
 

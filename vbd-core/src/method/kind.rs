@@ -18,6 +18,7 @@ pub(crate) struct Definition {
 }
 
 /// The kinds of method.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MethodKind {

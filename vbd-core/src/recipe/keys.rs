@@ -25,6 +25,7 @@ pub struct Key {
 }
 
 /// The default of a key.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value {
     /// A number.
@@ -38,6 +39,7 @@ pub enum Value {
 }
 
 /// What a key may be.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Range {
     /// A number, both ends included.
@@ -100,6 +102,7 @@ impl Range {
 }
 
 /// The value of a key, as a recipe has it.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum KeyValue {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The distribution that first thetas are drawn from.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ThetaInit {

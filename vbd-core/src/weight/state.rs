@@ -4,6 +4,7 @@ use super::Parameter;
 use crate::error::{Error, Result};
 
 /// What has one value of a state.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Each entry of the weight.

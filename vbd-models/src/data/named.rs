@@ -8,6 +8,7 @@ use super::idx;
 use crate::error::{Error, Result};
 
 /// The sets that are known by name and read from files.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamedSet {
     /// Handwritten digits.

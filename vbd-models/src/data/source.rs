@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::listed::Listed;
 
 /// Where a data set comes from.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataSource {
     /// `digits`: the built-in set of drawn digits.

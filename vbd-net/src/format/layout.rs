@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{ValueType, bitmask, csr, delta, dense};
 
 /// How the entries of one weight are stored. Told by the suffixes of its tensors and nothing else.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {

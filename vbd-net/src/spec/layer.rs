@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::ops::{Add, Conv2d, Flatten, Kind, Linear, MaxPool2d, Relu, Scale, Select};
 
 /// A layer and its own sizes; what follows from the layers that it reads is not repeated here.
+// Exhaustive on purpose: a new kind of layer breaks the build of every crate that must run or train it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is what its kind is")]
@@ -50,6 +51,7 @@ impl LayerSpec {
 }
 
 /// The kinds of layer that own a weight.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LayerKind {

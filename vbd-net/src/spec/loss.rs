@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How far outputs are from their targets.
+// Exhaustive on purpose: a new loss breaks the build of every crate that must run or train it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
@@ -33,6 +34,7 @@ impl Loss {
 }
 
 /// The targets of a network without classes.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
