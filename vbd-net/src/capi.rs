@@ -50,13 +50,11 @@ fn guarded<T>(body: impl FnOnce() -> Result<T, String>) -> Option<T> {
 pub unsafe extern "C" fn vbd_load(path: *const c_char) -> *mut VbdSession {
     let load = || {
         if path.is_null() {
-            return Err("the path is NULL".to_owned());
+            return Err("path is NULL".to_owned());
         }
         // SAFETY: not null, and a string by the caller's promise.
         let path = unsafe { CStr::from_ptr(path) };
-        let path = path
-            .to_str()
-            .map_err(|_| "the path is no UTF-8".to_owned())?;
+        let path = path.to_str().map_err(|_| "path is not UTF-8".to_owned())?;
         let plan = Plan::load(Path::new(path)).map_err(|error| error.to_string())?;
         Ok(Box::into_raw(Box::new(VbdSession(plan.session()))))
     };
@@ -170,7 +168,7 @@ unsafe fn run<T: Pixel>(
 ) -> i32 {
     let run = || {
         if session.is_null() || ((pixels.is_null() || outputs.is_null()) && samples > 0) {
-            return Err("a pointer is NULL".to_owned());
+            return Err("input or output pointer is NULL".to_owned());
         }
         // SAFETY: not null, and by the caller's promise a session that nobody else uses.
         let session = unsafe { &mut (*session).0 };
@@ -180,7 +178,7 @@ unsafe fn run<T: Pixel>(
         let plan = session.plan();
         let lens = [plan.input_len(), plan.output_len()].map(|len| len.checked_mul(samples));
         let [Some(pixel_count), Some(output_count)] = lens else {
-            return Err(format!("{samples} samples are more than there can be"));
+            return Err(format!("too many samples: {samples}"));
         };
         // SAFETY: not null, and by the caller's promise that many values.
         let pixels = unsafe { std::slice::from_raw_parts(pixels, pixel_count) };

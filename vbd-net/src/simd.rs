@@ -38,7 +38,7 @@ pub struct UnknownInstructionSet {
 
 fn listed(sets: &[InstructionSet]) -> String {
     let names: Vec<&str> = sets.iter().map(|set| set.name()).collect();
-    format!("{}, which this machine has", names.join(" or "))
+    format!("{} on this machine", names.join(" or "))
 }
 
 impl InstructionSet {

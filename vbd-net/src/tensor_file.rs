@@ -18,16 +18,16 @@ const CHECKSUM: &str = "crc32";
 #[non_exhaustive]
 pub enum TensorFileError {
     /// Not a whole safetensors file, or not one at all.
-    #[error("not a whole safetensors file: {0}")]
+    #[error("not a complete safetensors file: {0}")]
     Safetensors(#[from] SafeTensorError),
     /// A safetensors file of someone else.
     #[error("missing `{METADATA_KEY}` metadata: not written by vbd")]
     NoMetadata,
     /// A file without its checksum.
-    #[error("missing `{CHECKSUM}`: not a whole file")]
+    #[error("missing `{CHECKSUM}`: incomplete file")]
     NoChecksum,
     /// Bytes that are not those that were written.
-    #[error("`{CHECKSUM}` is {stated:08x}, but the content has {found:08x}: the file is damaged")]
+    #[error("checksum mismatch: `{CHECKSUM}` is {stated:08x}, content has {found:08x}")]
     Damaged {
         /// What the file says.
         stated: u32,

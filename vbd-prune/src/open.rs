@@ -71,7 +71,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
 fn open_run(folder: &Path) -> Result<Opened> {
     let last = RunFolder::open(folder)?.last_checkpoint()?;
     for (_, error) in &last.damaged {
-        tracing::warn!("{error}: using the checkpoint before it");
+        tracing::warn!("{error}: using the previous checkpoint");
     }
     let bytes = std::fs::metadata(&last.path)
         .map_err(vbd_core::Error::io(&last.path))?

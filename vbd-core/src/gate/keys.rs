@@ -9,7 +9,7 @@ pub(super) const PRIOR: Key = Key {
     default: Value::Word("hierarchical"),
     from_trained: None,
     range: Range::Words(&["hierarchical", "log-uniform"]),
-    meaning: "the prior of each unit's factor",
+    meaning: "prior of each unit's factor",
 };
 
 /// Factor on the KL of the units.
@@ -18,7 +18,7 @@ pub(super) const KL_WEIGHT: Key = Key {
     default: Value::Number(1.0),
     from_trained: None,
     range: Range::KL_WEIGHT,
-    meaning: "factor on its KL, beside the method's",
+    meaning: "factor on the gate's KL, multiplied by the method's",
 };
 
 /// How much noise.
@@ -27,7 +27,7 @@ pub(super) const RATE: Key = Key {
     default: Value::Number(0.5),
     from_trained: None,
     range: Range::RATE,
-    meaning: "how much noise: the share of units that is dropped",
+    meaning: "fraction of units dropped",
 };
 
 /// The prior that settings name.

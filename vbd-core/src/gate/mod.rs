@@ -102,7 +102,7 @@ impl Gate {
         for pair in gates.windows(2) {
             if pair[0].node == pair[1].node {
                 let after = &pair[1].after;
-                return Err(spec.problem(after, "two gates lie behind it").into());
+                return Err(spec.problem(after, "duplicate gate").into());
             }
         }
         Ok(gates)
@@ -112,13 +112,13 @@ impl Gate {
         let after = &setting.after;
         let start = find(graph, after).ok_or_else(|| {
             let known = known(graph).join("`, `");
-            let problem = format!("no place for a gate: expected one of `{known}`");
+            let problem = format!("not a position for a gate: expected one of `{known}`");
             spec.problem(after, problem)
         })?;
         let node = behind_activation(graph, start);
         let all = graph.readers(node);
         if all.is_empty() {
-            let problem = "a gate behind the last layer would prune classes";
+            let problem = "gates after the last layer are not allowed: they would prune outputs";
             return Err(spec.problem(after, problem).into());
         }
         let shape = graph.node(node).shape;
@@ -254,8 +254,8 @@ mod tests {
     fn a_gate_that_has_no_place_is_refused_and_the_places_are_named() {
         let error = |after: &[&str]| gates(CONV, after).unwrap_err().to_string();
         assert!(error(&["fc9"]).contains("`fc1`"), "{}", error(&["fc9"]));
-        assert!(error(&["fc2"]).contains("classes"));
-        assert!(error(&["fc1", "fc1"]).contains("two gates"));
+        assert!(error(&["fc2"]).contains("last layer"));
+        assert!(error(&["fc1", "fc1"]).contains("duplicate gate"));
         let relu = "[[layer]]\nkind = 'relu'\n";
         let flatten = "[[layer]]\nkind = 'flatten'\n";
         let net = CONV.replace(flatten, &format!("{flatten}{relu}"));

@@ -66,7 +66,7 @@ impl Range {
     pub const RATE: Self = Self::Number {
         least: f64::MIN_POSITIVE,
         most: 1.0 - f64::EPSILON,
-        words: "0 to 1, without both",
+        words: "0 to 1, exclusive",
     };
     /// A factor on a KL: steps compute in f32, with the method's and a layer's or a gate's multiplied.
     pub const KL_WEIGHT: Self = Self::Number {
@@ -224,8 +224,9 @@ impl Table<'_> {
                     return Err(self.unknown(name, origin));
                 }
                 let Self { whose, kind, .. } = self;
-                let found = format!("there{whose}, and {kind} has no such key");
-                return Check::new(false, &field, &found, "it left out").pass(origin);
+                let (found, expected) =
+                    (format!("given{whose}"), format!("no such key for {kind}"));
+                return Check::new(false, &field, &found, &expected).pass(origin);
             };
             let found = format!("{value}{}", self.whose);
             Check::new(key.range.has(value), &field, &found, &key.range.words()).pass(origin)?;

@@ -74,7 +74,7 @@ impl Recipe {
     }
 }
 
-/// Says what is written now instead of a word of before.
+/// Extends errors about removed kinds and keys with their replacement.
 fn renamed(error: Error) -> Error {
     let Error::Toml {
         origin, message, ..
@@ -82,13 +82,13 @@ fn renamed(error: Error) -> Error {
     else {
         return error;
     };
-    let gates = "write `kind = \"dense\"` and `[[method.gate]]` tables with `prior = ";
+    let gates = "use `kind = \"dense\"` and `[[method.gate]]` tables with `prior = ";
     let now = if message.contains("`vbd-neurons`") {
         format!("{gates}\"hierarchical\"`")
     } else if message.contains("`vd-neurons`") {
         format!("{gates}\"log-uniform\"`")
     } else if message.contains("unknown field `layer`") {
-        "write `[[method.rule]]` with `weights = [\"NAME\"]`".to_owned()
+        "use `[[method.rule]]` with `weights = [\"NAME\"]`".to_owned()
     } else {
         return error;
     };

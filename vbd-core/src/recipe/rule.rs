@@ -106,18 +106,16 @@ impl Merged {
 impl Rule {
     pub(super) fn check(&self, method: &Method, origin: &str) -> Result<()> {
         let whose = format!(" (of `{}`)", self.weights.join("`, `"));
-        let names = "the names of one layer or more";
+        let names = "one or more layer names";
         let is_given = !self.weights.is_empty();
         Check::new(is_given, "method.rule.weights", &"empty", names).pass(origin)?;
         let mut merged = Merged::of(method);
         merged.follow(self);
         let kind = merged.kind;
         let has_kl = kind.has_kl() || self.kl_weight.is_none();
-        let none = format!(
-            "there{whose}, and weights of kind `{}` have no KL",
-            kind.as_str()
-        );
-        Check::new(has_kl, "method.rule.kl_weight", &none, "it left out").pass(origin)?;
+        let given = format!("given{whose}");
+        let expected = format!("no KL weight for kind `{}`", kind.as_str());
+        Check::new(has_kl, "method.rule.kl_weight", &given, &expected).pass(origin)?;
         let kl_weight = self.kl_weight.unwrap_or(1.0);
         kl_weight_check("method.rule.kl_weight", kl_weight, &whose).pass(origin)?;
         let table = Table {
@@ -148,9 +146,8 @@ impl Method {
                     let names = graph.weights().iter();
                     let names: Vec<_> = names.map(|w| format!("`{}`", w.layer)).collect();
                     let names = names.join(", ");
-                    let problem = format!(
-                        "`method.rule` names no layer with weights: expected one of {names}"
-                    );
+                    let problem =
+                        format!("`method.rule`: not a layer with weights: expected one of {names}");
                     return Err(spec.problem(name, problem).into());
                 };
                 merged[number].follow(rule);

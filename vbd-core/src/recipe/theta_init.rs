@@ -38,7 +38,7 @@ impl TryFrom<String> for ThetaInit {
             Some(deviation) if (0.0..=1e3).contains(&deviation) => Ok(Self::Normal(deviation)),
             _ if text == "he" => Ok(Self::He),
             _ => Err(format!(
-                "theta_init is `{text}`: expected `he` or `normal(0.01)`"
+                "theta_init is `{text}`: expected `he` or `normal(STD)`"
             )),
         }
     }

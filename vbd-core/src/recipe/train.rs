@@ -13,7 +13,7 @@ use crate::optim::Optimizer;
 /// `batch_size` | 100 | 1 to 2^20 | samples a step
 /// `seed` | 0 | | of every draw
 /// `optimizer` | `adam` | `adam`, `sgd` | how values follow their gradients
-/// `momentum` | 0.9 | 0 to 1, without 1 | `sgd`: share of the last step that is taken again
+/// `momentum` | 0.9 | 0 to 1, excluding 1 | `sgd`: share of the last step that is taken again
 /// `weight_decay` | 0 | at least 0 | `sgd`: factor on weights and biases that is added to their gradients
 /// `lr` | 1e-3 | positive | step size
 /// `lr_schedule` | `linear` | see [`Schedule`] | how the step size falls
@@ -155,7 +155,7 @@ impl Train {
         }
     }
 
-    /// A key that the optimiser or the schedule has not.
+    /// Checks that every given key applies to the optimiser and the schedule.
     fn surplus(&self) -> Vec<Check> {
         let sgd = self.optimizer == OptimizerKind::Sgd;
         let [steps, inverse] =
@@ -165,41 +165,41 @@ impl Train {
                 "train.momentum",
                 self.momentum.is_some(),
                 sgd,
-                "it with `optimizer = \"sgd\"` alone",
+                "`optimizer = \"sgd\"`",
             ),
             (
                 "train.weight_decay",
                 self.weight_decay.is_some(),
                 sgd,
-                "it with `optimizer = \"sgd\"` alone",
+                "`optimizer = \"sgd\"`",
             ),
             (
                 "train.lr_steps",
                 self.lr_steps.is_some(),
                 steps,
-                "it with `lr_schedule = \"steps\"` alone",
+                "`lr_schedule = \"steps\"`",
             ),
             (
                 "train.lr_factor",
                 self.lr_factor.is_some(),
                 steps,
-                "it with `lr_schedule = \"steps\"` alone",
+                "`lr_schedule = \"steps\"`",
             ),
             (
                 "train.lr_gamma",
                 self.lr_gamma.is_some(),
                 inverse,
-                "it with `lr_schedule = \"inverse\"` alone",
+                "`lr_schedule = \"inverse\"`",
             ),
             (
                 "train.lr_power",
                 self.lr_power.is_some(),
                 inverse,
-                "it with `lr_schedule = \"inverse\"` alone",
+                "`lr_schedule = \"inverse\"`",
             ),
         ];
         let check = |(field, is_given, has, expected): (_, bool, bool, _)| {
-            Check::new(!is_given || has, field, &"there", expected)
+            Check::new(!is_given || has, field, &"given", expected)
         };
         keys.into_iter().map(check).collect()
     }
@@ -234,7 +234,7 @@ impl Train {
                 (0.0..1.0).contains(&self.momentum.unwrap_or_default()),
                 "train.momentum",
                 &self.momentum.unwrap_or_default(),
-                "0 to 1, without 1",
+                "0 to 1, excluding 1",
             ),
             Check::new(
                 at_least_0(self.weight_decay),
@@ -245,14 +245,14 @@ impl Train {
             Check::new(
                 self.lr_schedule != Schedule::Steps || !steps.is_empty(),
                 "train.lr_steps",
-                &"absent",
-                "one fraction of the run or more, for `lr_schedule = \"steps\"`",
+                &"missing",
+                "one or more fractions of the run with `lr_schedule = \"steps\"`",
             ),
             Check::new(
                 steps.iter().all(|&at| fraction(at)) && steps.is_sorted(),
                 "train.lr_steps",
                 &format!("{steps:?}"),
-                "rising fractions of the run, 0 to 1",
+                "increasing fractions of the run, 0 to 1",
             ),
             Check::new(
                 fraction(self.lr_factor.unwrap_or_default()),
@@ -264,7 +264,7 @@ impl Train {
                 at_least_0(self.lr_gamma) && at_least_0(self.lr_power),
                 "train.lr_gamma",
                 &format!("{:?}, or lr_power {:?}", self.lr_gamma, self.lr_power),
-                "0 or more, both",
+                "0 or more for both",
             ),
             Check::new(
                 (1..=1_000_000).contains(&self.epochs),
@@ -300,7 +300,7 @@ impl Train {
                 fraction(start) && fraction(end) && start <= end,
                 "train.kl_warmup",
                 &format!("[{start}, {end}]"),
-                "two rising fractions of the run, 0 to 1",
+                "two increasing fractions of the run, 0 to 1",
             ),
             Check::new(
                 self.select_ratio >= 1.0,

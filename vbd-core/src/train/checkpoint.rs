@@ -230,7 +230,7 @@ impl Checkpoint {
         let normalizer = Normalizer::with_images(&header.spec, mean, std).ok_or_else(|| {
             problem(
                 "normalize",
-                "the measured images are absent or of the wrong size".to_owned(),
+                "mean or std image is missing or has the wrong size".to_owned(),
             )
         })?;
         Ok(Self {
@@ -349,10 +349,12 @@ fn take_layer(
     let live = match tensors.remove(&format!("{weight_name}.live")) {
         Some(raw) => {
             let places = raw.to_u32();
-            Some(
-                places
-                    .ok_or_else(|| (format!("{weight_name}.live"), "is not of U32".to_owned()))?,
-            )
+            Some(places.ok_or_else(|| {
+                (
+                    format!("{weight_name}.live"),
+                    "has the wrong type: expected U32".to_owned(),
+                )
+            })?)
         }
         None => None,
     };
@@ -408,7 +410,7 @@ fn take_parameter(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldRe
         let problem = |text: String| (name.clone(), text);
         let raw = tensors
             .remove(&name)
-            .ok_or_else(|| problem("is absent".to_owned()))?;
+            .ok_or_else(|| problem("missing tensor".to_owned()))?;
         if raw.shape != shape {
             return Err(problem(format!(
                 "has shape {:?}: expected {shape:?}",
@@ -416,7 +418,7 @@ fn take_parameter(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldRe
             )));
         }
         raw.to_f32()
-            .ok_or_else(|| problem(format!("is {:?}: expected F32", raw.dtype)))
+            .ok_or_else(|| problem(format!("has type {:?}: expected F32", raw.dtype)))
     };
     Ok(Parameter {
         value: take(MOMENTS[0])?,

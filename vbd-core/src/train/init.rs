@@ -42,7 +42,7 @@ impl Parameters {
         let weights = spec.weights()?;
         if weights.len() != trained.layers.len() {
             return Err(Error::Shape {
-                name: "layers of the network to start from".to_owned(),
+                name: "layers of the starting network".to_owned(),
                 found: vec![trained.layers.len()],
                 expected: vec![weights.len()],
             });
@@ -64,7 +64,7 @@ impl Parameters {
         let layers = layers.map(|((weight, method), layer)| {
             if layer.weight.shape() != weight.shape {
                 return Err(Error::Shape {
-                    name: format!("{}.weight to start from", layer.name),
+                    name: format!("{}.weight of the starting network", layer.name),
                     found: layer.weight.shape().to_vec(),
                     expected: weight.shape.clone(),
                 });

@@ -113,7 +113,7 @@ impl RunFolder {
             Err(fs::TryLockError::WouldBlock) => return Err(Error::RunInUse { path: self.path }),
             Err(fs::TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
                 tracing::warn!(
-                    "{}: this file system has no locks: a second training here would not be refused",
+                    "{}: file system without locks: a second training process here would not be detected",
                     path.display()
                 );
             }
@@ -173,7 +173,7 @@ impl RunFolder {
         checkpoint.write(&path)?;
         // The new one is safe: an old one too many does not end the run.
         if let Err(error) = self.remove_old(checkpoint.keep_every) {
-            tracing::warn!("{error}: an old checkpoint is left");
+            tracing::warn!("{error}: cannot remove an old checkpoint");
         }
         Ok(path)
     }
@@ -321,7 +321,7 @@ impl LastCheckpoint {
             let aside = free_name(path);
             fs::rename(path, &aside).map_err(Error::io(path))?;
             tracing::warn!(
-                "{error}: renamed to {}, going on with the checkpoint before it",
+                "{error}: renamed to {}, using the previous checkpoint",
                 aside.display()
             );
         }

@@ -253,7 +253,7 @@ impl Trainer {
             let nll_sum = self.engine.step(batch, &at)?;
             self.progress.train_seconds += clock.elapsed().as_secs_f64();
             if !nll_sum.is_finite() {
-                let what = "the loss".to_owned();
+                let what = "loss".to_owned();
                 return Err(Error::Diverged {
                     epoch: epoch + 1,
                     step: step + 1,

@@ -45,7 +45,7 @@ impl GateParameters {
                 .check_states(&states, &format!("gate.{}", gate.after));
         }
         Err(Error::Shape {
-            name: format!("gate.{}, for gate.{}", self.after, gate.after),
+            name: format!("gate.{} for gate.{}", self.after, gate.after),
             found: found.to_vec(),
             expected: vec![gate.units],
         })

@@ -56,7 +56,7 @@ impl Weight {
             .is_none_or(|&last| (last as usize) < shape.iter().product());
         if !rises || !inside {
             return Err(Error::Shape {
-                name: "live (rising places inside the weight)".to_owned(),
+                name: "live (increasing indices of entries)".to_owned(),
                 found: vec![live.len()],
                 expected: shape.to_vec(),
             });

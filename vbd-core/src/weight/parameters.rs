@@ -58,7 +58,7 @@ impl LayerParameters {
     pub fn check(&self, name: &str, shape: &[usize], method: &dyn WeightMethod) -> Result<()> {
         if self.name != name || self.weight.shape() != shape {
             return Err(Error::Shape {
-                name: format!("{}.weight, for {name}", self.name),
+                name: format!("{}.weight for {name}", self.name),
                 found: self.weight.shape().to_vec(),
                 expected: shape.to_vec(),
             });

@@ -41,9 +41,9 @@ fn tensors(set: &Dataset, samples: &Samples) -> Result<(Tensor, Tensor)> {
     let Some(labels) = samples.labels() else {
         return Err(vbd_net::Error::Data {
             name: set.name.clone(),
-            field: "the set of labels",
-            found: "absent".to_owned(),
-            expected: "one a sample".to_owned(),
+            field: "label set",
+            found: "missing".to_owned(),
+            expected: "one per sample".to_owned(),
         }
         .into());
     };

@@ -53,7 +53,7 @@ impl NamedSet {
         {
             Some(found) if found != self => Err(Error::Idx {
                 path: folder.to_owned(),
-                field: "the data set",
+                field: "data set",
                 found: found.name().to_owned(),
                 expected: self.name().to_owned(),
             }),
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!((own.classes, own.shape), (11, [1, 2, 2]));
         let message = load("mnist", Some(folder.path())).unwrap_err().to_string();
         assert!(
-            message.contains("train-labels-idx1-ubyte: a label is 10"),
+            message.contains("train-labels-idx1-ubyte: label is 10"),
             "{message}"
         );
         assert!(message.contains("0 to 9"), "{message}");
@@ -161,7 +161,7 @@ mod tests {
             let message = load(other, Some(&folder.join(name)))
                 .unwrap_err()
                 .to_string();
-            assert!(message.contains("the data set is"), "{message}");
+            assert!(message.contains("data set is"), "{message}");
         }
     }
 }

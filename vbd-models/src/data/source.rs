@@ -23,18 +23,21 @@ pub enum DataSource {
 
 const IDX_PREFIX: &str = "idx:";
 const KNOWN: [(&str, &str); 4] = [
-    (digits::NAME, "drawn digits, 60,000 and 10,000, built in"),
+    (
+        digits::NAME,
+        "synthetic handwritten digits, 60,000 train and 10,000 test, built in",
+    ),
     (
         "mnist",
-        "handwritten digits, 60,000 and 10,000, from IDX files",
+        "handwritten digits, 60,000 train and 10,000 test, from IDX files",
     ),
     (
         "fashion-mnist",
-        "pieces of clothing, 60,000 and 10,000, from IDX files",
+        "clothing images, 60,000 train and 10,000 test, from IDX files",
     ),
     (
         "idx:FOLDER",
-        "a set of your own: four IDX files with MNIST's names",
+        "your own data: four IDX files with MNIST's names",
     ),
 ];
 

@@ -44,13 +44,13 @@ impl Dataset {
             };
             if samples.sample_len != len {
                 let expected = format!("{len}, the product of {shape:?}");
-                return Err(problem("an image's length", samples.sample_len, expected));
+                return Err(problem("sample length", samples.sample_len, expected));
             }
             let largest = samples.labels().unwrap_or_default().iter().max();
             if let Some(largest) = largest.map(|&label| usize::from(label))
                 && largest >= classes
             {
-                return Err(problem("a label", largest, format!("less than {classes}")));
+                return Err(problem("label", largest, format!("less than {classes}")));
             }
         }
         Ok(Self {
@@ -107,7 +107,7 @@ impl Samples {
             };
             return Err(Error::Data {
                 name: "samples".to_owned(),
-                field: "the number of pixels",
+                field: "number of pixels",
                 found: values.len().to_string(),
                 expected: format!("{len} {of} times {sample_len}"),
             });

@@ -80,9 +80,7 @@ impl FromStr for Layout {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|layout| layout.as_str() == text);
-        found.ok_or_else(|| {
-            format!("a layout is `dense`, `csr`, `bitmask` or `delta`, not `{text}`")
-        })
+        found.ok_or_else(|| format!("expected `dense`, `csr`, `bitmask` or `delta`, got `{text}`"))
     }
 }
 

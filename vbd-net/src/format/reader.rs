@@ -111,10 +111,10 @@ fn check_before(before: &NetSpec, spec: &NetSpec, graph: &Graph) -> Result<(), S
     let all = before.resolve().map_err(|error| error.to_string())?;
     let ends = |spec: &NetSpec| (spec.input.clone(), spec.classes, spec.loss, spec.target);
     if ends(before) != ends(spec) {
-        return Err("has another input, other classes or another loss than `spec`".to_owned());
+        return Err("input, classes or loss differ from those of `spec`".to_owned());
     }
     if all.indices() > 0 {
-        return Err("has a selection: it was made smaller itself".to_owned());
+        return Err("has a `select` layer: expected the original network".to_owned());
     }
     let is_larger = |(before, after): (&WeightSpec, &WeightSpec)| {
         let sizes = before.shape.iter().zip(&after.shape);
@@ -125,7 +125,7 @@ fn check_before(before: &NetSpec, spec: &NetSpec, graph: &Graph) -> Result<(), S
     };
     let (all, weights) = (all.weights(), graph.weights());
     if all.len() != weights.len() || !all.iter().zip(weights).all(is_larger) {
-        return Err("has other layers than `spec`, or smaller ones".to_owned());
+        return Err("layers do not match those of `spec`".to_owned());
     }
     Ok(())
 }

@@ -131,7 +131,7 @@ impl FromStr for ValueType {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|values| values.as_str() == text);
-        found.ok_or_else(|| format!("values are `f32`, `f16` or `bf16`, not `{text}`"))
+        found.ok_or_else(|| format!("expected `f32`, `f16` or `bf16`, got `{text}`"))
     }
 }
 

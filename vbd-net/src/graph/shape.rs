@@ -90,7 +90,7 @@ pub(crate) fn image(input: Shape) -> Result<(usize, usize, usize), String> {
             width,
         } => Ok((channels, height, width)),
         Shape::Features(features) => {
-            Err(format!("needs an image, but {features} features come in"))
+            Err(format!("input must be an image, got {features} features"))
         }
     }
 }
@@ -108,10 +108,10 @@ pub(crate) fn image_of(channels: usize, height: usize, width: usize) -> Result<S
 /// The product of `dims`, if none is 0 and it does not pass `most`.
 pub(crate) fn checked_len(dims: &[usize], most: usize) -> Result<usize, String> {
     if dims.contains(&0) {
-        return Err(format!("a size is 0 in {dims:?}"));
+        return Err(format!("dimensions must be positive, got {dims:?}"));
     }
     dims.iter()
         .try_fold(1_usize, |product, &dim| product.checked_mul(dim))
         .filter(|&product| product <= most)
-        .ok_or_else(|| format!("{dims:?} is more than {most} values"))
+        .ok_or_else(|| format!("{dims:?} exceeds the limit of {most} values"))
 }

@@ -64,7 +64,7 @@ impl Statistic {
                 if values.len() != channels {
                     let found = values.len();
                     return Err(format!(
-                        "{name} has {found} numbers for {channels} channels"
+                        "{name} has {found} numbers: expected one or one per channel ({channels})"
                     ));
                 }
                 values
@@ -72,7 +72,7 @@ impl Statistic {
             Self::Measured(_) => return Ok(()),
         };
         match values.iter().find(|&&value| !valid(value)) {
-            Some(value) => Err(format!("{name} cannot be {value}")),
+            Some(value) => Err(format!("{name} is out of range: {value}")),
             None => Ok(()),
         }
     }
@@ -114,7 +114,7 @@ impl Normalize {
 
     pub(crate) fn check(&self, shape: Shape) -> Result<(), String> {
         if !self.scale.is_finite() || self.scale == 0.0 {
-            return Err(format!("scale cannot be {}", self.scale));
+            return Err(format!("scale is out of range: {}", self.scale));
         }
         self.mean.check("mean", shape, f64::is_finite)?;
         self.std

@@ -69,7 +69,7 @@ impl DenseNet {
             (_, [weight, bias]) => inputs[0].broadcast_mul(weight)?.broadcast_add(bias),
             (_, [index]) => inputs[0].contiguous()?.index_select(index, 1),
             (Some(layer), _) => vbd_core::ops::forward(layer, inputs),
-            (None, _) => candle_core::bail!("the input is no layer"),
+            (None, _) => candle_core::bail!("the input is not a layer"),
         }
     }
 }

@@ -10,7 +10,7 @@ pub(super) const DEFINITION: Definition = Definition {
         range: Range::Number {
             least: 0.0,
             most: 1.0 - f64::EPSILON,
-            words: "0 to 1, without 1",
+            words: "0 to 1, excluding 1",
         },
         ..RATE
     }],

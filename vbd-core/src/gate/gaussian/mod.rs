@@ -10,7 +10,7 @@ use crate::recipe::{Key, Range, Settings, Value};
 pub(super) const DEFINITION: Definition = Definition {
     keys: &[
         Key {
-            meaning: "alpha = rate / (1 - rate): fixed, or where learning starts",
+            meaning: "alpha = rate / (1 - rate), fixed or the initial value",
             ..RATE
         },
         Key {
@@ -18,7 +18,7 @@ pub(super) const DEFINITION: Definition = Definition {
             default: Value::Flag(false),
             from_trained: None,
             range: Range::Flag,
-            meaning: "whether each unit learns an alpha",
+            meaning: "whether each unit's alpha is learned",
         },
         PRIOR,
         KL_WEIGHT,

@@ -15,7 +15,7 @@ pub(super) const DEFINITION: Definition = Definition {
             default: Value::Methods(3.0),
             from_trained: None,
             range: Range::FINITE,
-            meaning: "units at this log_alpha or over it are pruned",
+            meaning: "units with log_alpha at or above this are pruned",
         },
         Key {
             name: "log_sigma2_init",
@@ -26,7 +26,7 @@ pub(super) const DEFINITION: Definition = Definition {
                 most: 20.0,
                 words: "-40 to 20",
             },
-            meaning: "first log_sigma2",
+            meaning: "initial log_sigma2",
         },
     ],
     applies: |_, _| true,

@@ -12,7 +12,7 @@ pub(super) const DEFINITION: Definition = Definition {
         RATE,
         Key {
             default: Value::Flag(false),
-            meaning: "whether each layer learns its alpha, without a prior",
+            meaning: "whether each layer's alpha is learned, without a prior",
             ..LEARN
         },
     ],

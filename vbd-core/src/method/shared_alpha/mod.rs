@@ -26,7 +26,7 @@ pub(super) const ALPHA: Key = Key {
     default: Value::Word("weight"),
     from_trained: None,
     range: Range::Words(&["weight", "row", "layer"]),
-    meaning: "what has an alpha: a weight, an output neuron or channel, or the layer; nothing is pruned by a shared one",
+    meaning: "what shares one alpha: nothing, an output neuron or channel, or the layer; a shared alpha prunes nothing",
 };
 /// Where the learning of alpha starts, or the alpha that is fixed.
 pub(super) const RATE: Key = Key {
@@ -34,7 +34,7 @@ pub(super) const RATE: Key = Key {
     default: Value::Number(0.5),
     from_trained: None,
     range: Range::RATE,
-    meaning: "alpha = rate / (1 - rate): fixed, or where learning starts",
+    meaning: "alpha = rate / (1 - rate), fixed or the initial value",
 };
 /// Whether alpha is learnt.
 pub(super) const LEARN: Key = Key {
@@ -42,7 +42,7 @@ pub(super) const LEARN: Key = Key {
     default: Value::Flag(true),
     from_trained: None,
     range: Range::Flag,
-    meaning: "whether a shared alpha is learnt",
+    meaning: "whether a shared alpha is learned",
 };
 
 /// Entries that are expanded and updated at once.

@@ -24,7 +24,7 @@ pub(super) const LOG_ALPHA_THRESHOLD: Key = Key {
     default: Value::Number(3.0),
     from_trained: None,
     range: Range::FINITE,
-    meaning: "weights at this log_alpha or over it are pruned",
+    meaning: "weights with log_alpha at or above this are pruned",
 };
 pub(super) const LOG_SIGMA2_INIT: Key = Key {
     name: "log_sigma2_init",
@@ -35,7 +35,7 @@ pub(super) const LOG_SIGMA2_INIT: Key = Key {
         most: 20.0,
         words: "-40 to 20",
     },
-    meaning: "first log_sigma2; -8 with `--from`, if the recipe says nothing",
+    meaning: "initial log_sigma2; with `--from` the default is -8",
 };
 
 /// A posterior for each entry, and its prior.

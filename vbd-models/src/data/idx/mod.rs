@@ -106,7 +106,7 @@ fn read(
     if test.shape != train.shape {
         return Err(Error::Idx {
             path: test_files.images.clone(),
-            field: "the shape of an image",
+            field: "image shape",
             found: format!("{:?}", test.shape),
             expected: format!("{:?}, as in {}", train.shape, train_files.images.display()),
         });
@@ -188,10 +188,10 @@ fn read_split(files: &SplitFiles, classes: Option<usize>) -> Result<Split> {
     if images_len != labels.len() {
         return Err(Error::Idx {
             path: path.clone(),
-            field: "the number of labels",
+            field: "number of labels",
             found: labels.len().to_string(),
             expected: format!(
-                "{images_len}, the number of images in {}",
+                "{images_len}, as many as images in {}",
                 files.images.display()
             ),
         });
@@ -214,7 +214,7 @@ fn read_labels_below(path: &Path, classes: Option<usize>) -> Result<Vec<u8>> {
     }
     Err(Error::Idx {
         path: path.to_owned(),
-        field: "a label",
+        field: "label",
         found: largest.to_string(),
         expected: format!("0 to {}", classes.saturating_sub(1)),
     })

@@ -266,7 +266,7 @@ fn a_label_out_of_range_is_refused() {
         .unwrap_err()
         .to_string();
     assert!(
-        message.contains("train-labels-idx1-ubyte: a label is 2: expected 0 to 1"),
+        message.contains("train-labels-idx1-ubyte: label is 2: expected 0 to 1"),
         "{message}"
     );
 }

@@ -84,9 +84,9 @@ fn images_file<'a>(name: &'static str, set: &Dataset, samples: &'a Samples) -> R
         .bytes()
         .ok_or_else(|| vbd_net::Error::Data {
             name: set.name.clone(),
-            field: "the type of its inputs",
+            field: "input type",
             found: "f32".to_owned(),
-            expected: "u8, as IDX files have pixels".to_owned(),
+            expected: "u8".to_owned(),
         })?;
     Ok(IdxFile {
         name,
@@ -100,7 +100,7 @@ fn header(set: &Dataset, magic: u32, sizes: &[usize]) -> Result<Vec<u8>> {
     for &size in sizes {
         let size = u32::try_from(size).map_err(|_| vbd_net::Error::Data {
             name: set.name.clone(),
-            field: "a size of an IDX file",
+            field: "dimension of an IDX file",
             found: size.to_string(),
             expected: format!("at most {}", u32::MAX),
         })?;

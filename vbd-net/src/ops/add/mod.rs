@@ -55,7 +55,7 @@ impl Kind for Add {
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [first, rest @ ..] = inputs else {
-            return Err("adds nothing: expected two layers or more".to_owned());
+            return Err("adds no layers: expected two or more".to_owned());
         };
         if inputs.len() > MOST_INPUTS {
             let found = inputs.len();
@@ -69,7 +69,7 @@ impl Kind for Add {
                 let [a, b] = [&self.inputs[0], &self.inputs[index]];
                 let [one, other] = [first.dims(), other.dims()];
                 return Err(format!(
-                    "adds `{a}`, which has shape {one:?}, and `{b}`, which has {other:?}: expected one shape"
+                    "adds `{a}` of shape {one:?} and `{b}` of shape {other:?}: expected equal shapes"
                 ));
             }
         }

@@ -48,7 +48,7 @@ impl Kind for Conv2d {
             ..
         } = *self;
         if stride == 0 {
-            return Err("stride is 0".to_owned());
+            return Err("stride must be positive, got 0".to_owned());
         }
         checked_len(&[out_channels, channels, kernel, kernel], MAX_TENSOR)?;
         let side = |size: usize| {

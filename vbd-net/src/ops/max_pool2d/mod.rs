@@ -33,7 +33,7 @@ impl Kind for MaxPool2d {
         let kernel = self.kernel;
         if kernel == 0 || kernel > height || kernel > width {
             return Err(format!(
-                "pool {kernel} does not fit its input, {height} x {width}"
+                "pool of {kernel} does not fit its input of {height} x {width}"
             ));
         }
         image_of(channels, height / kernel, width / kernel)

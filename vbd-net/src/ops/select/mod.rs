@@ -30,7 +30,7 @@ impl Kind for Select {
         let (input, units) = (one(inputs)?, self.units);
         let all = input.units();
         if units == 0 || units > all {
-            return Err(format!("keeps {units} of {all}: expected 1 to {all}"));
+            return Err(format!("keeps {units} of {all} units: expected 1 to {all}"));
         }
         Ok(input.with_units(units))
     }
