@@ -26,7 +26,7 @@ pub(super) const ALPHA: Key = Key {
     default: Value::Word("weight"),
     from_trained: None,
     range: Range::Words(&["weight", "row", "layer"]),
-    meaning: "what shares one alpha: nothing, an output neuron or channel, or the layer; a shared alpha prunes nothing",
+    meaning: "scope of one alpha: a weight, an output neuron or channel, or the layer; a shared alpha prunes nothing",
 };
 /// Where the learning of alpha starts, or the alpha that is fixed.
 pub(super) const RATE: Key = Key {
