@@ -83,7 +83,7 @@ pub enum Error {
         problem: String,
     },
     /// A checkpoint has an unsupported version.
-    #[error("{}: unsupported checkpoint version {found}: expected {expected}", path.display())]
+    #[error("{}: checkpoint version is {found}: expected {expected}", path.display())]
     CheckpointVersion {
         /// Path of the file.
         path: PathBuf,

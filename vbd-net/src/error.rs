@@ -81,7 +81,7 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// The file has an unsupported version.
-    #[error("{}: unsupported version {found}: expected {expected} or lower", path.display())]
+    #[error("{}: metadata `version` is {found}: expected {expected} or lower", path.display())]
     Version {
         /// Path of the file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! Opening whatever this program writes: a checkpoint, a pruned file, or a run's folder.
+//! Opens checkpoints, pruned files and run directories.
 
 use std::path::{Path, PathBuf};
 
@@ -11,33 +11,33 @@ use crate::weights::prune_checkpoint;
 use vbd_net::PrunedNet;
 use vbd_net::format::{self, Label, PrunedFile};
 
-/// A file of this program, read.
+/// An opened file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Opened {
-    /// A run between two steps.
+    /// A checkpoint of a run.
     Checkpoint {
-        /// The file; in a run's folder, its last checkpoint.
+        /// Path of the file; for a run directory, of its last checkpoint.
         path: PathBuf,
-        /// What it holds.
+        /// Content of the file.
         checkpoint: Box<Checkpoint>,
-        /// Its size.
+        /// Size in bytes.
         bytes: u64,
     },
     /// A pruned net.
     Pruned {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What it holds.
+        /// Content of the file.
         file: Box<PrunedFile>,
     },
 }
 
-/// Opens a checkpoint, a pruned file, or a run's folder, which stands for its newest checkpoint that
-/// can be read.
+/// Opens a checkpoint, a pruned file, or the newest readable checkpoint of a run directory.
 ///
 /// # Errors
-/// [`vbd_net::Error::Io`] if there is no such file; [`Error::Core`](crate::Error::Core) if the checkpoint is damaged; [`vbd_net::Error::Kind`] if the
-/// file is of a kind that this program does not know; else as [`PrunedFile::read`].
+/// [`vbd_net::Error::Io`] if the file cannot be read; [`Error::Core`](crate::Error::Core) if the
+/// checkpoint is damaged; [`vbd_net::Error::Kind`] if the kind of the file is unknown; those of
+/// [`PrunedFile::read`].
 pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
     let path = path.as_ref();
     if path.is_dir() {
@@ -84,14 +84,14 @@ fn open_run(folder: &Path) -> Result<Opened> {
 }
 
 impl Opened {
-    /// The file that was read.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         match self {
             Self::Checkpoint { path, .. } | Self::Pruned { path, .. } => path,
         }
     }
 
-    /// The network.
+    /// Returns the network.
     pub fn spec(&self) -> &NetSpec {
         match self {
             Self::Checkpoint { checkpoint, .. } => &checkpoint.spec,
@@ -99,10 +99,10 @@ impl Opened {
         }
     }
 
-    /// The net with what is kept: of a checkpoint, at the training's threshold.
+    /// Returns the pruned net; of a checkpoint, at the training threshold.
     ///
     /// # Errors
-    /// As [`prune_checkpoint`](crate::prune_checkpoint).
+    /// Those of [`prune_checkpoint`](crate::prune_checkpoint).
     pub fn net(&self) -> Result<PrunedNet> {
         match self {
             Self::Checkpoint { checkpoint, .. } => prune_checkpoint(checkpoint, None),

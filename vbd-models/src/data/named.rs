@@ -1,4 +1,4 @@
-//! Sets that are known by name and read from their published IDX files.
+//! Named data sets, read from their published IDX files.
 
 use std::path::{Path, PathBuf};
 
@@ -7,20 +7,20 @@ use vbd_net::data::Dataset;
 use super::idx;
 use crate::error::{Error, Result};
 
-/// The sets that are known by name and read from files.
+/// A named data set, read from files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamedSet {
     /// Handwritten digits.
     Mnist,
-    /// Pictures of clothing.
+    /// Images of clothing.
     FashionMnist,
 }
 
-/// Classes of every named set.
+/// Number of classes of every named set.
 const NAMED_CLASSES: usize = 10;
 
 impl NamedSet {
-    /// The set's name.
+    /// Returns the data set's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mnist => "mnist",
@@ -42,7 +42,7 @@ impl NamedSet {
         Ok(set)
     }
 
-    /// All named sets have files of the same names: `DIR/` may hold another one's.
+    /// Rejects the files of another named set: all have the same file names.
     fn refuse_another(self, set: &Dataset, folder: &Path) -> Result<()> {
         let files = idx::files(set)?;
         let test_labels = files.iter().find(|file| file.name == idx::FILE_NAMES[3]);
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::data::{digits, load};
 
-    /// A small set in the place of a named one.
+    /// Writes a small set under the names of a named one.
     fn write_small(folder: &Path) {
         idx::write_folder(&digits(3, 20, 10).unwrap(), folder).unwrap();
     }

@@ -10,12 +10,12 @@ use super::named::NamedSet;
 use crate::error::{Error, Result};
 use crate::listed::Listed;
 
-/// Where a data set comes from.
+/// Source of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataSource {
-    /// `digits`: the built-in set of drawn digits.
+    /// `digits`: the built-in data set.
     Digits,
-    /// `mnist` or `fashion-mnist`: a named set, from its IDX files.
+    /// `mnist` or `fashion-mnist`: a named data set, read from IDX files.
     Named(NamedSet),
     /// `idx:FOLDER`: a user's own IDX files.
     Idx(PathBuf),
@@ -41,7 +41,7 @@ const KNOWN: [(&str, &str); 4] = [
     ),
 ];
 
-/// The data sets that [`load`] knows.
+/// Lists the data sets for [`load`].
 pub fn list() -> Vec<Listed> {
     KNOWN
         .map(|(name, summary)| Listed {
@@ -51,7 +51,7 @@ pub fn list() -> Vec<Listed> {
         .into()
 }
 
-/// Loads a data set by its name; `data_dir` is where the files of named sets are.
+/// Loads a data set by name. `data_dir` is the directory with the files of named data sets.
 ///
 /// ```
 /// use vbd_models::data::load;
@@ -61,16 +61,16 @@ pub fn list() -> Vec<Listed> {
 /// ```
 ///
 /// # Errors
-/// [`Error::Unknown`] if the name is none of [`list`]'s, and those of [`DataSource::load`].
+/// [`Error::Unknown`] if the name is not in [`list`], and those of [`DataSource::load`].
 pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
     DataSource::parse(name)?.load(data_dir)
 }
 
 impl DataSource {
-    /// Reads a name: `digits`, `mnist`, `fashion-mnist` or `idx:FOLDER`.
+    /// Parses a name: `digits`, `mnist`, `fashion-mnist` or `idx:FOLDER`.
     ///
     /// # Errors
-    /// [`Error::Unknown`] with the known names and the nearest.
+    /// [`Error::Unknown`] with the known names and the nearest one.
     pub fn parse(name: &str) -> Result<Self> {
         match name {
             digits::NAME => Ok(Self::Digits),
@@ -87,12 +87,12 @@ impl DataSource {
         }
     }
 
-    /// Loads the data set; `data_dir` is where the files of named sets are, in `DIR/NAME/` or in
-    /// `DIR/`.
+    /// Loads the data set. `data_dir` is the directory with the files of named data sets,
+    /// `DIR/NAME/` or `DIR/`.
     ///
     /// # Errors
-    /// [`Error::DataNotFound`] with every way out if a named set's files are in neither place, and
-    /// those of [`idx::read_folder`].
+    /// [`Error::DataNotFound`] if the files of a named data set are in neither place, and those of
+    /// [`idx::read_folder`].
     pub fn load(&self, data_dir: Option<&Path>) -> Result<Dataset> {
         match self {
             Self::Digits => digits(

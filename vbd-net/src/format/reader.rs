@@ -1,4 +1,4 @@
-//! From the bytes of a hostile file to a net: everything is checked, nothing is believed.
+//! Decodes untrusted files into nets, checking everything.
 
 use std::path::Path;
 
@@ -15,14 +15,14 @@ use crate::error::{Error, Result};
 use crate::net::{Origin, Parts, PrunedLayer, PrunedNet, Selection, UnitScale};
 use crate::problem::Problem;
 
-/// What a file holds, and how it stores each weight: layout and bytes.
+/// A decoded file: net, value type, and layout and bytes of each weight.
 pub(crate) struct Read {
     pub(crate) net: PrunedNet,
     pub(crate) values: ValueType,
     pub(crate) storage: Vec<(Layout, usize)>,
 }
 
-/// Reads a pruned file's bytes; `path` names it in errors.
+/// Decodes a pruned file. `path` is used in errors.
 pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
     let (tensors, json) = tensor_file::from_bytes(bytes).map_err(Error::tensor_file(path))?;
     let header = Header::from_json(&json, path)?;
@@ -106,7 +106,7 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
     })
 }
 
-/// Whether the network `before` can be what `spec`, with these weights, was made smaller from.
+/// Checks that `before` can be the original of the shrunk network `spec`.
 fn check_before(before: &NetSpec, spec: &NetSpec, graph: &Graph) -> Result<(), String> {
     let all = before.resolve().map_err(|error| error.to_string())?;
     let ends = |spec: &NetSpec| (spec.input.clone(), spec.classes, spec.loss, spec.target);
@@ -174,7 +174,8 @@ fn take_layer(taker: &mut Taker<'_>, spec: &WeightSpec) -> Result<(PrunedLayer, 
     Ok((layer, layout, bytes))
 }
 
-/// The layout that the names tell; a second one of the same weight is left over, and so refused.
+/// Finds the layout of a weight by tensor names. Tensors of a second layout stay untaken and are
+/// rejected later.
 fn find_layout(taker: &Taker<'_>, weight: &str) -> Result<Layout> {
     let signs = [
         (Layout::Dense, dense::WEIGHT),

@@ -1,4 +1,4 @@
-//! From a network's tables to its graph: who reads whom, and every shape.
+//! Resolves a network's layers into a graph.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,18 @@ use crate::error::Result;
 use crate::ops::{Kind, Needs};
 use crate::spec::{LayerSpec, Loss, NetSpec, Target};
 
-/// Layers of a network, at most: what a file says is walked many times.
+/// Maximum number of layers, because the layers of untrusted files are traversed often.
 const MOST_LAYERS: usize = 1 << 12;
 
 impl NetSpec {
     /// Resolves the network.
     ///
     /// # Errors
-    /// [`Error::Spec`](crate::Error::Spec) naming the layer if it reads what is not there, nobody reads it, a
-    /// size cannot work, a name is taken twice or is no tensor prefix, the last layer does not give what the loss asks for,
-    /// or a size passes [`MAX_ACTIVATION`] or [`MAX_TENSOR`](super::MAX_TENSOR); naming the field if `classes`, `loss` and
-    /// `target` contradict each other.
+    /// [`Error::Spec`](crate::Error::Spec), naming the layer, if an input does not exist, the
+    /// output has no consumer, a size is invalid, a name is duplicate or not a valid tensor prefix,
+    /// the last layer does not match the loss, or a size exceeds [`MAX_ACTIVATION`] or
+    /// [`MAX_TENSOR`](super::MAX_TENSOR); naming the field if `classes`, `loss` and `target`
+    /// contradict each other.
     pub fn resolve(&self) -> Result<Graph> {
         let input = Node {
             label: INPUT.to_owned(),
@@ -76,15 +77,15 @@ impl NetSpec {
         Ok(graph)
     }
 
-    /// The weights of the network, in order.
+    /// Returns the weights of the network in layer order.
     ///
     /// # Errors
-    /// As [`NetSpec::resolve`].
+    /// Those of [`NetSpec::resolve`].
     pub fn weights(&self) -> Result<Vec<WeightSpec>> {
         Ok(self.resolve()?.weights)
     }
 
-    /// What the layer at `index` reads.
+    /// Returns the inputs of the layer at `index`.
     fn inputs_of(&self, index: usize, names: &HashMap<&str, NodeId>) -> Result<Vec<NodeId>> {
         let layer = &self.layers[index];
         let reads = layer.kind().reads().into_iter();
@@ -166,7 +167,7 @@ impl NetSpec {
         Err(self.problem(&last.label, problem))
     }
 
-    /// Checks that `classes`, `loss` and `target` go together.
+    /// Checks that `classes`, `loss` and `target` are consistent.
     fn check_loss(&self) -> Result<()> {
         match (self.loss, self.classes, self.target) {
             (Loss::CrossEntropy, None, _) => Err(self.problem(
@@ -193,7 +194,7 @@ impl NetSpec {
 }
 
 impl Graph {
-    /// Gives a layer's tensors their numbers.
+    /// Assigns numbers to a layer's tensors.
     fn number(&mut self, kind: &dyn Kind, inputs: &[Shape], output: Shape, node: NodeId) -> Owns {
         match kind.needs(inputs) {
             Needs::Nothing => Owns::Nothing,
@@ -219,7 +220,7 @@ impl Graph {
     }
 }
 
-/// What errors call a layer: its name, or its kind and place.
+/// Returns the label of a layer in errors: its name, or its kind and number.
 fn label(layer: &LayerSpec, index: usize) -> String {
     let kind = layer.kind();
     kind.name().map_or_else(

@@ -1,4 +1,4 @@
-//! How long inference takes: the sparse runtime beside the same net dense.
+//! Benchmarks of inference: the sparse runtime against the dense net.
 
 mod gemm_net;
 mod options;
@@ -21,24 +21,24 @@ use crate::sparse_net::DenseNet;
 use vbd_net::runtime::{Plan, Session};
 use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, UnitScale};
 
-/// Bytes of the dense nets and of a batch's largest activations, at most: a file may name a net that
-/// is far larger than itself, and this makes it dense.
+/// Maximum bytes of the dense nets and a batch's largest activations: a small file can describe a
+/// large net, which is made dense here.
 const MOST_BYTES: usize = 1 << 30;
 
-/// What was measured.
+/// Engine that was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum What {
     /// The sparse runtime.
     Sparse,
-    /// The dense net by the `gemm` crate, without a framework around it.
+    /// The dense net on the `gemm` crate, without a framework.
     Gemm,
-    /// The dense net by Candle's operations.
+    /// The dense net with Candle's operations.
     Candle,
 }
 
 impl What {
-    /// Its word, as in JSON.
+    /// Returns the name used in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sparse => "sparse",
@@ -48,36 +48,36 @@ impl What {
     }
 }
 
-/// Which net was measured.
+/// Network that was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Of {
-    /// The file's.
+    /// The net in the file.
     File,
-    /// The one that the file's was made smaller from, dense.
+    /// The original of a shrunk net, dense.
     Before,
 }
 
-/// One measurement, in microseconds a sample.
+/// A measurement, in microseconds per sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Row {
-    /// What was measured.
+    /// Engine that was measured.
     pub what: What,
-    /// On which net.
+    /// Network that was measured.
     pub net: Of,
-    /// Samples of a call.
+    /// Batch size.
     pub batch: usize,
-    /// Threads that it could have.
+    /// Number of threads available.
     pub threads: usize,
-    /// The median of all calls.
+    /// Median over calls.
     pub median_us: f64,
-    /// What 99 calls of 100 stay within.
+    /// 99th percentile over calls.
     pub p99_us: f64,
 }
 
-/// Measures `net` at each of the `batches`, on f32 pixels: `images`, or made up where there are none.
-/// The contenders take turns, so that what else the machine does hits all of them. Of a net that was made
-/// smaller, the dense net that it was made from is one of them.
+/// Measures `net` at each batch size, on f32 pixels from `images`, or on synthetic ones if `None`.
+/// The engines take turns, so that disturbances affect all of them. For a shrunk net, the original
+/// dense net is measured too.
 ///
 /// ```
 /// # use vbd_core::{recipe::{NetToml, Recipe}, train::*, weight::*};
@@ -109,8 +109,9 @@ pub struct Row {
 /// ```
 ///
 /// # Errors
-/// As [`Plan::new`]; [`Error::BatchTooLarge`] if the dense net and a batch need more than 1 GB;
-/// [`vbd_net::Error::Input`] if `images` are no whole samples; [`Error::Candle`] if Candle cannot run the net.
+/// Those of [`Plan::new`]; [`Error::BatchTooLarge`] if the dense net and a batch need more than 1
+/// GB; [`vbd_net::Error::Input`] if `images` are not whole samples; [`Error::Candle`] if Candle
+/// fails.
 pub fn bench(
     net: &PrunedNet,
     batches: &[usize],
@@ -161,7 +162,7 @@ pub fn bench(
     Ok(rows)
 }
 
-/// One of those that take turns.
+/// An engine under measurement.
 enum Runner {
     Sparse(Box<Session>),
     Gemm(GemmNet),
@@ -177,7 +178,7 @@ impl Runner {
         }
     }
 
-    /// Runs a batch, which `x` has as a tensor.
+    /// Runs a batch, given as slice and as tensor.
     fn run(&mut self, pixels: &[f32], x: &Tensor) -> Result<()> {
         match self {
             Self::Sparse(session) => _ = black_box(session.run(pixels)?),
@@ -188,8 +189,8 @@ impl Runner {
     }
 }
 
-/// The network that `net` was made smaller from, with weights that are all there: made up, for time does
-/// not depend on them.
+/// Returns the original network of `net` with dense synthetic weights, on which time does not
+/// depend.
 fn whole(net: &PrunedNet) -> Result<PrunedNet> {
     let mut spec = net.before().clone();
     spec.normalize = net.spec().normalize.clone();
@@ -252,8 +253,8 @@ impl Row {
     }
 }
 
-/// Refuses what needs more memory than [`MOST_BYTES`]: the dense net, its largest columns of a
-/// convolution, and the activations of the largest batch.
+/// Rejects sizes that need more memory than [`MOST_BYTES`] for the dense net, its largest column
+/// matrix and the activations of the largest batch.
 fn check_size(net: &PrunedNet, spec: &NetSpec, batches: &[usize]) -> Result<()> {
     let graph = spec.resolve()?;
     let values = graph
@@ -279,7 +280,8 @@ fn check_size(net: &PrunedNet, spec: &NetSpec, batches: &[usize]) -> Result<()> 
     Ok(())
 }
 
-/// `batch` samples: the images over and over, or a fifth of the pixels lit, as digits have them.
+/// Returns `batch` samples: the images repeated, or synthetic ones with a fifth of the pixels
+/// nonzero, as in digits.
 fn pixels(net: &PrunedNet, images: Option<Values<'_>>, batch: usize) -> Result<Vec<f32>> {
     let len = net.spec().input_len();
     let Some(images) = images.filter(|images| !images.is_empty()) else {

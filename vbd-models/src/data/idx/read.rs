@@ -1,4 +1,4 @@
-//! Reading one IDX file, gzipped or not.
+//! Reads an IDX file, gzipped or not.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -8,7 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::error::{Error, Result};
 
-/// Most bytes of one file's images.
+/// Maximum number of image bytes per file.
 pub const MAX_PIXELS: u64 = 1 << 32;
 
 const LABELS: u32 = 0x0801;
@@ -16,7 +16,7 @@ const GREY_IMAGES: u32 = 0x0803;
 const IMAGES: u32 = 0x0804;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// What one file holds: the sizes of its dimensions, and as many bytes as they ask for.
+/// Content of a file: dimensions and bytes.
 pub(super) struct Idx<const DIMENSIONS: usize> {
     pub(super) sizes: [usize; DIMENSIONS],
     pub(super) bytes: Vec<u8>,
@@ -54,7 +54,7 @@ pub(super) fn read_images(path: &Path) -> Result<Idx<4>> {
     file.rest([count, channels, rows, columns], "product of the sizes")
 }
 
-/// A file, unpacked as it is read.
+/// Reader that unpacks gzip.
 struct IdxReader<'a> {
     path: &'a Path,
     gzipped: bool,
@@ -78,7 +78,7 @@ impl<'a> IdxReader<'a> {
         })
     }
 
-    /// The next number of the header.
+    /// Reads the next number of the header.
     fn word(&mut self, field: &'static str) -> Result<u32> {
         let mut word = Vec::with_capacity(4);
         self.read(&mut word, 4)?;
@@ -88,7 +88,7 @@ impl<'a> IdxReader<'a> {
         }
     }
 
-    /// What follows the header: exactly the bytes that it tells of.
+    /// Reads the rest of the file, which must have exactly the length given by the header.
     fn rest<const N: usize>(mut self, sizes: [u32; N], product: &'static str) -> Result<Idx<N>> {
         if sizes.contains(&0) {
             let found = sizes.map(|size| size.to_string()).join(" x ");

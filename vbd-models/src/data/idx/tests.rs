@@ -212,7 +212,7 @@ fn bytes_after_the_data_are_refused() {
 fn counts_that_disagree_are_refused() {
     assert_refused(
         1,
-        ["number of labels is 4", "5, the number of images"],
+        ["number of labels is 4", "5, as many as images"],
         |b| {
             set_word(b, 1, 4);
             b.truncate(12);
@@ -222,7 +222,7 @@ fn counts_that_disagree_are_refused() {
 
 #[test]
 fn test_images_of_another_size_are_refused() {
-    assert_refused(2, ["shape of an image is [1, 2, 3]", "[1, 3, 2]"], |b| {
+    assert_refused(2, ["image shape is [1, 2, 3]", "[1, 3, 2]"], |b| {
         set_word(b, 2, 2);
         set_word(b, 3, 3);
     });
