@@ -23,15 +23,17 @@ pub fn aligned(values: &[f32]) -> impl std::ops::DerefMut<Target = [f32]> + use<
     buffer
 }
 
-/// `out = weight input`, `[rows, columns] = [rows, len] [len, columns]`; the weight may be stored turned.
+/// Computes `out = weight input`, `[rows, columns] = [rows, len] [len, columns]`. The weight may be stored
+/// transposed.
 pub fn product(
     out: &mut [f32],
     [rows, columns, len]: [usize; 3],
-    (weight, turned): (&[f32], bool),
+    weight: &[f32],
+    transposed: bool,
     input: &[f32],
 ) {
     let mut taps = Taps::matrix(len, columns);
-    if turned {
+    if transposed {
         (taps.weight_step, taps.row_step) = (rows, 1);
     }
     Product {
@@ -63,11 +65,7 @@ pub struct Conv {
 }
 
 impl Conv {
-    pub fn new(
-        (channels, side): (usize, usize),
-        (rows, kernel): (usize, usize),
-        lanes: usize,
-    ) -> Self {
+    pub fn new(channels: usize, side: usize, rows: usize, kernel: usize, lanes: usize) -> Self {
         let out = side - kernel + 1;
         let narrow = |place: usize| u32::try_from(place).expect("small");
         let list = |position: usize| {
@@ -264,7 +262,8 @@ pub fn sample(
 pub fn max_pool(
     kernel: usize,
     side: usize,
-    (x, y): (&[f32], &mut [f32]),
+    x: &[f32],
+    y: &mut [f32],
     g_x: &mut [f32],
     left: &mut [f32],
 ) {

@@ -7,7 +7,7 @@ use vbd_core::train::{StepBench, StepTime};
 use vbd_net::PrunedNet;
 use vbd_net::data::Dataset;
 use vbd_net::simd;
-use vbd_prune::bench::{BenchOptions, Of, Row, What, bench};
+use vbd_prune::bench::{BenchOptions, Engine, Row, Subject, bench};
 
 use super::{Context, Finished};
 use crate::args::BenchArgs;
@@ -90,14 +90,14 @@ fn inference_table(out: &Output, rows: &[Row]) -> String {
     let mut table = Table::new(out, &columns);
     for row in rows {
         let what = match row.net {
-            Of::File => row.what.as_str().to_owned(),
-            Of::Before => format!("{}, before", row.what.as_str()),
+            Subject::Pruned => row.what.as_str().to_owned(),
+            Subject::Original => format!("{}, before", row.what.as_str()),
         };
         let mut texts = texts(&what, [row.batch, row.threads], [row.median_us, row.p99_us]);
         // A shrunk net is compared with the original, which comes last.
         let candle = rows
             .iter()
-            .rfind(|other| other.batch == row.batch && other.what == What::Candle);
+            .rfind(|other| other.batch == row.batch && other.what == Engine::Candle);
         texts.push(candle.map_or_else(String::new, |candle| {
             times(candle.median_us / row.median_us)
         }));
@@ -115,7 +115,7 @@ fn training_step(name: &str, args: &BenchArgs, context: &Context) -> anyhow::Res
         steps: args.steps.get(),
         ..StepBench::default()
     };
-    let row = bench.run((&chosen.net, &chosen.recipe), &data, None)?;
+    let row = bench.run(&chosen.net, &chosen.recipe, &data, None)?;
     let out = &context.out;
     if out.is_json() {
         return out.object(&Timings::new(vec![row])?);

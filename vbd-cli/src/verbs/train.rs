@@ -59,13 +59,13 @@ fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Tr
         ));
     }
     let data = files::load_data(&chosen.data, &args.changes.dir)?;
-    let place = (folder.as_path(), start.as_ref());
     Ok(Trainer::new(
         &chosen.net,
         &chosen.recipe,
         data,
         compute,
-        place,
+        &folder,
+        start.as_ref(),
     )?)
 }
 

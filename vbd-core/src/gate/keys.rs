@@ -1,9 +1,9 @@
-//! Keys that several kinds of gate have.
+//! Keys shared by several kinds of gate.
 
 use crate::prior::Prior;
 use crate::recipe::{Key, Range, Settings, Value};
 
-/// The prior of each unit's factor.
+/// Prior of each unit's factor.
 pub(super) const PRIOR: Key = Key {
     name: "prior",
     default: Value::Word("hierarchical"),
@@ -21,7 +21,7 @@ pub(super) const KL_WEIGHT: Key = Key {
     meaning: "factor on the gate's KL, multiplied by the method's",
 };
 
-/// How much noise.
+/// Amount of noise.
 pub(super) const RATE: Key = Key {
     name: "rate",
     default: Value::Number(0.5),
@@ -30,7 +30,7 @@ pub(super) const RATE: Key = Key {
     meaning: "fraction of units dropped",
 };
 
-/// The prior that settings name.
+/// Returns the prior named by settings.
 pub(super) fn prior(settings: &Settings<'_>) -> Prior {
     match settings.word("prior") {
         "log-uniform" => Prior::LogUniform,

@@ -1,8 +1,8 @@
-//! The distribution that first thetas are drawn from.
+//! Distribution of initial theta.
 
 use serde::{Deserialize, Serialize};
 
-/// The distribution that first thetas are drawn from.
+/// Distribution of initial theta.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ThetaInit {
@@ -14,7 +14,7 @@ pub enum ThetaInit {
 }
 
 impl ThetaInit {
-    /// The standard deviation for a weight with `fan_in` inputs an output.
+    /// Returns the standard deviation for a weight with `fan_in` inputs per output.
     pub fn deviation(self, fan_in: usize) -> f32 {
         match self {
             Self::He => (2.0 / fan_in as f32).sqrt(),

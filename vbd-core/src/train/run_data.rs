@@ -1,4 +1,4 @@
-//! The samples of a run: checked against network and recipe, split, and known by a checksum.
+//! Samples of a run: checked, split, and identified by a checksum.
 
 use super::checkpoint::DataInfo;
 use crate::error::Result;
@@ -6,21 +6,21 @@ use crate::recipe::Recipe;
 use vbd_net::data::{Dataset, Samples, Values};
 use vbd_net::spec::NetSpec;
 
-/// What a run trains on, chooses by and measures on.
+/// Training, validation and test samples of a run.
 pub(super) struct RunData {
     pub(super) train: Samples,
-    /// The training samples held out, if any are.
+    /// Training samples held out, if any.
     pub(super) validation: Option<Samples>,
     pub(super) test: Samples,
-    /// What checkpoints say of it.
+    /// Identity stored in checkpoints.
     pub(super) info: DataInfo,
 }
 
 impl RunData {
-    /// Splits a data set as the recipe says.
+    /// Splits a data set according to the recipe.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Data`] if it does not fit the network and the recipe.
+    /// [`vbd_net::Error::Data`] if it does not match network and recipe.
     pub(super) fn new(spec: &NetSpec, recipe: &Recipe, dataset: Dataset) -> Result<Self> {
         check_data(spec, recipe, &dataset)?;
         let crc32 = crc32(&dataset);
@@ -62,7 +62,7 @@ impl RunData {
     }
 }
 
-/// Checks that a data set fits a network and a recipe.
+/// Checks that a data set matches a network and a recipe.
 pub(super) fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> Result<()> {
     let problem = |field, found: String, expected: String| {
         Err(vbd_net::Error::Data {

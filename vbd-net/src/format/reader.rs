@@ -57,8 +57,8 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
                 storage.push((layout, bytes));
             }
             Owns::Index(_) => {
-                let sizes = (node.shape.units(), input);
-                let index = selection::decode(&mut taker, &format!("{name}.index"), sizes)?;
+                let tensor = format!("{name}.index");
+                let index = selection::decode(&mut taker, &tensor, node.shape.units(), input)?;
                 parts.selections.push(Selection { name, index });
             }
             Owns::Scale(_) => {

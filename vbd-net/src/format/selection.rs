@@ -24,7 +24,8 @@ pub(crate) fn encode(index: &[u32]) -> RawTensor {
 pub(crate) fn decode(
     taker: &mut Taker<'_>,
     tensor: &str,
-    (units, all): (usize, usize),
+    units: usize,
+    all: usize,
 ) -> Result<Vec<u32>> {
     let raw = taker.take(tensor, &[Dtype::I32], Some(&[units]))?;
     let mut index: Vec<u32> = Vec::with_capacity(units);

@@ -95,11 +95,12 @@ impl Input {
     pub(super) fn load_lanes<T: Pixel>(
         &self,
         arch: Arch,
-        samples: (&[T], usize),
+        samples: &[T],
+        sample_len: usize,
         y: &mut [f32],
         lanes: usize,
     ) {
-        self.lanes.run(arch, samples, y, lanes);
+        self.lanes.run(arch, samples, sample_len, y, lanes);
     }
 }
 

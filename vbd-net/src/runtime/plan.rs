@@ -141,7 +141,8 @@ impl Plan {
             let from: Vec<Layout> = step.inputs.iter().map(|&input| layouts[input]).collect();
             let stage = Stage::new(
                 step,
-                (&from, layouts[index + 1]),
+                &from,
+                layouts[index + 1],
                 raw.then_some(&program.inputs[..]),
                 reads_input && program.pixels == Pixels::Scaled,
             );

@@ -103,12 +103,8 @@ impl Worker {
     /// Runs at most `lanes` samples together.
     fn run_many<T: Pixel>(&mut self, plan: &Inner, pixels: &[T], logits: &mut [f32], lanes: usize) {
         let many = &mut self.many;
-        plan.input.load_lanes(
-            plan.arch,
-            (pixels, plan.input_len),
-            many[0].get_mut(),
-            lanes,
-        );
+        plan.input
+            .load_lanes(plan.arch, pixels, plan.input_len, many[0].get_mut(), lanes);
         for (index, Part { inputs, stage }) in plan.stages.iter().enumerate() {
             let (before, after) = many.split_at_mut(index + 1);
             let y = after[0].get_mut();

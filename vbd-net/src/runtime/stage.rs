@@ -26,7 +26,8 @@ impl Stage {
     /// are images with margins of 0.
     pub(super) fn new(
         step: &Step,
-        (from, to): (&[Layout], Layout),
+        from: &[Layout],
+        to: Layout,
         raw: Option<&[u32]>,
         margins: bool,
     ) -> Self {

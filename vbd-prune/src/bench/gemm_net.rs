@@ -131,7 +131,7 @@ impl GemmNet {
                         output: [height, width],
                     };
                     let x = &before[node.inputs[0].index()];
-                    convolve(y, x, (weight, &own.bias), window, columns);
+                    convolve(y, x, weight, &own.bias, window, columns);
                 }
                 (LayerSpec::Relu(_), _) => {
                     let x = before[node.inputs[0].index()].iter();
@@ -176,7 +176,8 @@ fn linear(y: &mut Vec<f32>, x: &[f32], weight: &[f32], bias: &[f32], n: usize) {
 fn convolve(
     y: &mut Vec<f32>,
     x: &[f32],
-    (weight, bias): (&[f32], &[f32]),
+    weight: &[f32],
+    bias: &[f32],
     window: Window<'_>,
     columns: &mut Vec<f32>,
 ) {

@@ -28,7 +28,7 @@ const MOST_BYTES: usize = 1 << 30;
 /// Engine that was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum What {
+pub enum Engine {
     /// The sparse runtime.
     Sparse,
     /// The dense net on the `gemm` crate, without a framework.
@@ -37,7 +37,7 @@ pub enum What {
     Candle,
 }
 
-impl What {
+impl Engine {
     /// Returns the name used in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,21 +50,22 @@ impl What {
 
 /// Network that was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Of {
-    /// The net in the file.
-    File,
+pub enum Subject {
+    /// The pruned net of the file.
+    #[serde(rename = "file")]
+    Pruned,
     /// The original of a shrunk net, dense.
-    Before,
+    #[serde(rename = "before")]
+    Original,
 }
 
 /// A measurement, in microseconds per sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Row {
     /// Engine that was measured.
-    pub what: What,
+    pub what: Engine,
     /// Network that was measured.
-    pub net: Of,
+    pub net: Subject,
     /// Batch size.
     pub batch: usize,
     /// Number of threads available.
@@ -125,16 +126,19 @@ pub fn bench(
     let whole = whole.transpose()?;
     let mut runners = vec![
         (
-            Of::File,
+            Subject::Pruned,
             Runner::Sparse(Box::new(Plan::new(net)?.session())),
         ),
-        (Of::File, Runner::Gemm(GemmNet::new(net))),
-        (Of::File, Runner::Candle(DenseNet::new(net, &Device::Cpu)?)),
+        (Subject::Pruned, Runner::Gemm(GemmNet::new(net))),
+        (
+            Subject::Pruned,
+            Runner::Candle(DenseNet::new(net, &Device::Cpu)?),
+        ),
     ];
     if let Some(whole) = &whole {
-        runners.push((Of::Before, Runner::Gemm(GemmNet::new(whole))));
+        runners.push((Subject::Original, Runner::Gemm(GemmNet::new(whole))));
         let candle = DenseNet::new(whole, &Device::Cpu)?;
-        runners.push((Of::Before, Runner::Candle(candle)));
+        runners.push((Subject::Original, Runner::Candle(candle)));
     }
     let mut rows = Vec::new();
     for &batch in batches {
@@ -157,7 +161,11 @@ pub fn bench(
             }
         }
         let timed = runners.iter().zip(calls);
-        rows.extend(timed.map(|((of, runner), calls)| Row::of((runner.what(), *of), batch, calls)));
+        rows.extend(
+            timed.map(|((subject, runner), calls)| {
+                Row::new(runner.engine(), *subject, batch, calls)
+            }),
+        );
     }
     Ok(rows)
 }
@@ -170,11 +178,11 @@ enum Runner {
 }
 
 impl Runner {
-    fn what(&self) -> What {
+    fn engine(&self) -> Engine {
         match self {
-            Self::Sparse(_) => What::Sparse,
-            Self::Gemm(_) => What::Gemm,
-            Self::Candle(_) => What::Candle,
+            Self::Sparse(_) => Engine::Sparse,
+            Self::Gemm(_) => Engine::Gemm,
+            Self::Candle(_) => Engine::Candle,
         }
     }
 
@@ -233,7 +241,7 @@ fn whole(net: &PrunedNet) -> Result<PrunedNet> {
 }
 
 impl Row {
-    fn of((what, net): (What, Of), batch: usize, mut calls: Vec<Duration>) -> Self {
+    fn new(what: Engine, net: Subject, batch: usize, mut calls: Vec<Duration>) -> Self {
         calls.sort_unstable();
         let at = |place: usize| {
             let call = calls.get(place.min(calls.len().saturating_sub(1)));

@@ -132,10 +132,15 @@ impl Report {
             .iter()
             .zip(file.storage())
             .map(|(layer, storage)| layer_report(layer, storage.layout.as_str(), storage.bytes));
-        let label = (format::KIND, file.version(), file.bytes());
         Ok(Self {
             values: Some(file.values()),
-            ..Self::assemble(label, net, layers.collect())?
+            ..Self::assemble(
+                format::KIND,
+                file.version(),
+                file.bytes(),
+                net,
+                layers.collect(),
+            )?
         })
     }
 
@@ -167,7 +172,7 @@ impl Report {
         let layers: Vec<LayerReport> = layers.collect();
         let histograms = layers.iter().filter_map(|layer| layer.log_alpha.as_ref());
         let log_alpha = Histogram::sum(histograms);
-        let report = Self::assemble((train::KIND, train::VERSION, bytes), &net, layers)?;
+        let report = Self::assemble(train::KIND, train::VERSION, bytes, &net, layers)?;
         Ok(Self {
             log_alpha,
             gates: gate_counts(checkpoint)?,
@@ -176,7 +181,9 @@ impl Report {
     }
 
     fn assemble(
-        (format, version, bytes): (&'static str, u32, u64),
+        format: &'static str,
+        version: u32,
+        bytes: u64,
         net: &PrunedNet,
         mut layers: Vec<LayerReport>,
     ) -> Result<Self> {

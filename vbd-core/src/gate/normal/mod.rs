@@ -1,4 +1,4 @@
-//! A posterior for each unit's factor, by which units die (Liu et al. 2019, eq. 19).
+//! A posterior for each unit's factor that prunes units (Liu et al. 2019, eq. 19).
 
 use super::keys::{KL_WEIGHT, PRIOR};
 use super::{Definition, GateNoise};
@@ -40,7 +40,7 @@ pub(super) const DEFINITION: Definition = Definition {
     },
 };
 
-/// Theta and `log_sigma2` of each unit are learnt.
+/// Gate with learned theta and `log_sigma2` per unit.
 #[derive(Debug)]
 struct Normal(Variational);
 

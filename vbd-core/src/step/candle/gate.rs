@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Result as CandleResult, Tensor};
 
-use super::trained::{Descent, Trained};
+use super::variable::{Descent, Variable};
 use crate::error::Result;
 use crate::gate::Gate as Spec;
 use crate::layers::{Masking, drawn, gated, multiply};
@@ -14,8 +14,8 @@ pub(super) struct Gate {
     /// Its number among the method's gates.
     pub(super) number: usize,
     spec: Spec,
-    theta: Trained,
-    states: Vec<(State, Trained)>,
+    theta: Variable,
+    states: Vec<(State, Variable)>,
 }
 
 impl Gate {
@@ -25,7 +25,7 @@ impl Gate {
         own: &GateParameters,
         device: &Device,
     ) -> Result<Self> {
-        let trained = |parameter| Trained::new(parameter, &[spec.units], device);
+        let trained = |parameter| Variable::new(parameter, &[spec.units], device);
         let states = own.units.states();
         let states = states.map(|state| Ok((state.clone(), trained(&state.parameter)?)));
         Ok(Self {

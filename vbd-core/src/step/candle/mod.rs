@@ -1,14 +1,14 @@
 //! The Candle engine: the layers and Candle's autograd, on any device.
 
 mod gate;
-mod trained;
-mod weighted;
+mod variable;
+mod weight_layer;
 
 use candle_core::{DType, Device, Tensor};
 
 use self::gate::Gate;
-use self::trained::{Descent, Trained};
-use self::weighted::{Map, Weighted};
+use self::variable::{Descent, Variable};
+use self::weight_layer::{Map, WeightLayer};
 use super::cpu::cannot_train;
 use super::{At, Batch, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
@@ -33,23 +33,23 @@ pub struct CandleStep {
     scale: f64,
     mean: Tensor,
     std: Tensor,
-    layers: Vec<Placed>,
+    layers: Vec<LayerNode>,
     /// The value of each node of the graph, behind its gate.
     nodes: Vec<usize>,
     /// The values of the last [`Step::outputs`].
     drawn: Vec<Tensor>,
     /// The states that all weights of a method share.
-    net: Vec<(State, Trained)>,
+    net: Vec<(State, Variable)>,
 }
 
 /// A layer, and the numbers of the values that it reads: 0 is the input, `i + 1` what layer `i` gives.
-struct Placed {
+struct LayerNode {
     layer: Layer,
     inputs: Vec<usize>,
 }
 
 enum Layer {
-    Weighted(Weighted),
+    Weight(WeightLayer),
     Gate(Gate),
     Plain(LayerSpec),
 }
@@ -110,9 +110,9 @@ impl CandleStep {
         })
     }
 
-    fn weighted(&self) -> impl Iterator<Item = &Weighted> {
+    fn weighted(&self) -> impl Iterator<Item = &WeightLayer> {
         self.layers.iter().filter_map(|placed| match &placed.layer {
-            Layer::Weighted(weighted) => Some(weighted),
+            Layer::Weight(weighted) => Some(weighted),
             _ => None,
         })
     }
@@ -144,7 +144,7 @@ impl CandleStep {
                 (at.key(stream), masking)
             })
         };
-        for Placed { layer, inputs } in &self.layers[values.len() - 1..] {
+        for LayerNode { layer, inputs } in &self.layers[values.len() - 1..] {
             let first = &values[inputs[0]];
             let y = match layer {
                 Layer::Plain(layer) => {
@@ -152,7 +152,7 @@ impl CandleStep {
                     ops::forward(layer, &inputs.collect::<Vec<_>>())?
                 }
                 Layer::Gate(gate) => gate.forward(first, draw(Stream::gate(gate.number)))?,
-                Layer::Weighted(weighted) => {
+                Layer::Weight(weighted) => {
                     let draw = draw(Stream::layer(weighted.number));
                     weighted.forward(first, &self.net_of(weighted.number), draw)?
                 }
@@ -206,10 +206,10 @@ impl CandleStep {
     }
 }
 
-fn net_states(parameters: &Parameters, device: &Device) -> Result<Vec<(State, Trained)>> {
+fn net_states(parameters: &Parameters, device: &Device) -> Result<Vec<(State, Variable)>> {
     let states = parameters.net.iter().map(|state| {
         let len = [state.parameter.value.len()];
-        let trained = Trained::new(&state.parameter, &len, device)?;
+        let trained = Variable::new(&state.parameter, &len, device)?;
         Ok((state.clone(), trained))
     });
     states.collect()
@@ -221,7 +221,7 @@ fn compile(
     objective: &Objective,
     parameters: &Parameters,
     device: &Device,
-) -> Result<(Vec<Placed>, Vec<usize>)> {
+) -> Result<(Vec<LayerNode>, Vec<usize>)> {
     let (graph, gates) = (spec.resolve()?, &objective.gates);
     parameters.check(graph.weights().len(), gates)?;
     let mut layers = Vec::new();
@@ -236,8 +236,9 @@ fn compile(
             let layer = match (graph.weight_number(id), Map::of(spec_of)) {
                 (Some(number), Some(map)) => {
                     let (weight, own) = (&graph.weights()[number], &parameters.layers[number]);
-                    Layer::Weighted(Weighted::new(
-                        (number, objective.weights[number].clone()),
+                    Layer::Weight(WeightLayer::new(
+                        number,
+                        objective.weights[number].clone(),
                         weight,
                         map,
                         own,
@@ -248,12 +249,12 @@ fn compile(
             };
             let inputs = node.inputs.iter().map(|input| values[input.index()]);
             let inputs = inputs.collect();
-            layers.push(Placed { layer, inputs });
+            layers.push(LayerNode { layer, inputs });
             value = layers.len();
         }
         let numbered = gates.iter().enumerate();
         for (number, gate) in numbered.filter(|(_, gate)| gate.node == id) {
-            layers.push(Placed {
+            layers.push(LayerNode {
                 layer: Layer::Gate(Gate::new(number, gate, &parameters.gates[number], device)?),
                 inputs: vec![value],
             });
@@ -292,7 +293,7 @@ impl Step for CandleStep {
         }
         for placed in &mut self.layers {
             match &mut placed.layer {
-                Layer::Weighted(weighted) => {
+                Layer::Weight(weighted) => {
                     weighted.update(descent, &net[weighted.number], &update)?;
                 }
                 Layer::Gate(gate) => gate.update(descent)?,
@@ -370,7 +371,7 @@ impl Step for CandleStep {
         Ok(Parameters {
             layers: self
                 .weighted()
-                .map(Weighted::parameters)
+                .map(WeightLayer::parameters)
                 .collect::<Result<_>>()?,
             gates: self.gates().map(Gate::parameters).collect::<Result<_>>()?,
             net: self

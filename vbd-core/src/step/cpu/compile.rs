@@ -12,15 +12,15 @@ use super::form::Compaction;
 use super::gate::Gate;
 use super::geometry::{Geometry, narrow};
 use super::gradients::Read;
-use super::layer::{Layer, Weighted};
+use super::layer::{Layer, WeightLayer, WeightLayerConfig};
 use crate::error::{Error, Result};
 use crate::gate::Gate as GateSpec;
 use crate::ops;
 use crate::step::Objective;
-use crate::weight::{GateParameters, Narrow, Parameters};
+use crate::weight::{GateParameters, Parameters, Submatrix};
 
 /// The layers that compute, each weight with the ReLU behind it. Layer `i` gives value `i + 1`.
-pub(super) struct Compiled {
+pub(super) struct Program {
     pub(super) layers: Vec<Layer>,
     /// The values that each layer reads.
     pub(super) reads: Vec<Vec<Read>>,
@@ -82,7 +82,7 @@ pub(super) fn compile(
     objective: &Objective,
     parameters: &Parameters,
     compaction: Compaction,
-) -> Result<Compiled> {
+) -> Result<Program> {
     let mut settings = objective.weights.iter();
     let narrows =
         compaction != Compaction::Never && settings.all(|setting| setting.method.is_plain());
@@ -100,7 +100,7 @@ pub(super) fn compile(
         compaction,
         gates: gates.collect(),
         nodes: Vec::with_capacity(graph.nodes().len()),
-        compiled: Compiled {
+        compiled: Program {
             layers: Vec::new(),
             reads: Vec::new(),
             units: Vec::new(),
@@ -113,7 +113,7 @@ pub(super) fn compile(
         compiler.nodes.push(flow);
         compiler.gate(id)?;
     }
-    Ok(Compiled {
+    Ok(Program {
         nodes: compiler.nodes,
         ..compiler.compiled
     })
@@ -153,7 +153,7 @@ struct Compiler<'a> {
     gates: Vec<LiveGate<'a>>,
     /// What is computed of each node so far.
     nodes: Vec<Flow>,
-    compiled: Compiled,
+    compiled: Program,
 }
 
 impl Compiler<'_> {
@@ -249,7 +249,7 @@ impl Compiler<'_> {
             units: units.to_vec(),
             ..*flow
         };
-        let gate = Gate::new(spec, *number, (units.to_vec(), source), own);
+        let gate = Gate::new(spec, *number, units.to_vec(), source, own);
         self.nodes[id.index()] = self.push(Layer::Gate(Box::new(gate)), inputs, gated);
         Ok(())
     }
@@ -269,7 +269,7 @@ impl Compiler<'_> {
             |gate| gate.units.clone(),
         );
         let is_whole = rows.len() == weight.rows() && flow.units.len() == weight.shape[1];
-        let narrow = (!is_whole).then(|| Narrow::new(&weight.shape, &rows, &flow.units));
+        let narrow = (!is_whole).then(|| Submatrix::new(&weight.shape, &rows, &flow.units));
         let geometry = Geometry::new(self.spec, self.graph, weight);
         let geometry = geometry.narrowed(rows.len(), flow.units.len());
         let next = self.graph.sole_consumer(id);
@@ -282,14 +282,19 @@ impl Compiler<'_> {
             area: geometry.positions,
             value: flow.value,
         };
-        let weighted = Weighted::new(
-            (number, &weight.layer, &weight.shape),
-            (geometry, narrow),
-            (relu, reads_pixels, self.compaction),
-            self.objective.weights[number].clone(),
-        );
+        let layer = WeightLayer::new(WeightLayerConfig {
+            number,
+            name: weight.layer.clone(),
+            shape: weight.shape.clone(),
+            narrow,
+            geometry,
+            relu,
+            reads_pixels,
+            compaction: self.compaction,
+            setting: self.objective.weights[number].clone(),
+        });
         let inputs = vec![flow.value];
-        self.push(Layer::Weighted(Box::new(weighted)), inputs, out)
+        self.push(Layer::Weight(Box::new(layer)), inputs, out)
     }
 }
 
@@ -303,7 +308,7 @@ fn is_relu_of_weight(spec: &NetSpec, graph: &Graph, id: NodeId) -> bool {
 
 /// What to say of a layer in a network that is to be trained, where it is one that pruning writes.
 pub(in crate::step) fn cannot_train(spec: &NetSpec, layer: &str) -> Error {
-    let problem = "`vbd prune` writes such a layer, and it cannot be trained";
+    let problem = "cannot train this kind of layer: it is only written by `vbd prune`";
     spec.problem(layer, problem).into()
 }
 

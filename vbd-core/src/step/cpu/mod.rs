@@ -18,13 +18,13 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pub(super) use self::compile::cannot_train;
-use self::compile::{Compiled, Flow, compile};
+use self::compile::{Flow, Program, compile};
 use self::form::{Compaction, Inputs, Turned};
 use self::gate::Gate;
 use self::gather::gather;
 use self::geometry::narrow;
 use self::gradients::{Gradients, Read};
-use self::layer::{Layer, Weighted, add_up};
+use self::layer::{Layer, WeightLayer, add_up};
 use self::pixel_batch::PixelBatch;
 use super::{At, Batch, CHUNK, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
@@ -185,8 +185,8 @@ impl CpuStep {
     pub fn compact_only(&mut self, name: &str) -> Result<()> {
         let parameters = self.parameters()?;
         for layer in self.weighted_mut().filter(|layer| layer.name() == name) {
-            layer.compaction = Compaction::Always;
-            layer.load(&parameters.layers[layer.number], &parameters.net)?;
+            layer.config.compaction = Compaction::Always;
+            layer.load(&parameters.layers[layer.config.number], &parameters.net)?;
         }
         self.masked = None;
         Ok(())
@@ -211,16 +211,16 @@ impl CpuStep {
         pool.install(|| f(self))
     }
 
-    fn weighted(&self) -> impl Iterator<Item = &Weighted> {
+    fn weighted(&self) -> impl Iterator<Item = &WeightLayer> {
         self.layers.iter().filter_map(|layer| match layer {
-            Layer::Weighted(weighted) => Some(&**weighted),
+            Layer::Weight(weighted) => Some(&**weighted),
             _ => None,
         })
     }
 
-    fn weighted_mut(&mut self) -> impl Iterator<Item = &mut Weighted> {
+    fn weighted_mut(&mut self) -> impl Iterator<Item = &mut WeightLayer> {
         self.layers.iter_mut().filter_map(|layer| match layer {
-            Layer::Weighted(weighted) => Some(&mut **weighted),
+            Layer::Weight(weighted) => Some(&mut **weighted),
             _ => None,
         })
     }
@@ -236,7 +236,7 @@ impl CpuStep {
         if self.masked != Some(active) {
             for layer in &mut self.layers {
                 match layer {
-                    Layer::Weighted(weighted) => weighted.mask(active, &self.pixels),
+                    Layer::Weight(weighted) => weighted.mask(active, &self.pixels),
                     Layer::Gate(gate) => gate.mask(active),
                     Layer::Plain(_) => {}
                 }
@@ -249,7 +249,7 @@ impl CpuStep {
     fn take(&mut self, batch: &Batch) -> usize {
         let lanes = batch.len().next_multiple_of(LANES);
         self.targets.take(batch, &self.normalizer, lanes);
-        if self.weighted().any(Weighted::reads_pixels) {
+        if self.weighted().any(WeightLayer::reads_pixels) {
             self.pixels.fill(batch);
             return lanes;
         }
@@ -273,7 +273,7 @@ impl CpuStep {
             let (reads, units) = (&self.reads[index], &self.units);
             let first = reads[0].value;
             match layer {
-                Layer::Weighted(weighted) => {
+                Layer::Weight(weighted) => {
                     let inputs = Inputs {
                         x: &before[first][..(units[first] + 1) * lanes],
                         x_square: &[],
@@ -282,7 +282,7 @@ impl CpuStep {
                         samples: self.targets.samples,
                         lanes,
                     };
-                    let key = at.map(|at| at.key(Stream::layer(weighted.number)));
+                    let key = at.map(|at| at.key(Stream::layer(weighted.config.number)));
                     weighted.forward(inputs, y, key);
                 }
                 Layer::Gate(gate) => {
@@ -316,7 +316,7 @@ impl CpuStep {
                 };
                 let wanted = (value > 0).then(|| &mut g_x[..x_len]);
                 match layer {
-                    Layer::Weighted(weighted) => {
+                    Layer::Weight(weighted) => {
                         let inputs = Inputs {
                             x: &values[value][..x_len + lanes],
                             x_square: &[],
@@ -325,11 +325,11 @@ impl CpuStep {
                             samples: self.targets.samples,
                             lanes,
                         };
-                        weighted.backward((inputs, wanted), (y, &mut g[..len]), update);
+                        weighted.backward(inputs, wanted, y, &mut g[..len], update);
                     }
                     Layer::Gate(gate) => {
                         let x = &values[value][..x_len];
-                        gate.backward((x, wanted), &g[..len], update, lanes);
+                        gate.backward(x, wanted, &g[..len], update, lanes);
                     }
                     Layer::Plain(plain) => {
                         if let Some(g_x) = wanted {
@@ -356,25 +356,25 @@ impl CpuStep {
     /// The second phase of the methods that have two: first those whose weights share nothing with others.
     fn finish(&mut self, update: &Update) {
         let mut layers = std::mem::take(&mut self.layers);
-        let mut two_phased: Vec<&mut Weighted> = layers
+        let mut two_phased: Vec<&mut WeightLayer> = layers
             .iter_mut()
             .filter_map(|layer| match layer {
-                Layer::Weighted(weighted) if !weighted.sums().is_empty() => Some(&mut **weighted),
+                Layer::Weight(weighted) if !weighted.sums().is_empty() => Some(&mut **weighted),
                 _ => None,
             })
             .collect();
         for weighted in &mut two_phased {
-            if weighted.setting.method.net_states().is_empty() {
+            if weighted.config.setting.method.net_states().is_empty() {
                 let of_step = weighted.share(update);
                 weighted.finish(&[], &of_step, update, &self.pixels);
             }
         }
         two_phased.retain(|weighted| !weighted.sums().is_empty());
         while let Some(first) = two_phased.first() {
-            let method = Arc::clone(&first.setting.method);
+            let method = Arc::clone(&first.config.setting.method);
             let names: Vec<&str> = method.net_states().iter().map(|own| own.name).collect();
             let (of_method, others): (Vec<_>, Vec<_>) = two_phased.into_iter().partition(|other| {
-                let states = other.setting.method.net_states();
+                let states = other.config.setting.method.net_states();
                 states.iter().any(|state| names.contains(&state.name))
             });
             let sums = of_method.iter().map(|weighted| weighted.sums());
@@ -383,7 +383,7 @@ impl CpuStep {
             let mut own: Vec<&mut State> =
                 own.filter(|state| names.contains(&state.name)).collect();
             let mut states: Vec<State> = own.iter().map(|state| (**state).clone()).collect();
-            let of_net = update.times(of_method[0].setting.kl_weight);
+            let of_net = update.times(of_method[0].config.setting.kl_weight);
             let of_step = method.share(&sums, &mut states, &of_net);
             for (own, state) in own.iter_mut().zip(states) {
                 **own = state;
@@ -507,7 +507,7 @@ impl Step for CpuStep {
                 .map(|(weighted, block)| weighted.penalty(block))
                 .collect()
         });
-        let of_weights = self.weighted().map(Weighted::shared_penalty);
+        let of_weights = self.weighted().map(WeightLayer::shared_penalty);
         let of_net = self.objective.net_methods();
         let of_net = of_net.map(|setting| {
             setting.kl_weight
@@ -529,7 +529,7 @@ impl Step for CpuStep {
         Ok(Parameters {
             layers: self
                 .weighted()
-                .map(Weighted::parameters)
+                .map(WeightLayer::parameters)
                 .collect::<Result<_>>()?,
             gates: self.gates().map(Gate::parameters).collect(),
             net: self.net.clone(),
@@ -546,7 +546,7 @@ impl Step for CpuStep {
         } else {
             Compaction::Never
         };
-        let Compiled {
+        let Program {
             layers,
             mut reads,
             units,
@@ -569,7 +569,7 @@ impl Step for CpuStep {
         self.nodes = nodes;
         self.drawn = 0;
         for layer in self.weighted_mut() {
-            layer.load(&parameters.layers[layer.number], &parameters.net)?;
+            layer.load(&parameters.layers[layer.config.number], &parameters.net)?;
         }
         self.masked = None;
         Ok(())

@@ -210,14 +210,10 @@ fn bytes_after_the_data_are_refused() {
 
 #[test]
 fn counts_that_disagree_are_refused() {
-    assert_refused(
-        1,
-        ["number of labels is 4", "5, as many as images"],
-        |b| {
-            set_word(b, 1, 4);
-            b.truncate(12);
-        },
-    );
+    assert_refused(1, ["number of labels is 4", "5, as many as images"], |b| {
+        set_word(b, 1, 4);
+        b.truncate(12);
+    });
 }
 
 #[test]

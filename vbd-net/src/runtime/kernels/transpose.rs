@@ -68,7 +68,8 @@ impl Transpose {
     pub(in super::super) fn run<T: Pixel>(
         &self,
         arch: Arch,
-        (samples, sample_len): (&[T], usize),
+        samples: &[T],
+        sample_len: usize,
         y: &mut [f32],
         lanes: usize,
     ) {
@@ -197,7 +198,8 @@ mod tests {
     /// Bounds-checked reference, pixel by pixel.
     fn transpose_slow<T: Pixel>(
         pixels: &[(u32, u32)],
-        (samples, sample_len): (&[T], usize),
+        samples: &[T],
+        sample_len: usize,
         y: &mut [f32],
         lanes: usize,
     ) {
@@ -213,13 +215,13 @@ mod tests {
         let transpose = Transpose::new(pixels.iter().copied(), sample_len, spare);
         for lanes in [16, 32, 64] {
             let n = (samples.len() / sample_len).min(lanes);
-            let samples = (&samples[..n * sample_len], sample_len);
+            let samples = &samples[..n * sample_len];
             let (mut fast, mut slow) = (
                 vec![0.0; (pixels.len() + 1) * lanes],
                 vec![0.0; pixels.len() * lanes],
             );
-            transpose.run(arch, samples, &mut fast, lanes);
-            transpose_slow(pixels, samples, &mut slow, lanes);
+            transpose.run(arch, samples, sample_len, &mut fast, lanes);
+            transpose_slow(pixels, samples, sample_len, &mut slow, lanes);
             for (fast, slow) in fast.chunks(lanes).zip(slow.chunks(lanes)) {
                 assert_eq!(fast[..n], slow[..n]);
             }

@@ -154,7 +154,8 @@ impl Form for CompactForm {
         &self,
         blocks: &[Block],
         g: OutputGradients<'_>,
-        (g_x, g_square): (&mut [f32], &mut [f32]),
+        g_x: &mut [f32],
+        g_square: &mut [f32],
         lanes: usize,
     ) {
         let chunk = self.reader_channels * self.geometry.input_area * lanes;

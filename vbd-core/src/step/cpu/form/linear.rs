@@ -88,7 +88,8 @@ impl Form for LinearForm {
         &self,
         blocks: &[Block],
         g: OutputGradients<'_>,
-        (g_x, g_square): (&mut [f32], &mut [f32]),
+        g_x: &mut [f32],
+        g_square: &mut [f32],
         lanes: usize,
     ) {
         let chunk = INPUT_CHUNK * lanes;

@@ -69,13 +69,14 @@ pub(super) trait Form: Send + Sync {
         variance: Option<&mut [f32]>,
     );
 
-    /// Into `out`: the gradient of `x` through the means, and that of `x^2` through the variances,
-    /// `[features, lanes]`. Shared between threads inside.
+    /// Computes the gradients of `x` through the means into `g_x`, and of `x^2` through the variances
+    /// into `g_square`, `[features, lanes]`. Uses several threads.
     fn input_gradient(
         &self,
         blocks: &[Block],
         g: OutputGradients<'_>,
-        out: (&mut [f32], &mut [f32]),
+        g_x: &mut [f32],
+        g_square: &mut [f32],
         lanes: usize,
     );
 

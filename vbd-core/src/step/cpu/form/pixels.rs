@@ -183,7 +183,8 @@ impl Form for PixelsForm {
         &self,
         _blocks: &[Block],
         _g: OutputGradients<'_>,
-        _g_x: (&mut [f32], &mut [f32]),
+        _g_x: &mut [f32],
+        _g_square: &mut [f32],
         _lanes: usize,
     ) {
         unreachable!("a first layer's input needs no gradient");

@@ -36,13 +36,13 @@ impl Descent<'_> {
 }
 
 /// A trained value and its moments.
-pub(super) struct Trained {
+pub(super) struct Variable {
     value: Var,
     m: Tensor,
     v: Tensor,
 }
 
-impl Trained {
+impl Variable {
     pub(super) fn new(parameter: &Parameter, shape: &[usize], device: &Device) -> Result<Self> {
         let tensor = |values: &[f32]| Tensor::from_slice(values, shape, device);
         Ok(Self {

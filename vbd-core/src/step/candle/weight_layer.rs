@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Result as CandleResult, Tensor};
 
-use super::trained::{Descent, Trained};
+use super::variable::{Descent, Variable};
 use crate::error::Result;
 use crate::layers::{Conv2d, Linear, Masking, WeightedMap, sample};
 use crate::method::Update;
@@ -44,23 +44,24 @@ impl WeightedMap for Map {
 }
 
 /// A layer with parameters.
-pub(super) struct Weighted {
+pub(super) struct WeightLayer {
     /// Its number among the network's weights.
     pub(super) number: usize,
     setting: WeightSetting,
     spec: WeightSpec,
     map: Map,
-    theta: Trained,
+    theta: Variable,
     /// The states of its method, those of entries first.
-    states: Vec<(State, Trained)>,
-    bias: Trained,
+    states: Vec<(State, Variable)>,
+    bias: Variable,
 }
 
-impl Weighted {
+impl WeightLayer {
     /// # Errors
     /// [`crate::Error::Shape`] if the parameters are not those of `spec`, or if the device fails.
     pub(super) fn new(
-        (number, setting): (usize, WeightSetting),
+        number: usize,
+        setting: WeightSetting,
         spec: &WeightSpec,
         map: Map,
         parameters: &LayerParameters,
@@ -76,16 +77,16 @@ impl Weighted {
             } else {
                 &len
             };
-            let trained = Trained::new(&state.parameter, of, device)?;
+            let trained = Variable::new(&state.parameter, of, device)?;
             Ok((state.clone(), trained))
         });
         Ok(Self {
             number,
             setting,
             map,
-            theta: Trained::new(weight.theta(), shape, device)?,
+            theta: Variable::new(weight.theta(), shape, device)?,
             states: states.collect::<Result<_>>()?,
-            bias: Trained::new(&parameters.bias, &shape[..1], device)?,
+            bias: Variable::new(&parameters.bias, &shape[..1], device)?,
             spec: spec.clone(),
         })
     }
