@@ -34,7 +34,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         }
         Ok(())
     };
-    // tempfile's errors name the temporary file, of which nobody has heard.
+    // tempfile's errors name the temporary file, which the user does not know.
     let plain = |error: std::io::Error| match error.raw_os_error() {
         Some(code) => std::io::Error::from_raw_os_error(code),
         None => error.kind().into(),

@@ -39,7 +39,7 @@ kernel! {
         let lanes = largest.len();
         for logits in logits.chunks_exact(lanes).skip(1) {
             each_vector(simd, [&mut *largest], [logits], #[inline(always)] |[most], [x]| {
-                // NaN goes on: the loss has to tell of it.
+                // NaN is propagated, so that the loss shows it.
                 let larger = most.less_than(x).select(x, most);
                 [x.equals(x).select(larger, x)]
             });

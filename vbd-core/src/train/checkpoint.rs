@@ -281,7 +281,7 @@ fn check_label(json: &str, path: &Path) -> Result<()> {
 
 /// Returns whether a file's label says that it is a checkpoint, of any version, intact or damaged.
 pub fn is_checkpoint(path: &Path) -> bool {
-    // The header: tensors' names and the metadata, in which the label stands as escaped JSON.
+    // The header has the names of tensors and the metadata, which contain the label as escaped JSON.
     const MOST_HEADER: u64 = 1 << 24;
     let label = format!("\\\"kind\\\":\\\"{KIND}\\\"");
     if !path.is_file() {

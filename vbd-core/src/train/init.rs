@@ -47,7 +47,7 @@ impl Parameters {
                 expected: vec![weights.len()],
             });
         }
-        // Nothing is left of gates that are noise alone: their theta is 1.
+        // Gates of pure noise have theta = 1 and can be ignored.
         let is_noise = |gate: &&GateParameters| {
             gate.theta()
                 .value

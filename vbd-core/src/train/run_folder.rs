@@ -152,7 +152,7 @@ impl RunFolder {
     /// # Errors
     /// [`vbd_net::Error::Io`].
     pub fn describe(&self, checkpoint: &Checkpoint) -> Result<()> {
-        // The network lies beside the recipe, wherever the run came from.
+        // The network is written next to the recipe, wherever it came from.
         let model = Some(NET.to_owned());
         let recipe = Recipe {
             model,

@@ -1,4 +1,4 @@
-//! The Candle engine: the layers and Candle's autograd, on any device.
+//! The Candle engine: layers and autograd, on any device.
 
 mod gate;
 mod variable;
@@ -22,10 +22,10 @@ use vbd_net::data::{Samples, Values};
 use vbd_net::graph::NodeId;
 use vbd_net::spec::{LayerSpec, Loss, NetSpec, Normalizer};
 
-/// Samples that are evaluated at once.
+/// Batch size of evaluation.
 const EVALUATION_BATCH: usize = 1000;
 
-/// A network that trains on any of Candle's devices.
+/// Engine that trains a network on any of Candle's devices.
 pub struct CandleStep {
     device: Device,
     spec: NetSpec,
@@ -34,15 +34,15 @@ pub struct CandleStep {
     mean: Tensor,
     std: Tensor,
     layers: Vec<LayerNode>,
-    /// The value of each node of the graph, behind its gate.
+    /// Value of each node of the graph, after its gate.
     nodes: Vec<usize>,
-    /// The values of the last [`Step::outputs`].
+    /// Values of the last [`Step::outputs`].
     drawn: Vec<Tensor>,
-    /// The states that all weights of a method share.
+    /// States shared by all weights of a method.
     net: Vec<(State, Variable)>,
 }
 
-/// A layer, and the numbers of the values that it reads: 0 is the input, `i + 1` what layer `i` gives.
+/// A layer and the numbers of its input values: 0 is the input, `i + 1` the output of layer `i`.
 struct LayerNode {
     layer: Layer,
     inputs: Vec<usize>,
@@ -55,11 +55,11 @@ enum Layer {
 }
 
 impl CandleStep {
-    /// Builds the engine on a device.
+    /// Creates the engine on a device.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Spec`] if the layers do not fit together; [`crate::Error::Shape`] if the parameters are not
-    /// the network's; or if the device fails.
+    /// [`vbd_net::Error::Spec`] if the network is invalid; [`crate::Error::Shape`] if the
+    /// parameters do not match it; or if the device fails.
     pub fn new(
         spec: &NetSpec,
         objective: Objective,
@@ -84,7 +84,7 @@ impl CandleStep {
         })
     }
 
-    /// The normalised inputs of a batch, `[batch, input_len]`.
+    /// Returns the normalised inputs of a batch, `[batch, input_len]`.
     fn inputs(&self, batch: &Batch) -> Result<Tensor> {
         let shape = (batch.len(), self.spec.input_len());
         let pixels = match batch.inputs() {
@@ -97,7 +97,7 @@ impl CandleStep {
         Ok(x)
     }
 
-    /// What the outputs of a batch of these inputs are compared with.
+    /// Returns the targets of a batch with these inputs.
     fn targets(&self, batch: &Batch, x: &Tensor) -> Result<TargetTensor> {
         Ok(match self.spec.loss {
             Loss::CrossEntropy => {
@@ -124,7 +124,7 @@ impl CandleStep {
         })
     }
 
-    /// Outputs of normalised inputs, `[batch, outputs]`; with noise if `at` is given.
+    /// Computes the outputs of normalised inputs, `[batch, outputs]`, with noise if `at` is given.
     fn forward(&self, x: &Tensor, at: Option<&At>) -> Result<Tensor> {
         let shape = [&[x.dim(0)?], &self.spec.input[..]].concat();
         let mut values = self.values(vec![x.reshape(shape)?], at)?;
@@ -132,7 +132,7 @@ impl CandleStep {
         Ok(outputs.flatten_from(1)?)
     }
 
-    /// The input and the values of all layers, from those that are there on.
+    /// Completes the values of all layers, given the first ones.
     fn values(&self, mut values: Vec<Tensor>, at: Option<&At>) -> Result<Vec<Tensor>> {
         let draw = |stream| {
             at.map(|at| {
@@ -162,14 +162,14 @@ impl CandleStep {
         Ok(values)
     }
 
-    /// The outputs of the values of all layers, in host memory; keeps the values.
+    /// Stores the values of all layers. Returns the outputs in host memory.
     fn keep(&mut self, values: &[Tensor]) -> Result<Vec<f32>> {
         self.drawn = values.iter().map(Tensor::detach).collect();
         let outputs = self.drawn.last().expect("a network has layers");
         Ok(outputs.flatten_all()?.to_vec1()?)
     }
 
-    /// The states of the net that the method of a weight has.
+    /// Returns the states of the net that a weight's method has.
     fn net_of(&self, number: usize) -> Vec<Tensor> {
         let names = self.objective.weights[number].method.net_states();
         let found = names.iter().filter_map(|own| {
@@ -215,7 +215,7 @@ fn net_states(parameters: &Parameters, device: &Device) -> Result<Vec<(State, Va
     states.collect()
 }
 
-/// The layers of a network with its gates, each with its own parameters.
+/// Creates the layers and gates of a network with their parameters.
 fn compile(
     spec: &NetSpec,
     objective: &Objective,

@@ -1,4 +1,4 @@
-//! A layer with parameters: its map, its weight and its bias.
+//! A layer with parameters: its map, weight and bias.
 
 use candle_core::{Device, Result as CandleResult, Tensor};
 
@@ -12,16 +12,16 @@ use crate::weight::{LayerParameters, Scope, State, Weight};
 use vbd_net::graph::WeightSpec;
 use vbd_net::spec::LayerSpec;
 
-/// The maps of a network's layers.
+/// Map of a layer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Map {
-    /// An image that comes in is flattened.
+    /// Linear map; flattens an image.
     Linear,
     Conv2d(Conv2d),
 }
 
 impl Map {
-    /// The map of a layer, if it has one.
+    /// Returns the map of a layer, if it has one.
     pub(super) fn of(layer: &LayerSpec) -> Option<Self> {
         match layer {
             LayerSpec::Linear(_) => Some(Self::Linear),
@@ -45,20 +45,20 @@ impl WeightedMap for Map {
 
 /// A layer with parameters.
 pub(super) struct WeightLayer {
-    /// Its number among the network's weights.
+    /// Number of the weight in the network.
     pub(super) number: usize,
     setting: WeightSetting,
     spec: WeightSpec,
     map: Map,
     theta: Variable,
-    /// The states of its method, those of entries first.
+    /// States of its method, per-entry states first.
     states: Vec<(State, Variable)>,
     bias: Variable,
 }
 
 impl WeightLayer {
     /// # Errors
-    /// [`crate::Error::Shape`] if the parameters are not those of `spec`, or if the device fails.
+    /// [`crate::Error::Shape`] if the parameters do not match `spec`, or if the device fails.
     pub(super) fn new(
         number: usize,
         setting: WeightSetting,
@@ -102,14 +102,14 @@ impl WeightLayer {
         })
     }
 
-    /// The states of the method: the weight's own, then those of the net.
+    /// Returns the states of the method: the weight's own, then those of the net.
     fn states(&self, net: &[Tensor]) -> Vec<Tensor> {
         let own = self.states.iter().map(|(_, trained)| trained.value());
         own.chain(net).cloned().collect()
     }
 
-    /// A training draw, or without a key the mean with pruned weights at zero. `net` are the states of the net
-    /// that its method has.
+    /// Computes a training draw, or without a key the mean with pruned weights at zero. `net` are
+    /// the states of the net that its method has.
     pub(super) fn forward(
         &self,
         x: &Tensor,
@@ -126,7 +126,7 @@ impl WeightLayer {
         sample(&self.map, x, &moments, bias, key)
     }
 
-    /// The penalty, summed and weighted; `None` of a method without one.
+    /// Returns the summed and weighted penalty; `None` if the method has none.
     pub(super) fn penalty(&self, net: &[Tensor]) -> CandleResult<Option<Tensor>> {
         let (method, states) = (&self.setting.method, self.states(net));
         let penalty = method.tensor_penalty(self.theta.value(), &states)?;
@@ -134,7 +134,7 @@ impl WeightLayer {
         weighted.transpose()
     }
 
-    /// A step of every parameter; dead weights stay dead.
+    /// Updates every parameter; dead weights stay dead.
     pub(super) fn update(
         &mut self,
         descent: Descent<'_>,

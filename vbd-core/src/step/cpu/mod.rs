@@ -1,5 +1,5 @@
-//! The CPU engine: hand-written forward, backward, KL and Adam over the compiled network, with its
-//! own thread pool and every buffer kept between steps.
+//! The CPU engine: hand-written forward, backward, KL and update of the compiled network, with its
+//! own thread pool and buffers that are kept between steps.
 
 mod block;
 mod compile;
@@ -40,21 +40,21 @@ use vbd_net::data::Samples;
 use vbd_net::graph::{Graph, NodeId};
 use vbd_net::spec::{Loss, NetSpec, Normalizer};
 
-/// Samples that are evaluated at once, whatever the batches of the training.
+/// Batch size of evaluation, independent of the training.
 const EVALUATION_BATCH: usize = 128;
 
-/// How the CPU engine works.
+/// Settings of the CPU engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CpuConfig {
-    /// Samples of the largest batch.
+    /// Maximum batch size.
     pub batch_size: usize,
-    /// Threads; 0 for as many as there are cores.
+    /// Number of threads; 0 for one per core.
     pub threads: usize,
-    /// Whether dead weights leave the computation where that makes it faster.
+    /// Whether to skip dead weights where that is faster.
     pub compaction: bool,
 }
 
-/// A network that trains on the CPU.
+/// Engine that trains a network on the CPU.
 pub struct CpuStep {
     pool: Arc<ThreadPool>,
     spec: NetSpec,
@@ -62,36 +62,36 @@ pub struct CpuStep {
     objective: Objective,
     normalizer: Normalizer,
     layers: Vec<Layer>,
-    /// The values that each layer reads; layer `i` gives value `i + 1`, and value 0 is the input.
+    /// Input values of each layer; layer `i` computes value `i + 1`, and value 0 is the input.
     reads: Vec<Vec<Read>>,
-    /// The states that all weights of a method share.
+    /// States shared by all weights of a method.
     net: Vec<State>,
-    /// Whether weights and units are masked as a step with `kl_scale > 0` wants them; `None` if unknown.
+    /// Whether weights and units are masked for a step with `kl_scale > 0`; `None` if unknown.
     masked: Option<bool>,
     pixels: PixelBatch,
-    /// The input values that are read.
+    /// Input values that are read.
     inputs: Vec<u32>,
-    /// Numbers of a sample in each value; the last are the outputs.
+    /// Numbers per sample in each value; the last are the outputs.
     units: Vec<usize>,
-    /// Samples of the batch whose outputs the values are, if they are those of [`Step::outputs`].
+    /// Number of samples of the last [`Step::outputs`], if the values are still its.
     drawn: usize,
-    /// What is computed of each node of the graph, behind its gate.
+    /// Live values of each node of the graph, after its gate.
     nodes: Vec<Flow>,
-    /// `[units, lanes]` each, and a row of zeros for taps outside an image.
+    /// Values, `[units, lanes]` each, followed by a row of zeros for taps outside an image.
     values: Vec<Buffer>,
     gradients: Gradients,
     targets: BatchTargets,
     config: CpuConfig,
 }
 
-/// What the outputs of a batch are compared with.
+/// Targets of a batch.
 struct BatchTargets {
     samples: usize,
-    /// Of a network with classes.
+    /// Labels, for a classifier.
     labels: Vec<u8>,
-    /// Of one whose target is its input: `[inputs, lanes]`.
+    /// Values, for a network whose target is its input: `[inputs, lanes]`.
     values: Buffer,
-    /// All input values, of such a network.
+    /// Indices of all input values, for such a network.
     places: Vec<u32>,
 }
 
@@ -131,11 +131,11 @@ impl BatchTargets {
 }
 
 impl CpuStep {
-    /// Builds the engine.
+    /// Creates the engine.
     ///
     /// # Errors
-    /// [`vbd_net::Error::InstructionSet`]; [`Error::Shape`] if the parameters are not the network's;
-    /// [`Error::Threads`]; [`vbd_net::Error::Spec`] if the network has a layer that cannot be trained.
+    /// [`vbd_net::Error::InstructionSet`]; [`Error::Shape`] if the parameters do not match the
+    /// network; [`Error::Threads`]; [`vbd_net::Error::Spec`] if a layer cannot be trained.
     pub fn new(
         spec: &NetSpec,
         objective: Objective,
@@ -174,12 +174,12 @@ impl CpuStep {
         Ok(engine)
     }
 
-    /// Threads that the engine works with.
+    /// Returns the number of threads.
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
     }
 
-    /// Makes a layer compact, whatever lives of it.
+    /// Makes a layer compact at any density, for benchmarks.
     #[cfg(feature = "bench-internals")]
     #[doc(hidden)]
     pub fn compact_only(&mut self, name: &str) -> Result<()> {
@@ -192,7 +192,7 @@ impl CpuStep {
         Ok(())
     }
 
-    /// Checks that the engine has room for a batch, and the network its inputs and targets.
+    /// Checks that a batch fits the engine and the network.
     fn check(&self, batch: &Batch) -> Result<()> {
         batch.check(&self.spec)?;
         if batch.len() <= self.config.batch_size {
@@ -245,7 +245,7 @@ impl CpuStep {
         }
     }
 
-    /// Takes the inputs of a batch and its targets; returns its size in lanes.
+    /// Loads inputs and targets of a batch. Returns its size in lanes.
     fn take(&mut self, batch: &Batch) -> usize {
         let lanes = batch.len().next_multiple_of(LANES);
         self.targets.take(batch, &self.normalizer, lanes);
@@ -260,12 +260,12 @@ impl CpuStep {
         lanes
     }
 
-    /// The outputs of every layer, with noise if `at` is given.
+    /// Computes the outputs of every layer, with noise if `at` is given.
     fn forward(&mut self, lanes: usize, at: Option<&At>) {
         self.forward_from(0, lanes, at);
     }
 
-    /// The outputs of the layers from the `first` on.
+    /// Computes the outputs of the layers from `first` on.
     fn forward_from(&mut self, first: usize, lanes: usize, at: Option<&At>) {
         for (index, layer) in self.layers.iter_mut().enumerate().skip(first) {
             let (before, after) = self.values.split_at_mut(index + 1);
@@ -300,7 +300,7 @@ impl CpuStep {
         }
     }
 
-    /// Gradients of every layer and the updates, `g` being the gradient of the outputs.
+    /// Computes gradients and updates of every layer from the gradient of the outputs.
     fn backward(&mut self, lanes: usize, update: &Update) {
         for (index, layer) in self.layers.iter_mut().enumerate().rev() {
             let (values, units) = (&self.values, &self.units);
@@ -353,7 +353,7 @@ impl CpuStep {
         }
     }
 
-    /// The second phase of the methods that have two: first those whose weights share nothing with others.
+    /// Runs the second phase of methods with two phases, first those whose weights share no states.
     fn finish(&mut self, update: &Update) {
         let mut layers = std::mem::take(&mut self.layers);
         let mut two_phased: Vec<&mut WeightLayer> = layers
@@ -396,7 +396,7 @@ impl CpuStep {
         self.layers = layers;
     }
 
-    /// The outputs of the last forward pass, `[batch, outputs]`.
+    /// Returns the outputs of the last forward pass, `[batch, outputs]`.
     fn last_outputs(&self, lanes: usize) -> Vec<f32> {
         let last = self.layers.len();
         let (outputs, y) = (self.units[last], &self.values[last]);
@@ -441,7 +441,7 @@ impl CpuStep {
     }
 }
 
-/// `sum += x`.
+/// Computes `sum += x`.
 fn add(sum: &mut [f32], x: &[f32]) {
     let chunks = sum.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
     chunks.for_each(|(sum, x)| sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x));

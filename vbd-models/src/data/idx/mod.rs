@@ -168,7 +168,7 @@ fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
 
 /// Reads the images of a split, and its labels if there are any.
 fn read_split(files: &SplitFiles, classes: Option<usize>) -> Result<Split> {
-    // The small file first: what is wrong with it is told at once.
+    // Reads the small file first, to report its errors early.
     let labels = files.labels.as_ref();
     let labels = labels
         .map(|path| read_labels_below(path, classes))

@@ -102,7 +102,7 @@ impl<'a> IdxReader<'a> {
             return Err(self.problem(product, found, &format!("at most {MAX_PIXELS}")));
         };
         let mut bytes = Vec::new();
-        // One byte more shows whether the file goes on; memory grows with what really arrives.
+        // One more byte shows whether the file continues. Memory grows with the data actually read.
         self.read(&mut bytes, len + 1)?;
         let found = bytes.len() as u64;
         if found != len {
