@@ -262,12 +262,12 @@ impl PrunedNet {
     }
 
     /// Returns the original network of a shrunk one, or this network.
-    pub fn before(&self) -> &NetSpec {
+    pub fn original(&self) -> &NetSpec {
         self.before.as_ref().unwrap_or(&self.spec)
     }
 
     /// Returns whether the network was shrunk: whether units were removed.
-    pub fn is_smaller(&self) -> bool {
+    pub fn is_shrunk(&self) -> bool {
         self.before.is_some()
     }
 

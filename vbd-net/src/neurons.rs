@@ -20,10 +20,10 @@ impl PrunedNet {
     /// # Errors
     /// [`Error::TooLarge`](crate::Error::TooLarge) if a weight after a selection has too many
     /// columns; none else for a net created by this crate.
-    pub fn smaller(&self) -> Result<Self> {
-        let smaller = Smaller {
+    pub fn shrunk(&self) -> Result<Self> {
+        let shrunk = ShrunkNet {
             net: self,
-            program: Program::smaller(self)?,
+            program: Program::shrunk(self)?,
             layers: Rewired::new(&self.spec),
             parts: Parts {
                 mean: self.mean.clone(),
@@ -32,7 +32,7 @@ impl PrunedNet {
             },
             sources: Vec::new(),
         };
-        let (layers, parts) = smaller.finish();
+        let (layers, parts) = shrunk.finish();
         let spec = NetSpec {
             layers,
             ..self.spec.clone()
@@ -43,14 +43,14 @@ impl PrunedNet {
             provenance: self.provenance.clone(),
         };
         Ok(Self {
-            before: Some(self.before().clone()),
+            before: Some(self.original().clone()),
             ..Self::new(spec, parts, origin)?
         })
     }
 }
 
 /// A shrunk net under construction.
-struct Smaller<'a> {
+struct ShrunkNet<'a> {
     net: &'a PrunedNet,
     program: Program,
     layers: Rewired,
@@ -59,7 +59,7 @@ struct Smaller<'a> {
     sources: Vec<Source>,
 }
 
-impl Smaller<'_> {
+impl ShrunkNet<'_> {
     fn finish(mut self) -> (Vec<LayerSpec>, Parts) {
         let graph = self.net.graph();
         for (id, node) in graph.nodes() {

@@ -59,7 +59,7 @@ pub fn prune(from: &Opened, options: &PruneOptions) -> Result<PrunedFile> {
         }
     };
     let net = if options.structured {
-        net.smaller()?
+        net.shrunk()?
     } else {
         net
     };

@@ -25,13 +25,13 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  vbd quickstart                                  train, prune and run a net on built-in digits, in two minutes
+  vbd quickstart                                  the whole pipeline on built-in digits
   vbd train lenet-300-100-vbd --data-dir data     a published configuration on MNIST
   vbd prune runs/lenet-300-100-vbd-seed0 -o lenet.safetensors
 
 Environment:
   VBD_DATA_DIR  directory with the files of the named data sets
-  VBD_SIMD      instruction set of the CPU kernels: scalar, avx2, avx512 or neon [default: best available]";
+  VBD_SIMD      instruction set of the CPU kernels: scalar, avx2, avx512 or neon [default: best]";
 
 /// Flags that every verb takes.
 #[derive(Debug, Args)]

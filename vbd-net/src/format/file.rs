@@ -145,7 +145,7 @@ pub fn dense_bytes(net: &PrunedNet) -> Result<u64> {
     let whole = PrunedNet {
         spec: NetSpec {
             normalize: net.spec.normalize.clone(),
-            ..net.before().clone()
+            ..net.original().clone()
         },
         layers: Vec::new(),
         selections: Vec::new(),
@@ -159,7 +159,7 @@ pub fn dense_bytes(net: &PrunedNet) -> Result<u64> {
     };
     let dtype = values.dtype();
     let mut declared = content.declared_images();
-    for weight in net.before().weights()? {
+    for weight in net.original().weights()? {
         let name = |what| format!("{}.{what}", weight.layer);
         let part = |shape: &[usize]| Part::new("", dtype, shape);
         declared.push(Declared::part(&name("weight"), &part(&weight.shape)));

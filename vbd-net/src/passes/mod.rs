@@ -192,7 +192,7 @@ impl Program {
 
     /// Creates the program of a shrunk net: on normalised inputs, and with at least one unit per
     /// layer.
-    pub(crate) fn smaller(net: &PrunedNet) -> Result<Self> {
+    pub(crate) fn shrunk(net: &PrunedNet) -> Result<Self> {
         let mut program = Self::build(net)?;
         program.fold_constants();
         program.drop_unread(1);

@@ -119,10 +119,10 @@ pub fn bench(
     images: Option<Values<'_>>,
     options: BenchOptions,
 ) -> Result<Vec<Row>> {
-    for spec in [net.spec(), net.before()] {
+    for spec in [net.spec(), net.original()] {
         check_size(net, spec, batches)?;
     }
-    let whole = net.is_smaller().then(|| whole(net));
+    let whole = net.is_shrunk().then(|| whole(net));
     let whole = whole.transpose()?;
     let mut runners = vec![
         (
@@ -200,7 +200,7 @@ impl Runner {
 /// Returns the original network of `net` with dense synthetic weights, on which time does not
 /// depend.
 fn whole(net: &PrunedNet) -> Result<PrunedNet> {
-    let mut spec = net.before().clone();
+    let mut spec = net.original().clone();
     spec.normalize = net.spec().normalize.clone();
     let layers = spec.weights()?.into_iter().map(|weight| {
         let value = 1.0 / weight.cols() as f32;

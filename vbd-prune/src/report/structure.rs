@@ -41,10 +41,10 @@ impl Structure {
     /// # Errors
     /// None for a net created by this crate.
     pub fn of(net: &PrunedNet) -> Result<Self> {
-        let smaller = net.smaller()?;
-        let (before, after) = (net.before().resolve()?, smaller.graph());
+        let smaller = net.shrunk()?;
+        let (before, after) = (net.original().resolve()?, smaller.graph());
         Ok(Self {
-            is_made: net.is_smaller(),
+            is_made: net.is_shrunk(),
             units: units(&before, after),
             parameters_before: parameters(&before),
             parameters_after: parameters(after),
