@@ -118,7 +118,7 @@ impl Descent {
         }
     }
 
-    /// See [`Optimizer::without_decay`].
+    /// Returns the optimiser without weight decay.
     #[must_use]
     pub fn without_decay(self) -> Self {
         match self {
