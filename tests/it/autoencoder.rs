@@ -214,12 +214,12 @@ fn losses_targets_and_labels_that_do_not_fit_are_told_by_field() {
     let mse = r#"loss = "mse""#;
     let (target, last) = (r#"target = "input""#, "out_features = 64");
     for (from, to, words) in [
-        (mse, "", &["`classes`", "absent"][..]),
-        (target, "", &["`target`", "absent"]),
+        (mse, "", &["`classes`", "missing"][..]),
+        (target, "", &["`target`", "missing"]),
         (
             mse,
             "loss = 'mse'\nclasses = 4",
-            &["`classes`", "leave it out"],
+            &["`classes`", "not allowed"],
         ),
         (mse, "classes = 64", &["`target`"]),
         (mse, "loss = 'mae'", &["`mae`", "hint: ", "`mse`"]),
@@ -230,7 +230,7 @@ fn losses_targets_and_labels_that_do_not_fit_are_told_by_field() {
     }
     // A network with classes, and images without labels.
     let bare = lab.vbd("train small.toml --data idx:bare --out run");
-    assert_refused(&bare, &["idx:bare", "labels", "absent", "`small`"]);
+    assert_refused(&bare, &["idx:bare", "label", "missing", "`small`"]);
     assert!(!lab.path("run").exists());
     lab.succeed("train small.toml --epochs 1 --out run");
     assert_refused(

@@ -251,7 +251,7 @@ fn bench_says_what_pixels_it_runs_on() {
     let run = lab.vbd(words);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert!(
-        run.stderr.contains("timing on made-up pixels") && run.stderr.contains("data"),
+        run.stderr.contains("timing on synthetic pixels") && run.stderr.contains("data"),
         "{run:?}"
     );
     let run = lab.vbd(&format!("{words} --data idx:moved"));

@@ -23,7 +23,7 @@ fn a_net_is_trained_pruned_and_run_on_candle_tensors() {
     let digits = data::digits(data::DEFAULT_SEED, 2000, 500).unwrap();
     let run = folder.path().join("run");
     let compute = Compute::default();
-    let mut trainer = Trainer::new(&net, &recipe, digits.clone(), &compute, (&run, None)).unwrap();
+    let mut trainer = Trainer::new(&net, &recipe, digits.clone(), &compute, &run, None).unwrap();
     let mut errors = Vec::new();
     let outcome = trainer
         .run(&AtomicBool::new(false), &mut |event| {

@@ -191,7 +191,9 @@ fn pruning_onto_a_checkpoint_is_refused_whatever_its_state() {
         let refused = lab.vbd("prune whole.safetensors -o target.safetensors");
         assert_eq!(refused.code, Some(2), "{refused:?}");
         assert!(
-            refused.stderr.contains("is a checkpoint"),
+            refused
+                .stderr
+                .contains("refusing to overwrite a checkpoint"),
             "{}",
             refused.stderr
         );

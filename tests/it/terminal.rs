@@ -93,7 +93,7 @@ fn inspect_shows_kernels_and_multiply_adds() {
             assert!(cells(word("name")).ends_with(&ends.each_ref().map(|end| &**end)));
         }
         assert_eq!(cells("all").last(), Some(&&*sum.to_string()));
-        let work = format!("work        {sum} multiply-adds a sample");
+        let work = format!("work        {sum} multiply-adds per sample");
         assert!(text.contains(&work), "{text}");
     }
 }

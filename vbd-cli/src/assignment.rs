@@ -1,4 +1,4 @@
-//! `--set key=value`: one value of a recipe, by its dotted TOML path or by its bare key.
+//! `--set key=value`: sets one value of a recipe by its dotted TOML path or its bare key.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use crate::error::Problem;
 
-/// A key and what it becomes.
+/// A key and its new value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Assignment {
     key: String,
@@ -21,9 +21,9 @@ impl Assignment {
         }
     }
 
-    /// Sets the value in `recipe`; `known` has every key that a recipe may have.
+    /// Sets the value in `recipe`. `known` lists every key that a recipe may have.
     ///
-    /// A dotted key is taken as it is: should no recipe have it, reading the recipe will say so.
+    /// A dotted key is not checked here; parsing the recipe rejects an unknown one.
     pub(crate) fn apply(&self, recipe: &mut Table, known: &[String]) -> Result<(), Problem> {
         let path = self.path(known)?;
         let mut parts: Vec<&str> = path.split('.').collect();
@@ -35,7 +35,7 @@ impl Assignment {
                 .or_insert_with(|| Value::Table(Table::new()));
             let Value::Table(inner) = entry else {
                 return Err(Problem::usage(format!(
-                    "--set {}: `{part}` is no table",
+                    "--set {}: `{part}` is not a table",
                     self.key
                 )));
             };
@@ -63,7 +63,7 @@ impl Assignment {
                 let nearest = known
                     .iter()
                     .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-                let problem = Problem::usage(format!("--set {}: no recipe has this key", self.key));
+                let problem = Problem::usage(format!("--set {}: unknown recipe key", self.key));
                 Err(match nearest {
                     Some(nearest) => problem.hint(format!("the nearest known key is `{nearest}`")),
                     None => problem,
@@ -71,8 +71,12 @@ impl Assignment {
             }
             ref several => {
                 let names: Vec<String> = several.iter().map(|path| format!("`{path}`")).collect();
-                let text = format!("--set {}: this can be {}", self.key, names.join(" or "));
-                Err(Problem::usage(text).hint("write the dotted key"))
+                let text = format!(
+                    "--set {}: ambiguous key, matches {}",
+                    self.key,
+                    names.join(" and ")
+                );
+                Err(Problem::usage(text).hint("use the dotted key"))
             }
         }
     }
@@ -81,12 +85,12 @@ impl Assignment {
 impl FromStr for Assignment {
     type Err = String;
 
-    /// The value is read as TOML; what is none is a bare string.
+    /// Parses `KEY=VALUE`. A value that is not valid TOML becomes a string.
     fn from_str(text: &str) -> Result<Self, String> {
-        let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+        let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
         let (key, value) = (key.trim(), value.trim());
         if key.is_empty() || key.split('.').any(str::is_empty) {
-            return Err("the key is empty".to_owned());
+            return Err("key is empty".to_owned());
         }
         let parsed = toml::from_str::<Table>(&format!("value = {value}")).ok();
         let parsed = parsed.filter(|table| table.len() == 1);
@@ -96,7 +100,7 @@ impl FromStr for Assignment {
     }
 }
 
-/// The dotted paths of all values of a table.
+/// Returns the dotted paths of all values in a table.
 pub(crate) fn paths(table: &Table) -> Vec<String> {
     let mut paths = Vec::new();
     for (key, value) in table {
@@ -172,15 +176,12 @@ mod tests {
             .apply(&mut table, &known())
             .unwrap_err();
         assert!(
-            error.to_string().contains("`train.x` or `method.x`"),
+            error.to_string().contains("`train.x` and `method.x`"),
             "{error}"
         );
         let error = Assignment::new("train", 1)
             .apply(&mut table, &known())
             .unwrap_err();
-        assert!(
-            error.to_string().contains("no recipe has this key"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("unknown recipe key"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! `--device`: a device that is not there is an error, never a silent fall-back.
+//! `--device`. A missing device is an error, never a silent fallback.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use candle_core::utils::{cuda_is_available, metal_is_available};
 use crate::args::DeviceArgs;
 use crate::error::Problem;
 
-/// A device, as the command line names it.
+/// Device name from the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeviceName {
     Cpu,
@@ -22,7 +22,7 @@ impl FromStr for DeviceName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let problem = || format!("`{text}` is none of cpu, cuda, cuda:N, metal and metal:N");
+        let problem = || format!("expected cpu, cuda, cuda:N, metal or metal:N, got `{text}`");
         let (kind, number) = match text.split_once(':') {
             Some((kind, number)) => (kind, number.parse().map_err(|_| problem())?),
             None => (text, 0),
@@ -46,7 +46,7 @@ impl fmt::Display for DeviceName {
     }
 }
 
-/// The device that the command line names.
+/// Opens the device named on the command line.
 pub(crate) fn open(args: &DeviceArgs) -> anyhow::Result<Device> {
     let name = if args.cpu {
         DeviceName::Cpu

@@ -1,4 +1,4 @@
-//! Errors as the user sees them: `error: what: why`, then `hint: what to do`, and an exit code.
+//! Error reporting: `error: what: why`, then `hint: what to do`, and the exit code.
 
 use std::fmt;
 use std::io;
@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use crate::render::{ClosedPipe, Output, Paint, say};
 
-/// The exit code of a wrong command line; a run that failed has 1.
+/// Exit code for wrong usage. Other failures exit with 1.
 pub(crate) const USAGE: u8 = 2;
-/// The exit code of a run that was interrupted.
+/// Exit code of an interrupted run.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// An error that only the command line can make.
+/// An error of the command line itself, with an optional hint.
 #[derive(Debug)]
 pub(crate) struct Problem {
     message: String,
@@ -20,7 +20,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// What was asked for cannot be done.
+    /// Creates an error with exit code 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -29,7 +29,7 @@ impl Problem {
         }
     }
 
-    /// The command line itself is wrong.
+    /// Creates an error with exit code [`USAGE`].
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self {
             is_usage: true,
@@ -37,7 +37,7 @@ impl Problem {
         }
     }
 
-    /// Says what to do about it.
+    /// Adds a hint.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self {
             hint: Some(hint.into()),
@@ -54,7 +54,7 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// Marks an error as one of the command line: what it names was given there.
+/// Context that marks an error as wrong usage.
 #[derive(Debug)]
 pub(crate) struct Usage(String);
 
@@ -70,7 +70,7 @@ impl fmt::Display for Usage {
     }
 }
 
-/// Tells the error on stderr; the exit code that it means.
+/// Prints the error and its hints to stderr. Returns the exit code.
 pub(crate) fn report(error: &anyhow::Error, out: &Output) -> ExitCode {
     if error.is::<ClosedPipe>() {
         return ExitCode::SUCCESS;
@@ -91,7 +91,7 @@ pub(crate) fn report(error: &anyhow::Error, out: &Output) -> ExitCode {
     }
 }
 
-/// The chain of causes, without those that the error before them has in its own words.
+/// Joins the chain of causes. Skips a cause whose text already ends the message.
 fn message(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -115,7 +115,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
             .is_some_and(unknown)
 }
 
-/// What can be done about an error.
+/// Collects the hints of an error and its causes.
 fn hints(error: &anyhow::Error) -> Vec<String> {
     let hints = error.chain().filter_map(|cause| {
         if let Some(problem) = cause.downcast_ref::<Problem>() {
@@ -151,18 +151,18 @@ fn core_hint(error: &vbd_core::Error) -> Option<String> {
             ..
         } => Some(format!("the nearest known key is `{nearest}`")),
         Error::RunExists { path } => Some(format!(
-            "go on with it: `vbd train --resume {}`, or choose another --out",
+            "resume it with `vbd train --resume {}` or choose another --out",
             path.display()
         )),
-        Error::NoCheckpoint { .. } => {
-            Some("give a run's folder; one without a checkpoint has to start anew".to_owned())
-        }
+        Error::NoCheckpoint { .. } => Some(
+            "give a run directory; a run without a checkpoint must be started again".to_owned(),
+        ),
         Error::Diverged { .. } => {
-            Some("the last checkpoint is from before; a smaller --lr may help".to_owned())
+            Some("try a smaller --lr; the last checkpoint predates the divergence".to_owned())
         }
         Error::Net(error) => net_hint(error),
         Error::Checkpoint { .. } => {
-            Some("the run's checkpoints/ folder has the one before it".to_owned())
+            Some("the previous checkpoint is in the run's checkpoints/ directory".to_owned())
         }
         _ => None,
     }
@@ -172,14 +172,14 @@ fn net_hint(error: &vbd_net::Error) -> Option<String> {
     use vbd_net::Error;
     match error {
         Error::Data { .. } => {
-            Some("choose the network with --model, the data with --data".to_owned())
+            Some("choose the network with --model and the data with --data".to_owned())
         }
-        Error::NoLabels { .. } => Some("choose data with labels with --data".to_owned()),
+        Error::NoLabels { .. } => Some("choose labeled data with --data".to_owned()),
         Error::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
             let folder = path
                 .parent()
                 .filter(|folder| !folder.as_os_str().is_empty())?;
-            (!folder.exists()).then(|| format!("there is no folder {}", folder.display()))
+            (!folder.exists()).then(|| format!("directory {} does not exist", folder.display()))
         }
         _ => None,
     }
@@ -189,14 +189,14 @@ fn models_hint(error: &vbd_models::Error) -> Option<String> {
     use vbd_models::Error;
     match error {
         Error::Unknown { kind: "recipe", .. } => {
-            Some("`vbd recipes` lists them; a file of your own needs its path".to_owned())
+            Some("list recipes with `vbd recipes`, or give the path to a TOML file".to_owned())
         }
         Error::Unknown {
             kind: "network", ..
-        } => Some("`vbd models` lists them; a file of your own needs its path".to_owned()),
-        Error::Unknown { .. } => Some("`vbd data` lists them".to_owned()),
-        Error::DataNotFound { .. } => Some("--data digits needs no files".to_owned()),
-        Error::NoIdxFiles { .. } => Some("the four IDX files have MNIST's names".to_owned()),
+        } => Some("list networks with `vbd models`, or give the path to a TOML file".to_owned()),
+        Error::Unknown { .. } => Some("list data sets with `vbd data`".to_owned()),
+        Error::DataNotFound { .. } => Some("use --data digits, which needs no files".to_owned()),
+        Error::NoIdxFiles { .. } => Some("use MNIST's names for the four IDX files".to_owned()),
         _ => None,
     }
 }
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_that_is_in_the_words_before_it_is_not_told_twice() {
+    fn a_cause_that_the_message_already_contains_is_not_repeated() {
         let error = vbd_net::file::read(std::path::Path::new("/no/such/file")).unwrap_err();
         let text = message(&anyhow::Error::new(error).context("the run"));
         assert_eq!(text.matches("No such file").count(), 1, "{text}");
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_command_line_names_wrongly_is_wrong_usage() {
+    fn unknown_names_on_the_command_line_are_wrong_usage() {
         let unknown = vbd_models::recipes::recipe("vdb")
             .map(|_| ())
             .context("the recipe");

@@ -1,4 +1,4 @@
-//! FILE and DATA of the command line, opened.
+//! Opens the FILE and DATA arguments.
 
 use std::path::{Path, PathBuf};
 
@@ -12,14 +12,14 @@ use crate::args::{DataDir, Split};
 use crate::error::Problem;
 use crate::render::spinner;
 
-/// Where named data sets' files are looked for if no flag says so.
+/// Environment variable with the default of `--data-dir`.
 const DATA_DIR: &str = "VBD_DATA_DIR";
 
-/// Opens a checkpoint, a pruned file, or a run's folder.
+/// Opens a checkpoint, a pruned file, or a run directory.
 pub(crate) fn open(file: &Path) -> anyhow::Result<Opened> {
     if file.to_str().is_some_and(|text| text.starts_with("hf://")) {
         let problem = Problem::new(format!("{}: hf:// is not supported yet", file.display()));
-        return Err(problem.hint("download the file, then give its path").into());
+        return Err(problem.hint("download the file and give its path").into());
     }
     Ok(vbd_prune::open(file)?)
 }
@@ -65,22 +65,26 @@ pub(crate) fn load_data(name: &str, dir: &DataDir) -> anyhow::Result<Dataset> {
     Ok(vbd_models::data::load(name, folder.as_deref())?)
 }
 
-/// Loads the data that a net is to be used on: those asked for, or those it was trained on.
+/// Loads the data set `asked` for, or else the one that the net of `file` was trained on.
+///
+/// # Errors
+/// If neither is known, or the data do not fit the net.
 pub(crate) fn load_data_for(
     net: &PrunedNet,
-    (file, asked): (&Path, Option<&str>),
+    file: &Path,
+    asked: Option<&str>,
     dir: &DataDir,
 ) -> anyhow::Result<Dataset> {
     let Some(name) = asked.or(net.provenance().data.as_deref()) else {
-        let text = format!("{}: does not say what it was trained on", file.display());
-        return Err(Problem::usage(text).hint("choose with --data").into());
+        let text = format!("{}: training data not recorded", file.display());
+        return Err(Problem::usage(text).hint("choose data with --data").into());
     };
     let data = load_data(name, dir)?;
     check_fit(&data, net.spec())?;
     Ok(data)
 }
 
-/// The samples of a split.
+/// Returns the samples of a split.
 pub(crate) fn split_of(data: &Dataset, split: Split) -> &vbd_net::data::Samples {
     match split {
         Split::Test => &data.test,
@@ -93,7 +97,7 @@ fn check_fit(data: &Dataset, spec: &NetSpec) -> Result<(), Problem> {
         return Ok(());
     }
     let text = format!(
-        "data set `{}`: an image is {:?}: network `{}` takes {:?}",
+        "data set `{}` has images of shape {:?}: network `{}` expects {:?}",
         data.name, data.shape, spec.name, spec.input
     );
     Err(Problem::new(text).hint("choose other data with --data"))

@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM: a run in training finishes its step and writes a checkpoint, a second one
-//! ends the process at once, as does the first where nothing is in training.
+//! Ctrl-C and SIGTERM. During training, the first signal ends the current step and writes a
+//! checkpoint. A second signal, or any signal outside training, ends the process at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,30 +11,32 @@ use crate::render;
 static STOP: AtomicBool = AtomicBool::new(false);
 static TRAINING: AtomicBool = AtomicBool::new(false);
 
-/// Takes over Ctrl-C and SIGTERM.
+/// Installs the signal handler.
 pub(crate) fn install() -> anyhow::Result<()> {
-    ctrlc::set_handler(on_signal).context("Ctrl-C cannot be handled")
+    ctrlc::set_handler(on_signal).context("cannot install the signal handler")
 }
 
 fn on_signal() {
     let first = !STOP.swap(true, Ordering::Relaxed);
     if first && TRAINING.load(Ordering::Relaxed) {
-        render::say("finishing the step, then writing a checkpoint; once more to stop at once");
+        render::say(
+            "finishing the step and writing a checkpoint; press Ctrl-C again to stop at once",
+        );
     } else {
         std::process::exit(i32::from(INTERRUPTED));
     }
 }
 
-/// The flag that is set when the run should stop.
+/// Returns the flag that is set when the run should stop.
 pub(crate) fn stop_flag() -> &'static AtomicBool {
     &STOP
 }
 
-/// While it lives, the first signal sets [`stop_flag`] and does no more.
+/// Guard of a training run. While it exists, the first signal only sets [`stop_flag`].
 pub(crate) struct InTraining;
 
 impl InTraining {
-    /// From now on a run is in training.
+    /// Marks the start of training.
     pub(crate) fn begin() -> Self {
         TRAINING.store(true, Ordering::Relaxed);
         Self

@@ -1,4 +1,4 @@
-//! Warnings and logs, on stderr: `warning: ...`.
+//! Warnings and logs on stderr, as `warning: ...`.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::render::{Output, Paint};
 
-/// Starts logging: `RUST_LOG` if it is set, else warnings, with `-v` more.
+/// Starts logging at the level of `RUST_LOG`, or else of `-v`; warnings by default.
 pub(crate) fn init(verbose: u8, out: &Output) {
     let level = match verbose {
         0 => "warn",
@@ -19,7 +19,7 @@ pub(crate) fn init(verbose: u8, out: &Output) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    // Where a subscriber is set already, it stays.
+    // Keeps a subscriber that is already set.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -29,7 +29,7 @@ pub(crate) fn init(verbose: u8, out: &Output) {
         .try_init();
 }
 
-/// One line an event: its level as a word, then its text and fields.
+/// Formats an event as one line: level, message, fields.
 struct Line;
 
 impl<S, N> FormatEvent<S, N> for Line

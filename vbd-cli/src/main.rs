@@ -1,7 +1,7 @@
 //! The `vbd` command: train, prune, evaluate and inspect sparse networks.
 //!
-//! Arguments are read ([`args`]), a verb runs ([`verbs`]), and what it found is shown ([`render`]).
-//! There is no mathematics here: that is `vbd-core`'s and `vbd-prune`'s.
+//! [`args`] parses the arguments, [`verbs`] runs the command, and [`render`] prints the result. All
+//! mathematics is in `vbd-core` and `vbd-prune`.
 
 mod args;
 mod assignment;
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help goes to a pipe that may be closed: that is no error.
+            // Printing help to a closed pipe is not an error.
             let _ = error.print();
             return if error.use_stderr() {
                 error::USAGE.into()
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
             };
         }
     };
-    // Before anything that starts a thread.
+    // Must run before any thread is started.
     let threads = threads::set(cli.global.threads);
     let out = Output::new(&cli.global);
     let run = || {

@@ -1,4 +1,4 @@
-//! What `vbd train` trains: the recipe with the command line's changes, its network, its data.
+//! Resolves what `vbd train` trains: the recipe with the command line's changes, its network and data.
 
 use std::path::Path;
 
@@ -14,26 +14,27 @@ use crate::args::RecipeChanges;
 use crate::assignment::{Assignment, paths};
 use crate::error::{Problem, Usage};
 
-/// A recipe that leaves nothing open.
+/// A recipe whose network and data are known.
 #[derive(Debug)]
-pub(crate) struct Chosen {
-    /// The recipe with all changes.
+pub(crate) struct RunPlan {
+    /// Recipe with all changes applied.
     pub(crate) recipe: Recipe,
-    /// The network.
+    /// Network.
     pub(crate) net: NetSpec,
-    /// The data set.
+    /// Name of the data set.
     pub(crate) data: String,
-    /// The recipe's name, for the run's folder.
+    /// Name of the recipe, for the run directory.
     pub(crate) label: String,
 }
 
-/// Reads `name_or_path` and applies the flags, then each `--set`. A run that starts from a trained net has defaults
-/// of its own: the noise is small at first, and the KL counts at once.
+/// Reads `name_or_path` and applies the flags, then each `--set`.
+///
+/// With `starts_trained`, defaults change: less initial noise, no KL warm-up.
 pub(crate) fn choose(
     name_or_path: &str,
     changes: &RecipeChanges,
     starts_trained: bool,
-) -> anyhow::Result<Chosen> {
+) -> anyhow::Result<RunPlan> {
     let path = is_path(name_or_path).then(|| Path::new(name_or_path));
     let (text, origin) = match path {
         Some(path) => (file::read_to_string(path)?, name_or_path.to_owned()),
@@ -48,22 +49,22 @@ pub(crate) fn choose(
     let label = stem.unwrap_or_else(|| name_or_path.to_owned());
     let recipe = changed(&text, &origin, changes, starts_trained)?;
     let Some(model) = &recipe.model else {
-        let problem = Problem::usage(format!("{origin} is for any network: none is given"));
+        let problem = Problem::usage(format!("{origin}: no network given"));
         return Err(problem
-            .hint("--model NAME (see `vbd models`) or --model SPEC.toml")
+            .hint("choose one with --model NAME (see `vbd models`) or --model SPEC.toml")
             .into());
     };
     let Some(data) = recipe.data.clone() else {
-        let problem = Problem::usage(format!("{origin} is for any data: none are given"));
+        let problem = Problem::usage(format!("{origin}: no data given"));
         return Err(problem
-            .hint("--data digits, mnist, fashion-mnist or idx:FOLDER")
+            .hint("choose --data digits, mnist, fashion-mnist or idx:FOLDER")
             .into());
     };
     let net = match path {
         Some(path) if changes.model.is_none() => nets::net(&beside(path, model))?,
         _ => nets::net(model)?,
     };
-    Ok(Chosen {
+    Ok(RunPlan {
         recipe,
         net,
         data,
@@ -71,7 +72,7 @@ pub(crate) fn choose(
     })
 }
 
-/// The recipe as its text has it, with the command line's changes.
+/// Parses the recipe and applies the command line's changes.
 fn changed(
     text: &str,
     origin: &str,
@@ -93,7 +94,7 @@ fn changed(
         });
         let absent =
             absent.map(|(part, key, value)| Assignment::new(&format!("{part}.{key}"), value));
-        // What the command line says comes after.
+        // Applied first, so that the command line overrides them.
         assignments.splice(..0, absent);
     }
     if assignments.is_empty() {
@@ -103,12 +104,12 @@ fn changed(
     for assignment in assignments {
         assignment.apply(&mut table, &known)?;
     }
-    let origin = format!("{origin} with the changes of the command line");
-    let usage = || Usage::new("the changed recipe cannot be used");
+    let origin = format!("{origin} with command-line changes");
+    let usage = || Usage::new("invalid recipe");
     Recipe::from_toml(&table.to_string(), &origin).with_context(usage)
 }
 
-/// The flags that change a recipe, then `--set` as given.
+/// Returns the assignments of the flags, followed by those of `--set`.
 fn assignments(changes: &RecipeChanges) -> Vec<Assignment> {
     let mut assignments = Vec::new();
     let mut assign = |key: &str, value: Option<Value>| {
@@ -125,7 +126,7 @@ fn assignments(changes: &RecipeChanges) -> Vec<Assignment> {
     assignments
 }
 
-/// The dotted paths of every key that a recipe may have.
+/// Returns the dotted paths of every key that a recipe may have.
 fn known_keys(recipe: &Recipe) -> anyhow::Result<Vec<String>> {
     let some = Some(String::new());
     let full = Recipe {
@@ -150,7 +151,7 @@ fn known_keys(recipe: &Recipe) -> anyhow::Result<Vec<String>> {
     Ok(known)
 }
 
-/// A recipe's network: a path is looked for beside the recipe first, then from here.
+/// Resolves a recipe's network: a path relative to the recipe, or else to the current directory.
 fn beside(recipe: &Path, model: &str) -> String {
     let found = recipe.parent().map(|folder| folder.join(model));
     match found.filter(|path| is_path(model) && path.is_file()) {
@@ -176,7 +177,7 @@ mod tests {
         *args
     }
 
-    fn choose_by(words: &str) -> anyhow::Result<Chosen> {
+    fn choose_by(words: &str) -> anyhow::Result<RunPlan> {
         let args = train_args(words);
         choose(
             args.recipe.as_deref().unwrap(),
@@ -212,7 +213,7 @@ mod tests {
              --kl-weight 2 --batch-size 50 --set log_alpha_threshold=2 --set train.kl_warmup=[0,0.5] \
              --set theta_init=normal(0.02)",
         );
-        let Chosen {
+        let RunPlan {
             recipe,
             net,
             data,

@@ -1,14 +1,14 @@
-//! How many threads: told to rayon, Candle and the sparse runtime before any of them starts one.
+//! Sets the thread count of rayon, Candle and the sparse runtime.
 
 use std::num::NonZeroUsize;
 
-/// What rayon reads when its pool starts.
+/// Variable that rayon reads when its pool starts.
 const RAYON: &str = "RAYON_NUM_THREADS";
-/// What Candle reads when its own pool starts.
+/// Variable that Candle reads when its pool starts.
 const CANDLE: &str = "CANDLE_NUM_THREADS";
 
-/// Sets the number of threads of this process: as asked for, else as rayon's variable says, else as
-/// many as the machine has. Must be called before any thread is started.
+/// Sets the thread count to `asked`, or else rayon's variable, or else the number of cores, and
+/// returns it. Must be called before any thread is started.
 pub(crate) fn set(asked: Option<NonZeroUsize>) -> usize {
     let threads = asked
         .or_else(from_environment)
@@ -29,7 +29,7 @@ fn available() -> usize {
 
 #[expect(
     unsafe_code,
-    reason = "Candle and rayon take their number of threads from nowhere else"
+    reason = "Candle and rayon read their thread count from the environment only"
 )]
 fn set_variable(name: &str, value: &str) {
     // SAFETY: `main` calls this before anything that starts a thread, so that no other thread can

@@ -48,7 +48,7 @@ fn kernel_of(name: &str) -> (Box<dyn FnMut()>, usize) {
             let x = values(1, 24 * 24 * LANES);
             let (mut y, mut g_x) = (vec![0.0; x.len() / 4], vec![0.0; x.len()]);
             let (mut left, len) = (vec![0.0; LANES], x.len());
-            let run = move || max_pool(2, 24, (&x, &mut y), &mut g_x, &mut left);
+            let run = move || max_pool(2, 24, &x, &mut y, &mut g_x, &mut left);
             (Box::new(run), len)
         }
         "product" => {
@@ -57,17 +57,17 @@ fn kernel_of(name: &str) -> (Box<dyn FnMut()>, usize) {
                 aligned(&values(2, 256 * LANES)),
             );
             let mut y = aligned(&values(3, 36 * LANES));
-            let run = move || product(&mut y, [36, LANES, 256], (&w, false), &x);
+            let run = move || product(&mut y, [36, LANES, 256], &w, false, &x);
             (Box::new(run), 36 * 256 * LANES)
         }
         "conv_product" => {
-            let conv = Conv::new((8, 10), (12, 5), LANES);
+            let conv = Conv::new(8, 10, 12, 5, LANES);
             let [x, w, mut y] = conv.sizes().map(|len| aligned(&values(1, len)));
             let items = conv.flops() / 2;
             (Box::new(move || conv.forward(&w, &x, &mut y)), items)
         }
         "dots" => {
-            let conv = Conv::new((8, 10), (12, 5), LANES);
+            let conv = Conv::new(8, 10, 12, 5, LANES);
             let [x, mut w, g] = conv.sizes().map(|len| aligned(&values(1, len)));
             let (items, mut sums) = (conv.flops() / 2, Vec::new());
             (

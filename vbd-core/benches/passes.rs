@@ -195,7 +195,7 @@ fn max_pool_kernel(bencher: Bencher<'_, '_>) {
         .counter(ItemsCount::new(20 * side * side * 100))
         .bench_local(|| {
             for _channel in 0..20 {
-                max_pool(2, side, (&x, &mut y), &mut g_x, &mut left);
+                max_pool(2, side, &x, &mut y, &mut g_x, &mut left);
             }
         });
 }

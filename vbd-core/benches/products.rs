@@ -42,7 +42,7 @@ fn square_768(bencher: Bencher<'_, '_>) {
     let (a, b, mut out) = (values(1, n * n), values(2, n * n), vec![0.0; n * n]);
     bencher
         .counter(ItemsCount::new(2 * n * n * n))
-        .bench_local(|| product(&mut out, [n, n, n], (&a, false), &b));
+        .bench_local(|| product(&mut out, [n, n, n], &a, false, &b));
 }
 
 /// Mean and variance, both gradients of the weight, and both of the input: six products.
@@ -58,9 +58,9 @@ fn linear_product(bencher: Bencher<'_, '_>, (rows, inputs): (usize, usize)) {
         .bench_local(|| {
             for _mean_and_variance in 0..2 {
                 let [y, g_w, g_x] = &mut out;
-                product(y, [rows, lanes, inputs], (&w, false), &x);
-                product(g_w, [rows, inputs, BATCH], (&g, false), &turned);
-                product(g_x, [inputs, lanes, rows], (&w, true), &g);
+                product(y, [rows, lanes, inputs], &w, false, &x);
+                product(g_w, [rows, inputs, BATCH], &g, false, &turned);
+                product(g_x, [inputs, lanes, rows], &w, true, &g);
             }
         });
 }
@@ -90,7 +90,7 @@ fn linear_candle(bencher: Bencher<'_, '_>, (rows, inputs): (usize, usize)) {
 const CONV: [[usize; 4]; 2] = [[1, 28, 20, 5], [20, 12, 50, 5]];
 
 fn conv([channels, side, rows, kernel]: [usize; 4]) -> Conv {
-    Conv::new((channels, side), (rows, kernel), lanes())
+    Conv::new(channels, side, rows, kernel, lanes())
 }
 
 fn conv_flops(conv: &Conv) -> ItemsCount {
@@ -192,7 +192,7 @@ fn first_layer_forward_product(bencher: Bencher<'_, '_>) {
         .counter(ItemsCount::new(4 * inputs * outputs * BATCH))
         .bench_local(|| {
             for _mean_and_variance in 0..2 {
-                product(&mut y, [outputs, lanes, inputs], (&w, false), &x);
+                product(&mut y, [outputs, lanes, inputs], &w, false, &x);
             }
         });
 }

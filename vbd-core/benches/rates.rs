@@ -92,7 +92,7 @@ fn cases() -> Vec<Case<'static>> {
     let mut cases = Vec::new();
     // Rows of a block, of LeNet-5's convolutions.
     for (channels, side, rows) in [(1, 28, 5), (20, 12, 12)] {
-        let conv = || Conv::new((channels, side), (rows, 5), lanes);
+        let conv = || Conv::new(channels, side, rows, 5, lanes);
         let operations = conv().flops() / lanes * BATCH;
         let shape = format!("conv {channels} -> {rows} @ 5x5");
         let [x, w, mut y] = conv().sizes().map(|len| aligned(&values(1, len)));
@@ -125,7 +125,7 @@ fn cases() -> Vec<Case<'static>> {
         cases.push(Case {
             name: format!("linear {name}"),
             operations: 2 * m * (n - padding) * k,
-            run: Box::new(move || product(&mut out, [m, n, k], (&w, turned), &x)),
+            run: Box::new(move || product(&mut out, [m, n, k], &w, turned, &x)),
         });
     }
     cases

@@ -1,4 +1,4 @@
-//! The kernels for this crate's own benchmarks: no part of the interface.
+//! Kernels for this crate's own benchmarks; not part of the public interface.
 
 use crate::kernels::buffer::Buffer;
 use crate::kernels::dots::{Dots, Run, runs};
@@ -13,25 +13,27 @@ use crate::noise::NoiseKey;
 use crate::optim::Optimizer;
 use crate::prior::Prior;
 
-/// Samples that activations are padded to a multiple of.
+/// Activations are padded to a multiple of this many samples.
 pub const LANES: usize = crate::kernels::LANES;
 
-/// A buffer of an engine with these values.
+/// Returns an aligned buffer with these values.
 pub fn aligned(values: &[f32]) -> impl std::ops::DerefMut<Target = [f32]> + use<> {
     let mut buffer = Buffer::zeros(values.len());
     buffer.copy_from_slice(values);
     buffer
 }
 
-/// `out = weight input`, `[rows, columns] = [rows, len] [len, columns]`; the weight may be stored turned.
+/// Computes `out = weight input`, `[rows, columns] = [rows, len] [len, columns]`. The weight may be stored
+/// transposed.
 pub fn product(
     out: &mut [f32],
     [rows, columns, len]: [usize; 3],
-    (weight, turned): (&[f32], bool),
+    weight: &[f32],
+    transposed: bool,
     input: &[f32],
 ) {
     let mut taps = Taps::matrix(len, columns);
-    if turned {
+    if transposed {
         (taps.weight_step, taps.row_step) = (rows, 1);
     }
     Product {
@@ -63,11 +65,7 @@ pub struct Conv {
 }
 
 impl Conv {
-    pub fn new(
-        (channels, side): (usize, usize),
-        (rows, kernel): (usize, usize),
-        lanes: usize,
-    ) -> Self {
+    pub fn new(channels: usize, side: usize, rows: usize, kernel: usize, lanes: usize) -> Self {
         let out = side - kernel + 1;
         let narrow = |place: usize| u32::try_from(place).expect("small");
         let list = |position: usize| {
@@ -107,7 +105,7 @@ impl Conv {
         self.channels * self.kernel * self.kernel
     }
 
-    /// Values of the input, the weight and the output.
+    /// Returns the numbers of values of input, weight and output.
     pub fn sizes(&self) -> [usize; 3] {
         [
             self.channels * self.side * self.side * self.lanes,
@@ -116,12 +114,12 @@ impl Conv {
         ]
     }
 
-    /// Additions and multiplications of one product.
+    /// Returns the additions and multiplications of one product.
     pub fn flops(&self) -> usize {
         2 * self.taps() * self.rows * self.positions() * self.lanes
     }
 
-    /// The outputs of one weight, `[taps, rows]`.
+    /// Computes the outputs of one weight, `[taps, rows]`.
     pub fn forward(&self, weight: &[f32], input: &[f32], out: &mut [f32]) {
         let row = self.positions() / self.inside.len() * self.lanes;
         for (index, starts) in self.inside.iter().enumerate() {
@@ -148,7 +146,7 @@ impl Conv {
         }
     }
 
-    /// The gradient of one weight.
+    /// Computes the gradient of one weight.
     pub fn weight_gradient(
         &self,
         input: &[f32],
@@ -173,7 +171,7 @@ impl Conv {
     }
 }
 
-/// A row of a sparse matrix: places, and the coefficients for each of the dense operands.
+/// A row of a sparse matrix: indices, and coefficients for each of the dense operands.
 #[derive(Default)]
 pub struct Sparse {
     pub indices: Vec<u32>,
@@ -181,7 +179,7 @@ pub struct Sparse {
     pub second: Vec<f32>,
 }
 
-/// Both products of sparse rows; `dense`: `[.., width]`, `out`: `[rows, width]`.
+/// Computes both products of sparse rows; `dense`: `[.., width]`, `out`: `[rows, width]`.
 pub fn sparse(rows: &[Sparse], dense: [&[f32]; 2], out: [&mut [f32]; 2]) {
     let width = out[0].len() / rows.len();
     let [first, second] = out;
@@ -204,7 +202,7 @@ pub fn sparse(rows: &[Sparse], dense: [&[f32]; 2], out: [&mut [f32]; 2]) {
     );
 }
 
-/// Weights with all that an update reads and writes.
+/// Weights with all arrays that an update reads and writes.
 pub struct Weights {
     pub theta: [Vec<f32>; 3],
     pub log_sigma2: [Vec<f32>; 3],
@@ -213,7 +211,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Arrays that an update reads, and that it writes.
+    /// Number of arrays that an update reads, and that it writes.
     pub const READ: usize = 10;
     pub const WRITTEN: usize = 8;
 
@@ -264,7 +262,8 @@ pub fn sample(
 pub fn max_pool(
     kernel: usize,
     side: usize,
-    (x, y): (&[f32], &mut [f32]),
+    x: &[f32],
+    y: &mut [f32],
     g_x: &mut [f32],
     left: &mut [f32],
 ) {

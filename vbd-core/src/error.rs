@@ -1,4 +1,4 @@
-//! What can go wrong in `vbd-core`.
+//! The error type of `vbd-core`.
 
 use std::path::PathBuf;
 
@@ -12,135 +12,133 @@ pub enum Error {
     /// An error of `vbd-net`: a file, a data set, or the instruction set.
     #[error(transparent)]
     Net(#[from] vbd_net::Error),
-    /// A TOML text could not be read as what it should be.
+    /// A TOML text is invalid.
     #[error("{origin}: {message}")]
     Toml {
-        /// The file or name that the text came from.
+        /// File or name of the text.
         origin: String,
         /// Line, column and reason.
         message: String,
-        /// The known key nearest to an unknown one.
+        /// Known key that is most similar to an unknown one.
         nearest: Option<String>,
     },
-    /// A value has no TOML form.
-    #[error("cannot be written as TOML: {0}")]
+    /// A value cannot be written as TOML.
+    #[error("cannot write TOML: {0}")]
     TomlWrite(#[from] toml::ser::Error),
     /// A recipe's value is out of range.
     #[error("{origin}: `{field}` is {found}: expected {expected}")]
     Recipe {
-        /// The file or name that the recipe came from.
+        /// File or name of the recipe.
         origin: String,
-        /// Dotted name of the field.
+        /// Dotted key of the field.
         field: String,
-        /// The value.
+        /// Value found.
         found: String,
-        /// What would be right.
+        /// Expected value.
         expected: String,
     },
-    /// A second pass that would begin with the input.
-    #[error("a pass from the input on: give the engine another batch instead")]
+    /// A second pass that would start at the input.
+    #[error("cannot start a pass at the input: use another batch instead")]
     RunFromInput,
-    /// A weight has other states than its method.
-    #[error("`{name}` has the states {found:?}: expected {expected:?}, those of its method")]
+    /// A weight's states are not those of its method.
+    #[error("`{name}` has states {found:?}: expected {expected:?}")]
     States {
-        /// The layer or gate.
+        /// Name of the layer or gate.
         name: String,
-        /// The states that it has.
+        /// States found.
         found: Vec<&'static str>,
-        /// Those of the method.
+        /// States of the method.
         expected: Vec<&'static str>,
     },
-    /// Two tensors that belong together have different shapes.
+    /// A tensor has the wrong shape.
     #[error("`{name}` has shape {found:?}: expected {expected:?}")]
     Shape {
         /// Name of the tensor.
         name: String,
-        /// Its shape.
+        /// Shape found.
         found: Vec<usize>,
-        /// The shape it must have.
+        /// Expected shape.
         expected: Vec<usize>,
     },
-    /// Gates of which one lives where another is dead.
-    #[error("`gate.{after}`: unit {unit} lives, but the channel that it comes from is dead")]
+    /// A gate keeps a unit of a channel that another gate prunes.
+    #[error("`gate.{after}`: unit {unit} is live but its channel is dead")]
     GatesContradict {
-        /// What the gate lies behind.
+        /// Position of the gate.
         after: String,
-        /// The unit.
+        /// Index of the unit.
         unit: u32,
     },
-    /// A network to start from that has gates of its own.
-    #[error(
-        "the network to start from has `gate.{after}`: its weights are made for it, and gates start anew"
-    )]
+    /// The network to start from was trained with gates.
+    #[error("cannot start from a network with gates: found `gate.{after}`")]
     StartHasGates {
-        /// What the gate lies behind.
+        /// Position of the gate.
         after: String,
     },
-    /// A checkpoint whose bytes are not those that were written.
+    /// A checkpoint is damaged.
     #[error("{}: damaged checkpoint: {problem}", path.display())]
     DamagedCheckpoint {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
-    /// A checkpoint of another version of this program.
-    #[error("{}: checkpoint of version {found}: this program reads version {expected}", path.display())]
+    /// A checkpoint has an unsupported version.
+    #[error("{}: checkpoint version is {found}: expected {expected}", path.display())]
     CheckpointVersion {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its version.
+        /// Version of the file.
         found: u64,
-        /// The version that is read.
+        /// Supported version.
         expected: u32,
     },
-    /// A file that is whole, but no checkpoint that this program can use.
+    /// A file is intact but not a valid checkpoint.
     #[error("{}: `{field}`: {problem}", path.display())]
     Checkpoint {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Tensor or metadata field.
+        /// Name of the tensor or metadata field.
         field: String,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
-    /// A run's folder holds no checkpoint that can be read.
+    /// A run directory has no readable checkpoint.
     #[error("{}: no readable checkpoint", path.display())]
     NoCheckpoint {
-        /// The folder.
+        /// Path of the directory.
         path: PathBuf,
     },
-    /// Another process trains in a run's folder.
-    #[error("{}: in use by another training", path.display())]
+    /// Another process is training in the run directory.
+    #[error("{}: in use by another training process", path.display())]
     RunInUse {
-        /// The folder.
+        /// Path of the directory.
         path: PathBuf,
     },
-    /// A folder already holds a run.
-    #[error("{}: holds a run already", path.display())]
+    /// The directory already contains a run.
+    #[error("{}: already contains a run", path.display())]
     RunExists {
-        /// The folder.
+        /// Path of the directory.
         path: PathBuf,
     },
-    /// The loss or a parameter is no longer a finite number.
+    /// The loss or a parameter became NaN or infinite.
     #[error("epoch {epoch}, step {step}: {what} is no longer finite")]
     Diverged {
         /// Epoch, from 1.
         epoch: usize,
         /// Step of the epoch, from 1.
         step: usize,
-        /// `loss`, or the name of a parameter.
+        /// `loss` or the name of a parameter.
         what: String,
     },
-    /// A thread pool could not be started.
-    #[error("{threads} threads cannot be started: {source}")]
+    /// Starting a thread pool failed.
+    #[error("cannot start {threads} threads: {source}")]
     Threads {
-        /// How many were asked for.
+        /// Number of threads requested.
         threads: usize,
-        /// Why not.
+        /// Error of the thread pool.
         source: rayon::ThreadPoolBuildError,
     },
-    /// Candle could not compute something.
+    /// An error of Candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }

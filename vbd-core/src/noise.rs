@@ -1,37 +1,37 @@
-//! Random numbers that are a function of where they are used: no state, no order, no threads.
+//! Counter-based random numbers: each is a function of its use, without state or order.
 //!
-//! Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") turns a key
-//! and a counter into four words. The key is the run's seed; the counter says what the numbers are
-//! for ([`Stream`]), at which step, for which sample and unit. So a draw does not move when other
-//! units are removed, when the batch is cut over threads, or when a run is resumed.
+//! Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") maps a key and
+//! a counter to four words. The key is the run's seed; the counter encodes purpose ([`Stream`]),
+//! step, sample and unit. A draw therefore does not change when other units are removed, the batch
+//! is divided over threads, or a run is resumed.
 
 use pulp::Simd;
 
 use crate::kernels::math::{self, CosSin};
 use crate::kernels::vector::{F32s, U32s, kernel};
 
-/// Samples that share the counters of one group: 16 counters, 4 words each.
+/// Samples per group of counters: 16 counters of 4 words each.
 const GROUP: usize = WORDS * COUNTERS;
 const WORDS: usize = 4;
-/// Counters of one group, side by side in SIMD registers.
+/// Number of counters per group, in SIMD registers.
 const COUNTERS: usize = 16;
 const COUNTER_LANES: [u32; COUNTERS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-/// What random numbers are used for; streams never share a draw.
+/// Purpose of random numbers. Streams never share a draw.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
-    /// Noise on the outputs of the network's layer with this index.
+    /// Noise on the outputs of the layer with this index.
     Layer(u16),
     /// Noise of the gate with this index.
     Gate(u16),
-    /// First values of the parameters of the layer with this index.
+    /// Initial parameters of the layer with this index.
     Init(u16),
-    /// The order of the training samples.
+    /// Order of the training samples.
     Shuffle,
-    /// What is done to a training sample; the step is the epoch, the unit the sample.
+    /// Augmentation of a training sample; the step is the epoch, the unit is the sample.
     Augment,
-    /// Anything else, told apart by its number: data sets that are drawn, say.
+    /// Other uses, identified by number, such as generated data sets.
     Other(u16),
     /// A layer of a caller's own model, told apart by its name; see [`Stream::named`].
     Named(u32),
@@ -49,12 +49,12 @@ impl Stream {
         Self::Named(u32::try_from(folded).expect("31 bits"))
     }
 
-    /// The noise of the weight of this number.
+    /// Returns the stream of the weight with this number.
     pub(crate) fn layer(number: usize) -> Self {
         Self::Layer(stream_number(number))
     }
 
-    /// The noise of the gate of this number.
+    /// Returns the stream of the gate with this number.
     pub(crate) fn gate(number: usize) -> Self {
         Self::Gate(stream_number(number))
     }
@@ -76,7 +76,7 @@ fn stream_number(number: usize) -> u16 {
     u16::try_from(number).expect("a network has up to 4096 layers")
 }
 
-/// Where random numbers are drawn: the seed, the purpose and the step.
+/// Key of a draw: seed, purpose and step.
 ///
 /// ```
 /// use vbd_core::noise::{NoiseKey, Stream};
@@ -93,17 +93,17 @@ pub struct NoiseKey {
     pub seed: u64,
     /// Step of the run, from 0.
     pub step: u32,
-    /// What the numbers are for.
+    /// Purpose of the numbers.
     pub stream: Stream,
 }
 
 impl NoiseKey {
-    /// Fills `out` with standard normal draws: those of one unit for samples `0..out.len()`.
+    /// Fills `out` with standard normal draws of one unit, for samples `0..out.len()`.
     pub fn fill_normal(self, unit: u32, out: &mut [f32]) {
         fill_normal(self, unit, out);
     }
 
-    /// [`NoiseKey::fill_normal`] for kernels.
+    /// [`NoiseKey::fill_normal`] for use in kernels.
     #[inline(always)]
     pub(crate) fn fill_normal_on<S: Simd>(self, simd: S, unit: u32, out: &mut [f32]) {
         fill(simd, self, unit, out, Distribution::Normal);
@@ -114,7 +114,7 @@ impl NoiseKey {
         fill_uniform(self, unit, out);
     }
 
-    /// One word: word `index` of `unit`, evenly distributed over all of `u32`.
+    /// Returns word `index` of `unit`, uniform over all of `u32`.
     pub fn word(self, unit: u32, index: u32) -> u32 {
         let words = philox4x32(
             [index / 4, unit, self.step, self.stream.word()],
@@ -123,10 +123,10 @@ impl NoiseKey {
         words[(index % 4) as usize]
     }
 
-    /// A random order of `0..len` (Fisher-Yates).
+    /// Returns a random permutation of `0..len` (Fisher-Yates).
     ///
     /// # Panics
-    /// If `len` is over `u32::MAX`.
+    /// If `len` exceeds `u32::MAX`.
     pub fn permutation(self, len: usize) -> Vec<u32> {
         let len = u32::try_from(len).expect("samples are counted in 32 bits");
         let mut order: Vec<u32> = (0..len).collect();
@@ -169,7 +169,8 @@ kernel! {
     }
 }
 
-/// Sample `64 g + 16 j + l` gets word `j` of counter `16 g + l`, so that SIMD lanes are samples.
+/// Fills `out`. Sample `64 g + 16 j + l` gets word `j` of counter `16 g + l`, so that SIMD lanes
+/// are samples.
 #[inline(always)]
 fn fill<S: Simd>(simd: S, key: NoiseKey, unit: u32, out: &mut [f32], distribution: Distribution) {
     let mut values = [0.0; GROUP];
@@ -188,7 +189,7 @@ fn fill<S: Simd>(simd: S, key: NoiseKey, unit: u32, out: &mut [f32], distributio
     }
 }
 
-/// A group: `at` is its first counter, and the unit.
+/// Fills a group; `at` is its first counter and the unit.
 #[inline(always)]
 fn fill_group<S: Simd>(
     simd: S,
@@ -226,7 +227,7 @@ fn fill_group<S: Simd>(
     }
 }
 
-/// Box-Muller (Box and Muller 1958): two words become two independent normal draws.
+/// Box-Muller (Box and Muller 1958): converts two words to two independent normal draws.
 #[inline(always)]
 fn normals<S: Simd>(words: [U32s<S>; 2]) -> [F32s<S>; 2] {
     let uniform = unit_interval(words[0]);
@@ -237,7 +238,7 @@ fn normals<S: Simd>(words: [U32s<S>; 2]) -> [F32s<S>; 2] {
     [radius * cos, radius * sin]
 }
 
-/// A word as a number in (0, 1]: its upper 31 bits.
+/// Converts a word's upper 31 bits to a number in (0, 1].
 #[inline(always)]
 fn unit_interval<S: Simd>(word: U32s<S>) -> F32s<S> {
     let word = math::to_float(word.shr(1));
@@ -248,20 +249,20 @@ const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 
-/// One block of Philox4x32-10.
+/// Computes a block of Philox4x32-10.
 fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let mut counters = [counter.map(|word| U32s::new(pulp::Scalar, word))];
     philox4x32_lanes(&mut counters, key);
     counters[0].map(U32s::lanes)
 }
 
-/// Counters whose chains of products fill the pipelines side by side. Scalar code has one: of more, LLVM 22
-/// (rustc 1.95) makes SSE2 code that gives wrong words, as the tests of this file would tell.
+/// Number of counters processed together, to fill the pipelines. Scalar code processes one: with
+/// more, LLVM 22 (rustc 1.95) generates wrong SSE2 code, which this file's tests detect.
 const fn side_by_side<S: Simd>() -> usize {
     if S::IS_SCALAR { 1 } else { 2 }
 }
 
-/// A block in each lane of each counter: long chains of products, computed side by side.
+/// Computes a block in each lane of each counter, with long chains of products interleaved.
 #[inline(always)]
 fn philox4x32_lanes<S: Simd>(counters: &mut [[U32s<S>; 4]], mut key: [u32; 2]) {
     for _ in 0..ROUNDS {

@@ -1,27 +1,27 @@
-//! The posterior of a weight, `q(w) = N(theta, sigma2)` with `sigma2 = alpha theta^2`, and the rule
-//! of which weights are kept. Every report, file, mask and forward pass calls this file.
+//! The posterior of a weight, `q(w) = N(theta, sigma2)` with `sigma2 = alpha theta^2`, and the keep
+//! rule. Reports, files, masks and forward passes all use this file.
 
 use candle_core::{DType, Tensor};
 
 use crate::kernels::math;
 use crate::weight::{Parameter, Scope, State};
 
-/// Name of the state that holds log variances.
+/// Name of the state with log variances.
 pub const LOG_SIGMA2: &str = "log_sigma2";
 
-/// Least value of a `log_sigma2` parameter.
+/// Lower bound of a `log_sigma2` parameter.
 pub const LOG_SIGMA2_MIN: f32 = -40.0;
-/// Largest value of a `log_sigma2` parameter.
+/// Upper bound of a `log_sigma2` parameter.
 pub const LOG_SIGMA2_MAX: f32 = 20.0;
-/// `log_sigma2` of a weight that is dead for good. With theta = 0 it is the limit in which the KL,
-/// its gradients and the output's mean are all zero.
+/// `log_sigma2` of a dead weight. With theta = 0 it is the limit in which the KL, its gradients and
+/// the output's mean are zero.
 pub const LOG_SIGMA2_DEAD: f32 = f32::INFINITY;
-/// Largest absolute `log_alpha` that is displayed.
+/// Bound of the absolute `log_alpha` in reports.
 pub const LOG_ALPHA_DISPLAYED: f64 = 20.0;
-/// Added to the variance of an output before its root is taken, whose gradient is infinite at 0.
+/// Added to the variance of an output before its square root, whose gradient is infinite at 0.
 pub const VARIANCE_FLOOR: f32 = 1e-8;
 
-/// The log variances of a weight's entries, as a state of it.
+/// Returns the log variances of a weight's entries as a state.
 pub fn state(log_sigma2: Parameter) -> State {
     State {
         dead: Some(LOG_SIGMA2_DEAD),
@@ -30,7 +30,7 @@ pub fn state(log_sigma2: Parameter) -> State {
     }
 }
 
-/// `log_alpha = log_sigma2 - 2 ln|theta|`, exact: +inf at theta = 0.
+/// Computes `log_alpha = log_sigma2 - 2 ln|theta|`; +inf at theta = 0.
 ///
 /// ```
 /// assert_eq!(vbd_core::posterior::log_alpha(0.5, -10.0), -10.0 + 4.0_f64.ln());
@@ -43,20 +43,20 @@ pub fn log_alpha(theta: f32, log_sigma2: f32) -> f64 {
     f64::from(log_sigma2) - 2.0 * f64::from(theta).abs().ln()
 }
 
-/// Whether a weight is kept: `log_alpha < threshold`, computed as
-/// `log_sigma2 < threshold + 2 ln|theta|`.
+/// Returns whether a weight is kept: `log_alpha < threshold`, computed as `log_sigma2 < threshold +
+/// 2 ln|theta|`.
 #[inline(always)]
 pub fn is_kept(theta: f32, log_sigma2: f32, log_alpha_threshold: f32) -> bool {
     log_sigma2 < math::ln_one(theta.abs()).mul_add(2.0, log_alpha_threshold)
 }
 
-/// Whether a weight is dead for good.
+/// Returns whether a weight is dead.
 #[inline(always)]
 pub fn is_dead(log_sigma2: f32) -> bool {
     log_sigma2 == LOG_SIGMA2_DEAD
 }
 
-/// `log_sigma2` after an update: clamped, dead weights left dead.
+/// Clamps `log_sigma2` after an update. Dead weights stay dead.
 #[inline(always)]
 pub fn clamp_log_sigma2(log_sigma2: f32) -> f32 {
     if is_dead(log_sigma2) {
@@ -66,13 +66,13 @@ pub fn clamp_log_sigma2(log_sigma2: f32) -> f32 {
     }
 }
 
-/// The keep rule on tensors: 1 where a weight is kept, as u8.
+/// Applies the keep rule to tensors: 1 where a weight is kept, as u8.
 ///
-/// Of f32 it is [`is_kept`] itself, worked out on the host whatever the device, so that evaluation, reports and
-/// the death of weights never disagree.
+/// For f32 this is [`is_kept`], computed on the host for every device, so that evaluation, reports
+/// and pruning never disagree.
 ///
 /// # Shapes
-/// - `theta`, `log_sigma2` and the result: any, the same
+/// - `theta`, `log_sigma2` and the result: any, equal
 ///
 /// # Errors
 /// If the shapes, types or devices differ.
@@ -94,8 +94,8 @@ pub fn keep_mask(
     Tensor::from_vec(kept, theta.dims(), theta.device())
 }
 
-/// The keep rule by the device's own logarithm, which may differ from [`keep_mask`] by its rounding: for the
-/// steps of a training on an accelerator, whose weights stay there.
+/// Applies the keep rule with the device's own logarithm, which may differ from [`keep_mask`] by
+/// rounding. Used in training steps on an accelerator.
 ///
 /// # Errors
 /// If the shapes, types or devices differ.
@@ -108,7 +108,8 @@ pub(crate) fn keep_mask_on_device(
     log_sigma2.lt(&bound)
 }
 
-/// `values` where `mask` is 1, else 0: a select, so that an infinity outside the mask stays outside.
+/// Returns `values` where `mask` is 1, else 0. A select, so an infinity outside the mask has no
+/// effect.
 ///
 /// # Errors
 /// If the shapes or devices differ.

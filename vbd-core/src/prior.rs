@@ -1,7 +1,8 @@
-//! The priors of a weight: the KL divergence from posterior to prior, and its slope.
+//! Priors of a weight: the KL divergence from posterior to prior, and its slope.
 //!
-//! Both KLs depend on the posterior through `log_alpha` alone. From a slope in `log_alpha` follow the
-//! gradients of the parameters: `d log_alpha / d log_sigma2 = 1`, `d log_alpha / d theta = -2 / theta`.
+//! Both KLs depend on the posterior only through `log_alpha`. The gradients of the parameters
+//! follow from the slope in `log_alpha`: `d log_alpha / d log_sigma2 = 1`, `d log_alpha / d theta =
+//! -2 / theta`.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -11,21 +12,21 @@ pub(crate) const K1: f64 = 0.63576;
 pub(crate) const K2: f64 = 1.87320;
 pub(crate) const K3: f64 = 1.48695;
 
-/// A prior over weights. KLs are in nats, positive: to be added to the loss.
+/// A prior over weights. KLs are in nats and positive, to be added to the loss.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prior {
-    /// `w ~ N(0, gamma)`, `gamma ~ U(a, b)`: VBD (Liu et al. 2019, eq. 11). At the best gamma,
+    /// VBD: `w ~ N(0, gamma)`, `gamma ~ U(a, b)` (Liu et al. 2019, eq. 11). At the optimal gamma,
     /// `theta^2 + sigma2` (eq. 16), the KL is `0.5 ln(1 + 1/alpha)` (eq. 14, 16 to 18).
     Hierarchical,
-    /// `p(|w|) ~ 1/|w|`: sparse VD (Molchanov et al. 2017, eq. 14), by its approximation
-    /// `k1 - k1 S(k2 + k3 log_alpha) + 0.5 ln(1 + 1/alpha)`, within 0.0095 of the exact value.
+    /// Sparse VD: `p(|w|) ~ 1/|w|` (Molchanov et al. 2017, eq. 14), with the approximation `k1 - k1
+    /// S(k2 + k3 log_alpha) + 0.5 ln(1 + 1/alpha)`, within 0.0095 of the exact value.
     LogUniform,
 }
 
 impl Prior {
-    /// The KL of one weight.
+    /// Returns the KL of one weight.
     ///
     /// ```
     /// use vbd_core::prior::Prior;
@@ -40,7 +41,8 @@ impl Prior {
         }
     }
 
-    /// The derivative of [`Prior::kl`] by `log_alpha`: never positive, for more noise costs less.
+    /// Returns the derivative of [`Prior::kl`] with respect to `log_alpha`. Never positive: more
+    /// noise costs less.
     pub fn slope(self, log_alpha: f64) -> f64 {
         let hierarchical = -0.5 * sigmoid(-log_alpha);
         match self {
@@ -52,14 +54,14 @@ impl Prior {
         }
     }
 
-    /// The KL of a whole weight, summed; differentiable.
+    /// Computes the KL summed over a weight; differentiable.
     ///
     /// # Shapes
-    /// - `theta`, `log_sigma2`: any, the same
+    /// - `theta`, `log_sigma2`: any, equal
     /// - returns: a scalar
     ///
     /// # Numerics
-    /// Works on `1/alpha = theta^2 / sigma2`, whose gradient is finite at theta = 0.
+    /// Computed from `1/alpha = theta^2 / sigma2`, whose gradient is finite at theta = 0.
     ///
     /// # Errors
     /// If the shapes, types or devices differ.
@@ -80,10 +82,10 @@ impl Prior {
 }
 
 impl Prior {
-    /// The KL of each `log_alpha`, -40 to 20; differentiable.
+    /// Computes the KL of each `log_alpha`, -40 to 20; differentiable.
     ///
     /// # Shapes
-    /// - `log_alpha`: any, and so is what is returned
+    /// - `log_alpha` and the result: any, equal
     ///
     /// # Errors
     /// If the device fails.
@@ -103,7 +105,7 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// `ln(1 + e^x)` without overflow.
+/// Computes `ln(1 + e^x)` without overflow.
 fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }

@@ -1,13 +1,13 @@
-//! Reading TOML into a type, with the nearest known key for an unknown one.
+//! TOML parsing that suggests the nearest known key.
 
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// Reads `text` as a `T`; `origin` names it in errors.
+/// Parses `text` as a `T`. `origin` names it in errors.
 ///
 /// # Errors
-/// [`Error::Toml`] with line and column; for an unknown key also the nearest known one.
+/// [`Error::Toml`] with line and column, and for an unknown key the nearest known one.
 pub fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T> {
     toml::from_str(text).map_err(|error| {
         let nearest = nearest_key(error.message());
@@ -19,9 +19,9 @@ pub fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T> {
     })
 }
 
-/// The known key nearest to the unknown one that a serde message tells of.
+/// Returns the known key nearest to the unknown one in a serde message.
 ///
-/// serde has the known keys only in the words of its message: ``unknown field `a`, expected one of
+/// serde lists the known keys only in the text of its message: ``unknown field `a`, expected one of
 /// `b`, `c` ``.
 pub fn nearest_key(message: &str) -> Option<String> {
     let mut words = message

@@ -67,7 +67,7 @@ fn start(recipe: &Recipe, folder: &Path, threads: usize) -> Trainer {
 }
 
 fn start_net(spec: &NetSpec, recipe: &Recipe, folder: &Path, threads: usize) -> Trainer {
-    Trainer::new(spec, recipe, data(), &compute(threads), (folder, None)).unwrap()
+    Trainer::new(spec, recipe, data(), &compute(threads), folder, None).unwrap()
 }
 
 fn run(trainer: &mut Trainer) -> Outcome {
@@ -256,7 +256,7 @@ fn a_run_in_use_is_refused_and_free_again_when_its_trainer_is_gone() {
     let in_use =
         |result: vbd_core::Result<Trainer>| matches!(result.err(), Some(Error::RunInUse { .. }));
     assert!(in_use(resume(&path, data(), 1)));
-    let again = Trainer::new(&spec(), &recipe, data(), &compute(1), (&path, None));
+    let again = Trainer::new(&spec(), &recipe, data(), &compute(1), &path, None);
     assert!(in_use(again));
     drop(trainer);
     assert!(!run(&mut resume(&path, data(), 1).unwrap()).interrupted);
@@ -363,7 +363,7 @@ fn a_run_does_not_go_on_with_other_data_or_over_another_run() {
         resumed.err(),
         Some(Error::Net(vbd_net::Error::Data { .. }))
     ));
-    let again = Trainer::new(&spec(), &recipe, data(), &compute(1), (&path, None));
+    let again = Trainer::new(&spec(), &recipe, data(), &compute(1), &path, None);
     assert!(matches!(again.err(), Some(Error::RunExists { .. })));
 }
 
@@ -372,7 +372,7 @@ fn data_that_do_not_fit_the_network_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (recipe, path) = (recipe("vbd", SCHEDULE), folder.path().join("run"));
     for data in [dataset([1, 5, 5], 4, 50, 10), dataset([1, 6, 5], 5, 50, 10)] {
-        let trainer = Trainer::new(&spec(), &recipe, data, &compute(1), (&path, None));
+        let trainer = Trainer::new(&spec(), &recipe, data, &compute(1), &path, None);
         assert!(matches!(
             trainer.err(),
             Some(Error::Net(vbd_net::Error::Data { .. }))

@@ -1,4 +1,4 @@
-//! What can go wrong in `vbd-models`.
+//! The error type of `vbd-models`.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of `vbd-models`. Messages are lower case, name the file and the field, and say what
-/// would be right.
+/// An error of `vbd-models`. Messages are lower case and name the file, the field and the
+/// expected value.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -17,66 +17,66 @@ pub enum Error {
     /// An error of `vbd-net`: a file, or a data set.
     #[error(transparent)]
     Net(#[from] vbd_net::Error),
-    /// An IDX file is not what it should be.
+    /// An IDX file is invalid.
     #[error("{}: {field} is {found}: expected {expected}", path.display())]
     Idx {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The part of the file.
+        /// Part of the file.
         field: &'static str,
-        /// What stands there.
+        /// Value found.
         found: String,
-        /// What would be right.
+        /// Expected value.
         expected: String,
     },
-    /// A gzipped file cannot be unpacked.
-    #[error("{}: the gzip data are damaged: {source}", path.display())]
+    /// Unpacking a gzipped file failed.
+    #[error("{}: damaged gzip data: {source}", path.display())]
     Gzip {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the decoder says.
+        /// Error of the decoder.
         source: std::io::Error,
     },
-    /// A folder lacks IDX files.
-    #[error("{}: no {} (each may end in .gz)", folder.display(), quoted(missing, " and no "))]
+    /// A directory lacks IDX files.
+    #[error("{}: missing {} (optionally with .gz)", folder.display(), quoted(missing, " and "))]
     NoIdxFiles {
-        /// The folder.
+        /// Path of the directory.
         folder: PathBuf,
-        /// The names of the files that it lacks.
+        /// Names of the missing files.
         missing: Vec<&'static str>,
     },
-    /// The files of a named data set are nowhere.
+    /// The files of a named data set were not found.
     #[error(
-        "data set `{name}`: its IDX files were not found{}: give their folder with --data-dir DIR \
-         or VBD_DATA_DIR (DIR/{name}/ or DIR/), name any folder of such files as idx:FOLDER, or \
-         take the built-in set, digits",
+        "data set `{name}`: IDX files not found{}: set --data-dir DIR or VBD_DATA_DIR to the \
+         directory that has them (DIR/{name}/ or DIR/), or use idx:FOLDER for any such directory, \
+         or the built-in set digits",
         places(looked_in)
     )]
     DataNotFound {
         /// Name of the data set.
         name: &'static str,
-        /// Every folder that was looked into.
+        /// Directories that were searched.
         looked_in: Vec<PathBuf>,
     },
-    /// There is no data set, network or recipe of this name.
+    /// Unknown name of a data set, network or recipe.
     #[error(
-        "unknown {kind} `{name}`: the nearest is `{nearest}`, known are {}",
+        "unknown {kind} `{name}`: the nearest is `{nearest}`, expected one of {}",
         quoted(known, ", ")
     )]
     Unknown {
         /// `data set`, `network` or `recipe`.
         kind: &'static str,
-        /// The name.
+        /// Unknown name.
         name: String,
-        /// The known name nearest to it.
+        /// Most similar known name.
         nearest: &'static str,
-        /// Every known name.
+        /// All known names.
         known: Vec<&'static str>,
     },
 }
 
 impl Error {
-    /// The error for a name that is not among the `known`.
+    /// Returns [`Error::Unknown`] for a name that is not among the `known`.
     pub(crate) fn unknown(
         kind: &'static str,
         name: &str,

@@ -1,4 +1,4 @@
-//! What lists of networks, recipes and data sets hold, and texts that are built in.
+//! Entries of lists, and built-in texts.
 
 use std::path::Path;
 
@@ -6,25 +6,25 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// A name and one line about it.
+/// A name with a one-line summary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {
-    /// The name, as commands take it.
+    /// Name, as used on the command line.
     pub name: &'static str,
-    /// One line.
+    /// Summary in one line.
     pub summary: String,
 }
 
-/// TOML texts that are built in, each under a name.
+/// Built-in TOML texts by name.
 pub(crate) struct BuiltIn {
-    /// What they are, for errors.
+    /// Kind of the texts, for errors.
     pub(crate) kind: &'static str,
-    /// Name and text.
+    /// Names and texts.
     pub(crate) texts: &'static [(&'static str, &'static str)],
 }
 
 impl BuiltIn {
-    /// The text of a name.
+    /// Returns the text with this name.
     pub(crate) fn text(&self, name: &str) -> Result<&'static str> {
         match self.texts.iter().find(|(known, _)| *known == name) {
             Some((_, text)) => Ok(text),
@@ -36,7 +36,7 @@ impl BuiltIn {
         }
     }
 
-    /// Reads the text of a name or, for what looks like a path, of a file.
+    /// Parses the text with this name or, if the name looks like a path, a file.
     pub(crate) fn read<T>(
         &self,
         name_or_path: &str,
@@ -53,7 +53,8 @@ impl BuiltIn {
     }
 }
 
-/// Whether what stands for a network or a recipe is a path: it ends in `.toml`, or has a separator.
+/// Returns whether a network or recipe is given by path: it ends in `.toml` or contains a path
+/// separator.
 ///
 /// ```
 /// assert!(vbd_models::is_path("mine.toml") && !vbd_models::is_path("lenet-300-100"));

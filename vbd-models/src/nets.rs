@@ -1,4 +1,4 @@
-//! Networks by name, each a TOML file of `nets/`, and from files of a user's own.
+//! Networks by name, each a TOML file in `nets/`, or from a user's own files.
 //!
 //! ```
 //! let lenet = vbd_models::nets::net("lenet-300-100")?;
@@ -13,7 +13,7 @@ use vbd_net::spec::NetSpec;
 use crate::error::Result;
 use crate::listed::{BuiltIn, Listed};
 
-/// The first line of each is a comment that sums it up.
+/// Built-in networks. The first line of each is a comment with its summary.
 const NETS: BuiltIn = BuiltIn {
     kind: "network",
     texts: &[
@@ -23,7 +23,7 @@ const NETS: BuiltIn = BuiltIn {
     ],
 };
 
-/// The networks that are built in.
+/// Lists the built-in networks.
 pub fn list() -> Vec<Listed> {
     NETS.texts
         .iter()
@@ -34,19 +34,20 @@ pub fn list() -> Vec<Listed> {
         .collect()
 }
 
-/// The TOML of a network that is built in.
+/// Returns the TOML of a built-in network.
 ///
 /// # Errors
-/// [`crate::Error::Unknown`] with the known names and the nearest.
+/// [`crate::Error::Unknown`] with the known names and the nearest one.
 pub fn toml(name: &str) -> Result<&'static str> {
     NETS.text(name)
 }
 
-/// A network by its name, or from a TOML file: whatever ends in `.toml` or has a path separator.
+/// Returns a built-in network by name, or reads a TOML file if the name ends in `.toml` or contains
+/// a path separator.
 ///
 /// # Errors
-/// [`crate::Error::Unknown`] for an unknown name; [`vbd_core::Error`] for a file that cannot be
-/// read, is no TOML, or has layers that do not fit together.
+/// [`crate::Error::Unknown`] for an unknown name; [`vbd_core::Error`] if a file cannot be read, is
+/// not valid TOML, or is invalid.
 pub fn net(name_or_path: &str) -> Result<NetSpec> {
     NETS.read(name_or_path, NetSpec::from_toml)
 }

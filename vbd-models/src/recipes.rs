@@ -1,4 +1,4 @@
-//! Recipes by name, each a TOML file of `recipes/`, and from files of a user's own.
+//! Recipes by name, each a TOML file in `recipes/`, or from a user's own files.
 //!
 //! ```
 //! let recipe = vbd_models::recipes::recipe("lenet-300-100-vbd")?;
@@ -58,7 +58,7 @@ const RECIPES: BuiltIn = BuiltIn {
     ],
 };
 
-/// The recipes that are built in.
+/// Lists the built-in recipes.
 pub fn list() -> Vec<Listed> {
     RECIPES
         .texts
@@ -70,19 +70,20 @@ pub fn list() -> Vec<Listed> {
         .collect()
 }
 
-/// The TOML of a recipe that is built in.
+/// Returns the TOML of a built-in recipe.
 ///
 /// # Errors
-/// [`crate::Error::Unknown`] with the known names and the nearest.
+/// [`crate::Error::Unknown`] with the known names and the nearest one.
 pub fn toml(name: &str) -> Result<&'static str> {
     RECIPES.text(name)
 }
 
-/// A recipe by its name, or from a TOML file: whatever ends in `.toml` or has a path separator.
+/// Returns a built-in recipe by name, or reads a TOML file if the name ends in `.toml` or contains
+/// a path separator.
 ///
 /// # Errors
-/// [`crate::Error::Unknown`] for an unknown name; [`vbd_core::Error`] for a file that cannot be
-/// read, is no TOML, or has a value out of range.
+/// [`crate::Error::Unknown`] for an unknown name; [`vbd_core::Error`] if a file cannot be read, is
+/// not valid TOML, or is invalid.
 pub fn recipe(name_or_path: &str) -> Result<Recipe> {
     RECIPES.read(name_or_path, Recipe::from_toml)
 }

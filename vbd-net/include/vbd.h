@@ -7,18 +7,20 @@
 #include <stdint.h>
 
 /*
- What comes out of a net are logits, one a class: their largest is the class, their softmax its probability.
+ The outputs are logits, one per class. The class is that of the largest logit; the softmax gives
+ probabilities.
  */
 #define VBD_CROSS_ENTROPY 0
 
 /*
- What comes out of a net are values, as many as go in: an autoencoder's, on the scale of its normalised input. They
- are no logits, and have no softmax.
+ The outputs are values, as many as inputs, on the scale of the normalised input: those of an
+ autoencoder. They are not logits and have no softmax.
  */
 #define VBD_MSE 1
 
 /*
- A net that runs. One thread at a time may use it; load the file again for another.
+ A loaded net with its buffers. Only one thread at a time may use it; load the file again for
+ another thread.
  */
 typedef struct VbdSession VbdSession;
 
@@ -29,8 +31,8 @@ extern "C" {
 /*
  Opens a pruned file.
 
- `path` is UTF-8 and ends in a zero byte. Returns `NULL` if it cannot be opened or run;
- `vbd_last_error` then says why. What is returned is given back with `vbd_free`.
+ `path` is UTF-8 and ends in a zero byte. Returns `NULL` if the file cannot be opened or run;
+ `vbd_last_error` then returns the reason. Free the session with `vbd_free`.
 
  # Safety
  `path` is `NULL` or points to a string that ends in a zero byte.
@@ -38,55 +40,57 @@ extern "C" {
 VbdSession *vbd_load(const char *path);
 
 /*
- Gives a session back; `NULL` is fine.
+ Frees a session. `NULL` is allowed.
 
  # Safety
- `session` is `NULL` or comes from `vbd_load`, and is used no more.
+ `session` is `NULL` or was returned by `vbd_load`, and is not used again.
  */
 void vbd_free(VbdSession *session);
 
 /*
- Values of one input sample: channels times height times width. 0 for `NULL`.
+ Returns the number of values of one input sample: channels times height times width. 0 for
+ `NULL`.
 
  # Safety
- `session` is `NULL` or comes from `vbd_load`.
+ `session` is `NULL` or was returned by `vbd_load`.
  */
 size_t vbd_input_len(const VbdSession *session);
 
 /*
- Values that come out for one sample. 0 for `NULL`.
+ Returns the number of outputs per sample. 0 for `NULL`.
 
  # Safety
- `session` is `NULL` or comes from `vbd_load`.
+ `session` is `NULL` or was returned by `vbd_load`.
  */
 size_t vbd_output_len(const VbdSession *session);
 
 /*
- What these values are: `VBD_CROSS_ENTROPY` or `VBD_MSE`. -1 for `NULL`.
+ Returns the kind of outputs: `VBD_CROSS_ENTROPY` or `VBD_MSE`. -1 for `NULL`.
 
  # Safety
- `session` is `NULL` or comes from `vbd_load`.
+ `session` is `NULL` or was returned by `vbd_load`.
  */
 int32_t vbd_loss(const VbdSession *session);
 
 /*
- The name of before for `vbd_output_len`: what comes out are classes' logits only if `vbd_loss` says so.
+ Former name of `vbd_output_len`. The outputs are logits only if `vbd_loss` returns
+ `VBD_CROSS_ENTROPY`.
 
  # Safety
- `session` is `NULL` or comes from `vbd_load`.
+ `session` is `NULL` or was returned by `vbd_load`.
  */
 size_t vbd_classes(const VbdSession *session);
 
 /*
- Runs `samples` samples of raw inputs, row-major, channels first: pixels of 0 to 255, or whatever the net was
- trained on. The normalisation is the net's.
+ Runs `samples` samples of raw inputs, row-major, channels first: pixels of 0 to 255, or whatever
+ the net was trained on. The net normalises them.
 
  Reads `samples * vbd_input_len` values and writes `samples * vbd_output_len`. Returns 0, or -1
- with `vbd_last_error` saying why.
+ on failure; `vbd_last_error` then returns the reason.
 
  # Safety
- `session` comes from `vbd_load`; no other thread uses it; `pixels` and `outputs` point to as many
- values as are read and written, and do not overlap.
+ `session` was returned by `vbd_load` and is not used by another thread. `pixels` and `outputs`
+ point to as many values as are read and written, and do not overlap.
  */
 int32_t vbd_run_f32(VbdSession *session,
                     const float *pixels,
@@ -94,10 +98,10 @@ int32_t vbd_run_f32(VbdSession *session,
                     float *outputs);
 
 /*
- As `vbd_run_f32`, for pixels that are bytes.
+ Like `vbd_run_f32`, for pixels stored as bytes.
 
  # Safety
- As of `vbd_run_f32`.
+ As for `vbd_run_f32`.
  */
 int32_t vbd_run_u8(VbdSession *session,
                    const uint8_t *pixels,
@@ -105,8 +109,8 @@ int32_t vbd_run_u8(VbdSession *session,
                    float *outputs);
 
 /*
- What the last call that failed on this thread failed with; empty if none did. It stands until the
- next failure on this thread.
+ Returns the message of the last failed call on this thread, or an empty string. The pointer is
+ valid until the next failure on this thread.
  */
 const char *vbd_last_error(void);
 

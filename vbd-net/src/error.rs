@@ -1,4 +1,4 @@
-//! What can go wrong in `vbd-net`.
+//! The error type of `vbd-net`.
 
 use std::path::{Path, PathBuf};
 
@@ -15,24 +15,24 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file could not be read or written.
+    /// Reading or writing a file failed.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// Images and labels, or a data set and a network, do not fit together.
+    /// Images do not match labels, or a data set does not match a network.
     #[error("data set `{name}`: {field} is {found}: expected {expected}")]
     Data {
         /// Name of the data set.
         name: String,
-        /// What is wrong.
+        /// Property that is wrong.
         field: &'static str,
-        /// Its value.
+        /// Value found.
         found: String,
-        /// What would be right.
+        /// Expected value.
         expected: String,
     },
     /// A weight that a weights file cannot hold.
@@ -46,210 +46,206 @@ pub enum Error {
         /// Its shape.
         shape: Vec<usize>,
     },
-    /// A value of a sample's input is no finite number.
-    #[error("sample {sample}: value {place} of its input is {value}, which is no finite number")]
+    /// A sample has an input value that is NaN or infinite.
+    #[error("sample {sample}: input value {place} must be finite, got {value}")]
     InputNotFinite {
-        /// The sample.
+        /// Index of the sample.
         sample: usize,
-        /// Which of its values.
+        /// Index of the value in the sample.
         place: usize,
-        /// The value.
+        /// Value found.
         value: f32,
     },
-    /// Samples without labels for a network that is measured by labels.
-    #[error(
-        "the samples have no labels: network `{net}` tells classes apart, and is measured by them"
-    )]
+    /// Unlabeled samples for a classifier.
+    #[error("samples have no labels: network `{net}` is a classifier")]
     NoLabels {
         /// Name of the network.
         net: String,
     },
-    /// A network's layers do not fit together.
+    /// A network definition is invalid.
     #[error("network `{net}`: `{layer}`: {problem}")]
     Spec {
         /// Name of the network.
         net: String,
         /// Name of the layer or field.
         layer: String,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
-    /// Bytes that are no whole safetensors file, or one without our metadata.
+    /// The file is not a complete safetensors file, or lacks `vbd` metadata.
     #[error("{}: {source}", path.display())]
     TensorFile {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the problem.
         source: TensorFileError,
     },
-    /// A net that no safetensors file can hold.
-    #[error("cannot be written as a safetensors file: {0}")]
+    /// A net that a safetensors file cannot represent.
+    #[error("cannot write a safetensors file: {0}")]
     Unwritable(#[source] TensorFileError),
-    /// The metadata are not the JSON that they should be.
+    /// The metadata are not valid JSON of the expected form.
     #[error("{}: metadata `vbd`: {source}", path.display())]
     Metadata {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What serde said.
+        /// Error of the JSON parser.
         source: serde_json::Error,
     },
-    /// The file is of a version that this program does not know.
-    #[error("{}: metadata `version` is {found}: this program reads {expected}", path.display())]
+    /// The file has an unsupported version.
+    #[error("{}: metadata `version` is {found}: expected {expected} or lower", path.display())]
     Version {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its version.
+        /// Version of the file.
         found: u64,
-        /// The version that is read.
+        /// Newest supported version.
         expected: u32,
     },
-    /// The file holds something that this program does not know.
+    /// The file is of an unexpected kind.
     #[error("{}: metadata `kind` is `{found}`: expected {expected}", path.display())]
     Kind {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its kind.
+        /// Kind in the file.
         found: String,
-        /// The kinds that would be right.
+        /// Expected kinds.
         expected: &'static str,
     },
-    /// The network in the metadata cannot be one.
+    /// The network in the metadata is invalid.
     #[error("{}: metadata `spec`: {source}", path.display())]
     SpecInFile {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the problem.
         source: Box<Error>,
     },
-    /// The network that a smaller one is said to come from cannot be that.
+    /// The metadata's original of a shrunk network does not match it.
     #[error("{}: metadata `before`: {problem}", path.display())]
     Before {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
-    /// A tensor that the network needs is not there.
-    #[error("{}: tensor `{tensor}` is absent", path.display())]
+    /// A required tensor is missing.
+    #[error("{}: missing tensor `{tensor}`", path.display())]
     MissingTensor {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The tensor; for a weight, the name before the layout's suffixes.
+        /// Name of the tensor. For a weight, without the suffixes of its layout.
         tensor: String,
     },
-    /// A tensor that the network does not know.
-    #[error("{}: tensor `{tensor}` belongs to no layer, or to a second layout of one", path.display())]
+    /// A tensor that belongs to no layer or to a second layout of a weight.
+    #[error("{}: unexpected tensor `{tensor}`", path.display())]
     SurplusTensor {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         tensor: String,
     },
     /// A tensor has the wrong type.
-    #[error("{}: tensor `{tensor}` is of {found}: expected {expected}", path.display())]
+    #[error("{}: tensor `{tensor}` has type {found}: expected {expected}", path.display())]
     Dtype {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         tensor: String,
-        /// Its type.
+        /// Type in the file.
         found: String,
-        /// The type that would be right.
+        /// Expected type.
         expected: String,
     },
     /// A tensor has the wrong shape.
     #[error("{}: tensor `{tensor}` has shape {found:?}: expected {expected:?}", path.display())]
     Shape {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         tensor: String,
-        /// Its shape.
+        /// Shape found.
         found: Vec<usize>,
-        /// The shape that would be right.
+        /// Expected shape.
         expected: Vec<usize>,
     },
-    /// A tensor's content contradicts itself or the network.
+    /// A tensor's content is inconsistent.
     #[error("{}: tensor `{tensor}`: {problem}", path.display())]
     Content {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         tensor: String,
-        /// The contradiction.
+        /// The inconsistency.
         problem: Box<Problem>,
     },
-    /// A tensor that is not the network's.
+    /// A tensor does not fit the network.
     #[error("`{name}` has shape {found:?}: expected {expected:?}")]
     Mismatch {
-        /// The tensor, or what there are more or fewer of.
+        /// Name of the tensor, or of what is counted.
         name: String,
-        /// Its shape.
+        /// Shape found.
         found: Vec<usize>,
-        /// The shape it must have.
+        /// Expected shape.
         expected: Vec<usize>,
     },
-    /// A value to be stored is no finite number.
-    #[error("`{tensor}` has the value {value}, which is no finite number")]
+    /// A value to store is NaN or infinite.
+    #[error("`{tensor}`: values must be finite, got {value}")]
     NotFinite {
-        /// The tensor.
+        /// Name of the tensor.
         tensor: String,
-        /// The value.
+        /// Value found.
         value: f32,
     },
-    /// A value to be stored is too large for its type.
-    #[error("`{tensor}` has the value {value}, too large for {values}")]
+    /// A value to store is too large for its type.
+    #[error("`{tensor}`: value {value} is too large for {values}")]
     Overflow {
-        /// The tensor.
+        /// Name of the tensor.
         tensor: String,
-        /// The value.
+        /// Value found.
         value: f32,
-        /// The type asked for.
+        /// Requested type.
         values: ValueType,
     },
-    /// Input of the wrong size for the network.
-    #[error("the input has {found} values: network `{net}` takes {samples} x {expected}")]
+    /// Input of the wrong length.
+    #[error("input has {found} values: network `{net}` expects {samples} x {expected}")]
     Input {
         /// Name of the network.
         net: String,
-        /// Values that came.
+        /// Number of values given.
         found: usize,
-        /// Samples that were said to come.
+        /// Number of samples given.
         samples: usize,
-        /// Values of one sample.
+        /// Values per sample.
         expected: usize,
     },
-    /// A net whose activations, or what its layers work in, are too large to run.
-    #[error(
-        "network `{net}` needs {found} bytes of memory a sample: this program runs up to {most}"
-    )]
+    /// A network whose activations or scratch buffers exceed the limit.
+    #[error("network `{net}` needs {found} bytes of memory per sample: limit is {most}")]
     TooLarge {
         /// Name of the network.
         net: String,
-        /// Bytes that it needs.
+        /// Bytes needed per sample.
         found: u64,
-        /// Bytes that it may need.
+        /// Limit in bytes.
         most: u64,
     },
-    /// A label that the network has no class for.
+    /// A label outside the network's classes.
     #[error("sample {index} has label {label}: network `{net}` has {classes} classes")]
     Label {
         /// Name of the network.
         net: String,
-        /// The sample.
+        /// Index of the sample.
         index: usize,
-        /// Its label.
+        /// The label.
         label: u8,
-        /// Classes of the network.
+        /// Number of classes of the network.
         classes: usize,
     },
-    /// `VBD_SIMD` names an instruction set that this machine lacks.
+    /// `VBD_SIMD` names an instruction set that is not available.
     #[error(transparent)]
     InstructionSet(#[from] UnknownInstructionSet),
 }
 
 impl Error {
-    /// [`Error::TooLarge`] for so many f32 values.
+    /// Returns [`Error::TooLarge`] for counts of f32 values.
     pub(crate) fn too_large(spec: &NetSpec, found: usize, most: usize) -> Self {
         let bytes = |values: usize| (values as u64).saturating_mul(size_of::<f32>() as u64);
         Self::TooLarge {
@@ -271,7 +267,7 @@ impl Error {
         move |source| Self::Metadata { path, source }
     }
 
-    /// [`Error::Mismatch`] of a tensor.
+    /// Returns [`Error::Mismatch`] of a tensor.
     pub(crate) fn mismatch(name: &str, found: &[usize], expected: &[usize]) -> Self {
         Self::Mismatch {
             name: name.to_owned(),
@@ -280,7 +276,7 @@ impl Error {
         }
     }
 
-    /// What to do about it, where there is something to do.
+    /// Returns a hint on how to fix the error, if there is one.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Overflow {
@@ -288,7 +284,7 @@ impl Error {
                 ..
             } => Some("use bf16 or f32 values"),
             Self::Overflow { .. } => Some("use f32 values"),
-            Self::Version { .. } => Some("the file is of a newer program"),
+            Self::Version { .. } => Some("update vbd: the file was written by a newer version"),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Files that are whole or absent: write beside, fsync, rename.
+//! Atomic file writes: write to a temporary file, fsync, rename.
 
 use std::fs::File;
 use std::io::Write;
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Writes `bytes` to `path` so that a reader sees the old file or the new one, never a part.
+/// Writes `bytes` to `path` atomically: readers see the old file or the new one, never a part.
 ///
 /// # Errors
-/// [`Error::Io`] with the path; the old file, if there is one, stands as it was.
+/// [`Error::Io`] with the path. An existing file is left unchanged.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -34,7 +34,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         }
         Ok(())
     };
-    // tempfile's errors name the temporary file, of which nobody has heard.
+    // tempfile's errors name the temporary file, which the user does not know.
     let plain = |error: std::io::Error| match error.raw_os_error() {
         Some(code) => std::io::Error::from_raw_os_error(code),
         None => error.kind().into(),
@@ -42,7 +42,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(plain).map_err(Error::io(path))
 }
 
-/// The whole text of a file.
+/// Reads a text file.
 ///
 /// # Errors
 /// [`Error::Io`] with the path.
@@ -50,7 +50,7 @@ pub fn read_to_string(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(Error::io(path))
 }
 
-/// The whole of a file.
+/// Reads a file.
 ///
 /// # Errors
 /// [`Error::Io`] with the path.

@@ -1,7 +1,7 @@
-//! The one form of a pruned weight in memory: compressed rows.
+//! Pruned weights in memory: compressed rows.
 
-/// A sparse matrix in compressed rows; what it costs is bounded by its rows and entries, never by
-/// its columns. Entries are finite and not 0; columns rise within a row.
+/// A sparse matrix in compressed rows. Its memory depends on rows and entries, not on columns.
+/// Entries are finite and nonzero; columns increase within a row.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SparseMatrix {
     cols: usize,
@@ -11,7 +11,7 @@ pub struct SparseMatrix {
 }
 
 impl SparseMatrix {
-    /// A matrix without rows, to be filled row by row.
+    /// Creates an empty matrix, to be filled row by row.
     pub fn with_capacity(rows: usize, cols: usize, nnz: usize) -> Self {
         let mut row_ptr = Vec::with_capacity(rows + 1);
         row_ptr.push(0);
@@ -23,27 +23,27 @@ impl SparseMatrix {
         }
     }
 
-    /// Adds an entry to the row under way.
+    /// Appends an entry to the current row.
     pub fn push(&mut self, col: u32, value: f32) {
         debug_assert!((col as usize) < self.cols);
         self.col_idx.push(col);
         self.values.push(value);
     }
 
-    /// Ends the row under way.
+    /// Ends the current row.
     ///
     /// # Panics
-    /// If there are 2^32 entries or more; a weight has at most 2^28.
+    /// If there are 2^32 or more entries; a weight has at most 2^28.
     pub fn end_row(&mut self) {
         self.row_ptr
             .push(u32::try_from(self.values.len()).expect("a weight has at most 2^28 entries"));
     }
 
-    /// The entries `(place, value)`, places flat row-major and rising; zeros are left out. `nnz` is
-    /// how many entries to make room for.
+    /// Creates a matrix from entries `(index, value)` with flat row-major, increasing indices.
+    /// Zeros are dropped. `nnz` is the expected number of entries.
     ///
     /// # Panics
-    /// If there are 2^32 columns or entries or more; a weight has at most 2^28.
+    /// If there are 2^32 or more columns or entries; a weight has at most 2^28.
     pub fn from_places(
         [rows, cols]: [usize; 2],
         nnz: usize,
@@ -64,43 +64,43 @@ impl SparseMatrix {
         matrix
     }
 
-    /// Number of rows that have been ended.
+    /// Returns the number of completed rows.
     pub fn rows(&self) -> usize {
         self.row_ptr.len() - 1
     }
 
-    /// Number of columns.
+    /// Returns the number of columns.
     pub fn cols(&self) -> usize {
         self.cols
     }
 
-    /// Number of entries, stored and not.
+    /// Returns the number of entries, including zeros.
     pub fn numel(&self) -> usize {
         self.rows() * self.cols
     }
 
-    /// Number of stored entries.
+    /// Returns the number of stored entries.
     pub fn nnz(&self) -> usize {
         self.values.len()
     }
 
-    /// Where each row starts in [`SparseMatrix::values`], and after them where the last one ends:
+    /// Returns the start of each row in [`SparseMatrix::values`] and the end of the last one,
     /// `[rows + 1]`.
     pub fn row_ptr(&self) -> &[u32] {
         &self.row_ptr
     }
 
-    /// The column of each stored entry, `[nnz]`.
+    /// Returns the column of each stored entry, `[nnz]`.
     pub fn col_idx(&self) -> &[u32] {
         &self.col_idx
     }
 
-    /// The stored entries, `[nnz]`.
+    /// Returns the stored entries, `[nnz]`.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// Columns and values of one row.
+    /// Returns columns and values of one row.
     ///
     /// # Panics
     /// If `row` is not below [`SparseMatrix::rows`].
@@ -109,7 +109,7 @@ impl SparseMatrix {
         (&self.col_idx[range.clone()], &self.values[range])
     }
 
-    /// The stored entries with their flat row-major places.
+    /// Iterates over the stored entries with their flat row-major indices.
     pub fn entries(&self) -> impl Iterator<Item = (usize, f32)> {
         (0..self.rows()).flat_map(|row| {
             let (columns, values) = self.row(row);
@@ -121,7 +121,7 @@ impl SparseMatrix {
         })
     }
 
-    /// All entries, `[rows * cols]`, row-major.
+    /// Returns all entries, `[rows * cols]`, row-major.
     pub fn to_dense(&self) -> Vec<f32> {
         let mut all = vec![0.0; self.numel()];
         for (place, value) in self.entries() {
@@ -130,10 +130,10 @@ impl SparseMatrix {
         all
     }
 
-    /// The same entries in other columns; `column` must rise with its argument.
+    /// Returns the matrix with columns renumbered by `column`, which must be increasing.
     ///
     /// # Panics
-    /// If there are 2^32 columns or more; a weight has at most 2^28.
+    /// If there are 2^32 or more columns; a weight has at most 2^28.
     #[must_use]
     pub fn with_columns(&self, cols: usize, column: impl Fn(u32) -> usize) -> Self {
         let column = |&col: &u32| {
@@ -149,10 +149,10 @@ impl SparseMatrix {
         }
     }
 
-    /// The same entries with `f` applied to each; entries that become 0 are left out.
+    /// Applies `f` to each entry. Entries that become 0 are dropped.
     ///
     /// # Errors
-    /// What `f` fails with.
+    /// The error of `f`.
     pub fn try_map<E>(&self, f: impl Fn(f32) -> Result<f32, E>) -> Result<Self, E> {
         let mut mapped = Self::with_capacity(self.rows(), self.cols, self.nnz());
         for row in 0..self.rows() {

@@ -1,4 +1,4 @@
-//! A pruned net in memory: the network, and of each weight the entries that are left.
+//! A pruned net in memory: a network with its remaining weights.
 
 use crate::data::Values;
 use crate::graph::{Graph, NodeId, Owns};
@@ -11,50 +11,50 @@ use crate::format::{Method, Provenance, ValueType};
 use crate::passes::Selected;
 use crate::statistic::PerInput;
 
-/// One layer's weight and bias.
+/// Weight and bias of one layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrunedLayer {
     /// Name of the layer.
     pub name: String,
-    /// Its kind.
+    /// Kind of the layer.
     pub kind: LayerKind,
     /// Shape of the weight, `[out, in]` or `[out, in, kernel, kernel]`.
     pub shape: Vec<usize>,
-    /// What is left of the weight, one row an output.
+    /// Kept entries of the weight, one row per output.
     pub weight: SparseMatrix,
     /// The bias, `[out]`.
     pub bias: Vec<f32>,
 }
 
 impl PrunedLayer {
-    /// Name of the weight's tensor, before the suffixes of its layout.
+    /// Returns the name of the weight's tensor, without the suffixes of its layout.
     pub fn weight_name(&self) -> String {
         format!("{}.weight", self.name)
     }
 
-    /// Name of the bias's tensor.
+    /// Returns the name of the bias tensor.
     pub fn bias_name(&self) -> String {
         format!("{}.bias", self.name)
     }
 }
 
-/// The units that a selection of the network keeps.
+/// Units kept by a selection layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// Name of the layer.
     pub name: String,
-    /// Which of its input's features or channels, rising.
+    /// Indices of the input's features or channels, increasing.
     pub index: Vec<u32>,
 }
 
 impl Selection {
-    /// Name of the index's tensor.
+    /// Returns the name of the index tensor.
     pub fn index_name(&self) -> String {
         format!("{}.index", self.name)
     }
 }
 
-/// A factor and a shift for each unit.
+/// Factor and shift of each unit, of a scale layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitScale {
     /// Name of the layer.
@@ -66,7 +66,7 @@ pub struct UnitScale {
 }
 
 impl UnitScale {
-    /// Names of the factors' and the shifts' tensors.
+    /// Returns the names of the tensors of factors and shifts.
     pub fn names(&self) -> [String; 2] {
         ["weight", "bias"].map(|what| format!("{}.{what}", self.name))
     }
@@ -75,20 +75,20 @@ impl UnitScale {
 /// The tensors of a net.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Parts {
-    /// One for each of the network's weights, in order.
+    /// One per weight of the network, in order.
     pub layers: Vec<PrunedLayer>,
-    /// One for each of its selections, in order.
+    /// One per selection, in order.
     pub selections: Vec<Selection>,
-    /// One for each of its scales, in order.
+    /// One per scale, in order.
     pub scales: Vec<UnitScale>,
-    /// The mean image, `[input_len]`, where the rule asks for one.
+    /// Mean image, `[input_len]`, if the normalisation has one.
     pub mean: Option<Vec<f32>>,
-    /// Standard deviations, `[input_len]`, where the rule asks for them.
+    /// Standard deviations, `[input_len]`, if the normalisation has an image of them.
     pub std: Option<Vec<f32>>,
 }
 
 impl Parts {
-    /// [`Error::Mismatch`] naming the tensor that is not the network's.
+    /// Checks the tensors against the network. Returns [`Error::Mismatch`] naming the tensor.
     fn check(&self, spec: &NetSpec, graph: &Graph) -> Result<()> {
         count("weights", self.layers.len(), graph.weights().len())?;
         count("selections", self.selections.len(), graph.indices())?;
@@ -143,18 +143,18 @@ impl Parts {
     }
 }
 
-/// How the weights of a net came to be, as far as it is known.
+/// Origin of a net's weights, as far as known.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Origin {
-    /// The method that they were trained by.
+    /// Method of training.
     pub method: Option<Method>,
-    /// The threshold of `log_alpha` that they were kept at; `None` where the zeros were there.
+    /// Threshold of `log_alpha` applied to the weights; `None` if the zeros existed before.
     pub threshold: Option<f32>,
-    /// Where the net comes from.
+    /// Provenance of the net.
     pub provenance: Provenance,
 }
 
-/// A network of which only the kept weights are there.
+/// A network with its kept weights only.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrunedNet {
     pub(crate) spec: NetSpec,
@@ -163,31 +163,30 @@ pub struct PrunedNet {
     pub(crate) threshold: Option<f32>,
     pub(crate) provenance: Provenance,
     pub(crate) layers: Vec<PrunedLayer>,
-    /// What the network's selections keep, in order.
+    /// Returns the selections, in order.
     pub(crate) selections: Vec<Selection>,
-    /// What the network's scales multiply and add, in order.
+    /// Returns the scales, in order.
     pub(crate) scales: Vec<UnitScale>,
-    /// The network that this one was made smaller from.
+    /// Original network of a shrunk one.
     pub(crate) before: Option<NetSpec>,
-    /// The mean image, `[input_len]`, where the rule asks for one.
+    /// Mean image, `[input_len]`, if the normalisation has one.
     pub(crate) mean: Option<Vec<f32>>,
-    /// Standard deviations, `[input_len]`, where the rule asks for them.
+    /// Standard deviations, `[input_len]`, if the normalisation has an image of them.
     pub(crate) std: Option<Vec<f32>>,
 }
 
 impl PrunedNet {
-    /// A net of its tensors.
+    /// Creates a net from its tensors.
     ///
     /// # Errors
-    /// [`Error::Spec`] if the network's layers do not fit together; [`Error::Mismatch`] naming the tensor
-    /// that is not the network's.
+    /// [`Error::Spec`] if the network is invalid; [`Error::Mismatch`] if a tensor does not fit it.
     pub fn new(spec: NetSpec, parts: Parts, origin: Origin) -> Result<Self> {
         let graph = spec.resolve()?;
         parts.check(&spec, &graph)?;
         Ok(Self::assemble(spec, graph, parts, origin))
     }
 
-    /// A net of a network that is resolved, and of tensors that are known to be its own.
+    /// Creates a net from a resolved network and matching tensors.
     pub(crate) fn assemble(spec: NetSpec, graph: Graph, parts: Parts, origin: Origin) -> Self {
         let Parts {
             layers,
@@ -211,17 +210,17 @@ impl PrunedNet {
         }
     }
 
-    /// The network.
+    /// Returns the network.
     pub fn spec(&self) -> &NetSpec {
         &self.spec
     }
 
-    /// The network, resolved.
+    /// Returns the resolved network.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// The tensors of a node.
+    /// Returns the tensors of a node.
     pub fn own(&self, id: NodeId) -> Own<'_> {
         match self.graph.node(id).owns {
             Owns::Nothing => Own::Nothing,
@@ -231,63 +230,65 @@ impl PrunedNet {
         }
     }
 
-    /// The method that the weights were trained by, where it is known.
+    /// Returns the method of training, if known.
     pub fn method(&self) -> Option<&Method> {
         self.method.as_ref()
     }
 
-    /// The threshold of `log_alpha` that the weights were kept at; `None` where the zeros were there.
+    /// Returns the threshold of `log_alpha` applied to the weights; `None` if the zeros existed
+    /// before.
     pub fn threshold(&self) -> Option<f32> {
         self.threshold
     }
 
-    /// Where the net comes from.
+    /// Provenance of the net.
     pub fn provenance(&self) -> &Provenance {
         &self.provenance
     }
 
-    /// The layers that have weights, in order.
+    /// Returns the layers with weights, in order.
     pub fn layers(&self) -> &[PrunedLayer] {
         &self.layers
     }
 
-    /// What the network's selections keep, in order.
+    /// Returns the selections, in order.
     pub fn selections(&self) -> &[Selection] {
         &self.selections
     }
 
-    /// What the network's scales multiply and add, in order.
+    /// Returns the scales, in order.
     pub fn scales(&self) -> &[UnitScale] {
         &self.scales
     }
 
-    /// The network that this one was made smaller from, or this one.
-    pub fn before(&self) -> &NetSpec {
+    /// Returns the original network of a shrunk one, or this network.
+    pub fn original(&self) -> &NetSpec {
         self.before.as_ref().unwrap_or(&self.spec)
     }
 
-    /// Whether it was made smaller: whether units are gone, not only weights.
-    pub fn is_smaller(&self) -> bool {
+    /// Returns whether the network was shrunk: whether units were removed.
+    pub fn is_shrunk(&self) -> bool {
         self.before.is_some()
     }
 
-    /// Factor on a pixel.
+    /// Returns the factor on a pixel.
     #[expect(clippy::cast_possible_truncation, reason = "inputs are f32")]
     pub fn scale(&self) -> f32 {
         self.spec.normalize.scale as f32
     }
 
-    /// What is taken away from each scaled pixel.
+    /// Returns the mean subtracted from each scaled pixel.
     pub fn mean_values(&self) -> PerInput {
         PerInput::new(&self.spec.normalize.mean, self.mean.as_ref(), &self.spec)
     }
 
-    /// What each difference is divided by.
+    /// Returns the standard deviations.
     pub fn std_values(&self) -> PerInput {
         PerInput::new(&self.spec.normalize.std, self.std.as_ref(), &self.spec)
     }
 
-    /// Whole samples, normalised: what the layers see, and what an autoencoder is to give back.
+    /// Normalises whole samples. The result is the input of the layers and the target of an
+    /// autoencoder.
     pub fn normalize(&self, inputs: Values<'_>) -> Vec<f32> {
         let (scale, mean, std) = (self.scale(), self.mean_values(), self.std_values());
         let len = self.spec.input_len().max(1);
@@ -299,7 +300,7 @@ impl PrunedNet {
         values
     }
 
-    /// The measured images with their tensors' names.
+    /// Returns the mean and std images with their tensor names.
     pub fn images(&self) -> impl Iterator<Item = (&'static str, &[f32])> {
         let images = [("normalize.mean", &self.mean), ("normalize.std", &self.std)];
         images
@@ -307,8 +308,8 @@ impl PrunedNet {
             .filter_map(|(name, image)| Some((name, image.as_deref()?)))
     }
 
-    /// The same net with values of type `values` and, if it starts with a linear layer, the mean
-    /// folded into that layer's bias. The weights are rounded first, then folded as they are.
+    /// Returns the net with values rounded to `values` and, if it starts with a linear layer, the
+    /// mean folded into that layer's bias. Rounding comes first.
     pub(crate) fn rounded(&self, values: ValueType) -> Result<Self> {
         let mut net = self.clone();
         for layer in &mut net.layers {
@@ -333,9 +334,9 @@ impl PrunedNet {
         Ok(net)
     }
 
-    /// `W ((p scale - mean) / std) + b = W (p scale / std) + (b - W (mean / std))`: the mean goes into the
-    /// biases of the linear layers that read the input, worked out in f64. Where the normalised input is the target
-    /// too, it stays.
+    /// `W ((p scale - mean) / std) + b = W (p scale / std) + (b - W (mean / std))`: moves the mean
+    /// into the biases of the linear layers that read the input, computed in f64. The mean stays if
+    /// the normalised input is also the target.
     #[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
     fn fold_mean(&mut self) {
         let zero = Statistic::Number(0.0);
@@ -368,8 +369,8 @@ impl PrunedNet {
         self.mean = None;
     }
 
-    /// Which input value each column of a linear layer reads that reads `node`, a flattening or selection of the
-    /// input.
+    /// Returns which input value each column of a linear layer reads, if the layer reads `node`, a
+    /// flattening or selection of the input.
     fn inputs_behind(&self, node: NodeId) -> Selected {
         let mut way = Vec::new();
         let mut at = node;
@@ -391,7 +392,7 @@ impl PrunedNet {
     }
 }
 
-/// [`Error::Mismatch`] if there are not as many values as there must be.
+/// Returns [`Error::Mismatch`] if the number of values is wrong.
 fn count(name: &str, found: usize, expected: usize) -> Result<()> {
     if found == expected {
         return Ok(());

@@ -1,10 +1,10 @@
-//! A smaller net: units that nothing needs go, with their rows and columns of both weights.
+//! Shrinks a net: removes dead units with their rows and columns.
 //!
-//! A unit whose incoming weights are all gone is a constant, which folds into the biases behind it; one
-//! that nobody reads takes everything with it that only it reads. What is left is an ordinary network
-//! with smaller layers, and a selection where it reads only some of its inputs or of the values of an
-//! image that is flattened. Every layer keeps a unit at least, if one without weights, so that a net of
-//! which nothing is left is one of constant logits.
+//! A unit whose incoming weights are all pruned is a constant, which folds into the biases of its
+//! consumers. A unit without consumers is removed with everything that only it reads. The result is
+//! an ordinary network with smaller layers, and with selections where it reads only some inputs or
+//! some values of a flattened image. Every layer keeps at least one unit, possibly without weights,
+//! so a net with nothing left has constant logits.
 
 use crate::error::Result;
 use crate::graph::{NodeId, Owns, Rewired, Shape, Source};
@@ -15,15 +15,15 @@ use crate::passes::{Op, Program, Step};
 use crate::spec::{LayerSpec, NetSpec};
 
 impl PrunedNet {
-    /// The smaller net, with the same logits to rounding.
+    /// Returns the shrunk net. Its logits are equal up to rounding.
     ///
     /// # Errors
-    /// [`Error::TooLarge`](crate::Error::TooLarge) if a weight behind a selection had more columns than can
-    /// be counted; else none of a net that was read or made by this crate.
-    pub fn smaller(&self) -> Result<Self> {
-        let smaller = Smaller {
+    /// [`Error::TooLarge`](crate::Error::TooLarge) if a weight after a selection has too many
+    /// columns; none else for a net created by this crate.
+    pub fn shrunk(&self) -> Result<Self> {
+        let shrunk = ShrunkNet {
             net: self,
-            program: Program::smaller(self)?,
+            program: Program::shrunk(self)?,
             layers: Rewired::new(&self.spec),
             parts: Parts {
                 mean: self.mean.clone(),
@@ -32,7 +32,7 @@ impl PrunedNet {
             },
             sources: Vec::new(),
         };
-        let (layers, parts) = smaller.finish();
+        let (layers, parts) = shrunk.finish();
         let spec = NetSpec {
             layers,
             ..self.spec.clone()
@@ -43,23 +43,23 @@ impl PrunedNet {
             provenance: self.provenance.clone(),
         };
         Ok(Self {
-            before: Some(self.before().clone()),
+            before: Some(self.original().clone()),
             ..Self::new(spec, parts, origin)?
         })
     }
 }
 
-/// A net that is being put together.
-struct Smaller<'a> {
+/// A shrunk net under construction.
+struct ShrunkNet<'a> {
     net: &'a PrunedNet,
     program: Program,
     layers: Rewired,
     parts: Parts,
-    /// Where those find a node's values that read it.
+    /// Source of each node's values.
     sources: Vec<Source>,
 }
 
-impl Smaller<'_> {
+impl ShrunkNet<'_> {
     fn finish(mut self) -> (Vec<LayerSpec>, Parts) {
         let graph = self.net.graph();
         for (id, node) in graph.nodes() {
@@ -130,8 +130,8 @@ impl Smaller<'_> {
         (self.layers.finish(), self.parts)
     }
 
-    /// The network's input. Where it is not read value by value, a selection leaves out the units that nobody
-    /// reads.
+    /// Handles the network's input. Unless it is read value by value, adds a selection that drops
+    /// unread units.
     fn input(&mut self) -> Source {
         let all = self.net.graph().node(NodeId::INPUT).shape.units();
         if self.net.graph().starts_linear() || self.program.inputs.len() == all {
@@ -142,7 +142,7 @@ impl Smaller<'_> {
         self.select(&reader, Source::Input, index)
     }
 
-    /// Takes a layer's weight over; what the layer reads then.
+    /// Adds a layer's weight. Returns its source.
     fn weight(&mut self, own: &PrunedLayer, step: Step, input: NodeId) -> Source {
         let mut weight = step.weight;
         let mut source = self.sources[input.index()];
@@ -181,7 +181,7 @@ impl Smaller<'_> {
         source
     }
 
-    /// Adds a selection in front of the layer `reader`.
+    /// Adds a selection before the layer `reader`.
     fn select(&mut self, reader: &str, source: Source, index: Vec<u32>) -> Source {
         let stem: String = reader.chars().take(50).chain("_inputs".chars()).collect();
         let name = self.layers.free_name(&stem);
@@ -195,7 +195,7 @@ impl Smaller<'_> {
     }
 }
 
-/// The columns that have an entry; the first of a weight that has none.
+/// Returns the columns with entries; the first column of a weight without any.
 fn columns_read(weight: &SparseMatrix) -> Vec<u32> {
     let mut columns = weight.col_idx().to_vec();
     columns.sort_unstable();
@@ -206,7 +206,7 @@ fn columns_read(weight: &SparseMatrix) -> Vec<u32> {
     columns
 }
 
-/// Which of its input's units, or values where these are flattened, a selection keeps.
+/// Returns the input units, or values of a flattened input, that a selection keeps.
 fn picked(step: &Step) -> Vec<u32> {
     let rows = (0..).take(step.weight.rows());
     // Without an entry the row is an idle one, the first.

@@ -1,116 +1,116 @@
-//! How the content of a file's tensor can contradict itself or the network.
+//! Inconsistencies in the content of a file's tensors.
 
-/// How a tensor's content contradicts itself or the network.
+/// An inconsistency in a tensor's content, by itself or with the network.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Problem {
-    /// A place of a selection that is not one of its input's units, or does not rise.
-    #[error("place {place} is {found}: expected rising places below {all}")]
+    /// An index of a selection is out of range or does not increase.
+    #[error("index {place} is {found}: expected increasing indices below {all}")]
     Index {
-        /// Which place.
+        /// Position of the index.
         place: usize,
-        /// Its number.
+        /// Its value.
         found: i32,
-        /// Units of the input.
+        /// Number of units of the input.
         all: usize,
     },
     /// A stored value is NaN or infinite.
-    #[error("value {index} is {value}, no finite number")]
+    #[error("value {index} must be finite, got {value}")]
     NotFinite {
-        /// Which value.
+        /// Index of the value.
         index: usize,
-        /// The value.
+        /// Value found.
         value: f32,
     },
-    /// A sparse layout stores a zero, which no writer of this format does.
-    #[error("value {index} is a stored zero")]
+    /// A sparse layout stores a zero.
+    #[error("value {index} is zero: sparse layouts store nonzero values only")]
     StoredZero {
-        /// Which value.
+        /// Index of the value.
         index: usize,
     },
-    /// A standard deviation that is not positive.
-    #[error("value {index} is {value}: expected a positive number")]
+    /// A standard deviation is not positive.
+    #[error("value {index} must be positive, got {value}")]
     NotPositive {
-        /// Which value.
+        /// Index of the value.
         index: usize,
-        /// The value.
+        /// Value found.
         value: f32,
     },
     /// The first row does not start at 0.
-    #[error("the first row starts at {found}: expected 0")]
+    #[error("first row starts at {found}: expected 0")]
     FirstRow {
-        /// Where it starts.
+        /// Start of the row.
         found: i64,
     },
     /// A row ends before it starts.
-    #[error("row {row} goes from {start} to {end}")]
+    #[error("row {row} starts at {start} but ends at {end}")]
     RowOrder {
-        /// The row.
+        /// Index of the row.
         row: usize,
-        /// Its first entry.
+        /// Its start.
         start: i64,
         /// Its end.
         end: i64,
     },
     /// A row's offset is not the number of entries before it.
-    #[error("row {row} starts at {found}: the rows before it hold {expected} entries")]
+    #[error("row {row} starts at {found}: expected {expected}")]
     RowStart {
-        /// The row.
+        /// Index of the row.
         row: usize,
-        /// Where it starts.
+        /// Start of the row.
         found: i64,
-        /// Entries before it.
+        /// Number of entries before the row.
         expected: usize,
     },
-    /// The places and the values do not agree in number.
-    #[error("{found} places are given for {expected} values")]
+    /// The numbers of positions and values differ.
+    #[error("{found} positions for {expected} values")]
     Count {
-        /// Places.
+        /// Number of positions.
         found: usize,
-        /// Values.
+        /// Number of values.
         expected: usize,
     },
-    /// A column outside the weight.
-    #[error("row {row} has column {column}: the weight has {columns}")]
+    /// A column is outside the weight.
+    #[error("row {row} has column {column}: expected less than {columns}")]
     ColumnRange {
-        /// The row.
+        /// Index of the row.
         row: usize,
         /// The column.
         column: i64,
-        /// Columns of the weight.
+        /// Number of columns of the weight.
         columns: usize,
     },
-    /// Columns of a row that do not rise, so that one may come twice.
-    #[error("row {row} has column {column} at or after column {previous}")]
+    /// Columns of a row do not increase.
+    #[error("row {row} has column {column} after column {previous}: expected increasing columns")]
     ColumnOrder {
-        /// The row.
+        /// Index of the row.
         row: usize,
         /// The column.
         column: i64,
         /// The column before it.
         previous: i64,
     },
-    /// Gaps that lead out of the weight.
-    #[error("the gaps lead past the weight's {numel} entries")]
+    /// The gaps extend beyond the weight.
+    #[error("gaps extend beyond the weight's {numel} entries")]
     GapRange {
-        /// Entries of the weight.
+        /// Number of entries of the weight.
         numel: usize,
     },
-    /// A last gap of 255, after which no entry follows.
-    #[error("the gaps end in 255, which no entry follows")]
+    /// The last gap is 255, which no entry follows.
+    #[error("gaps end in 255: expected an entry after it")]
     GapEnd,
-    /// A bit set behind the last column.
-    #[error("row {row} has a bit set behind its last column")]
+    /// A bit is set beyond the last column.
+    #[error("row {row} has a bit set beyond its last column")]
     SpareBit {
-        /// The row.
+        /// Index of the row.
         row: usize,
     },
-    /// A shape stored as a tensor that is not the weight's.
-    #[error("says {found:?}: the weight is {expected:?}")]
+    /// The stored shape is not that of the weight.
+    #[error("stored shape is {found:?}: expected {expected:?}")]
     StatedShape {
-        /// The shape stored.
+        /// Shape in the file.
         found: Vec<i64>,
-        /// The weight's.
+        /// Shape of the weight.
         expected: Vec<usize>,
     },
 }

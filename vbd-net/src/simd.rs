@@ -1,8 +1,8 @@
-//! The instruction set of the CPU kernels: the best that the machine has, or the one that the environment
-//! variable `VBD_SIMD` names. This is the one place that reads it.
+//! The instruction set of the CPU kernels: the best available, or the one named by the environment
+//! variable `VBD_SIMD`, which only this module reads.
 //!
-//! Kernels are written once, over [`pulp::Simd`], and compiled for each instruction set. All of them give
-//! the same bits: a kernel adds and multiplies in one order, whatever the width of its vectors.
+//! Kernels are written once with [`pulp::Simd`] and compiled for each instruction set. All give the
+//! same bits: a kernel adds and multiplies in one order, whatever the width of its vectors.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -10,14 +10,14 @@ use std::sync::OnceLock;
 
 use pulp::Arch;
 
-/// The environment variable that names the instruction set.
+/// Environment variable with the name of the instruction set.
 pub const VARIABLE: &str = "VBD_SIMD";
 
 /// An instruction set that the kernels are compiled for.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstructionSet {
-    /// One value at a time, for any machine. Slow where fused multiply-adds are a call.
+    /// Scalar code for any machine. Slow where fused multiply-adds are function calls.
     Scalar,
     /// 16 registers of 8 lanes (x86-64-v3: AVX2 and FMA).
     Avx2,
@@ -27,25 +27,25 @@ pub enum InstructionSet {
     Neon,
 }
 
-/// Why an instruction set cannot be used.
+/// Error: the requested instruction set is not available.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{VARIABLE} is `{found}`: expected {}", listed(available))]
 pub struct UnknownInstructionSet {
-    /// What the variable says.
+    /// Value of the variable.
     pub found: String,
-    /// What this machine has.
+    /// Instruction sets of this machine.
     pub available: Vec<InstructionSet>,
 }
 
 fn listed(sets: &[InstructionSet]) -> String {
     let names: Vec<&str> = sets.iter().map(|set| set.name()).collect();
-    format!("{}, which this machine has", names.join(" or "))
+    format!("{} on this machine", names.join(" or "))
 }
 
 impl InstructionSet {
     const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Neon];
 
-    /// Its name, as `VBD_SIMD` takes it.
+    /// Returns the name used by `VBD_SIMD`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
@@ -55,13 +55,13 @@ impl InstructionSet {
         }
     }
 
-    /// The sets that this machine has, from the narrowest to the best.
+    /// Returns the instruction sets of this machine, from the narrowest to the best.
     pub fn available() -> Vec<Self> {
         let all = Self::ALL.into_iter();
         all.filter(|set| set.arch().is_some()).collect()
     }
 
-    /// The set as `pulp` dispatches it, where this machine has it.
+    /// Returns the set's `pulp` dispatch, if this machine has it.
     fn arch(self) -> Option<Arch> {
         match self {
             Self::Scalar => Some(Arch::Scalar),
@@ -75,7 +75,7 @@ impl InstructionSet {
         }
     }
 
-    /// The best set of this machine, or the one that `value` names.
+    /// Chooses the best set of this machine, or the one named by `value`.
     fn choose(value: Option<&OsStr>) -> Result<Self, UnknownInstructionSet> {
         let available = Self::available();
         let chosen = match value {
@@ -100,16 +100,16 @@ fn chosen() -> &'static Result<InstructionSet, UnknownInstructionSet> {
     CHOSEN.get_or_init(|| InstructionSet::choose(std::env::var_os(VARIABLE).as_deref()))
 }
 
-/// The instruction set that this process uses. `VBD_SIMD` is read at the first call.
+/// Returns the instruction set of this process. Reads `VBD_SIMD` at the first call.
 ///
 /// # Errors
-/// [`UnknownInstructionSet`] if `VBD_SIMD` names a set that this machine lacks, or none.
+/// [`UnknownInstructionSet`] if `VBD_SIMD` names an unknown or unavailable set.
 pub fn instruction_set() -> Result<InstructionSet, UnknownInstructionSet> {
     chosen().clone()
 }
 
-/// What `pulp` dispatches to. Where [`instruction_set`] is an error, which engines and plans return when
-/// they are made, scalar code: it gives the same bits.
+/// Returns the dispatch of `pulp`. If [`instruction_set`] is an error, which engines and plans
+/// return on creation, this is scalar code, which gives the same bits.
 pub fn arch() -> Arch {
     static ARCH: OnceLock<Arch> = OnceLock::new();
     *ARCH.get_or_init(|| {

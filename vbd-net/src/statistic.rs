@@ -1,25 +1,25 @@
-//! One number for each input value, without more memory than there are different ones.
+//! One number per input value, stored compactly.
 
 use crate::spec::{NetSpec, Statistic};
 
-/// A mean or standard deviation of the inputs.
+/// Mean or standard deviation of the inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PerInput {
-    /// The same for all.
+    /// The same for all values.
     All(f32),
-    /// One a channel of `area` values.
+    /// One per channel of `area` values.
     Channels {
-        /// The channels' numbers.
+        /// Numbers of the channels.
         values: Vec<f32>,
-        /// Values of a channel.
+        /// Values per channel.
         area: usize,
     },
-    /// One a value.
+    /// One per value.
     Each(Vec<f32>),
 }
 
 impl PerInput {
-    /// The numbers of a rule; `image` where it is measured.
+    /// Creates the numbers of a normalisation; `image` if measured.
     #[expect(clippy::cast_possible_truncation, reason = "inputs are f32")]
     pub(crate) fn new(rule: &Statistic, image: Option<&Vec<f32>>, spec: &NetSpec) -> Self {
         match (rule, image) {
@@ -33,7 +33,7 @@ impl PerInput {
         }
     }
 
-    /// Whether all numbers are 0.
+    /// Returns whether all numbers are 0.
     pub(crate) fn is_zero(&self) -> bool {
         match self {
             Self::All(value) => *value == 0.0,
@@ -43,7 +43,7 @@ impl PerInput {
         }
     }
 
-    /// The number of one input value.
+    /// Returns the number of an input value.
     #[inline]
     pub fn at(&self, index: usize) -> f32 {
         match self {

@@ -1,6 +1,7 @@
-//! A safetensors file with one JSON string in its metadata, under the key `vbd`.
+//! Safetensors files with one JSON string in the metadata, under the key `vbd`.
 //!
-//! One key, for safetensors keeps metadata in a hash map: two or more would come out in random order.
+//! There is only one key because safetensors keeps metadata in a hash map, which would write
+//! several keys in random order.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -8,47 +9,47 @@ use std::ops::Range;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
-/// The metadata key of every file in our own format.
+/// Metadata key of all files of this project.
 pub const METADATA_KEY: &str = "vbd";
-/// The tensor of a sealed file that holds the CRC-32 of all its other bytes.
+/// Tensor of a sealed file with the CRC-32 of all its other bytes.
 const CHECKSUM: &str = "crc32";
 
-/// Why bytes are no tensor file.
+/// Error of reading or writing a tensor file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TensorFileError {
-    /// Not a whole safetensors file, or not one at all.
-    #[error("not a whole safetensors file: {0}")]
+    /// Not a complete safetensors file.
+    #[error("not a complete safetensors file: {0}")]
     Safetensors(#[from] SafeTensorError),
-    /// A safetensors file of someone else.
+    /// A safetensors file without `vbd` metadata.
     #[error("missing `{METADATA_KEY}` metadata: not written by vbd")]
     NoMetadata,
-    /// A file without its checksum.
-    #[error("missing `{CHECKSUM}`: not a whole file")]
+    /// The checksum is missing.
+    #[error("missing `{CHECKSUM}`: incomplete file")]
     NoChecksum,
-    /// Bytes that are not those that were written.
-    #[error("`{CHECKSUM}` is {stated:08x}, but the content has {found:08x}: the file is damaged")]
+    /// The checksum does not match.
+    #[error("checksum mismatch: `{CHECKSUM}` is {stated:08x}, content has {found:08x}")]
     Damaged {
-        /// What the file says.
+        /// Checksum in the file.
         stated: u32,
-        /// What its bytes have.
+        /// Checksum of the bytes.
         found: u32,
     },
 }
 
-/// A tensor's bytes with its type and shape.
+/// Bytes of a tensor with type and shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawTensor {
-    /// Type of the values.
+    /// Value type.
     pub dtype: Dtype,
-    /// Sizes, slowest first.
+    /// Dimensions, slowest first.
     pub shape: Vec<usize>,
     /// Little-endian values.
     pub bytes: Vec<u8>,
 }
 
 impl RawTensor {
-    /// A tensor of f32.
+    /// Creates a tensor of f32.
     pub fn f32(shape: &[usize], values: &[f32]) -> Self {
         let bytes = values
             .iter()
@@ -61,7 +62,7 @@ impl RawTensor {
         }
     }
 
-    /// A tensor of u32.
+    /// Creates a one-dimensional tensor of u32.
     pub fn u32(values: &[u32]) -> Self {
         let bytes = values
             .iter()
@@ -74,12 +75,12 @@ impl RawTensor {
         }
     }
 
-    /// The values, if they are f32.
+    /// Returns the values, if they are f32.
     pub fn to_f32(&self) -> Option<Vec<f32>> {
         (self.dtype == Dtype::F32).then(|| words(&self.bytes).map(f32::from_le_bytes).collect())
     }
 
-    /// The values, if they are u32.
+    /// Returns the values, if they are u32.
     pub fn to_u32(&self) -> Option<Vec<u32>> {
         (self.dtype == Dtype::U32).then(|| words(&self.bytes).map(u32::from_le_bytes).collect())
     }
@@ -94,7 +95,7 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = [u8; 4]> {
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, RawTensor>;
 
-/// The bytes of a file with these tensors and this JSON; the same input gives the same bytes.
+/// Encodes a file with these tensors and this JSON. The same input gives the same bytes.
 ///
 /// # Errors
 /// [`TensorFileError::Safetensors`] if a tensor's bytes do not fill its shape.
@@ -112,10 +113,10 @@ pub fn to_bytes(tensors: &Tensors, json: String) -> Result<Vec<u8>, TensorFileEr
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
-/// As [`to_bytes`], with the CRC-32 of the file's bytes in a tensor of its own, for [`check_seal`].
+/// Like [`to_bytes`], with the CRC-32 of the file's bytes in an extra tensor, for [`check_seal`].
 ///
 /// # Errors
-/// As [`to_bytes`].
+/// Those of [`to_bytes`].
 pub fn to_sealed_bytes(mut tensors: Tensors, json: String) -> Result<Vec<u8>, TensorFileError> {
     tensors.insert(CHECKSUM.to_owned(), RawTensor::u32(&[0]));
     let mut bytes = to_bytes(&tensors, json)?;
@@ -125,11 +126,11 @@ pub fn to_sealed_bytes(mut tensors: Tensors, json: String) -> Result<Vec<u8>, Te
     Ok(bytes)
 }
 
-/// Checks that the bytes of a sealed file are those that were written, whatever they mean.
+/// Checks the checksum of a sealed file.
 ///
 /// # Errors
-/// [`TensorFileError::Damaged`] if they are not; [`TensorFileError::NoChecksum`] if the file is not sealed;
-/// [`TensorFileError::Safetensors`] if it is no whole safetensors file.
+/// [`TensorFileError::Damaged`] if it does not match; [`TensorFileError::NoChecksum`] if the file
+/// is not sealed; [`TensorFileError::Safetensors`] if it is not a complete safetensors file.
 pub fn check_seal(bytes: &[u8]) -> Result<(), TensorFileError> {
     let place = checksum_place(bytes)?;
     let stated = words(&bytes[place.clone()]).next().map(u32::from_le_bytes);
@@ -142,7 +143,7 @@ pub fn check_seal(bytes: &[u8]) -> Result<(), TensorFileError> {
     }
 }
 
-/// The CRC-32 of a file's bytes, with zeros in its place.
+/// Computes the CRC-32 of a file's bytes with its own bytes set to zero.
 fn checksum(bytes: &[u8], place: &Range<usize>) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&bytes[..place.start]);
@@ -151,7 +152,7 @@ fn checksum(bytes: &[u8], place: &Range<usize>) -> u32 {
     hasher.finalize()
 }
 
-/// Where a file's checksum lies.
+/// Returns the byte range of the checksum.
 fn checksum_place(bytes: &[u8]) -> Result<Range<usize>, TensorFileError> {
     // Before the header, its length as a u64.
     const LENGTH: usize = 8;
@@ -166,11 +167,10 @@ fn checksum_place(bytes: &[u8]) -> Result<Range<usize>, TensorFileError> {
     }
 }
 
-/// The tensors and the JSON of a file. Sizes are checked against the bytes before anything is
-/// allocated.
+/// Decodes a file's tensors and JSON. Checks sizes against the bytes before allocating.
 ///
 /// # Errors
-/// [`TensorFileError`] if the bytes are no safetensors file, or have no `vbd` in their metadata.
+/// [`TensorFileError`] if the bytes are not a safetensors file or have no `vbd` metadata.
 pub fn from_bytes(bytes: &[u8]) -> Result<(Tensors, String), TensorFileError> {
     let (_, metadata) = SafeTensors::read_metadata(bytes)?;
     let json = metadata

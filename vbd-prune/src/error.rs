@@ -1,4 +1,4 @@
-//! What can go wrong in `vbd-prune`.
+//! The error type of `vbd-prune`.
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -13,7 +13,7 @@ pub enum Error {
     /// An error of `vbd-net`: a file, or the instruction set.
     #[error(transparent)]
     Net(#[from] vbd_net::Error),
-    /// Candle could not compute something.
+    /// An error of Candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
     /// A variable of a model that cannot be saved, or a tensor that cannot be loaded.
@@ -30,57 +30,55 @@ pub enum Error {
         /// The file.
         path: std::path::PathBuf,
     },
-    /// A threshold that is no number.
-    #[error("a threshold of {threshold} is no finite number")]
+    /// A threshold that is NaN or infinite.
+    #[error("threshold must be finite, got {threshold}")]
     ThresholdNotFinite {
-        /// The threshold.
+        /// Requested threshold.
         threshold: f32,
     },
-    /// A threshold above the training's, at which weights died for good.
+    /// A threshold above that of the training, which removed weights for good.
     #[error(
-        "a threshold of {threshold} is above the training's, {trained}: what lies between is gone"
+        "threshold {threshold} is above the training threshold {trained}: weights in between no longer exist"
     )]
     ThresholdAboveTraining {
-        /// The threshold asked for.
+        /// Requested threshold.
         threshold: f32,
-        /// The training's.
+        /// Threshold of the training.
         trained: f32,
     },
-    /// A threshold for weights that have no `log_sigma2` to compare with it.
-    #[error(
-        "a threshold of {threshold} needs log_sigma2, which {what} does not hold: its zeros are what is pruned"
-    )]
+    /// A threshold for weights without `log_sigma2`, which are pruned where they are zero.
+    #[error("cannot apply threshold {threshold}: {what} has no log_sigma2")]
     ThresholdWithoutPosterior {
-        /// The threshold asked for.
+        /// Requested threshold.
         threshold: f32,
-        /// The kind of file.
+        /// Kind of file.
         what: &'static str,
     },
-    /// A batch, or the dense net that it is timed on, is too large.
+    /// A batch is too large to time on the dense network.
     #[error(
-        "network `{net}` made dense needs {found} bytes for a batch of {batch}: this program times up to {most}"
+        "network `{net}` needs {found} bytes as a dense net with batch size {batch}: limit is {most}"
     )]
     BatchTooLarge {
         /// Name of the network.
         net: String,
-        /// Samples of the batch.
+        /// Batch size.
         batch: usize,
-        /// Bytes of the dense weights and the batch's largest activations.
+        /// Bytes of the dense weights and of the batch's largest activations.
         found: u64,
-        /// Bytes that they may take.
+        /// Limit in bytes.
         most: u64,
     },
 }
 
 impl Error {
-    /// What to do about it, where there is something to do.
+    /// Returns a hint on how to fix the error, if there is one.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::ThresholdAboveTraining { .. } => {
-                Some("prune at the training's threshold or below")
+                Some("use the training threshold or a lower one")
             }
             Self::ThresholdWithoutPosterior { .. } => Some(
-                "prune a checkpoint of a run with method vbd or vd, or with gates, or leave the threshold out",
+                "omit the threshold, or prune a checkpoint of a run with method vbd or vd or with gates",
             ),
             Self::Net(error) => error.hint(),
             _ => None,

@@ -1,4 +1,4 @@
-//! Opening whatever this program writes: a checkpoint, a pruned file, or a run's folder.
+//! Opens checkpoints, pruned files and run directories.
 
 use std::path::{Path, PathBuf};
 
@@ -12,17 +12,17 @@ use vbd_net::format::{self, Label, PrunedFile, WeightsFile};
 use vbd_net::tensor_file::RawTensor;
 use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, SparseMatrix};
 
-/// A file of this program, read.
+/// An opened file.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Opened {
-    /// A run between two steps.
+    /// A checkpoint of a run.
     Checkpoint {
-        /// The file; in a run's folder, its last checkpoint.
+        /// Path of the file; for a run directory, of its last checkpoint.
         path: PathBuf,
-        /// What it holds.
+        /// Content of the file.
         checkpoint: Box<Checkpoint>,
-        /// Its size.
+        /// Size in bytes.
         bytes: u64,
     },
     /// Sparse weights by name, without a network.
@@ -34,19 +34,19 @@ pub enum Opened {
     },
     /// A pruned net.
     Pruned {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What it holds.
+        /// Content of the file.
         file: Box<PrunedFile>,
     },
 }
 
-/// Opens a checkpoint, a pruned file, or a run's folder, which stands for its newest checkpoint that
-/// can be read.
+/// Opens a checkpoint, a pruned file, or the newest readable checkpoint of a run directory.
 ///
 /// # Errors
-/// [`vbd_net::Error::Io`] if there is no such file; [`Error::Core`](crate::Error::Core) if the checkpoint is damaged; [`vbd_net::Error::Kind`] if the
-/// file is of a kind that this program does not know; else as [`PrunedFile::read`].
+/// [`vbd_net::Error::Io`] if the file cannot be read; [`Error::Core`](crate::Error::Core) if the
+/// checkpoint is damaged; [`vbd_net::Error::Kind`] if the kind of the file is unknown; those of
+/// [`PrunedFile::read`].
 pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
     let path = path.as_ref();
     if path.is_dir() {
@@ -84,7 +84,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
 fn open_run(folder: &Path) -> Result<Opened> {
     let last = RunFolder::open(folder)?.last_checkpoint()?;
     for (_, error) in &last.damaged {
-        tracing::warn!("{error}: using the checkpoint before it");
+        tracing::warn!("{error}: using the previous checkpoint");
     }
     let bytes = std::fs::metadata(&last.path)
         .map_err(vbd_core::Error::io(&last.path))?
@@ -97,7 +97,7 @@ fn open_run(folder: &Path) -> Result<Opened> {
 }
 
 impl Opened {
-    /// The file that was read.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         match self {
             Self::Checkpoint { path, .. }
@@ -106,7 +106,7 @@ impl Opened {
         }
     }
 
-    /// The net with what is kept: of a checkpoint, at the training's threshold.
+    /// Returns the pruned net; of a checkpoint, at the training threshold.
     ///
     /// # Errors
     /// As [`prune_checkpoint`](crate::prune_checkpoint); [`Error::NoNetwork`] of a weights file.

@@ -1,4 +1,4 @@
-//! What a pruned file says of the training that its weights come from.
+//! Provenance of pruned weights.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use vbd_core::recipe;
 use vbd_core::train::Checkpoint;
 use vbd_net::format::{Method, Provenance};
 
-/// The method of a recipe, its tables as the recipe has them.
+/// Converts a recipe's method to a file's metadata.
 pub(crate) fn method_of(method: &recipe::Method) -> Method {
     let kind = json(&method.kind);
     Method {
@@ -18,14 +18,15 @@ pub(crate) fn method_of(method: &recipe::Method) -> Method {
     }
 }
 
-/// A value as JSON; by its text, for numbers of 32 bits keep their few digits there.
+/// Converts a value to JSON via its text, which keeps the digits of 32-bit numbers short.
 fn json<T: Serialize>(value: &T) -> Value {
     let text = serde_json::to_string(value).ok();
     text.and_then(|text| serde_json::from_str(&text).ok())
         .unwrap_or_default()
 }
 
-/// What a checkpoint knows of itself; `as_trained` if it is pruned at the training's thresholds.
+/// Returns a checkpoint's provenance. `as_trained` is set if it is pruned at the training
+/// thresholds.
 pub(crate) fn provenance_of(checkpoint: &Checkpoint, as_trained: bool) -> Provenance {
     let (recipe, progress) = (&checkpoint.recipe, &checkpoint.progress);
     let measured = progress.step_in_epoch == 0 && as_trained;

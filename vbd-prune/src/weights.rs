@@ -1,5 +1,4 @@
-//! Which weights of a checkpoint go: those whose `log_alpha` is not under the threshold, and those of
-//! units whose own is not.
+//! Prunes checkpoints: weights and units with `log_alpha` at or above the threshold.
 
 use std::sync::Arc;
 
@@ -19,27 +18,27 @@ use crate::error::{Error, Result};
 use crate::open::Opened;
 use crate::origin::{method_of, provenance_of};
 
-/// How to prune.
+/// Options of pruning.
 ///
 /// Name | Default | Range | Meaning
 /// -|-|-|-
-/// `threshold` | the training's | at most the training's | weights and units whose `log_alpha` is not under it go
-/// `structured` | false | | whether units that nothing needs go with all their weights: a smaller net
-/// `layout` | the smallest file | [`Layout::ALL`] | how weights are stored
-/// `values` | f32; of a pruned file, its own | [`ValueType::ALL`] | type of weights and biases
+/// `threshold` | the training's | at most the training's | weights and units with `log_alpha` at or above this are pruned
+/// `structured` | false | | whether to remove dead units with all their weights, which shrinks the net
+/// `layout` | the smallest file | [`Layout::ALL`] | storage layout of the weights
+/// `values` | f32, or that of a pruned file | [`ValueType::ALL`] | type of weights and biases
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct PruneOptions {
-    /// Weights and units whose `log_alpha` is not under it go.
+    /// Threshold of `log_alpha`: weights and units at or above it are pruned.
     pub threshold: Option<f32>,
-    /// Whether units that nothing needs go with all their weights: a smaller net.
+    /// Whether to remove dead units with all their weights, which shrinks the net.
     pub structured: bool,
-    /// The layout of all weights; `None` for the one that is smallest for each.
+    /// Layout of all weights; `None` for the smallest of each.
     pub layout: Option<Layout>,
-    /// The type of weights and biases.
+    /// Type of weights and biases.
     pub values: Option<ValueType>,
 }
 
-/// Prunes a checkpoint, or gives a pruned file another layout or type.
+/// Prunes a checkpoint, or re-encodes a pruned file.
 ///
 /// # Errors
 /// [`Error::ThresholdAboveTraining`], [`Error::ThresholdWithoutPosterior`] or
@@ -64,7 +63,7 @@ pub fn prune(from: &Opened, options: &PruneOptions) -> Result<PrunedFile> {
         }
     };
     let net = if options.structured {
-        net.smaller()?
+        net.shrunk()?
     } else {
         net
     };
@@ -72,14 +71,14 @@ pub fn prune(from: &Opened, options: &PruneOptions) -> Result<PrunedFile> {
     Ok(PrunedFile::new(&net, options.layout, values)?)
 }
 
-/// The weights of a checkpoint that are kept at `threshold`, by default the training's. Of plain
-/// weights, those that are not 0. Units over their gates' thresholds go with their weights, and the
-/// factors of the others fold into the weights that read them.
+/// Prunes a checkpoint at `threshold`, by default the training's. Plain weights are kept if
+/// nonzero. Units at or above their gates' thresholds are pruned with their weights; the factors of
+/// the others are folded into the weights that read them.
 ///
 /// # Errors
 /// [`Error::ThresholdAboveTraining`], [`Error::ThresholdWithoutPosterior`] or
-/// [`Error::ThresholdNotFinite`] if the threshold cannot be applied; [`vbd_net::Error::NotFinite`] if a
-/// parameter is no number.
+/// [`Error::ThresholdNotFinite`] if the threshold cannot be applied; [`vbd_net::Error::NotFinite`]
+/// if a parameter is NaN or infinite.
 pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<PrunedNet> {
     let method = &checkpoint.recipe.method;
     let gates = Gate::all(&checkpoint.spec, method)?;
@@ -141,8 +140,8 @@ pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Resu
     Ok(PrunedNet::new(spec, parts, origin)?)
 }
 
-/// The network with a `scale` behind each node whose units have factors that could not fold, read by all that
-/// read the node.
+/// Adds a `scale` after each node whose units have factors that cannot be folded, read by all
+/// consumers of the node.
 fn with_scales(spec: &NetSpec, factors: &[UnitFactors]) -> Result<(NetSpec, Vec<UnitScale>)> {
     if factors.is_empty() {
         return Ok((spec.clone(), Vec::new()));
@@ -182,7 +181,8 @@ fn with_scales(spec: &NetSpec, factors: &[UnitFactors]) -> Result<(NetSpec, Vec<
     Ok((spec, scales))
 }
 
-/// Parameters that do not belong to the network come from no file, but from a caller's hand.
+/// Checks that the parameters match the network. Files are checked earlier; a caller's parameters
+/// are not.
 fn check_shapes(
     checkpoint: &Checkpoint,
     specs: &[WeightSpec],
@@ -206,7 +206,7 @@ fn check_shapes(
     Ok(())
 }
 
-/// Whether a threshold can be applied to what was trained at `trained`.
+/// Checks that a threshold can be applied to weights trained at `trained`.
 fn check_threshold(trained: &[f32], threshold: Option<f32>) -> Result<()> {
     let least = trained.iter().copied().reduce(f32::min);
     match (threshold, least) {

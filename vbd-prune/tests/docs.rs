@@ -166,7 +166,7 @@ fn the_pages_numpy_net_gives_our_logits() {
             continue;
         }
         let net = prune_checkpoint(&checkpoint, None).unwrap();
-        let small = net.smaller().unwrap();
+        let small = net.shrunk().unwrap();
         for (name, net) in [("whole", net), ("small", small)] {
             let file = PrunedFile::new(&net, None, ValueType::F32).unwrap();
             let path = folder.path().join(format!("{seed}-{name}.safetensors"));
@@ -222,7 +222,7 @@ fn the_pages_numpy_net_gives_an_autoencoders_losses() {
             { kind = 'linear', name = 'b', out_features = 30 }]";
         let checkpoint = checkpoint_of(NetSpec::from_toml(text, "auto").unwrap(), seed);
         let net = prune_checkpoint(&checkpoint, None).unwrap();
-        for (name, net) in [("whole", net.clone()), ("small", net.smaller().unwrap())] {
+        for (name, net) in [("whole", net.clone()), ("small", net.shrunk().unwrap())] {
             let path = folder.path().join(format!("{seed}-{name}.safetensors"));
             let file = PrunedFile::new(&net, None, ValueType::F32).unwrap();
             file.write(&path).unwrap();

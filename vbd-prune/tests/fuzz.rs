@@ -49,7 +49,7 @@ fn smaller() -> impl Iterator<Item = Vec<u8>> {
             random_checkpoint(seed / 2)
         };
         let net = prune_checkpoint(&checkpoint, None).unwrap();
-        let file = PrunedFile::new(&net.smaller().unwrap(), None, ValueType::F32);
+        let file = PrunedFile::new(&net.shrunk().unwrap(), None, ValueType::F32);
         file.unwrap().to_bytes().unwrap()
     })
 }

@@ -173,7 +173,7 @@ fn a_gated_net_folded_and_made_smaller_keeps_its_logits() {
                     layer.name
                 );
             }
-            assert_eq!(small.net().before(), &checkpoint.spec);
+            assert_eq!(small.net().original(), &checkpoint.spec);
         }
     }
 }
@@ -195,8 +195,8 @@ fn a_net_with_sums_keeps_its_logits_folded_scaled_and_made_smaller() {
         }
         scales += whole.net().scales().len();
         assert_eq!(small.net().scales().len(), whole.net().scales().len());
-        assert_eq!(small.net().before().layers, whole.net().spec().layers);
-        assert_eq!(&small.net().smaller().unwrap(), small.net(), "{seed}");
+        assert_eq!(small.net().original().layers, whole.net().spec().layers);
+        assert_eq!(&small.net().shrunk().unwrap(), small.net(), "{seed}");
         let report = Report::of_file(&small).unwrap();
         let left = |file: &PrunedFile| {
             file.net()
@@ -232,7 +232,7 @@ fn gates_that_cannot_fold_scale_images_of_one_pixel_and_inputs_that_are_read_fla
             let expected = gated_logits(&checkpoint, samples.inputs().bytes().unwrap(), 9);
             let whole = prune_checkpoint(&checkpoint, None).unwrap();
             assert_eq!(whole.scales().len(), 1);
-            for net in [whole.smaller().unwrap(), whole] {
+            for net in [whole.shrunk().unwrap(), whole] {
                 for n in [1, 9] {
                     let images = &samples.inputs().bytes().unwrap()[..n * 64];
                     let found = SparseNet::new(&net).unwrap().outputs(images, n).unwrap();
@@ -249,14 +249,14 @@ fn a_sparse_net_made_smaller_keeps_its_logits_and_stays_so() {
     let sums = (60..100).map(|seed| (seed, residual_checkpoint(seed)));
     for (seed, checkpoint) in chains.chain(sums) {
         let whole = prune_checkpoint(&checkpoint, None).unwrap();
-        let small = whole.smaller().unwrap();
+        let small = whole.shrunk().unwrap();
         let samples = random_samples(&checkpoint.spec, 9, seed);
         let logits = |net: &PrunedNet| {
             let net = SparseNet::new(net).unwrap();
             net.outputs(samples.inputs().bytes().unwrap(), 9).unwrap()
         };
         assert_close(&logits(&small), &logits(&whole), &format!("{seed}"));
-        assert_eq!(small.smaller().unwrap(), small);
+        assert_eq!(small.shrunk().unwrap(), small);
         let file = PrunedFile::new(&small, None, ValueType::F32).unwrap();
         let read = PrunedFile::from_bytes(&file.to_bytes().unwrap(), Path::new("f")).unwrap();
         assert_close(

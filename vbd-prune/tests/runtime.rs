@@ -143,7 +143,7 @@ fn every_instruction_set_agrees_with_the_dense_net() {
 #[test]
 fn a_smaller_net_has_the_logits_of_the_whole() {
     for (case, net) in nets().enumerate() {
-        let small = net.smaller().unwrap();
+        let small = net.shrunk().unwrap();
         let pixels = pixels_of(&net, 9, case as u64);
         let dense = dense_logits(&net, &pixels, 9);
         let scale = dense.iter().fold(1e-3_f32, |most, x| most.max(x.abs()));
@@ -152,7 +152,7 @@ fn a_smaller_net_has_the_logits_of_the_whole() {
             let same = (found - dense).abs() < TOLERANCE * scale;
             assert!(same, "case {case}: {found} {dense}\n{:?}", small.spec());
         }
-        assert_eq!(small.smaller().unwrap(), small, "case {case}");
+        assert_eq!(small.shrunk().unwrap(), small, "case {case}");
         let weights = |net: &PrunedNet| {
             let layers = net.layers().iter();
             layers.map(|layer| layer.weight.numel()).sum::<usize>()
@@ -263,7 +263,7 @@ fn a_selection_may_lie_behind_the_last_weight() {
     let net = PrunedNet::new(spec, parts, Origin::default()).unwrap();
     // rows 1 and 3: [-2, -1, 0] and [4, 5, 6]
     let expected = [0.0, 4.0 + 10.0 + 18.0 + 2.0];
-    for net in [net.smaller().unwrap(), net] {
+    for net in [net.shrunk().unwrap(), net] {
         let mut session = Plan::new(&net).unwrap().session();
         assert_eq!(session.run(&[1_u8, 2, 3]).unwrap(), expected);
     }

@@ -15,9 +15,9 @@ Examples:
   vbd bench --recipe quickstart --steps 50";
 
 const DATA: &str = "digits, mnist, fashion-mnist or idx:FOLDER [default: what the file was trained \
-                    on, if it is found, or the recipe's]";
+                    on if found, or the recipe's]";
 
-/// What is timed.
+/// Arguments of `vbd bench`.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "vbd bench [OPTIONS] <FILE>\n       vbd bench [OPTIONS] --recipe <RECIPE>",
@@ -26,13 +26,13 @@ const DATA: &str = "digits, mnist, fashion-mnist or idx:FOLDER [default: what th
     mut_arg("data", |data| data.help(DATA))
 )]
 pub(crate) struct BenchArgs {
-    /// Time the inference of this run's folder, checkpoint or pruned file: sparse, and dense by the
-    /// gemm crate and by Candle
+    /// Time inference on this run directory, checkpoint or pruned file: sparse kernels against the
+    /// gemm crate and Candle
     #[arg(conflicts_with_all = [
         "epochs", "batch_size", "lr", "seed", "kl_weight", "assignments", "steps",
     ])]
     pub(crate) file: Option<PathBuf>,
-    /// Samples a call, of inference
+    /// Batch sizes for inference
     #[arg(
         long,
         value_name = "N,M",
@@ -42,7 +42,7 @@ pub(crate) struct BenchArgs {
         conflicts_with = "recipe"
     )]
     pub(crate) batch: Vec<usize>,
-    /// Seconds for each contender at each batch size, of inference
+    /// Seconds to spend on each engine and batch size, for inference
     #[arg(
         long,
         value_name = "X",
@@ -51,12 +51,12 @@ pub(crate) struct BenchArgs {
         conflicts_with = "recipe"
     )]
     pub(crate) seconds: Duration,
-    /// Time the dense training step of this recipe, on the CPU
+    /// Time this recipe's dense training step on the CPU
     #[arg(long)]
     pub(crate) recipe: Option<String>,
     #[command(flatten)]
     pub(crate) changes: RecipeChanges,
-    /// Training steps that are timed
+    /// Number of training steps to time
     #[arg(long, value_name = "N", default_value = "300")]
     pub(crate) steps: NonZeroUsize,
 }
@@ -64,13 +64,13 @@ pub(crate) struct BenchArgs {
 fn batch_size(text: &str) -> Result<usize, String> {
     let number = text.parse().ok();
     let number = number.filter(|number| (1..=65_536).contains(number));
-    number.ok_or_else(|| "1 to 65536 samples".to_owned())
+    number.ok_or_else(|| "expected 1 to 65536 samples".to_owned())
 }
 
-/// Each call's time is kept, so that there is a longest time.
+/// Parses a duration. Bounded, because the time of every call is stored.
 fn seconds(text: &str) -> Result<Duration, String> {
     let number = text.parse().ok();
     let number = number.filter(|number: &f64| (0.001..=60.0).contains(number));
-    let seconds = number.ok_or_else(|| "0.001 to 60 seconds".to_owned())?;
+    let seconds = number.ok_or_else(|| "expected 0.001 to 60 seconds".to_owned())?;
     Ok(Duration::from_secs_f64(seconds))
 }

@@ -1,4 +1,4 @@
-//! The command line, as clap reads it. What the words mean is the verbs' business.
+//! Command-line arguments, as clap parses them. The verbs interpret them.
 
 mod bench;
 mod train;
@@ -25,66 +25,66 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  vbd quickstart                                  the whole road on drawn digits, in two minutes
-  vbd train lenet-300-100-vbd --data-dir data     a published configuration, on MNIST
+  vbd quickstart                                  the whole pipeline on built-in digits
+  vbd train lenet-300-100-vbd --data-dir data     a published configuration on MNIST
   vbd prune runs/lenet-300-100-vbd-seed0 -o lenet.safetensors
 
 Environment:
-  VBD_DATA_DIR  folder of the named data sets' files
-  VBD_SIMD      instruction set of the CPU kernels: scalar, avx2, avx512 or neon [default: the best]";
+  VBD_DATA_DIR  directory with the files of the named data sets
+  VBD_SIMD      instruction set of the CPU kernels: scalar, avx2, avx512 or neon [default: best]";
 
-/// Flags of every verb.
+/// Flags that every verb takes.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Write results as JSON: one object, or one a line
+    /// Print results as JSON: one object, or one object per line
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Tell more on stderr; twice for still more
+    /// Increase verbosity; repeat for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// When to use colours
+    /// When to use colors
     #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
     pub(crate) color: ColorChoice,
-    /// CPU threads [default: one a core]
+    /// Number of CPU threads [default: one per core]
     #[arg(long, global = true, value_name = "N", value_parser = thread_count)]
     pub(crate) threads: Option<NonZeroUsize>,
 }
 
-/// More threads than any machine has would only be slow to start.
+/// Parses a thread count, up to 1024.
 fn thread_count(text: &str) -> Result<NonZeroUsize, String> {
     let number = text
         .parse()
         .ok()
         .filter(|number: &NonZeroUsize| number.get() <= 1024);
-    number.ok_or_else(|| "1 to 1024 threads".to_owned())
+    number.ok_or_else(|| "expected 1 to 1024 threads".to_owned())
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Train a network by a recipe, or go on with a run
+    /// Train a network from a recipe, or resume a run
     Train(Box<TrainArgs>),
-    /// Write the weights that are kept as a compressed safetensors file
+    /// Prune a trained network and write it as a compressed safetensors file
     Prune(PruneArgs),
     /// Measure a file's error on a data set
     Eval(EvalArgs),
-    /// Show a file's sparsity, layer by layer
+    /// Show a file's sparsity layer by layer
     Inspect(InspectArgs),
-    /// Tell the classes of images, or of a data set's samples
+    /// Classify images or samples of a data set
     Predict(PredictArgs),
-    /// Time a file's inference, or a recipe's training step
+    /// Time a file's inference or a recipe's training step
     Bench(Box<BenchArgs>),
-    /// List the recipes, or print one
+    /// List the recipes or print one
     #[command(after_help = "Examples:\n  vbd recipes\n  vbd recipes vbd > my-recipe.toml")]
     Recipes(NameArgs),
-    /// List the networks, or print one
+    /// List the networks or print one
     #[command(after_help = "Examples:\n  vbd models\n  vbd models lenet-300-100 > my-net.toml")]
     Models(NameArgs),
-    /// List the data sets, or show one's counts and checksums
+    /// List the data sets or show one's counts and checksums
     Data(DataArgs),
-    /// Train, prune, evaluate, inspect and predict on drawn digits, saying each command
+    /// Train, prune, evaluate, inspect and predict on built-in digits, printing each command
     Quickstart(QuickstartArgs),
-    /// Print a script that completes commands in a shell
+    /// Print a shell completion script
     #[command(
         after_help = "Examples:\n  vbd completions bash > ~/.local/share/bash-completion/completions/vbd\n  vbd completions fish | source"
     )]
@@ -93,14 +93,14 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct NameArgs {
-    /// Print this one's TOML
+    /// Print the TOML of this entry
     pub(crate) name: Option<String>,
 }
 
-/// Where the files of named data sets are.
+/// Directory of the named data sets.
 #[derive(Debug, Args)]
 pub(crate) struct DataDir {
-    /// Folder of the named data sets' files: DIR/mnist/... or DIR/... [default: `VBD_DATA_DIR`]
+    /// Directory with the files of the named data sets, DIR/mnist/... or DIR/... [default: `VBD_DATA_DIR`]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
@@ -114,7 +114,7 @@ pub(crate) struct DataArgs {
     pub(crate) data: Option<String>,
     #[command(flatten)]
     pub(crate) dir: DataDir,
-    /// Write the set into this folder as IDX files
+    /// Write the data set to this directory as IDX files
     #[arg(long, value_name = "FOLDER", requires = "data")]
     pub(crate) out: Option<PathBuf>,
 }
@@ -122,14 +122,14 @@ pub(crate) struct DataArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  vbd quickstart\n  vbd quickstart --out first-try --json")]
 pub(crate) struct QuickstartArgs {
-    /// Folder for the run and the pruned file [default: runs/quickstart, or the next free name]
+    /// Directory for the run and the pruned file [default: runs/quickstart, or the next free name]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Shell to complete for
     pub(crate) shell: clap_complete::Shell,
 }
 

@@ -14,22 +14,22 @@ Examples:
   vbd train vbd --model my-net.toml --data idx:my-images --set method.log_alpha_threshold=2
   vbd train --resume runs/try";
 
-/// What a run is made of; with `--resume` it is made already.
+/// Arguments of `vbd train`. `--resume` excludes those that define a new run.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TrainArgs {
-    /// A recipe's name (see `vbd recipes`), or the path of its TOML file
+    /// Recipe name (see `vbd recipes`) or path to a recipe's TOML file
     #[arg(required_unless_present = "resume")]
     pub(crate) recipe: Option<String>,
     #[command(flatten)]
     pub(crate) changes: RecipeChanges,
-    /// The run's folder [default: runs/RECIPE-seedN, or the next free name]
+    /// Run directory [default: runs/RECIPE-seedN, or the next free name]
     #[arg(long, value_name = "RUN")]
     pub(crate) out: Option<PathBuf>,
     /// Start from the weights of this checkpoint or run
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
-    /// Go on with the run of this folder as if it had never stopped
+    /// Resume the run in this directory
     #[arg(
         long,
         value_name = "RUN",
@@ -39,54 +39,54 @@ pub(crate) struct TrainArgs {
         ]
     )]
     pub(crate) resume: Option<PathBuf>,
-    /// Keep the checkpoint of every N-th epoch, beside the newest; 0 for none [default: 5]
+    /// Keep every N-th epoch's checkpoint in addition to the newest; 0 keeps none [default: 5]
     #[arg(long, value_name = "N")]
     pub(crate) keep_every: Option<usize>,
-    /// Compute with dead weights too, as a reference
+    /// Compute dead weights too, for reference
     #[arg(long)]
     pub(crate) no_compaction: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }
 
-/// What the command line changes of a recipe.
+/// Flags that override values of a recipe.
 #[derive(Debug, Args)]
 pub(crate) struct RecipeChanges {
-    /// The network: a name (see `vbd models`), or the path of its TOML file [default: the recipe's]
+    /// Network name (see `vbd models`) or path to a network's TOML file [default: the recipe's]
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<String>,
-    /// digits, mnist, fashion-mnist or idx:FOLDER [default: the recipe's]
+    /// Training data: digits, mnist, fashion-mnist or idx:FOLDER [default: the recipe's]
     #[arg(long)]
     pub(crate) data: Option<String>,
     #[command(flatten)]
     pub(crate) dir: DataDir,
-    /// Passes over the training images
+    /// Number of passes over the training data
     #[arg(long, value_name = "N")]
     pub(crate) epochs: Option<u32>,
-    /// Images a step
+    /// Samples per training step
     #[arg(long, value_name = "N")]
     pub(crate) batch_size: Option<u32>,
-    /// Adam's step size
+    /// Learning rate
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub(crate) lr: Option<f64>,
-    /// Seed of every draw
+    /// Random seed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) seed: Option<i64>,
-    /// Factor on the KL; other than 1 it is a tempered posterior
+    /// Weight of the KL term; values other than 1 give a tempered posterior
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub(crate) kl_weight: Option<f64>,
-    /// Set any key of the recipe, as `method.log_alpha_threshold=2`; may come again
+    /// Set any key of the recipe, such as `method.log_alpha_threshold=2`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) assignments: Vec<Assignment>,
 }
 
-/// Where to compute.
+/// Device to compute on.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
-    /// cpu, cuda, cuda:N, metal or metal:N
+    /// Device to train on: cpu, cuda, cuda:N, metal or metal:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: DeviceName,
-    /// The same as --device cpu
+    /// Same as --device cpu
     #[arg(long, conflicts_with = "device")]
     pub(crate) cpu: bool,
 }

@@ -1,4 +1,4 @@
-//! The verbs that use a file: `prune`, `eval`, `inspect`, `predict`.
+//! Arguments of the verbs that read a file: `prune`, `eval`, `inspect`, `predict`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,31 +13,31 @@ use super::DataDir;
     after_help = "Examples:\n  vbd prune runs/try -o try.safetensors --threshold 2 --layout csr\n  vbd prune runs/neurons -o small.safetensors --structured\n  vbd prune try.safetensors -o half.safetensors --values f16"
 )]
 pub(crate) struct PruneArgs {
-    /// A run's folder, a checkpoint, or a pruned file to store in another way
+    /// Run directory, checkpoint, or pruned file to re-encode
     pub(crate) file: PathBuf,
-    /// The file to write
+    /// File to write
     #[arg(short, long)]
     pub(crate) out: PathBuf,
-    /// Keep weights and units whose `log_alpha` is under this [default: the training's]
+    /// Keep weights and units with `log_alpha` below T [default: the training threshold]
     #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = finite)]
     pub(crate) threshold: Option<f32>,
-    /// Take units out that nothing needs, with their rows and columns: a smaller net
+    /// Remove dead units with their rows and columns, which shrinks the network
     #[arg(long)]
     pub(crate) structured: bool,
-    /// How weights are stored: auto (the smallest), dense, csr, bitmask or delta
+    /// Storage layout of the weights: auto (the smallest), dense, csr, bitmask or delta
     #[arg(long, default_value = "auto")]
     pub(crate) layout: LayoutChoice,
-    /// Type of the values: f32, f16 or bf16 [default: f32, or as in the pruned FILE]
+    /// Type of stored values: f32, f16 or bf16 [default: f32, or that of a pruned FILE]
     #[arg(long, value_name = "TYPE")]
     pub(crate) values: Option<ValueType>,
 }
 
 fn finite(text: &str) -> Result<f32, String> {
     let number = text.parse().ok().filter(|number: &f32| number.is_finite());
-    number.ok_or_else(|| "a finite number is wanted".to_owned())
+    number.ok_or_else(|| "expected a finite number".to_owned())
 }
 
-/// `auto`, or one layout for all weights.
+/// One layout for all weights, or `None` for `auto`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LayoutChoice(pub(crate) Option<Layout>);
 
@@ -55,7 +55,7 @@ impl std::str::FromStr for LayoutChoice {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  vbd inspect runs/try\n  vbd inspect try.safetensors --json")]
 pub(crate) struct InspectArgs {
-    /// A run's folder, a checkpoint or a pruned file
+    /// Run directory, checkpoint or pruned file
     pub(crate) file: PathBuf,
 }
 
@@ -64,17 +64,17 @@ pub(crate) struct InspectArgs {
     after_help = "Examples:\n  vbd eval try.safetensors\n  vbd eval runs/try --data mnist --data-dir data --split train"
 )]
 pub(crate) struct EvalArgs {
-    /// A run's folder, a checkpoint or a pruned file
+    /// Run directory, checkpoint or pruned file
     pub(crate) file: PathBuf,
     /// Network of a file that has weights alone: a name, or a path to a TOML file
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<String>,
-    /// digits, mnist, fashion-mnist or idx:FOLDER [default: what the file was trained on]
+    /// Data to evaluate on: digits, mnist, fashion-mnist or idx:FOLDER [default: what the file was trained on]
     #[arg(long)]
     pub(crate) data: Option<String>,
     #[command(flatten)]
     pub(crate) dir: DataDir,
-    /// Which samples
+    /// Split to evaluate on
     #[arg(long, default_value_t = Split::Test)]
     pub(crate) split: Split,
 }
@@ -84,26 +84,26 @@ pub(crate) struct EvalArgs {
     after_help = "Examples:\n  vbd predict try.safetensors seven.png --invert\n  vbd predict try.safetensors --data digits --index 0,1,2 --json"
 )]
 pub(crate) struct PredictArgs {
-    /// A run's folder, a checkpoint or a pruned file
+    /// Run directory, checkpoint or pruned file
     pub(crate) file: PathBuf,
     /// Network of a file that has weights alone: a name, or a path to a TOML file
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<String>,
-    /// PNG or JPEG images of the network's size
+    /// PNG or JPEG images of the network's input size
     #[arg(value_name = "IMAGE", required_unless_present = "index")]
     pub(crate) images: Vec<PathBuf>,
-    /// Turn dark into light: for dark ink on light paper
+    /// Invert the pixels, for dark ink on light paper
     #[arg(long, conflicts_with = "index")]
     pub(crate) invert: bool,
-    /// The data set of --index [default: what the file was trained on]
+    /// Data set that --index selects from [default: what the file was trained on]
     #[arg(long, requires = "index", conflicts_with = "images")]
     pub(crate) data: Option<String>,
     #[command(flatten)]
     pub(crate) dir: DataDir,
-    /// Which samples of the data set --index counts
+    /// Split that --index selects from
     #[arg(long, default_value_t = Split::Test, requires = "index")]
     pub(crate) split: Split,
-    /// Samples of the data set, from 0
+    /// Indices of samples in the data set, from 0
     #[arg(
         long,
         value_name = "I,J",
@@ -113,12 +113,12 @@ pub(crate) struct PredictArgs {
     pub(crate) index: Vec<usize>,
 }
 
-/// A part of a data set.
+/// Split of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Split {
-    /// What is only measured on
+    /// Samples held out for testing
     Test,
-    /// What is trained on
+    /// Samples used for training
     Train,
 }
 

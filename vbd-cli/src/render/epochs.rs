@@ -1,4 +1,4 @@
-//! A run while it goes: a line an epoch, and a bar of the epoch's steps.
+//! View of a run: one line per epoch and a progress bar of its steps.
 
 use indicatif::ProgressBar;
 use vbd_core::train::{EpochReport, Event};
@@ -17,7 +17,7 @@ pub(crate) struct EpochView {
 }
 
 impl EpochView {
-    /// A view of a run of so many epochs.
+    /// Creates the view of a run of `epochs` epochs.
     pub(crate) fn new(out: &Output, epochs: usize) -> Self {
         let (columns, last, problem) = (None, None, None);
         Self {
@@ -30,7 +30,7 @@ impl EpochView {
         }
     }
 
-    /// Shows an event. A reader that has gone away does not stop the run.
+    /// Shows an event. A closed pipe does not stop the run.
     pub(crate) fn show(&mut self, event: &Event<'_>) {
         match event {
             Event::Step {
@@ -73,15 +73,15 @@ impl EpochView {
         self.bar.suspend(|| out.text(&text))
     }
 
-    /// Ends the view; the last epoch's line.
+    /// Ends the view. Returns the last epoch's report.
     ///
     /// # Errors
-    /// If a line could not be written, but not if the reader has gone away.
+    /// If a line could not be written. A closed pipe is not an error.
     pub(crate) fn finish(self) -> anyhow::Result<Option<EpochReport>> {
         self.bar.finish_and_clear();
         match self.problem {
             Some(problem) if problem.is::<ClosedPipe>() => {
-                say("stdout was closed: the run's metrics.jsonl has the epochs");
+                say("stdout was closed: see the run's metrics.jsonl for the epochs");
                 Ok(self.last)
             }
             Some(problem) => Err(problem),
@@ -90,7 +90,7 @@ impl EpochView {
     }
 }
 
-/// What a column shows.
+/// Quantity shown in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Quantity {
     Epoch,
@@ -102,7 +102,7 @@ enum Quantity {
     ValidationError,
     ValidationLoss,
     Ratio,
-    /// Units left in all gates.
+    /// Units kept by all gates.
     Units,
     Gate(usize),
     Layer(usize),
@@ -137,7 +137,7 @@ impl Quantity {
         }
     }
 
-    /// What goes first where there is no room: the largest.
+    /// Rank for dropping columns on a narrow terminal; the largest is dropped first, 0 never.
     fn dispensable(self) -> usize {
         match self {
             Self::Epoch | Self::Error | Self::TestLoss | Self::Ratio | Self::Units => 0,
@@ -188,7 +188,7 @@ fn columns_of(report: &EpochReport, epochs: usize) -> Vec<Column> {
     for (index, gate) in report.gates.iter().enumerate() {
         columns.push(column(Quantity::Gate(index), &gate.after, 4));
     }
-    // Gates take whole rows and columns: what they leave of each layer says no more than they do.
+    // Gates remove whole rows and columns, so layer columns would repeat theirs.
     let layers = report.layers.iter().filter(|_| report.gates.is_empty());
     for (index, layer) in layers.enumerate() {
         columns.push(column(
@@ -201,7 +201,7 @@ fn columns_of(report: &EpochReport, epochs: usize) -> Vec<Column> {
     columns
 }
 
-/// The columns that fit into the width.
+/// Drops columns until the rest fit the width.
 fn fitted(mut columns: Vec<Column>, width: Option<usize>) -> Vec<Column> {
     let needed = |columns: &[Column]| columns.iter().map(|column| column.width + 2).sum::<usize>();
     while width.is_some_and(|width| needed(&columns) > width + 2) {

@@ -1,14 +1,14 @@
-//! The spread of `log_alpha`, as columns of text.
+//! Text histogram of `log_alpha`.
 
 use vbd_prune::report::Histogram;
 
 use super::count;
 use super::table::column_block;
 
-/// Lines of the tallest column.
+/// Height of the tallest column in lines.
 const HEIGHT: usize = 6;
 
-/// The histogram: one character a bin, heights on a log scale, with the threshold marked.
+/// Draws the histogram: one character per bin, heights on a log scale, threshold marked.
 pub(crate) fn lines(histogram: &Histogram, threshold: Option<f32>) -> Vec<String> {
     let heights = heights(&histogram.counts);
     let mut lines: Vec<String> = Vec::new();
@@ -29,24 +29,24 @@ pub(crate) fn lines(histogram: &Histogram, threshold: Option<f32>) -> Vec<String
     if let Some(place) = threshold.and_then(|threshold| place_of(histogram, threshold)) {
         let threshold = threshold.unwrap_or_default();
         lines.push(format!(
-            "  {}^ threshold {threshold}: kept is what lies left",
+            "  {}^ threshold {threshold}: weights to the left are kept",
             " ".repeat(place)
         ));
     }
     lines
 }
 
-/// What the histogram counts.
+/// Caption of the histogram.
 pub(crate) fn caption(histogram: &Histogram) -> String {
     let alive: u64 = histogram.counts.iter().sum();
     format!(
-        "log_alpha of the {} weights that are alive ({} are dead), on a log scale",
+        "log_alpha of {} live weights ({} dead), counts on a log scale",
         count(alive),
         count(histogram.dead)
     )
 }
 
-/// Heights in eighths of a line: a column of one weight is seen.
+/// Returns column heights in eighths of a line. A single weight is visible.
 fn heights(counts: &[u64]) -> Vec<usize> {
     let log = |&count: &u64| (count as f64).ln_1p();
     let most = counts.iter().map(log).fold(f64::MIN_POSITIVE, f64::max);
@@ -60,7 +60,7 @@ fn heights(counts: &[u64]) -> Vec<usize> {
     counts.iter().map(height).collect()
 }
 
-/// The bin that starts at the threshold.
+/// Returns the bin that starts at the threshold.
 fn place_of(histogram: &Histogram, threshold: f32) -> Option<usize> {
     let edges = (histogram.low..histogram.high).enumerate();
     let mut at = edges.filter(|&(_, edge)| f64::from(edge) <= f64::from(threshold));
@@ -88,6 +88,6 @@ mod tests {
         assert_eq!(at(&lines[HEIGHT - 1], 0), Some('▅'));
         assert_eq!(at(&lines[HEIGHT + 1], 20), Some('0'));
         assert_eq!(at(&lines[HEIGHT + 2], 23), Some('^'));
-        assert!(caption(&histogram).contains("1,001 weights that are alive (5 are dead)"));
+        assert!(caption(&histogram).contains("1,001 live weights (5 dead)"));
     }
 }

@@ -1,4 +1,4 @@
-//! All that is shown: results on stdout, everything else on stderr. Nothing else prints.
+//! The only module that prints: results to stdout, everything else to stderr.
 
 mod epochs;
 mod histogram;
@@ -24,16 +24,16 @@ pub(crate) use self::table::{Column, Table, bar};
 pub(crate) use self::weights::show_weights;
 use crate::args::Global;
 
-/// Width of a terminal that does not tell its own.
+/// Width of a terminal whose width is unknown.
 const USUAL_WIDTH: usize = 80;
 
-/// Where results go, and how.
+/// Destination and format of results.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     json: bool,
     to_stderr: bool,
     colour: ColorChoice,
-    /// Characters of a line; `None` where it may be as long as it likes.
+    /// Characters per line; `None` for no limit.
     width: Option<usize>,
 }
 
@@ -47,12 +47,12 @@ impl Output {
         }
     }
 
-    /// Whether results are JSON.
+    /// Returns whether results are JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// The same for people on stderr: where stdout is another's.
+    /// Returns the same output as text on stderr, for a command that keeps stdout for itself.
     pub(crate) fn for_people_on_stderr(&self) -> Self {
         Self {
             json: false,
@@ -65,7 +65,7 @@ impl Output {
         self.width
     }
 
-    /// Whether results may have colours.
+    /// Returns whether results may be colored.
     pub(crate) fn colours(&self) -> bool {
         if self.to_stderr {
             return self.colours_stderr();
@@ -73,7 +73,7 @@ impl Output {
         self.colours_on(io::stdout().is_terminal())
     }
 
-    /// Whether what goes to stderr may have colours.
+    /// Returns whether text on stderr may be colored.
     pub(crate) fn colours_stderr(&self) -> bool {
         self.colours_on(io::stderr().is_terminal())
     }
@@ -89,10 +89,10 @@ impl Output {
         }
     }
 
-    /// Writes a result, with a line's end if it has none.
+    /// Writes a result, adding a final newline if it is missing.
     ///
     /// # Errors
-    /// [`ClosedPipe`] if the reader is gone.
+    /// [`ClosedPipe`] if the reader closed the pipe.
     pub(crate) fn text(&self, text: &str) -> anyhow::Result<()> {
         let end = if text.ends_with('\n') { "" } else { "\n" };
         let bytes = format!("{text}{end}");
@@ -113,19 +113,19 @@ impl Output {
     /// Writes a result as one line of JSON.
     ///
     /// # Errors
-    /// As [`Output::text`].
+    /// Those of [`Output::text`].
     pub(crate) fn object(&self, object: &impl Serialize) -> anyhow::Result<()> {
         self.text(&serde_json::to_string(object)?)
     }
 }
 
-/// Says something that is no result, on stderr.
+/// Prints a message to stderr.
 pub(crate) fn say(text: &str) {
-    // A stderr that is gone is no reason to stop.
+    // A closed stderr does not stop the program.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Who reads stdout has gone away, which is no error.
+/// The reader closed stdout. Reported as success.
 #[derive(Debug)]
 pub(crate) struct ClosedPipe;
 
@@ -137,7 +137,7 @@ impl fmt::Display for ClosedPipe {
 
 impl std::error::Error for ClosedPipe {}
 
-/// `COLUMNS` if it is set, else the terminal's width, if stdout is one.
+/// Returns `COLUMNS` if set, or else the terminal's width if stdout is a terminal.
 fn width() -> Option<usize> {
     let columns = std::env::var("COLUMNS")
         .ok()

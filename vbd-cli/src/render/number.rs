@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Number formatting.
 
-/// A count with its thousands apart: `266,200`.
+/// Formats a count with thousands separators: `266,200`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -13,7 +13,7 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// A size on disk, in kilobytes of 1,000 bytes: `1,064.9 KB`.
+/// Formats a size in kilobytes of 1,000 bytes: `1,064.9 KB`.
 pub(crate) fn bytes(bytes: u64) -> String {
     if bytes < 1000 {
         return format!("{bytes} B");
@@ -22,12 +22,12 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{}.{} KB", count(tenths / 10), tenths % 10)
 }
 
-/// A fraction of 0 to 1 in per cent: `1.79`.
+/// Formats a fraction of 0 to 1 in per cent: `1.79`.
 pub(crate) fn percent(fraction: f64) -> String {
     format!("{:.2}", fraction * 100.0)
 }
 
-/// A loss, with four digits that matter: `0.01790`.
+/// Formats a loss with four significant digits: `0.01790`.
 pub(crate) fn loss(loss: f64) -> String {
     let size = loss.abs();
     if size >= 1000.0 || (size > 0.0 && size < 1e-4) {
@@ -45,12 +45,12 @@ pub(crate) fn loss(loss: f64) -> String {
     format!("{loss:.decimals$}")
 }
 
-/// A compression ratio: `94.9`, or ∞ where nothing is left.
+/// Formats a compression ratio: `94.9`, or ∞ if no weight is kept.
 pub(crate) fn ratio(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| "∞".to_owned(), times)
 }
 
-/// Microseconds, with as many decimals as matter.
+/// Formats microseconds.
 pub(crate) fn micros(time: f64) -> String {
     if time < 10.0 {
         format!("{time:.3}")
@@ -59,7 +59,7 @@ pub(crate) fn micros(time: f64) -> String {
     }
 }
 
-/// A factor, with as many decimals as matter.
+/// Formats a factor.
 pub(crate) fn times(factor: f64) -> String {
     if factor < 10.0 {
         format!("{factor:.2}")

@@ -1,6 +1,6 @@
-//! The few colours that there are; all can be read without.
+//! Colors of text. Output is readable without them.
 
-/// A colour or weight of text.
+/// Color or weight of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paint {
     Bold,
@@ -11,7 +11,7 @@ pub(crate) enum Paint {
 }
 
 impl Paint {
-    /// The text in this colour, if there are `colours`.
+    /// Returns the text in this color if `colours`, or else unchanged.
     pub(crate) fn apply(self, text: &str, colours: bool) -> String {
         if !colours {
             return text.to_owned();

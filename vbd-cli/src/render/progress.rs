@@ -1,17 +1,17 @@
-//! What moves while one waits: on stderr, and only where that is a terminal.
+//! Progress bars and spinners, shown on stderr if it is a terminal.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// The bar of an epoch's steps.
+/// Creates the progress bar of an epoch's steps.
 pub(crate) fn step_bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     bar.set_style(style("epoch {msg} [{bar:30}] {pos}/{len}"));
     bar
 }
 
-/// A spinner with a text, gone when the value is dropped.
+/// Shows a spinner with a text until the value is dropped.
 pub(crate) fn spinner(text: &str) -> Spinner {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     bar.set_style(style("{spinner} {msg}"));
@@ -22,7 +22,7 @@ pub(crate) fn spinner(text: &str) -> Spinner {
     Spinner(bar)
 }
 
-/// See [`spinner`].
+/// Guard returned by [`spinner`].
 pub(crate) struct Spinner(ProgressBar);
 
 impl Drop for Spinner {

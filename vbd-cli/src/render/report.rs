@@ -1,4 +1,4 @@
-//! What `vbd inspect` shows of a file.
+//! Text output of `vbd inspect`.
 
 use serde_json::Value;
 use vbd_core::recipe::is_tempered;
@@ -10,10 +10,10 @@ use super::{
     Column, Output, Paint, Table, bar, bytes, count, histogram, loss, percent, ratio, times,
 };
 
-/// Width of a layer's bar.
+/// Width of a layer's density bar.
 const BAR: usize = 16;
 
-/// Shows a report: as JSON, or as tables for people.
+/// Prints a report as JSON or as tables.
 pub(crate) fn show_report(out: &Output, report: &Report) -> anyhow::Result<()> {
     if out.is_json() {
         return out.object(report);
@@ -60,8 +60,8 @@ fn layers(out: &Output, report: &Report) -> String {
         ("kernel", Column::Text),
         ("mul-adds", Column::Number),
     ];
-    // The bar says what the zeros' share does, and lines under the table have the file's bytes and the
-    // sum of the multiply-adds.
+    // The bar repeats the zeros' share, and the lines below the table show total bytes and
+    // multiply-adds.
     let spare = [
         "outputs", "inputs", "kind", "bytes", "density", "layout", "shape", "mul-adds", "kernel",
     ];
@@ -88,7 +88,7 @@ fn layers(out: &Output, report: &Report) -> String {
     table.into_text()
 }
 
-/// Multiply-adds a sample of all layers; `None` of a net that is too large to run.
+/// Returns the multiply-adds per sample of all layers, or `None` if the net is too large to run.
 fn multiply_adds(report: &Report) -> Option<usize> {
     let layers = report.layers.iter();
     layers.map(|layer| layer.multiply_adds).sum()
@@ -115,7 +115,7 @@ fn layer_row(layer: &LayerReport) -> [String; 13] {
     ]
 }
 
-/// What computes a layer: `sparse`, or `sparse/dense` where one sample by itself takes another way.
+/// Names a layer's kernel: `sparse`, or `sparse/dense` if a single sample uses another one.
 fn kernels(layer: &LayerReport) -> String {
     match (layer.kernel, layer.kernel_one) {
         (Some(many), Some(one)) if many != one => {
@@ -135,7 +135,7 @@ fn kernel_word(kernel: Kernel) -> &'static str {
     }
 }
 
-/// What units are left, where some are not; `784-500-300` becomes `179-160-60`.
+/// Describes the units kept of each layer, such as `179-160-60 of 784-500-300`. Empty if all are.
 fn structure_facts(structure: &Structure) -> Vec<(&'static str, String)> {
     let chain = |number: &dyn Fn(&UnitCount) -> usize| {
         let numbers = structure
@@ -156,7 +156,7 @@ fn structure_facts(structure: &Structure) -> Vec<(&'static str, String)> {
     let change = |before: usize, after: usize| {
         let ratio = times(before as f64 / after.max(1) as f64);
         format!(
-            "{} of {}: {ratio} x fewer",
+            "{} of {}, {ratio} x fewer",
             count(after as u64),
             count(before as u64)
         )
@@ -164,7 +164,7 @@ fn structure_facts(structure: &Structure) -> Vec<(&'static str, String)> {
     let made = if structure.is_made {
         ""
     } else {
-        "; --structured takes the others out"
+        "; remove the others with --structured"
     };
     vec![
         (
@@ -185,7 +185,7 @@ fn structure_facts(structure: &Structure) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The KL weights in a recipe's tables, which a file has as they were; `key` says whose they are.
+/// Returns names and KL weights from a recipe's tables. `key` is the field with the name.
 fn kl_weights(tables: &[Value], key: &str) -> Vec<(String, f64)> {
     let weight = |table: &Value| {
         let name = match table.get(key)? {
@@ -201,13 +201,13 @@ fn kl_weights(tables: &[Value], key: &str) -> Vec<(String, f64)> {
     tables.iter().filter_map(weight).collect()
 }
 
-/// Whether a gate's table is of a kind of which nothing is left at test.
+/// Returns whether a gate's kind leaves nothing in the pruned net.
 fn is_noise_alone(gate: &Value) -> bool {
     let kind = gate.get("kind").and_then(Value::as_str);
     kind.is_some_and(|kind| kind != "normal")
 }
 
-/// The noise of gates, as `bernoulli after fc1`.
+/// Describes the noise of gates, as `bernoulli after fc1`.
 fn noises(gates: &[Value]) -> String {
     let word = |gate: &Value, key| gate.get(key).and_then(Value::as_str).map(str::to_owned);
     let noise = gates.iter().filter_map(|gate| {
@@ -217,7 +217,7 @@ fn noises(gates: &[Value]) -> String {
     noise.collect::<Vec<_>>().join(", ")
 }
 
-/// What is to be said of the whole file, a line each.
+/// Returns the lines below the table, as label and text.
 fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         (
@@ -226,7 +226,7 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
                 "{} x fewer weights{}, biases excluded",
                 ratio(report.compression_ratio),
                 if report.structure.is_made {
-                    " inside the smaller net"
+                    " within the shrunk net"
                 } else {
                     ""
                 }
@@ -235,7 +235,7 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         (
             "size",
             format!(
-                "{}; as a dense file {}: {} x smaller",
+                "{} instead of {} dense, {} x smaller",
                 bytes(report.bytes),
                 bytes(report.dense_bytes),
                 times(report.size_ratio)
@@ -245,16 +245,16 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     if let Some(sum) = multiply_adds(report) {
         let differ = |layer: &LayerReport| layer.kernel != layer.kernel_one;
         let kernels = if report.layers.iter().any(differ) {
-            "; kernels: batches/one sample"
+            "; kernels are for batches/single samples"
         } else {
             ""
         };
         let sum = count(sum as u64);
-        facts.push(("work", format!("{sum} multiply-adds a sample{kernels}")));
+        facts.push(("work", format!("{sum} multiply-adds per sample{kernels}")));
     }
     facts.extend(structure_facts(&report.structure));
     if let Some(threshold) = report.threshold {
-        facts.push(("kept", format!("log_alpha under {threshold}")));
+        facts.push(("kept", format!("log_alpha below {threshold}")));
     }
     let methods = || report.method.iter();
     let layers = methods().flat_map(|method| {
@@ -265,7 +265,7 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         .flat_map(|method| method.gates.iter().cloned())
         .partition(is_noise_alone);
     if !noise.is_empty() {
-        facts.push(("noise", format!("{}: in training alone", noises(&noise))));
+        facts.push(("noise", format!("{} (in training only)", noises(&noise))));
     }
     for (label, own) in [
         ("layers", layers.collect::<Vec<_>>()),
@@ -308,13 +308,13 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     if let Some(error) = provenance.test_error {
         facts.push((
             "test error",
-            format!("{} % as measured in training", percent(error)),
+            format!("{} % as measured during training", percent(error)),
         ));
     }
     if let Some(test_loss) = provenance.test_loss {
         facts.push((
             "test loss",
-            format!("{} as measured in training", loss(test_loss)),
+            format!("{} as measured during training", loss(test_loss)),
         ));
     }
     facts

@@ -1,4 +1,4 @@
-//! Tables for people, fitted to the width, and bars.
+//! Tables fitted to the terminal width, and bars.
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{
@@ -7,7 +7,7 @@ use comfy_table::{
 
 use super::Output;
 
-/// How a column stands.
+/// Alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Column {
     Text,
@@ -15,15 +15,15 @@ pub(crate) enum Column {
     Bar,
 }
 
-/// A line over the table, under its titles and under its rows.
+/// Rules above the table, below its titles and below its rows.
 const STYLE: TableStyle = UTF8_HORIZONTAL_ONLY
     .header_separator(LineStyle::none().fill('─').junction('─'))
     .row_separator(LineStyle::none());
 
-/// A table under way.
+/// Table builder.
 pub(crate) struct Table<'a> {
     columns: &'a [(&'a str, Column)],
-    /// Titles of columns that may go where the width is short, the first one first.
+    /// Titles of columns that may be dropped to fit the width, the first one first.
     spare: &'a [&'a str],
     rows: Vec<Vec<String>>,
     colours: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// A table with these columns.
+    /// Creates a table with these columns.
     pub(crate) fn new(out: &Output, columns: &'a [(&'a str, Column)]) -> Self {
         Self {
             columns,
@@ -42,25 +42,25 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Lets columns go, the first of these first, where the table is too wide.
+    /// Allows these columns to be dropped, the first one first, if the table is too wide.
     pub(crate) fn spare(mut self, titles: &'a [&'a str]) -> Self {
         self.spare = titles;
         self
     }
 
-    /// Adds a row, one text a column.
+    /// Adds a row with one text per column.
     pub(crate) fn row(&mut self, texts: impl IntoIterator<Item = String>) {
         self.rows.push(texts.into_iter().collect());
     }
 
-    /// The table's text: whole if it fits, else without what can be spared, else in broken cells.
+    /// Formats the table. Drops spare columns if it is too wide, then wraps cells.
     pub(crate) fn into_text(self) -> String {
         let fits = |text: &str| {
             let widest = text.lines().map(|line| line.chars().count()).max();
             self.width.is_none_or(|width| widest.unwrap_or(0) <= width)
         };
         for spared in 0..=self.spare.len() {
-            // Escape sequences have no width: measured without.
+            // Measured without escape sequences, which have no width.
             if fits(&self.build(&self.spare[..spared], false, false)) {
                 return self.build(&self.spare[..spared], self.colours, false);
             }
@@ -109,7 +109,7 @@ fn align(cell: Cell, column: Column) -> Cell {
 
 const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
-/// A bar of up to `width` characters for a fraction of 0 to 1; what is not 0 is seen.
+/// Draws a bar of up to `width` characters for a fraction of 0 to 1. Fractions above 0 are visible.
 pub(crate) fn bar(fraction: f64, width: usize) -> String {
     let all = width * 8;
     let reached = |eighths: &usize| *eighths as f64 <= fraction * all as f64 + 0.5;
@@ -122,7 +122,7 @@ pub(crate) fn bar(fraction: f64, width: usize) -> String {
     text
 }
 
-/// The block that fills this many eighths of a character from below, 0 to 8.
+/// Returns the block that fills this many eighths of a character from below, 0 to 8.
 pub(crate) fn column_block(eighths: usize) -> char {
     [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'][eighths.min(8)]
 }

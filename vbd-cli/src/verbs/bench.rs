@@ -1,4 +1,4 @@
-//! `vbd bench`: how long things take.
+//! `vbd bench`: times inference or a training step.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use vbd_core::train::{StepBench, StepTime};
 use vbd_net::PrunedNet;
 use vbd_net::data::Dataset;
 use vbd_net::simd;
-use vbd_prune::bench::{BenchOptions, Of, Row, What, bench};
+use vbd_prune::bench::{BenchOptions, Engine, Row, Subject, bench};
 
 use super::{Context, Finished};
 use crate::args::BenchArgs;
@@ -16,20 +16,20 @@ use crate::render::{Column, Output, Table, count, micros, say, times};
 use crate::{files, recipe};
 
 #[derive(Debug, Serialize)]
-struct Timed<R> {
-    /// The instruction set of this program's kernels; the `gemm` crate and Candle choose theirs.
+struct Timings<R> {
+    /// Instruction set of our own kernels. The `gemm` crate and Candle choose theirs.
     simd: &'static str,
     rows: Vec<R>,
 }
 
-impl<R> Timed<R> {
+impl<R> Timings<R> {
     fn new(rows: Vec<R>) -> anyhow::Result<Self> {
         let simd = simd::instruction_set()?.name();
         Ok(Self { simd, rows })
     }
 }
 
-/// The columns of every measurement.
+/// Columns common to all measurements.
 const COLUMNS: [(&str, Column); 5] = [
     ("what", Column::Text),
     ("batch", Column::Number),
@@ -43,12 +43,12 @@ pub(crate) fn run(args: &BenchArgs, context: &Context) -> anyhow::Result<Finishe
     match (&args.file, &args.recipe) {
         (Some(file), _) => inference(file, args, &context.out)?,
         (None, Some(recipe)) => training_step(recipe, args, context)?,
-        (None, None) => return Err(Problem::usage("give a FILE, or --recipe RECIPE").into()),
+        (None, None) => return Err(Problem::usage("missing FILE or --recipe RECIPE").into()),
     }
     Ok(Finished::Shown)
 }
 
-/// Times a file's net, sparse and dense.
+/// Times a file's network, sparse and dense.
 fn inference(file: &Path, args: &BenchArgs, out: &Output) -> anyhow::Result<()> {
     let net = files::net_of(file, args.changes.model.as_deref())?;
     let data = data_for(&net, file, args)?;
@@ -59,17 +59,17 @@ fn inference(file: &Path, args: &BenchArgs, out: &Output) -> anyhow::Result<()> 
     };
     let rows = bench(&net, &args.batch, images, options)?;
     if out.is_json() {
-        return out.object(&Timed::new(rows)?);
+        return out.object(&Timings::new(rows)?);
     }
     out.text(&inference_table(out, &rows))
 }
 
-/// The data that give the pixels, and a word about it. Those that were asked for must be there; those
-/// that the net was trained on need not be.
+/// Loads the data that provide the pixels and says which. Returns `None` if the data that the net was
+/// trained on are not available; data that were asked for must be.
 fn data_for(net: &PrunedNet, file: &Path, args: &BenchArgs) -> anyhow::Result<Option<Dataset>> {
     let changes = &args.changes;
     let asked = changes.data.is_some() || changes.dir.data_dir.is_some();
-    match files::load_data_for(net, (file, changes.data.as_deref()), &changes.dir) {
+    match files::load_data_for(net, file, changes.data.as_deref(), &changes.dir) {
         Ok(data) => {
             say(&format!("timing on the test images of {}", data.name));
             Ok(Some(data))
@@ -77,7 +77,7 @@ fn data_for(net: &PrunedNet, file: &Path, args: &BenchArgs) -> anyhow::Result<Op
         Err(error) if asked => Err(error),
         Err(error) => {
             say(&format!(
-                "timing on made-up pixels, a fifth of them lit: {error:#}"
+                "timing on synthetic pixels, a fifth of them nonzero: {error:#}"
             ));
             Ok(None)
         }
@@ -90,14 +90,14 @@ fn inference_table(out: &Output, rows: &[Row]) -> String {
     let mut table = Table::new(out, &columns);
     for row in rows {
         let what = match row.net {
-            Of::File => row.what.as_str().to_owned(),
-            Of::Before => format!("{}, before", row.what.as_str()),
+            Subject::Pruned => row.what.as_str().to_owned(),
+            Subject::Original => format!("{}, before", row.what.as_str()),
         };
         let mut texts = texts(&what, [row.batch, row.threads], [row.median_us, row.p99_us]);
-        // Of a net that was made smaller, the one before is what it is compared with: it comes last.
+        // A shrunk net is compared with the original, which comes last.
         let candle = rows
             .iter()
-            .rfind(|other| other.batch == row.batch && other.what == What::Candle);
+            .rfind(|other| other.batch == row.batch && other.what == Engine::Candle);
         texts.push(candle.map_or_else(String::new, |candle| {
             times(candle.median_us / row.median_us)
         }));
@@ -115,10 +115,10 @@ fn training_step(name: &str, args: &BenchArgs, context: &Context) -> anyhow::Res
         steps: args.steps.get(),
         ..StepBench::default()
     };
-    let row = bench.run((&chosen.net, &chosen.recipe), &data, None)?;
+    let row = bench.run(&chosen.net, &chosen.recipe, &data, None)?;
     let out = &context.out;
     if out.is_json() {
-        return out.object(&Timed::new(vec![row])?);
+        return out.object(&Timings::new(vec![row])?);
     }
     out.text(&step_table(out, &row))
 }

@@ -1,4 +1,4 @@
-//! `vbd completions`: a script for a shell.
+//! `vbd completions`: prints a shell completion script.
 
 use clap::CommandFactory;
 
@@ -7,7 +7,7 @@ use crate::args::{Cli, CompletionsArgs};
 use crate::render::Output;
 
 pub(crate) fn run(args: &CompletionsArgs, out: &Output) -> anyhow::Result<Finished> {
-    // Made whole first: clap would panic at a closed pipe.
+    // Generated in memory, because clap panics on a closed pipe.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "vbd", &mut script);
     out.text(&String::from_utf8_lossy(&script))?;

@@ -1,4 +1,4 @@
-//! `vbd data`: the data sets, or one's counts and checksums.
+//! `vbd data`: lists the data sets, or shows one's counts and checksums.
 
 use vbd_models::data;
 
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &DataArgs, out: &Output) -> anyhow::Result<Finished> {
         format!("train       {} images", count(summary.train as u64)),
         format!("test        {} images", count(summary.test as u64)),
         match summary.classes {
-            0 => "classes     none: there are no labels".to_owned(),
+            0 => "classes     none (no labels)".to_owned(),
             classes => format!("classes     {classes}"),
         },
         format!("shape       {channels} x {height} x {width} (channels, rows, columns)"),

@@ -1,4 +1,4 @@
-//! `vbd eval`: how well a file does on a data set.
+//! `vbd eval`: evaluates a file on a data set.
 
 use serde::Serialize;
 use vbd_net::output::Evaluation;
@@ -8,9 +8,9 @@ use crate::args::EvalArgs;
 use crate::files;
 use crate::render::{Column, Output, Table, count, loss, percent};
 
-/// How well a file does on a data set.
+/// Result of an evaluation, as JSON.
 #[derive(Debug, Serialize)]
-pub(crate) struct Evaluated {
+pub(crate) struct EvalResult {
     data: String,
     split: &'static str,
     samples: usize,
@@ -18,17 +18,17 @@ pub(crate) struct Evaluated {
     pub(crate) result: EvaluationResult,
 }
 
-/// What is measured, by the loss that the net has.
+/// Metrics, which depend on the network's loss.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(untagged)]
 pub(crate) enum EvaluationResult {
-    /// Of a net with classes. The error is a fraction, whatever the split.
+    /// Of a classifier. `test_error` is a fraction, for either split.
     Classes {
         wrong: usize,
         test_error: f64,
         nll: f64,
     },
-    /// Of a net without.
+    /// Of a network with a squared error.
     Values { test_loss: f64 },
 }
 
@@ -47,10 +47,9 @@ impl EvaluationResult {
 
 pub(crate) fn run(args: &EvalArgs, out: &Output) -> anyhow::Result<Finished> {
     let (net, runnable) = files::open_net(&args.file, args.model.as_deref())?;
-    let asked = (args.file.as_path(), args.data.as_deref());
-    let data = files::load_data_for(&net, asked, &args.dir)?;
+    let data = files::load_data_for(&net, &args.file, args.data.as_deref(), &args.dir)?;
     let evaluation = runnable.evaluate(files::split_of(&data, args.split))?;
-    let evaluated = Evaluated {
+    let evaluated = EvalResult {
         data: data.name,
         split: args.split.as_str(),
         samples: evaluation.samples(),
@@ -60,7 +59,7 @@ pub(crate) fn run(args: &EvalArgs, out: &Output) -> anyhow::Result<Finished> {
     Ok(Finished::Evaluated(evaluated))
 }
 
-fn show(out: &Output, evaluated: &Evaluated) -> anyhow::Result<()> {
+fn show(out: &Output, evaluated: &EvalResult) -> anyhow::Result<()> {
     if out.is_json() {
         return out.object(evaluated);
     }

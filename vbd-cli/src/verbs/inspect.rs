@@ -1,4 +1,4 @@
-//! `vbd inspect`: a file's sparsity, layer by layer.
+//! `vbd inspect`: shows a file's sparsity layer by layer.
 
 use vbd_prune::report::WeightsReport;
 use vbd_prune::{Opened, Report};

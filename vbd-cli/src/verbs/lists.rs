@@ -1,4 +1,4 @@
-//! `vbd recipes` and `vbd models`: what is built in.
+//! `vbd recipes` and `vbd models`: list what is built in.
 
 use serde::Serialize;
 use vbd_models::{Listed, nets, recipes};
@@ -41,7 +41,7 @@ fn show(
     Ok(Finished::Shown)
 }
 
-/// A line for each: as JSON an object, for people its name and summary.
+/// Prints one line per entry: a JSON object, or name and summary.
 pub(super) fn show_list(out: &Output, all: &[Listed]) -> anyhow::Result<()> {
     if out.is_json() {
         return all.iter().try_for_each(|listed| out.object(listed));

@@ -1,4 +1,4 @@
-//! The verbs, one file each: what a command line does, by way of the libraries.
+//! The verbs, one file each.
 
 mod bench;
 mod completions;
@@ -15,31 +15,31 @@ use std::process::ExitCode;
 
 use vbd_prune::Report;
 
-use self::eval::Evaluated;
+use self::eval::EvalResult;
 use crate::args::Command;
 use crate::error::INTERRUPTED;
 use crate::render::Output;
 
-/// What every verb is given beside its arguments.
+/// Settings that every verb receives besides its arguments.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
-    /// Where results go.
+    /// Destination of results.
     pub(crate) out: Output,
-    /// CPU threads.
+    /// Number of CPU threads.
     pub(crate) threads: usize,
 }
 
-/// What a verb has done, for a verb that goes on with it.
+/// Result of a verb, for `quickstart` and the exit code.
 #[derive(Debug)]
 pub(crate) enum Finished {
-    /// Shown, and nothing more.
+    /// Printed its result.
     Shown,
-    /// A run was stopped before its last epoch.
+    /// Stopped a run before its last epoch.
     Interrupted,
-    /// A file was written or looked at.
+    /// Wrote or inspected a file.
     Reported(Box<Report>),
-    /// A file was measured.
-    Evaluated(Evaluated),
+    /// Evaluated a file.
+    Evaluated(EvalResult),
 }
 
 impl Finished {
@@ -51,7 +51,7 @@ impl Finished {
     }
 }
 
-/// Does what the command says.
+/// Runs a command.
 pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<Finished> {
     let out = &context.out;
     match command {

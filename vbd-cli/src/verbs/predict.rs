@@ -1,4 +1,4 @@
-//! `vbd predict`: classes of images or of a data set's samples, or what an autoencoder makes of them.
+//! `vbd predict`: classifies images or samples of a data set, or runs an autoencoder on them.
 
 use std::path::Path;
 
@@ -18,16 +18,16 @@ use crate::render::{Column, Output, Table, bar, loss, percent};
 const BAR: usize = 20;
 
 #[derive(Debug, Serialize)]
-struct Predicted {
+struct PredictResult {
     input: String,
-    /// What the data set says that it is.
+    /// Label of the sample in the data set.
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<u8>,
     #[serde(flatten)]
     answer: Answer,
 }
 
-/// What the net makes of an input.
+/// Output of the network for one input.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Answer {
@@ -35,7 +35,7 @@ enum Answer {
         class: usize,
         probabilities: Vec<f32>,
     },
-    /// Of a net without classes: what comes out, and its mean squared error.
+    /// Outputs of a network without classes and their mean squared error.
     Values { loss: f64, output: Vec<f32> },
 }
 
@@ -73,14 +73,13 @@ pub(crate) fn run(args: &PredictArgs, out: &Output) -> anyhow::Result<Finished> 
             predictions.push(predict(&runnable, input, pixels[..].into(), None)?);
         }
     } else {
-        let asked = (args.file.as_path(), args.data.as_deref());
-        let data = files::load_data_for(&net, asked, &args.dir)?;
+        let data = files::load_data_for(&net, &args.file, args.data.as_deref(), &args.dir)?;
         let (split, samples) = (args.split.as_str(), files::split_of(&data, args.split));
-        // All are looked at before any is told.
+        // Checks all indices before printing anything.
         if let Some(index) = args.index.iter().find(|&&index| index >= samples.len()) {
             let last = samples.len().saturating_sub(1);
             let text = format!(
-                "--index {index}: {} has {split} samples 0 to {last}",
+                "--index {index} out of range: {} has {split} samples 0 to {last}",
                 data.name
             );
             return Err(Problem::new(text).into());
@@ -100,16 +99,16 @@ fn predict(
     input: String,
     pixels: Values<'_>,
     label: Option<u8>,
-) -> anyhow::Result<Predicted> {
+) -> anyhow::Result<PredictResult> {
     let prediction = net.predict(pixels).with_context(|| input.clone())?;
-    Ok(Predicted {
+    Ok(PredictResult {
         input,
         label,
         answer: Answer::of(prediction),
     })
 }
 
-/// The pixels of an image as the network takes them: channels first.
+/// Reads the pixels of an image in the network's order, channels first.
 fn read_image(path: &Path, spec: &NetSpec, invert: bool) -> anyhow::Result<Vec<u8>> {
     let image = image::ImageReader::open(path)
         .and_then(image::ImageReader::with_guessed_format)
@@ -119,18 +118,16 @@ fn read_image(path: &Path, spec: &NetSpec, invert: bool) -> anyhow::Result<Vec<u
     let (width, height) = (image.width() as usize, image.height() as usize);
     let (channels, fits) = match spec.input[..] {
         [channels, rows, columns] => (channels, (rows, columns) == (height, width)),
-        // A net of plain features takes any grey image of as many pixels.
+        // A network without image dimensions takes any gray image with as many pixels.
         _ => (1, spec.input_len() == width * height),
     };
     if !fits {
         let (name, net) = (path.display(), &spec.name);
         let text = format!(
-            "{name}: the image is {width} x {height}: network `{net}` takes {}",
+            "{name}: image is {width} x {height}: network `{net}` expects {}",
             size_of(spec)
         );
-        return Err(Problem::new(text)
-            .hint("resize the image; it is not done silently")
-            .into());
+        return Err(Problem::new(text).hint("resize the image first").into());
     }
     let mut pixels = match channels {
         1 => image.to_luma8().into_raw(),
@@ -142,11 +139,11 @@ fn read_image(path: &Path, spec: &NetSpec, invert: bool) -> anyhow::Result<Vec<u
         }
         _ => {
             let text = format!(
-                "network `{}` takes {channels} channels, an image has 1 or 3",
+                "network `{}` expects {channels} channels: images have 1 or 3",
                 spec.name
             );
             return Err(Problem::new(text)
-                .hint("give samples with --data and --index")
+                .hint("choose samples with --data and --index")
                 .into());
         }
     };
@@ -158,7 +155,7 @@ fn read_image(path: &Path, spec: &NetSpec, invert: bool) -> anyhow::Result<Vec<u
     Ok(pixels)
 }
 
-/// The size of an image that the network takes.
+/// Describes the image size that the network expects.
 fn size_of(spec: &NetSpec) -> String {
     match spec.input[..] {
         [_, height, width] => format!("{width} x {height}"),
@@ -166,7 +163,7 @@ fn size_of(spec: &NetSpec) -> String {
     }
 }
 
-fn show(out: &Output, predictions: &[Predicted]) -> anyhow::Result<()> {
+fn show(out: &Output, predictions: &[PredictResult]) -> anyhow::Result<()> {
     if out.is_json() {
         return predictions
             .iter()
@@ -187,7 +184,7 @@ fn show(out: &Output, predictions: &[Predicted]) -> anyhow::Result<()> {
         ("loss", Column::Number)
     });
     columns.push(("", Column::Bar));
-    // Bars of losses are shares of the largest.
+    // Bars of losses are relative to the largest loss.
     let losses = predictions
         .iter()
         .map(|prediction| match prediction.answer {
@@ -196,7 +193,7 @@ fn show(out: &Output, predictions: &[Predicted]) -> anyhow::Result<()> {
         });
     let largest = losses.fold(f64::MIN_POSITIVE, f64::max);
     let mut table = Table::new(out, &columns);
-    for Predicted {
+    for PredictResult {
         input,
         label,
         answer,

@@ -1,4 +1,4 @@
-//! `vbd prune`: the weights that are kept, as a file.
+//! `vbd prune`: writes the kept weights as a file.
 
 use anyhow::Context as _;
 use vbd_core::train::is_checkpoint;
@@ -14,13 +14,13 @@ use crate::files;
 use crate::render::{Output, show_report, show_weights};
 
 pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
-    // A mistyped path must not cost a run.
+    // A mistyped path must not destroy a run.
     if is_checkpoint(&args.out) {
         let problem = Problem::usage(format!(
-            "{} is a checkpoint: it will not be written over",
+            "{}: refusing to overwrite a checkpoint",
             args.out.display()
         ));
-        return Err(problem.hint("give -o another path").into());
+        return Err(problem.hint("choose another path with -o").into());
     }
     let from = files::open(&args.file)?;
     if let Opened::Weights { file, .. } = &from {
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
     };
     let pruned = vbd_prune::prune(&from, &options)
         .with_context(|| format!("pruning {}", args.file.display()))?;
-    // What is told is what a reader finds, and what no reader would take is not written.
+    // Reports what a reader finds. A file that cannot be read back is not written.
     let bytes = pruned.to_bytes()?;
     let report = Report::of_file(&PrunedFile::from_bytes(&bytes, &args.out)?)?;
     vbd_net::file::write_atomic(&args.out, &bytes)?;

@@ -1,4 +1,4 @@
-//! `vbd quickstart`: the whole road on drawn digits, saying each command.
+//! `vbd quickstart`: runs the whole pipeline on built-in digits and prints each command.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -12,10 +12,10 @@ use super::{Context, Finished};
 use crate::args::{Cli, QuickstartArgs};
 use crate::render::{Output, Paint, bytes, percent, ratio, say, times};
 
-/// The folder, unless told otherwise.
+/// Default directory.
 const FOLDER: &str = "runs/quickstart";
 
-/// The whole road, as JSON.
+/// Summary of the pipeline, as JSON.
 #[derive(Debug, Default, Serialize)]
 struct Road {
     steps: Vec<Step>,
@@ -27,7 +27,7 @@ struct Road {
     size_ratio: Option<f64>,
 }
 
-/// One command of it.
+/// One command of the pipeline.
 #[derive(Debug, Serialize)]
 struct Step {
     command: String,
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &QuickstartArgs, context: &Context) -> anyhow::Result<Fi
         &["inspect", &run],
         &["predict", &file, "--data", "digits", "--index", "0,1,2,3,4"],
     ];
-    // As JSON, the steps are shown to people on stderr: stdout has one object.
+    // With --json, stdout holds one object; the output of the steps goes to stderr.
     let out = &context.out;
     let steps_out = if out.is_json() {
         out.for_people_on_stderr()
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &QuickstartArgs, context: &Context) -> anyhow::Result<Fi
 }
 
 impl Road {
-    /// Says a command and runs it.
+    /// Prints a command and runs it.
     fn go(&mut self, words: &[&str], context: &Context) -> anyhow::Result<Finished> {
         let mut command = "vbd".to_owned();
         for word in words {
@@ -92,7 +92,7 @@ impl Road {
         Ok(finished)
     }
 
-    /// Keeps what the summary tells.
+    /// Records the values of the summary.
     fn note(&mut self, finished: &Finished) {
         match finished {
             Finished::Reported(report) if report.values.is_some() => {
@@ -125,13 +125,11 @@ fn show(out: &Output, road: &Road) -> anyhow::Result<()> {
         road.size_ratio.map_or_else(String::new, times),
         road.seconds,
     ))?;
-    say(
-        "next: `vbd recipes` and `vbd models` list what else there is, `vbd train --help` says how",
-    );
+    say("next: see `vbd recipes`, `vbd models` and `vbd train --help`");
     Ok(())
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./,:=+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -145,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_said_as_a_shell_takes_them() {
+    fn words_are_quoted_for_a_shell() {
         assert_eq!(quoted("runs/a-1.b"), "runs/a-1.b");
         assert_eq!(quoted("a b"), "'a b'");
         assert_eq!(quoted("it's"), r"'it'\''s'");

@@ -1,4 +1,4 @@
-//! `vbd train`: a new run, or one that goes on.
+//! `vbd train`: starts or resumes a run.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::error::Problem;
 use crate::render::{EpochView, Output, loss, percent, ratio, say};
 use crate::{device, files, interrupt, recipe};
 
-/// Where runs go unless told otherwise.
+/// Default directory of runs.
 const RUNS: &str = "runs";
 
 pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<Finished> {
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<Finishe
     let mut trainer = match (&args.resume, &args.recipe) {
         (Some(folder), _) => resumed(folder, args, &compute)?,
         (None, Some(name)) => started(name, args, &compute)?,
-        (None, None) => return Err(Problem::usage("give a RECIPE, or --resume RUN").into()),
+        (None, None) => return Err(Problem::usage("missing RECIPE or --resume RUN").into()),
     };
     if let Some(epochs) = args.keep_every {
         trainer.set_keep_every(epochs);
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<Finishe
     train(&mut trainer, &context.out)
 }
 
-/// A new run.
+/// Starts a new run.
 fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Trainer> {
     let chosen = recipe::choose(name, &args.changes, args.from.is_some())?;
     let folder = match &args.out {
@@ -54,22 +54,22 @@ fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Tr
     if !others.is_empty() {
         let weights: Vec<String> = others.iter().map(f64::to_string).collect();
         say(&format!(
-            "KL weights other than 1 ({}): a tempered posterior",
+            "training a tempered posterior: KL weights {} differ from 1",
             weights.join(", ")
         ));
     }
     let data = files::load_data(&chosen.data, &args.changes.dir)?;
-    let place = (folder.as_path(), start.as_ref());
     Ok(Trainer::new(
         &chosen.net,
         &chosen.recipe,
         data,
         compute,
-        place,
+        &folder,
+        start.as_ref(),
     )?)
 }
 
-/// A run that goes on.
+/// Resumes a run.
 fn resumed(folder: &Path, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Trainer> {
     let run = RunFolder::open(folder)?.lock()?;
     let last = run.last_checkpoint()?;
@@ -84,13 +84,13 @@ fn resumed(folder: &Path, args: &TrainArgs, compute: &Compute) -> anyhow::Result
     let path = last.path.clone();
     let trainer = Trainer::resume(run, last, data, compute)?;
     say(&format!(
-        "going on from {}: {done} of {all} epochs are done",
+        "resuming from {}: {done} of {all} epochs done",
         path.display()
     ));
     Ok(trainer)
 }
 
-/// Trains to the end, or until a signal.
+/// Trains to the last epoch or until a signal.
 fn train(trainer: &mut Trainer, out: &Output) -> anyhow::Result<Finished> {
     let folder = trainer.folder().path().to_path_buf();
     let mut view = EpochView::new(out, trainer.recipe().train.epochs);
@@ -105,12 +105,12 @@ fn train(trainer: &mut Trainer, out: &Output) -> anyhow::Result<Finished> {
     let outcome = trainer.run(interrupt::stop_flag(), &mut |event| view.show(&event));
     drop(in_training);
     let last = view.finish();
-    let outcome = outcome.with_context(|| format!("the run in {} stopped", folder.display()))?;
+    let outcome = outcome.with_context(|| format!("run in {} stopped", folder.display()))?;
     let last = last?;
     show_outcome(out, &outcome, last.as_ref())?;
     if outcome.interrupted {
         say(&format!(
-            "interrupted: `vbd train --resume {}` goes on",
+            "interrupted: resume with `vbd train --resume {}`",
             folder.display()
         ));
         return Ok(Finished::Interrupted);
@@ -151,25 +151,25 @@ fn show_outcome(out: &Output, outcome: &Outcome, last: Option<&EpochReport>) -> 
                 .map(|error| format!("{} % test error", percent(error)));
             let test_loss = last
                 .test_loss
-                .map(|value| format!("a test loss of {}", loss(value)));
+                .map(|value| format!("test loss {}", loss(value)));
             let quality = error.or(test_loss).unwrap_or_default();
             format!("result      {ratio} x fewer weights at {quality}")
         }));
         out.text(&lines.join("\n"))
     };
     match shown {
-        // The run itself is done and on disk.
+        // The run is complete and on disk.
         Err(error) if error.is::<crate::render::ClosedPipe>() => Ok(()),
         shown => shown,
     }
 }
 
-/// The first of `runs/NAME`, `runs/NAME-2`, ... that is not there yet.
+/// Returns the first of `runs/NAME`, `runs/NAME-2`, ... that does not exist.
 fn free_folder(name: &str) -> PathBuf {
     free_name(&Path::new(RUNS).join(name))
 }
 
-/// The first of `PATH`, `PATH-2`, `PATH-3`, ... that is not there yet.
+/// Returns the first of `PATH`, `PATH-2`, `PATH-3`, ... that does not exist.
 pub(super) fn free_name(path: &Path) -> PathBuf {
     let numbered = |number: u64| PathBuf::from(format!("{}-{number}", path.display()));
     let names = std::iter::once(path.to_path_buf()).chain((2..).map(numbered));
@@ -177,17 +177,14 @@ pub(super) fn free_name(path: &Path) -> PathBuf {
     free.next().unwrap_or_else(|| path.to_path_buf())
 }
 
-/// The parameters to start from.
+/// Reads the parameters to start from.
 fn parameters_of(file: &Path) -> anyhow::Result<Parameters> {
     match files::open(file)? {
         Opened::Checkpoint { checkpoint, .. } => Ok(checkpoint.parameters),
         Opened::Pruned { path, .. } | Opened::Weights { path, .. } => {
-            let text = format!(
-                "--from {}: a pruned file cannot be trained further",
-                path.display()
-            );
+            let text = format!("--from {}: cannot train a pruned file", path.display());
             Err(Problem::new(text)
-                .hint("give the checkpoint or run that it was pruned from")
+                .hint("use the checkpoint or run that it was pruned from")
                 .into())
         }
         _ => Err(Problem::new(format!("--from {}: not a checkpoint", file.display())).into()),

@@ -1,19 +1,19 @@
-//! Where batches are made.
+//! Batches of a run.
 
 use vbd_net::data::{Samples, ValuesMut};
 
 use super::Batch;
 use crate::noise::{NoiseKey, Stream};
 
-/// What a sample's augmentation is drawn by: not by its place in a batch, the batch's size or the number of threads,
-/// so that a run that is resumed draws the same.
+/// Key of a sample's augmentation. It does not include the position in a batch, the batch size or
+/// the number of threads, so a resumed run draws the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleKey {
     /// Seed of the run.
     pub seed: u64,
-    /// The epoch, from 0.
+    /// Epoch, from 0.
     pub epoch: u32,
-    /// The sample's number in the data set.
+    /// Index of the sample in the data set.
     pub sample: u32,
 }
 
@@ -29,15 +29,15 @@ impl SampleKey {
     }
 }
 
-/// What is done to a training sample before an engine sees it.
+/// Augmentation of training samples.
 ///
-/// Of an autoencoder the target is what the engine sees, and so augmented alike.
+/// The target of an autoencoder is augmented with its input.
 pub trait Augment: Send {
-    /// Changes the values of one input, by draws of its key alone.
+    /// Changes the values of one input, with draws from its key only.
     fn apply(&self, key: SampleKey, input: ValuesMut<'_>);
 }
 
-/// Makes the batches of a run, in memory that they share.
+/// Builds the batches of a run in shared memory.
 #[derive(Default)]
 pub struct Batches {
     seed: u64,
@@ -46,7 +46,7 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// Batches of samples as they are stored, of a run of this seed.
+    /// Creates batches of unchanged samples for a run with this seed.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -54,7 +54,7 @@ impl Batches {
         }
     }
 
-    /// Changes each training sample before an engine sees it.
+    /// Adds an augmentation of training samples.
     #[must_use]
     pub fn augmented(self, augment: Box<dyn Augment>) -> Self {
         Self {
@@ -63,10 +63,10 @@ impl Batches {
         }
     }
 
-    /// The batch of some training samples, in an epoch counted from 0.
+    /// Builds the batch of some training samples in an epoch, counted from 0.
     ///
     /// # Panics
-    /// If there is no sample of one of these numbers.
+    /// If an index is out of range.
     pub fn prepare(&mut self, samples: &Samples, epoch: u32, indices: &[u32]) -> &Batch {
         let Self {
             seed,

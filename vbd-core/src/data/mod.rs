@@ -1,7 +1,7 @@
-//! Batches: samples made ready for a step.
+//! Batches: samples prepared for a step.
 //!
-//! An engine gets a [`Batch`] and knows nothing of where its samples come from. [`Batches`] makes them: the one
-//! place where what an engine sees may differ from what is stored.
+//! An engine only sees a [`Batch`]. [`Batches`] builds them; it is the only place that may change
+//! samples.
 
 mod batches;
 
@@ -13,7 +13,7 @@ use vbd_net::spec::{Loss, NetSpec};
 pub use self::batches::{Augment, Batches, SampleKey};
 use crate::error::{Error, Result};
 
-/// Samples that are ready for a step: inputs row by row, not yet normalised, and their labels where they have any.
+/// Samples for a step: inputs row by row, not yet normalised, and labels if there are any.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     inputs: Inputs,
@@ -32,17 +32,17 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// Some samples as they are stored.
+    /// Creates a batch of unchanged samples.
     ///
     /// # Panics
-    /// If there is no sample of one of these numbers.
+    /// If an index is out of range.
     pub fn of(samples: &Samples, indices: &[u32]) -> Self {
         let mut batch = Self::default();
         batch.take(samples, indices);
         batch
     }
 
-    /// Becomes these samples, in the memory that it has.
+    /// Replaces the content by these samples, reusing memory.
     fn take(&mut self, samples: &Samples, indices: &[u32]) {
         let indices = || indices.iter().map(|&index| index as usize);
         self.inputs.clear_for(samples.inputs());
@@ -55,7 +55,7 @@ impl Batch {
         self.len = indices().len();
     }
 
-    /// Becomes neighbouring samples.
+    /// Replaces the content by consecutive samples.
     pub(crate) fn take_range(&mut self, samples: &Samples, range: Range<usize>) {
         let len = samples.sample_len();
         self.inputs.clear_for(samples.inputs());
@@ -77,31 +77,32 @@ impl Batch {
         });
     }
 
-    /// Number of samples.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is no sample.
+    /// Returns whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// All inputs, `[len, sample_len]`.
+    /// Returns all inputs, `[len, sample_len]`.
     pub fn inputs(&self) -> Values<'_> {
         self.inputs.values()
     }
 
-    /// All labels, `[len]`, where there are any.
+    /// Returns all labels, `[len]`, if there are any.
     pub fn labels(&self) -> Option<&[u8]> {
         self.labels.as_deref()
     }
 
-    /// Checks that a network can be trained and measured on the batch.
+    /// Checks that a network can be trained and evaluated on the batch.
     ///
     /// # Errors
-    /// [`Error::Shape`] if there is no sample, or the inputs are not the network's; [`vbd_net::Error::NoLabels`] or
-    /// [`vbd_net::Error::Label`] if it needs labels and there are none, or one that it has no class for.
+    /// [`Error::Shape`] if there are no samples or the inputs do not match the network;
+    /// [`vbd_net::Error::NoLabels`] or [`vbd_net::Error::Label`] if labels are needed but missing
+    /// or out of range.
     pub(crate) fn check(&self, spec: &NetSpec) -> Result<()> {
         let (found, len) = (self.inputs().len(), self.len.max(1));
         if found != len * spec.input_len() {

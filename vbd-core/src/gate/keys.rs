@@ -1,15 +1,15 @@
-//! Keys that several kinds of gate have.
+//! Keys shared by several kinds of gate.
 
 use crate::prior::Prior;
 use crate::recipe::{Key, Range, Settings, Value};
 
-/// The prior of each unit's factor.
+/// Prior of each unit's factor.
 pub(super) const PRIOR: Key = Key {
     name: "prior",
     default: Value::Word("hierarchical"),
     from_trained: None,
     range: Range::Words(&["hierarchical", "log-uniform"]),
-    meaning: "the prior of each unit's factor",
+    meaning: "prior of each unit's factor",
 };
 
 /// Factor on the KL of the units.
@@ -18,19 +18,19 @@ pub(super) const KL_WEIGHT: Key = Key {
     default: Value::Number(1.0),
     from_trained: None,
     range: Range::KL_WEIGHT,
-    meaning: "factor on its KL, beside the method's",
+    meaning: "factor on the gate's KL, multiplied by the method's",
 };
 
-/// How much noise.
+/// Amount of noise.
 pub(super) const RATE: Key = Key {
     name: "rate",
     default: Value::Number(0.5),
     from_trained: None,
     range: Range::RATE,
-    meaning: "how much noise: the share of units that is dropped",
+    meaning: "fraction of units dropped",
 };
 
-/// The prior that settings name.
+/// Returns the prior named by settings.
 pub(super) fn prior(settings: &Settings<'_>) -> Prior {
     match settings.word("prior") {
         "log-uniform" => Prior::LogUniform,

@@ -1,21 +1,21 @@
-//! The table of the kinds of gate.
+//! The table of gate kinds.
 
 use serde::{Deserialize, Serialize};
 
 use super::{GateNoise, bernoulli, gaussian, normal};
 use crate::recipe::{Key, Settings};
 
-/// What a kind of gate is: its keys in a recipe, and how it is made of them.
+/// Definition of a kind of gate: its keys and how to build it.
 pub(crate) struct Definition {
     /// Keys beside `after` and `kind`.
     pub(crate) keys: &'static [Key],
-    /// Whether a key that is given means something beside the others.
+    /// Returns whether a given key has an effect together with the others.
     pub(crate) applies: fn(&Settings<'_>, &str) -> bool,
-    /// Makes the noise of checked settings.
+    /// Builds the noise from checked settings.
     pub(crate) build: fn(&Settings<'_>) -> Box<dyn GateNoise>,
 }
 
-/// The kinds of gate.
+/// Kind of a gate.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -23,9 +23,9 @@ pub enum GateKind {
     /// A posterior for each unit's factor, `theta + sigma eps` (Liu et al. 2019, eq. 19).
     #[default]
     Normal,
-    /// Dropout: a unit is 0 with probability `rate`, else divided by what is left.
+    /// Dropout: a unit is 0 with probability `rate`, else divided by `1 - rate`.
     Bernoulli,
-    /// A factor `1 + sqrt(alpha) eps`, alpha fixed or learnt.
+    /// The factor `1 + sqrt(alpha) eps` with alpha fixed or learned.
     Gaussian,
 }
 
@@ -33,7 +33,7 @@ impl GateKind {
     /// All kinds.
     pub const ALL: [Self; 3] = [Self::Normal, Self::Bernoulli, Self::Gaussian];
 
-    /// The kind's word in a recipe.
+    /// Returns the kind's name in a recipe.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "normal",
@@ -42,7 +42,7 @@ impl GateKind {
         }
     }
 
-    /// The keys that a recipe may have for the kind, beside `after` and `kind`.
+    /// Returns the keys of the kind besides `after` and `kind`.
     pub fn keys(self) -> &'static [Key] {
         self.definition().keys
     }

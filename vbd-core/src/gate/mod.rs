@@ -1,8 +1,9 @@
-//! Where the gates of a method lie in a network, and which weights go with their units.
+//! Positions of a method's gates in a network, and the weights that depend on their units.
 //!
-//! A gate multiplies every unit behind a layer by `theta + sigma eps` (Liu et al. 2019, eq. 19). A unit
-//! is a feature, or a channel of an image. It lies behind the layer's activation and pooling, so that
-//! the next layers with a weight read what it gives: theta folds into those weights' columns.
+//! A gate multiplies every unit after a layer by `theta + sigma eps` (Liu et al. 2019, eq. 19). A
+//! unit is a feature, or a channel of an image. The gate follows the layer's activation and
+//! pooling, so the next layers with a weight read its output, and theta folds into the columns of
+//! their weights.
 
 mod bernoulli;
 mod gaussian;
@@ -24,61 +25,61 @@ use crate::error::Result;
 use crate::method::WeightMethod;
 use crate::recipe::{GateSetting, Method};
 
-/// A gate of a method at its place in a network.
+/// A gate of a method at its position in a network.
 #[derive(Debug, Clone)]
 pub struct Gate {
-    /// What it lies behind: `input`, `flatten`, or a layer's name.
+    /// Position: `input`, `flatten`, or a layer's name.
     pub after: String,
     /// Number of features or channels.
     pub units: usize,
-    /// Values of a unit: 1, or the positions of a channel.
+    /// Values per unit: 1, or the positions of a channel.
     pub area: usize,
-    /// What the recipe says of it.
+    /// Setting in the recipe.
     pub setting: GateSetting,
-    /// What is learnt of its units, as of a weight `[units]`; `None` of noise alone with nothing learnt.
+    /// Method on its units, as a weight of shape `[units]`; `None` if nothing is learned.
     pub method: Option<Arc<dyn WeightMethod>>,
-    /// Whether units die by it; else it is noise alone, of which nothing is left at test.
+    /// Whether it prunes units. Otherwise it is noise that is absent at test time.
     pub prunes: bool,
     noise: Arc<dyn GateNoise>,
-    /// The node whose values it multiplies, for all that read them.
+    /// Node whose values it multiplies, for all consumers.
     pub node: NodeId,
-    /// Number of the weight whose rows are the units, if there is one that nobody reads past the gate.
+    /// Number of the weight whose rows are the units, if the gate is its only consumer.
     pub producer: Option<usize>,
-    /// The weights whose columns read the units.
+    /// Weights whose columns read the units.
     pub readers: Vec<Reader>,
-    /// Whether nobody else reads them, so that theta can fold into those columns.
+    /// Whether these weights are the only consumers, so that theta folds into their columns.
     pub folds: bool,
 }
 
 /// A weight that reads the units of a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reader {
-    /// Its number.
+    /// Number of the weight.
     pub weight: usize,
-    /// Its columns that read one unit: the unit's values, or the taps of a kernel.
+    /// Columns per unit: the unit's values, or the taps of a kernel.
     pub columns: usize,
 }
 
 impl Reader {
-    /// The unit that a column reads.
+    /// Returns the unit that a column reads.
     pub(crate) fn unit(self, column: usize) -> usize {
         column / self.columns
     }
 }
 
 impl Gate {
-    /// Its noise.
+    /// Returns the noise.
     pub(crate) fn noise(&self) -> &Arc<dyn GateNoise> {
         &self.noise
     }
 
-    /// The threshold of `log_alpha` by which its units die, if they do.
+    /// Returns the threshold of `log_alpha` at which units die, if any.
     pub fn log_alpha_threshold(&self) -> Option<f32> {
         let method = self.method.as_ref().filter(|_| self.prunes);
         method.and_then(|method| method.log_alpha_threshold())
     }
 
-    /// The same gate with another threshold, where it has one.
+    /// Returns the gate with another threshold, if it has one.
     #[must_use]
     pub fn with_threshold(mut self, log_alpha_threshold: f32) -> Self {
         if let Some(method) = self.method.as_ref().filter(|_| self.prunes) {
@@ -87,11 +88,11 @@ impl Gate {
         self
     }
 
-    /// The gates of a method, in the order of the network.
+    /// Returns the gates of a method in network order.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Spec`] if a gate lies behind nothing that the network has, behind its last
-    /// layer, or where another one lies; or as [`NetSpec::resolve`].
+    /// [`vbd_net::Error::Spec`] if a gate's position does not exist, is after the last layer, or
+    /// already has a gate; those of [`NetSpec::resolve`].
     pub fn all(spec: &NetSpec, method: &Method) -> Result<Vec<Self>> {
         let graph = spec.resolve()?;
         let mut gates = Vec::new();
@@ -102,7 +103,7 @@ impl Gate {
         for pair in gates.windows(2) {
             if pair[0].node == pair[1].node {
                 let after = &pair[1].after;
-                return Err(spec.problem(after, "two gates lie behind it").into());
+                return Err(spec.problem(after, "duplicate gate").into());
             }
         }
         Ok(gates)
@@ -112,13 +113,13 @@ impl Gate {
         let after = &setting.after;
         let start = find(graph, after).ok_or_else(|| {
             let known = known(graph).join("`, `");
-            let problem = format!("no place for a gate: expected one of `{known}`");
+            let problem = format!("not a position for a gate: expected one of `{known}`");
             spec.problem(after, problem)
         })?;
         let node = behind_activation(graph, start);
         let all = graph.readers(node);
         if all.is_empty() {
-            let problem = "a gate behind the last layer would prune classes";
+            let problem = "gates after the last layer are not allowed: they would prune outputs";
             return Err(spec.problem(after, problem).into());
         }
         let shape = graph.node(node).shape;
@@ -153,7 +154,7 @@ impl Gate {
     }
 }
 
-/// The node that a gate is `after`: of flattenings the only one.
+/// Returns the node that a gate is `after`; `flatten` must be unique.
 fn find(graph: &Graph, after: &str) -> Option<NodeId> {
     if after == "flatten" {
         let mut flattens = flattens(graph);
@@ -171,7 +172,8 @@ fn flattens(graph: &Graph) -> impl Iterator<Item = NodeId> {
     flattens.map(|(id, _)| id)
 }
 
-/// The node behind the activation and the pooling that alone read `start`; the input is gated as it comes.
+/// Returns the node after the activation and pooling that are the only consumers of `start`. For
+/// the input this is the input itself.
 pub(crate) fn behind_activation(graph: &Graph, start: NodeId) -> NodeId {
     let mut node = start;
     while node != NodeId::INPUT
@@ -183,7 +185,7 @@ pub(crate) fn behind_activation(graph: &Graph, start: NodeId) -> NodeId {
     node
 }
 
-/// What a gate may lie behind.
+/// Returns the possible positions of gates.
 fn known(graph: &Graph) -> Vec<&str> {
     let mut names = vec![INPUT];
     let named = graph.nodes().filter(|&(id, node)| {
@@ -254,8 +256,8 @@ mod tests {
     fn a_gate_that_has_no_place_is_refused_and_the_places_are_named() {
         let error = |after: &[&str]| gates(CONV, after).unwrap_err().to_string();
         assert!(error(&["fc9"]).contains("`fc1`"), "{}", error(&["fc9"]));
-        assert!(error(&["fc2"]).contains("classes"));
-        assert!(error(&["fc1", "fc1"]).contains("two gates"));
+        assert!(error(&["fc2"]).contains("last layer"));
+        assert!(error(&["fc1", "fc1"]).contains("duplicate gate"));
         let relu = "[[layer]]\nkind = 'relu'\n";
         let flatten = "[[layer]]\nkind = 'flatten'\n";
         let net = CONV.replace(flatten, &format!("{flatten}{relu}"));

@@ -1,25 +1,25 @@
-//! What a kind of gate is: the noise on each unit's factor, and what of it is learnt.
+//! Noise of a gate: the distribution of each unit's factor and its learned parameters.
 
 use std::fmt::Debug;
 
 use crate::method::Variational;
 use crate::noise::NoiseKey;
 
-/// A kind of gate with its settings. Each unit is multiplied by a factor `theta + sigma eps`, whose theta is 1 where it is not
-/// learnt.
+/// A kind of gate with its settings. Each unit is multiplied by a factor `theta + sigma eps`; theta
+/// is 1 unless learned.
 pub(crate) trait GateNoise: Debug + Send + Sync {
-    /// The posterior of each unit's factor, where something of it is learnt.
+    /// Returns the posterior of each unit's factor, if anything is learned.
     fn posterior(&self) -> Option<Variational> {
         None
     }
 
-    /// Whether theta is learnt, and units over the threshold die. What does neither is noise alone: nothing is left
-    /// of it at test and in a pruned file.
+    /// Returns whether theta is learned and units above the threshold die. Otherwise the gate is
+    /// absent at test time and in the pruned file.
     fn prunes(&self) -> bool {
         false
     }
 
-    /// Draws the factors of a unit for each sample, where nothing is learnt.
+    /// Draws the factors of a unit for each sample, for gates without learned parameters.
     ///
     /// # Shapes
     /// - `factors`: `[samples]`

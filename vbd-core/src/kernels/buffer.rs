@@ -1,12 +1,12 @@
-//! Values that start at a line of cache: a vector that crosses lines is read twice.
+//! Buffers aligned to cache lines: a vector that crosses lines is read twice.
 
 use std::ops::{Deref, DerefMut};
 
-/// Bytes of a line of cache, and the values that fit it.
+/// Bytes of a cache line and values that fit into it.
 const LINE: usize = 64;
 const LINE_VALUES: usize = LINE / size_of::<f32>();
 
-/// A slice of f32 that starts at a line of cache, and keeps its memory when it shrinks.
+/// An f32 buffer aligned to a cache line that keeps its memory when it shrinks.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     values: Vec<f32>,
@@ -21,11 +21,11 @@ impl Buffer {
         buffer
     }
 
-    /// Makes it `len` values long: those that it held, if it had room for so many; else zeros.
+    /// Resizes to `len` values. Keeps the values if there was enough room, else fills with zeros.
     pub(crate) fn resize(&mut self, len: usize) {
         if self.start + len > self.values.len() {
             self.values = vec![0.0; len + LINE_VALUES];
-            // No offset is a value's where the allocator aligns less than f32 wants: never.
+            // `align_offset` would only fail if allocations were not aligned to f32.
             self.start = self.values.as_ptr().align_offset(LINE).min(LINE_VALUES);
         }
         self.len = len;

@@ -1,9 +1,9 @@
-//! Where a kernel meets the instruction set that this process uses.
+//! Dispatches kernels to the instruction set of this process.
 
 use pulp::WithSimd;
 use vbd_net::simd;
 
-/// Runs a kernel on this process's instruction set.
+/// Runs a kernel on the instruction set of this process.
 #[inline(always)]
 pub(crate) fn dispatch<Kernel: WithSimd>(kernel: Kernel) -> Kernel::Output {
     #[cfg(test)]
@@ -13,23 +13,23 @@ pub(crate) fn dispatch<Kernel: WithSimd>(kernel: Kernel) -> Kernel::Output {
     simd::arch().dispatch(kernel)
 }
 
-/// Kernels under vectors of every width, in one process.
+/// Runs kernels with vectors of every width, for tests.
 #[cfg(test)]
 pub(crate) mod width {
     use std::cell::Cell;
 
     use pulp::{Simd, WithSimd};
 
-    /// Lanes of the vectors that kernels of this thread are run with.
+    /// Vector width of kernels on this thread.
     #[derive(Debug, Clone, Copy)]
     pub(crate) enum Width {
         One,
-        /// As NEON has them, here arrays.
+        /// As in NEON, emulated with arrays.
         Four,
-        /// As AVX2 has them, where this machine does.
+        /// As in AVX2, if available.
         #[cfg(target_arch = "x86_64")]
         Eight(pulp::x86::V3),
-        /// As AVX-512 has them, here arrays.
+        /// As in AVX-512, emulated with arrays.
         Sixteen,
     }
 
@@ -66,7 +66,7 @@ pub(crate) mod width {
         }
     }
 
-    /// A kernel for other vectors than those of the set that it is compiled for.
+    /// A kernel with other vectors than those of the instruction set it is compiled for.
     struct As<Kernel, S> {
         kernel: Kernel,
         simd: S,
@@ -81,7 +81,8 @@ pub(crate) mod width {
         }
     }
 
-    /// What `kernel` gives under each width; all must be the same bits.
+    /// Runs `kernel` under each width and checks that the results are equal bit for bit. Returns
+    /// the result.
     pub(crate) fn same_bits<T: PartialEq + std::fmt::Debug>(kernel: impl Fn() -> T) -> T {
         let results = Width::all().into_iter().map(|width| {
             FORCED.set(Some(width));

@@ -1,9 +1,9 @@
-//! The gradient of a convolution's weight: dot products of what a tap reads with the gradients of a row's
+//! Weight gradient of a convolution: dot products of a tap's inputs with the gradients of a row's
 //! outputs, over positions and samples.
 //!
-//! A tile of taps and rows is summed in registers. Each sum is kept in [`PARTIAL_SUMS`] partial sums, and
-//! an instruction set with narrower vectors goes over the values once for each part of them, so that all
-//! add in the same order.
+//! A tile of taps and rows is summed in registers. Each sum consists of [`PARTIAL_SUMS`] partial
+//! sums. An instruction set with narrower vectors traverses the values once per part of them, so
+//! that all add in the same order.
 #![expect(
     unsafe_code,
     reason = "the innermost loops read through pointers; `Dots::run` checks all bounds before"
@@ -19,10 +19,10 @@ use super::product::{TILE_ROWS, has_32_registers, tile_rows};
 use super::vector::{PARTIAL_SUMS, fold};
 use crate::kernels::dispatch::dispatch;
 
-/// Values of `g` that one pass over the taps reads: they stay in a core's nearest cache.
+/// Number of values of `g` per pass over the taps, which fit into the first-level cache.
 const VALUES_AT_ONCE: usize = 5120;
 
-/// Neighbouring positions of an output at which every tap reads neighbouring rows of the input.
+/// Neighbouring output positions at which every tap reads neighbouring input rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) first: usize,
@@ -32,10 +32,10 @@ pub(crate) struct Run {
 /// `out[tap, row] = sum over positions and samples of input[position, tap] * g[row, position]`.
 pub(crate) struct Dots<'a> {
     pub(crate) input: &'a [f32],
-    /// `[positions, taps]`: the input row of a tap.
+    /// Input row of each tap, `[positions, taps]`.
     pub(crate) input_rows: &'a [u32],
     pub(crate) taps: usize,
-    /// The taps in the order in which they are computed: neighbours read the same input.
+    /// Taps in the order of computation: neighbours read the same input.
     pub(crate) order: &'a [u32],
     /// All positions, in runs.
     pub(crate) runs: &'a [Run],
@@ -52,17 +52,17 @@ pub(crate) struct Dots<'a> {
 
 // limit dots: avx2 0.32, scalar 18 instructions a multiply-add
 
-/// Values that a tile sums up: those of some positions.
+/// Values summed by a tile: some positions.
 #[derive(Clone, Copy)]
 struct Piece {
-    /// First position of the run that it is of.
+    /// First position of its run.
     run: usize,
-    /// Positions of the run before it.
+    /// Positions of the run before this piece.
     before: usize,
     values: usize,
 }
 
-/// Where a tile lies: its first row, and the turn of its first tap.
+/// Position of a tile: its first row and its first tap in order.
 #[derive(Clone, Copy)]
 struct Corner {
     tap: usize,
@@ -73,13 +73,13 @@ impl Dots<'_> {
     /// Computes the sums.
     ///
     /// # Panics
-    /// If an input row or a gradient lies outside its slice.
+    /// If an input row or a gradient is out of bounds.
     pub(crate) fn run(self) {
         self.check();
         dispatch(self);
     }
 
-    /// Checks every place that the innermost loops read.
+    /// Checks all bounds for the innermost loops.
     fn check(&self) {
         let Self { taps, lanes, .. } = *self;
         assert!(
@@ -184,7 +184,7 @@ impl Dots<'_> {
         }
     }
 
-    /// `R` rows from `row` on, all taps: tiles of `T`, then single ones.
+    /// Computes `R` rows from `row` on and all taps: tiles of `T`, then single ones.
     #[inline(always)]
     fn strip<S: Simd, const T: usize, const R: usize>(
         &mut self,
@@ -203,7 +203,7 @@ impl Dots<'_> {
         }
     }
 
-    /// All pieces of `R` rows from `row` on.
+    /// Computes all pieces of `R` rows from `row` on.
     #[inline(always)]
     fn rows<S: Simd, const T: usize, const R: usize>(&mut self, simd: S, row: usize) {
         let step = (VALUES_AT_ONCE / (R * self.lanes)).max(1);
@@ -224,7 +224,7 @@ impl Dots<'_> {
 impl WithSimd for Dots<'_> {
     type Output = ();
 
-    /// Sums fill the registers, but for those of the taps' inputs and a gradient.
+    /// Sums fill the registers, except those for inputs and a gradient.
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         self.sums.clear();
@@ -262,7 +262,7 @@ impl WithSimd for Dots<'_> {
     }
 }
 
-/// Cuts positions into runs; `input_rows`: `[positions, taps]`.
+/// Divides positions into runs; `input_rows`: `[positions, taps]`.
 pub(crate) fn runs(input_rows: &[u32], taps: usize) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let mut before: Option<&[u32]> = None;

@@ -1,12 +1,12 @@
-//! Gates: every unit times its own factor, drawn for each sample (Liu et al. 2019, eq. 19).
+//! Gates: multiplies every unit by its own factor, drawn for each sample (Liu et al. 2019, eq. 19).
 //!
-//! `y = x w`, `w = theta + sigma eps`. Backward: `x` gets `g w`; theta gets the sum of `g x`, and sigma
-//! that of `g x eps`, over samples and positions.
+//! `y = x w` with `w = theta + sigma eps`. Backward, the gradient of `x` is `g w`; that of theta
+//! sums `g x`, and that of sigma `g x eps`, over samples and positions.
 
 use super::vector::{each_vector, kernel, sum};
 use crate::noise::NoiseKey;
 
-/// The posterior of a unit's factor.
+/// Posterior of a unit's factor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Factor {
     pub(crate) theta: f32,
@@ -35,7 +35,7 @@ kernel! {
 }
 
 kernel! {
-    /// `y = x factor`.
+    /// Computes `y = x factor`.
     ///
     /// # Shapes
     /// - `y`, `x`: `[area, lanes]`; `factor`: `[lanes]`
@@ -48,7 +48,7 @@ kernel! {
 }
 
 kernel! {
-    /// The gradients of theta and sigma; `by_factor` is scratch.
+    /// Computes the gradients of theta and sigma; `by_factor` is scratch.
     ///
     /// # Shapes
     /// - `x`, `g`: `[area, lanes]`; `eps`, `by_factor`: `[lanes]`

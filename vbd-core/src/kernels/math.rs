@@ -1,16 +1,16 @@
-//! Elementary functions in f32, over vectors of any width.
+//! Elementary f32 functions on vectors of any width.
 //!
-//! Every step is one IEEE operation or a fused multiply-add, so that scalar code, AVX2, AVX-512 and
-//! NEON give the same bits. Coefficients: Cephes (`expf`, `logf`, `sinf`, `cosf`).
+//! Every step is one IEEE operation or a fused multiply-add, so scalar code, AVX2, AVX-512 and NEON
+//! give the same bits. Coefficients: Cephes (`expf`, `logf`, `sinf`, `cosf`).
 
 use pulp::{Scalar, Simd};
 
 use super::vector::{F32s, U32s};
 
-/// Adding and subtracting it rounds to the nearest integer, which then stands in the low bits.
+/// Adding and subtracting this rounds to the nearest integer, which is then in the low bits.
 const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
 
-/// `e^x`, within 2 units in the last place; `x` is limited to [-87, 88].
+/// Computes `e^x` within 2 units in the last place; `x` is clamped to [-87, 88].
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(x: F32s<S>) -> F32s<S> {
     let x = x.clamp(-87.0, 88.0);
@@ -30,8 +30,8 @@ pub(crate) fn exp<S: Simd>(x: F32s<S>) -> F32s<S> {
     (p.bits() + exponent).float_from_bits()
 }
 
-/// `ln x`, within 2 units in the last place, for `x` finite and not negative; -inf at 0. Below the
-/// smallest normal number it is only known to lie under -87.
+/// Computes `ln x` within 2 units in the last place, for finite `x` that are not negative; -inf at
+/// 0. Below the smallest normal number the result is only guaranteed to be below -87.
 #[inline(always)]
 #[expect(clippy::many_single_char_names, reason = "x = m 2^e, as in the books")]
 pub(crate) fn ln<S: Simd>(x: F32s<S>) -> F32s<S> {
@@ -78,7 +78,7 @@ pub(crate) struct CosSin<S: Simd> {
     pub(crate) sin: F32s<S>,
 }
 
-/// The cosine and sine of `pi t`, for `t` in [-1, 1].
+/// Computes cosine and sine of `pi t`, for `t` in [-1, 1].
 #[inline(always)]
 pub(crate) fn cos_sin_pi<S: Simd>(t: F32s<S>) -> CosSin<S> {
     let shifted = t.horner(t.like(2.0), ROUND);
@@ -106,7 +106,7 @@ fn with_sign<S: Simd>(x: F32s<S>, sign: U32s<S>) -> F32s<S> {
     x.bits().xor(sign).float_from_bits()
 }
 
-/// The nearest f32 of each value, all below `2^31`.
+/// Converts each value, below `2^31`, to the nearest f32.
 #[inline(always)]
 pub(crate) fn to_float<S: Simd>(x: U32s<S>) -> F32s<S> {
     // Both halves are exact, and so is the product: the sum is rounded once.
@@ -114,7 +114,7 @@ pub(crate) fn to_float<S: Simd>(x: U32s<S>) -> F32s<S> {
     high.mul_add(high.like(65_536.0), low)
 }
 
-/// The nearest f32 of each value, taken as an i32.
+/// Converts each value, as i32, to the nearest f32.
 #[inline(always)]
 pub(crate) fn signed_to_float<S: Simd>(x: U32s<S>) -> F32s<S> {
     let shifted = x.xor(x.like(1 << 31));

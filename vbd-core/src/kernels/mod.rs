@@ -1,8 +1,8 @@
-//! The step's mathematics as functions over slices: SIMD, scratch passed in, no Candle types.
+//! The mathematics of a step as functions on slices: SIMD, scratch passed in, no Candle types.
 //!
-//! Activations are feature-major, `[features, lanes]`: SIMD lanes are samples, and the rows of a weight
-//! own contiguous rows of its output. Kernels are written in vectors of any width ([`vector`]) and
-//! compiled once for each instruction set ([`dispatch`]); all of them give the same bits.
+//! Activations are feature-major, `[features, lanes]`: SIMD lanes are samples, and the rows of a
+//! weight own contiguous rows of its output. Kernels are written with vectors of any width
+//! ([`vector`]) and compiled for each instruction set ([`dispatch`]); all give the same bits.
 
 pub(crate) mod buffer;
 pub(crate) mod dispatch;
@@ -16,11 +16,11 @@ pub(crate) mod sparse;
 pub(crate) mod turn;
 pub(crate) mod vector;
 
-/// Activations are padded to a multiple of this many samples: vectors of 4 or 8 fill them, those of 16
-/// all but the last. What stands in the padding is finite, and its gradient is 0.
+/// Activations are padded to a multiple of this many samples: vectors of 4 or 8 fill them, those of
+/// 16 all but the last. The padding is finite, and its gradient is 0.
 pub(crate) const LANES: usize = 8;
 
-/// Values between -1 and 1, for tests.
+/// Returns values between -1 and 1, for tests.
 #[cfg(test)]
 pub(crate) fn test_values(seed: u64, len: usize) -> Vec<f32> {
     use crate::noise::{NoiseKey, Stream};

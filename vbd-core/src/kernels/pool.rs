@@ -1,8 +1,8 @@
-//! Max-pooling: windows side by side, the first maximum wins. Backward finds it by its value.
+//! Max-pooling with adjacent windows. The first maximum wins; backward finds it by value.
 
 use super::vector::{each_vector, kernel};
 
-/// Sizes of one channel before and after pooling.
+/// Sizes of a channel before and after pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     pub(crate) kernel: usize,
@@ -15,12 +15,12 @@ impl Window {
         self.width / self.kernel
     }
 
-    /// Positions after pooling.
+    /// Returns the number of positions after pooling.
     pub(crate) fn positions(self) -> usize {
         self.height / self.kernel * self.out_width()
     }
 
-    /// The input positions of an output position's window, in row-major order.
+    /// Returns the input positions of an output position's window, in row-major order.
     fn inputs(self, position: usize) -> impl Iterator<Item = usize> {
         let Self { kernel, width, .. } = self;
         let (y, x) = (
@@ -33,7 +33,8 @@ impl Window {
 
 // limit max_pool: avx2 4.7, scalar 8.5 instructions a value
 kernel! {
-    /// One channel: the largest value of each window. NaN goes on: the loss has to tell of it.
+    /// Computes the maximum of each window of a channel. NaN is propagated, so that the loss shows
+    /// it.
     ///
     /// # Shapes
     /// - `x`: `[height * width, lanes]`; `y`: `[positions, lanes]`
@@ -54,7 +55,7 @@ kernel! {
 }
 
 kernel! {
-    /// One channel: the gradient of each window goes to the first of its largest values; `left` is
+    /// Passes the gradient of each window of a channel to the first of its maxima; `left` is
     /// scratch.
     ///
     /// # Shapes
@@ -89,7 +90,7 @@ kernel! {
     }
 }
 
-/// What went into a pool, and what came out.
+/// Inputs and outputs of a pool.
 #[derive(Clone, Copy)]
 pub(crate) struct Pooled<'a> {
     pub(crate) x: &'a [f32],

@@ -1,10 +1,10 @@
-//! Dense products with a gathered operand: linear layers, convolutions and their gradients, without a
-//! column buffer.
+//! Dense products with a gathered operand, for linear layers, convolutions and their gradients,
+//! without a column buffer.
 //!
-//! Activations are `[features, lanes]`, so what a tap of a convolution reads is a row of samples, wherever
-//! it lies; over neighbouring positions of an output it is one long row. A product is summed in a tile of
-//! registers: some rows of the weight times some vectors of the input. Each output is one chain of fused
-//! multiply-adds in the order of the taps, so that it is the same bits on every instruction set.
+//! Activations are `[features, lanes]`, so the inputs of a convolution's tap are a row of samples,
+//! and over neighbouring output positions one long row. A product is summed in a register tile:
+//! some rows of the weight times some vectors of the input. Each output is one chain of fused
+//! multiply-adds in the order of taps, which gives the same bits on every instruction set.
 #![expect(
     unsafe_code,
     reason = "the innermost loops read through pointers; `Product::run` checks all bounds before"
@@ -18,31 +18,31 @@ use pulp::{Simd, WithSimd};
 
 use crate::kernels::dispatch::dispatch;
 
-/// Rows of a weight in the largest tile.
+/// Number of rows in the largest tile.
 pub(crate) const TILE_ROWS: usize = 6;
-/// Taps whose part of the input stays in a core's nearest cache while the rows go by.
+/// Number of taps whose inputs stay in the first-level cache while the rows are traversed.
 const TAPS_AT_ONCE: usize = 256;
 
-/// Where runs of taps lie: `len` taps from each start, one step apart.
+/// Positions of runs of taps: `len` taps from each start, one step apart.
 #[derive(Clone, Copy)]
 pub(crate) struct Taps<'a> {
-    /// For each run its first weight, in units of `weight_unit`, and its first input, in units of
+    /// First weight of each run, in units of `weight_unit`, and its first input, in units of
     /// `input_unit`.
     pub(crate) starts: &'a [(u32, u32)],
     pub(crate) weight_unit: usize,
     pub(crate) input_unit: usize,
-    /// Taps of a run.
+    /// Number of taps per run.
     pub(crate) len: usize,
-    /// From one tap's weight to the next one's.
+    /// Distance between the weights of consecutive taps.
     pub(crate) weight_step: usize,
-    /// From one tap's input to the next one's.
+    /// Distance between the inputs of consecutive taps.
     pub(crate) input_step: usize,
-    /// From one row's weight to the next row's, of the same tap.
+    /// Distance between the weights of the same tap in consecutive rows.
     pub(crate) row_step: usize,
 }
 
 impl Taps<'_> {
-    /// A matrix `[rows, len]` in row-major order, times rows of input one `input_step` apart.
+    /// Creates the taps of a row-major matrix `[rows, len]`, with input rows `input_step` apart.
     pub(crate) fn matrix(len: usize, input_step: usize) -> Self {
         Self {
             starts: &[(0, 0)],
@@ -62,12 +62,12 @@ pub(crate) struct Product<'a> {
     pub(crate) input: &'a [f32],
     pub(crate) taps: Taps<'a>,
     pub(crate) rows: usize,
-    /// Values of a row of the output, and of what a tap reads.
+    /// Values per row of the output, and per tap's input.
     pub(crate) columns: usize,
     pub(crate) out: &'a mut [f32],
-    /// From one row of `out` to the next.
+    /// Distance between rows of `out`.
     pub(crate) out_step: usize,
-    /// Whether to add to what `out` holds.
+    /// Whether to add to `out` instead of overwriting it.
     pub(crate) accumulate: bool,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Product<'a> {
 /// Some taps of a product.
 struct Kernel<'a> {
     product: Product<'a>,
-    /// For each tap its weight in row 0, and the first value that it reads.
+    /// Weight of each tap in row 0, and its first input value.
     taps: &'a [[usize; 2]],
 }
 
@@ -85,7 +85,7 @@ impl Product<'_> {
     /// Computes the product.
     ///
     /// # Panics
-    /// If a tap or an output lies outside its slice.
+    /// If a tap or an output is out of bounds.
     pub(crate) fn run(mut self) {
         if self.rows == 0 || self.columns == 0 {
             return;
@@ -112,8 +112,8 @@ impl Product<'_> {
         }
     }
 
-    /// Where each tap lies. What neighbouring starts read lies close together, unlike neighbouring taps of a
-    /// run: so the starts are inside.
+    /// Returns the position of each tap. Starts are in the inner loop, because neighbouring starts
+    /// read close inputs, unlike neighbouring taps of a run.
     fn places(&self) -> Vec<[usize; 2]> {
         let taps = self.taps;
         let mut places = Vec::with_capacity(taps.len * taps.starts.len());
@@ -128,7 +128,7 @@ impl Product<'_> {
         places
     }
 
-    /// Checks every place that the innermost loops read and write.
+    /// Checks all bounds for the innermost loops.
     fn check(&self) {
         let taps = self.taps;
         let last = |len: usize, step: usize| (len - 1) * step;
@@ -152,7 +152,8 @@ impl Product<'_> {
 }
 
 impl Kernel<'_> {
-    /// `R` rows from `row` on, `V` vectors from `column` on, but for the first `skipped` columns.
+    /// Computes `R` rows from `row` on and `V` vectors from `column` on, except the first `skipped`
+    /// columns.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize>(
         &mut self,
@@ -210,7 +211,7 @@ impl Kernel<'_> {
         }
     }
 
-    /// One row from `column` on, less than a vector.
+    /// Computes less than a vector of one row, from `column` on.
     #[inline(always)]
     fn rest<S: Simd>(&mut self, simd: S, row: usize, column: usize) {
         let Self { product, taps } = self;
@@ -229,7 +230,7 @@ impl Kernel<'_> {
         simd.partial_store_f32s(out, sum);
     }
 
-    /// `R` rows from `row` on, some tiles of `V` vectors from `column` on.
+    /// Computes `R` rows from `row` on, with some tiles of `V` vectors from `column` on.
     #[inline(always)]
     fn tiles<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize, at: Strips) {
         for strip in 0..at.count {
@@ -237,8 +238,8 @@ impl Kernel<'_> {
         }
     }
 
-    /// All rows of some strips: what a strip reads stays in the nearest cache while the rows go by. Rows
-    /// that fit one tile go over all strips at once.
+    /// Computes all rows of some strips. The inputs of a strip stay in cache while the rows are
+    /// traversed. Rows that fit one tile are computed over all strips at once.
     #[inline(always)]
     fn strips<S: Simd, const V: usize, const FEW: bool>(&mut self, simd: S, at: Strips) {
         let all = self.product.rows;
@@ -265,7 +266,7 @@ impl Kernel<'_> {
         }
     }
 
-    /// All columns: strips of `V` vectors, then narrower ones. `FEW`: one or two rows.
+    /// Computes all columns: strips of `V` vectors, then narrower ones. `FEW`: one or two rows.
     #[inline(always)]
     fn columns<S: Simd, const V: usize, const FEW: bool>(&mut self, simd: S) {
         let (columns, lanes) = (self.product.columns, S::F32_LANES);
@@ -304,21 +305,22 @@ impl Kernel<'_> {
     }
 }
 
-/// Strips of columns, side by side.
+/// Adjacent strips of columns.
 #[derive(Clone, Copy)]
 struct Strips {
     column: usize,
     count: usize,
-    /// Columns of each that are not wanted.
+    /// Columns to skip in each.
     skipped: usize,
 }
 
-/// Rows of the next tile, so that the tiles of a weight have about as many each.
+/// Returns the rows of the next tile, so that the tiles of a weight have similar sizes.
 pub(crate) fn tile_rows(left: usize) -> usize {
     left.div_ceil(left.div_ceil(TILE_ROWS))
 }
 
-/// Whether an instruction set has 32 registers and not 16; it is told by the width of its vectors.
+/// Returns whether an instruction set has 32 registers instead of 16, derived from its vector
+/// width.
 pub(crate) const fn has_32_registers<S: Simd>() -> bool {
     matches!(S::F32_LANES, 4 | 16)
 }
@@ -326,7 +328,7 @@ pub(crate) const fn has_32_registers<S: Simd>() -> bool {
 impl WithSimd for Kernel<'_> {
     type Output = ();
 
-    /// Sums fill the registers, but for those of an input's vectors and a weight.
+    /// Sums fill the registers, except those for input vectors and a weight.
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         match (self.product.rows, has_32_registers::<S>()) {
@@ -346,7 +348,7 @@ mod tests {
     use crate::kernels::dispatch::width::same_bits;
     use crate::kernels::test_values;
 
-    /// The bounds-checked twin, in f64.
+    /// Bounds-checked reference in f64.
     struct Twin<'a> {
         weight: &'a [f32],
         input: &'a [f32],
@@ -356,7 +358,7 @@ mod tests {
     }
 
     impl Twin<'_> {
-        /// An output, and the sum of its terms' sizes.
+        /// Computes an output, and the sum of its terms' magnitudes.
         fn sum(&self, row: usize, column: usize) -> [f64; 2] {
             let taps = self.taps;
             let at = row * self.out_step + column;

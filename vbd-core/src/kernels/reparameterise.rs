@@ -1,8 +1,8 @@
-//! Local reparameterisation: the output of a layer is sampled, not its weights.
+//! Local reparameterisation: samples a layer's outputs instead of its weights.
 //!
-//! `y = mean + sqrt(var + 1e-8) eps`, one draw an output value. Forward keeps
-//! `spread = eps / (2 sqrt(var + 1e-8))`, for backward is `g_mean = g`, `g_var = g spread`.
-//! Source: Kingma et al. 2015 (arXiv:1506.02557), section 2.2; Molchanov et al. 2017, eq. 17.
+//! `y = mean + sqrt(var + 1e-8) eps`, with one draw per output value. Forward stores `spread = eps
+//! / (2 sqrt(var + 1e-8))`, since backward computes `g_mean = g`, `g_var = g spread`. Source:
+//! Kingma et al. 2015 (arXiv:1506.02557), section 2.2; Molchanov et al. 2017, eq. 17.
 
 use pulp::Simd;
 
@@ -10,19 +10,20 @@ use super::vector::{F32s, each_vector, kernel, sum};
 use crate::noise::NoiseKey;
 use crate::posterior::VARIANCE_FLOOR;
 
-/// The noise of some rows' outputs.
+/// Noise of some rows' outputs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowNoise<'a> {
     pub(crate) key: NoiseKey,
-    /// The layer's number of the first unit; a unit is one value of the output over the batch.
+    /// Number of the first unit in the layer. A unit is one output value over the batch.
     pub(crate) first_unit: usize,
-    /// Which rows have a live weight, `[rows]`: the outputs of the others are their biases, without noise.
+    /// Which rows have a live weight, `[rows]`. Outputs of other rows are their biases, without
+    /// noise.
     pub(crate) alive: &'a [bool],
 }
 
 // limit sample_rows: avx2 30, scalar 320 instructions a value
 kernel! {
-    /// Turns means into samples, unit by unit.
+    /// Converts means to samples, unit by unit.
     ///
     /// # Shapes
     /// - `mean`, `var`: `[rows, positions, lanes]`; on return the outputs, and `spread`
@@ -61,14 +62,14 @@ kernel! {
     }
 }
 
-/// NaN goes on as NaN: the loss has to tell of it.
+/// Applies ReLU if `relu`. NaN is propagated, so that the loss shows it.
 #[inline(always)]
 fn activated<S: Simd>(y: F32s<S>, relu: bool) -> F32s<S> {
     if relu { y.relu() } else { y }
 }
 
 kernel! {
-    /// Adds the bias to the means, and applies ReLU.
+    /// Adds the bias to the means and optionally applies ReLU.
     ///
     /// # Shapes
     /// - `mean`: `[rows, positions, lanes]`; `bias`: `[rows]`
@@ -83,7 +84,7 @@ kernel! {
 }
 
 kernel! {
-    /// Takes the gradient of outputs through ReLU, and sums it for the biases.
+    /// Computes the gradient through ReLU and sums it for the biases.
     ///
     /// # Shapes
     /// - `g`, `y`: `[rows, positions, lanes]`, outputs and their gradient, which on return is that of the
@@ -107,35 +108,35 @@ kernel! {
 }
 
 kernel! {
-    /// `spread *= g`: the gradient of the variances.
+    /// Computes the gradient of the variances: `spread *= g`.
     pub(crate) fn spread_gradient<S>(simd, spread: &mut [f32], g: &[f32]) {
         each_vector(simd, [spread], [g], #[inline(always)] |[spread], [g]| [spread * g]);
     }
 }
 
 kernel! {
-    /// ReLU on its own.
+    /// Computes ReLU.
     pub(crate) fn relu<S>(simd, y: &mut [f32], x: &[f32]) {
         each_vector(simd, [y], [x], #[inline(always)] |_, [x]| [x.relu()]);
     }
 }
 
 kernel! {
-    /// The gradient through ReLU on its own.
+    /// Computes the gradient through ReLU.
     pub(crate) fn relu_backward<S>(simd, g_x: &mut [f32], g: &[f32], y: &[f32]) {
         each_vector(simd, [g_x], [g, y], #[inline(always)] |_, [g, y]| [y.where_positive(g)]);
     }
 }
 
 kernel! {
-    /// `out = x^2`.
+    /// Computes `out = x^2`.
     pub(crate) fn square<S>(simd, out: &mut [f32], x: &[f32]) {
         each_vector(simd, [out], [x], #[inline(always)] |_, [x]| [x * x]);
     }
 }
 
 kernel! {
-    /// `g += 2 x g_square`: the part of an input's gradient that comes through the variance.
+    /// Adds the part of an input's gradient that comes through the variance: `g += 2 x g_square`.
     pub(crate) fn add_square_gradient<S>(simd, g: &mut [f32], x: &[f32], g_square: &[f32]) {
         each_vector(simd, [g], [x, g_square], #[inline(always)] |[g], [x, g_square]| {
             [(x + x).mul_add(g_square, g)]

@@ -1,5 +1,5 @@
-//! Products with a sparse operand: rows of live weights over the samples, or pixels that are not zero
-//! over the outputs.
+//! Products with a sparse operand: rows of live weights over samples, or nonzero pixels over
+//! outputs.
 #![expect(
     clippy::needless_range_loop,
     reason = "registers of a tile are indexed alike"
@@ -9,16 +9,16 @@ use pulp::{Simd, WithSimd};
 
 use super::vector::{PartialSums, each_vector};
 
-/// Vectors of each output whose sums are kept in registers: with two outputs they fill 16, but for a
+/// Vectors per output whose sums stay in registers: with two outputs they fill 16, except a
 /// coefficient and an input.
 const MOST_VECTORS: usize = 7;
 
-/// One row of a sparse matrix: the dense row of each entry, and its two coefficients, of the first
-/// and the second dense operand.
+/// A row of a sparse matrix: for each entry the dense row, and coefficients for the first and the
+/// second dense operand.
 #[derive(Clone, Copy)]
 pub(crate) struct SparseRow<'a> {
     pub(crate) indices: &'a [u32],
-    /// Where it is not empty, an index is looked up here: the taps of a convolution at one position.
+    /// If not empty, maps indices: the taps of a convolution at one position.
     pub(crate) table: &'a [u32],
     pub(crate) first: &'a [f32],
     pub(crate) second: &'a [f32],
@@ -37,7 +37,7 @@ impl SparseRow<'_> {
 }
 
 /// `out[n] = sum over entries of coefficient[n] * dense[n][row]`: mean and variance of an output,
-/// or the two gradients of a weight's row, in one traversal.
+/// or both gradients of a weight's row, in one traversal.
 pub(crate) struct SparseProduct<'a, 'b, const N: usize> {
     pub(crate) row: SparseRow<'a>,
     pub(crate) dense: [&'a [f32]; N],
@@ -46,7 +46,7 @@ pub(crate) struct SparseProduct<'a, 'b, const N: usize> {
 
 // limit sparse_products: avx2 0.40, scalar 18 instructions a multiply-add
 
-/// Computes each of the products.
+/// Computes the products.
 pub(crate) fn sparse_products<'a, 'b, const N: usize>(
     products: impl Iterator<Item = SparseProduct<'a, 'b, N>>,
 ) {
@@ -67,8 +67,8 @@ pub(crate) fn sparse_products<'a, 'b, const N: usize>(
 }
 
 impl<const N: usize> SparseProduct<'_, '_, N> {
-    /// `V` vectors from `lane` on. The last one ends with the output: it may cover lanes of the one before,
-    /// which come to the same bits.
+    /// Computes `V` vectors from `lane` on. The last one ends with the output and may recompute
+    /// lanes of the previous one with the same result.
     #[inline(always)]
     fn strip<S: Simd, const V: usize>(&mut self, simd: S, lane: usize) {
         let lanes = self.out[0].len();
@@ -95,7 +95,7 @@ impl<const N: usize> SparseProduct<'_, '_, N> {
         }
     }
 
-    /// An output of less than a vector.
+    /// Computes an output of less than a vector.
     #[inline(always)]
     fn narrow<S: Simd>(&mut self, simd: S) {
         let lanes = self.out[0].len();
@@ -139,7 +139,8 @@ impl<const N: usize> SparseProduct<'_, '_, N> {
     }
 }
 
-/// The two gradients of one live weight: sums over positions and samples of `x g` and `x^2 g_variance`.
+/// Computes both gradients of one live weight: sums over positions and samples of `x g` and `x^2
+/// g_variance`.
 ///
 /// # Shapes
 /// - `rows`: `[positions]`, the weight's input row; `g`, `g_variance`: `[positions, lanes]`
@@ -166,7 +167,7 @@ pub(crate) fn weight_gradient<S: Simd>(
     sums.totals()
 }
 
-/// `out += coefficient * dense`.
+/// Computes `out += coefficient * dense`.
 #[inline(always)]
 pub(crate) fn add_scaled<S: Simd>(simd: S, out: &mut [f32], dense: &[f32], coefficient: f32) {
     each_vector(

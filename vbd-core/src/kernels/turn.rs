@@ -1,19 +1,19 @@
-//! Matrices turned: samples first, or units first.
+//! Matrix transposition: samples first or units first.
 
-/// Rows of the result that are written side by side: what they read is one line of cache.
+/// Rows of the result written together: their inputs are one cache line.
 pub(crate) const SIDE_BY_SIDE: usize = 16;
 
-/// Rows of a matrix, from a column on.
+/// Rows of a matrix from a column on.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
     pub(crate) values: &'a [f32],
-    /// Values of a row.
+    /// Values per row.
     pub(crate) step: usize,
     pub(crate) first_column: usize,
 }
 
-/// `out[column][row] = rows[row][first_column + column]`, for the columns that `out` has; what else
-/// `out` holds stays.
+/// Computes `out[column][row] = rows[row][first_column + column]` for the columns of `out`. Other
+/// values of `out` are unchanged.
 ///
 /// # Shapes
 /// - `rows`: `[rows, step]`; `out`: `[columns, out_step]`, `out_step` at least the number of rows

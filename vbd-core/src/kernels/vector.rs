@@ -1,7 +1,8 @@
-//! Vectors with operators, over any instruction set of `pulp`; loops over slices of them; and
-//! [`kernel!`](crate::kernels::kernel), which makes a function of them.
+//! Vectors with operators on any instruction set of `pulp`, loops over slices, and
+//! [`kernel!`](crate::kernels::kernel), which generates functions from them.
 //!
-//! Everything here is `#[inline(always)]`: what is not inlined is not compiled for the instruction set.
+//! Everything here is `#[inline(always)]`: code that is not inlined is not compiled for the
+//! instruction set.
 #![expect(
     clippy::needless_range_loop,
     reason = "arrays of vectors are indexed alike, and an iterator's closure is not inlined for sure"
@@ -11,8 +12,8 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use pulp::Simd;
 
-/// Sums over samples are kept in as many partial sums, whatever the width of a vector, so that every
-/// instruction set adds in the same order.
+/// Number of partial sums of a sum over samples, for any vector width, so that every instruction
+/// set adds in the same order.
 pub(crate) const PARTIAL_SUMS: usize = 16;
 
 /// A vector of f32.
@@ -29,7 +30,7 @@ pub(crate) struct U32s<S: Simd> {
     lanes: S::u32s,
 }
 
-/// What a comparison gives.
+/// Result of a comparison.
 #[derive(Clone, Copy)]
 pub(crate) struct Mask<S: Simd> {
     simd: S,
@@ -80,7 +81,7 @@ impl<S: Simd> F32s<S> {
         Self::splat(simd, 0.0)
     }
 
-    /// The same value in every lane.
+    /// Returns a vector with the same value in every lane.
     #[inline(always)]
     pub(crate) fn like(self, value: f32) -> Self {
         Self::splat(self.simd, value)
@@ -91,7 +92,7 @@ impl<S: Simd> F32s<S> {
         self.lanes
     }
 
-    /// `self * factor + addend`, rounded once.
+    /// Computes `self * factor + addend`, rounded once.
     #[inline(always)]
     pub(crate) fn mul_add(self, factor: Self, addend: Self) -> Self {
         Self {
@@ -102,7 +103,7 @@ impl<S: Simd> F32s<S> {
         }
     }
 
-    /// [`F32s::mul_add`] with constants: a step of Horner's scheme.
+    /// [`F32s::mul_add`] with constants, a step of Horner's scheme.
     #[inline(always)]
     pub(crate) fn horner(self, x: Self, coefficient: f32) -> Self {
         self.mul_add(x, self.like(coefficient))
@@ -124,7 +125,7 @@ impl<S: Simd> F32s<S> {
         }
     }
 
-    /// NaN stays NaN.
+    /// Clamps to a range. NaN stays NaN.
     #[inline(always)]
     pub(crate) fn clamp(self, least: f32, most: f32) -> Self {
         let (least, most) = (self.like(least), self.like(most));
@@ -132,13 +133,13 @@ impl<S: Simd> F32s<S> {
         most.less_than(raised).select(most, raised)
     }
 
-    /// 0 where it is not positive: ReLU. NaN stays NaN.
+    /// Computes ReLU. NaN stays NaN.
     #[inline(always)]
     pub(crate) fn relu(self) -> Self {
         self.where_positive(self)
     }
 
-    /// `value` where `self` is positive or NaN, else 0.
+    /// Returns `value` where `self` is positive or NaN, else 0.
     #[inline(always)]
     pub(crate) fn where_positive(self, value: Self) -> Self {
         let zero = self.like(0.0);
@@ -237,7 +238,7 @@ impl<S: Simd> U32s<S> {
         }
     }
 
-    /// The low and the high half of each product.
+    /// Returns the low and the high half of each product.
     #[inline(always)]
     pub(crate) fn widening_mul(self, factor: u32) -> (Self, Self) {
         let factor = self.simd.splat_u32s(factor);
@@ -266,7 +267,7 @@ impl<S: Simd> U32s<S> {
         F32s::new(self.simd, self.simd.transmute_f32s_u32s(self.lanes))
     }
 
-    /// The nearest f32 of each value, all below `2^23`.
+    /// Converts each value, below `2^23`, to the nearest f32.
     #[inline(always)]
     pub(crate) fn small_to_float(self) -> F32s<S> {
         const TWO_23: f32 = 8_388_608.0;
@@ -284,7 +285,7 @@ impl<S: Simd> Mask<S> {
         }
     }
 
-    /// `yes` where it is set, else `no`.
+    /// Returns `yes` where the mask is set, else `no`.
     #[inline(always)]
     pub(crate) fn select(self, yes: F32s<S>, no: F32s<S>) -> F32s<S> {
         F32s {
@@ -293,16 +294,16 @@ impl<S: Simd> Mask<S> {
         }
     }
 
-    /// `value` where it is set, else 0: an infinity outside stays outside.
+    /// Returns `value` where the mask is set, else 0. An infinity elsewhere has no effect.
     #[inline(always)]
     pub(crate) fn keep(self, value: F32s<S>) -> F32s<S> {
         self.select(value, value.like(0.0))
     }
 }
 
-/// Runs `body` over slices of one length, a vector at a time: it gets the values of the slices that are
-/// written and of those that are read, and gives the new values of the former. What does not fill the
-/// last vector is filled up with zeros.
+/// Runs `body` over slices of equal length, a vector at a time. It receives the values of the
+/// written and the read slices and returns new values of the former. The last vector is padded with
+/// zeros.
 #[inline(always)]
 pub(crate) fn each_vector<S: Simd, const W: usize, const R: usize>(
     simd: S,
@@ -356,7 +357,7 @@ pub(crate) fn each_vector<S: Simd, const W: usize, const R: usize>(
     }
 }
 
-/// `N` sums over the same values as partial sums in vectors; lane `l` of vector `v` is partial sum
+/// `N` sums over the same values as vectors of partial sums; lane `l` of vector `v` is partial sum
 /// `v * LANES + l`.
 pub(crate) struct PartialSums<S: Simd, const N: usize> {
     simd: S,
@@ -364,7 +365,7 @@ pub(crate) struct PartialSums<S: Simd, const N: usize> {
 }
 
 impl<S: Simd, const N: usize> PartialSums<S, N> {
-    /// Vectors that hold those of one sum.
+    /// Vectors per sum.
     const VECTORS: usize = PARTIAL_SUMS / S::F32_LANES;
 
     #[inline(always)]
@@ -375,7 +376,7 @@ impl<S: Simd, const N: usize> PartialSums<S, N> {
         }
     }
 
-    /// Adds to the sums what `add` makes of each vector of the slices, which have one length; the first
+    /// Adds the result of `add` for each vector of the slices, which have equal length. The first
     /// value goes into the first partial sum.
     #[inline(always)]
     pub(crate) fn add<const R: usize>(
@@ -413,7 +414,7 @@ impl<S: Simd, const N: usize> PartialSums<S, N> {
         }
     }
 
-    /// The sums.
+    /// Returns the sums.
     #[inline(always)]
     pub(crate) fn totals(self) -> [f32; N] {
         let mut totals = [0.0; N];
@@ -429,7 +430,7 @@ impl<S: Simd, const N: usize> PartialSums<S, N> {
     }
 }
 
-/// The sum of partial sums: halves added to halves.
+/// Adds partial sums, halves to halves.
 #[inline(always)]
 pub(crate) fn fold(mut sums: [f32; PARTIAL_SUMS]) -> f32 {
     for half in [8, 4, 2, 1] {
@@ -441,7 +442,7 @@ pub(crate) fn fold(mut sums: [f32; PARTIAL_SUMS]) -> f32 {
     sums[0] + 0.0
 }
 
-/// The sum of a slice.
+/// Sums a slice.
 #[inline(always)]
 pub(crate) fn sum<S: Simd>(simd: S, values: &[f32]) -> f32 {
     let mut sums = PartialSums::zero(simd);
@@ -454,9 +455,9 @@ pub(crate) fn sum<S: Simd>(simd: S, values: &[f32]) -> f32 {
     sum
 }
 
-/// Defines a function that is compiled for every instruction set; the body has `simd: S`.
+/// Defines a function that is compiled for every instruction set. The body has `simd: S`.
 ///
-/// In a disassembly its code is found by the name `NAME::Kernel`: `scripts/vectorised` looks there.
+/// In a disassembly, its code has the name `NAME::Kernel`, which `scripts/vectorised` looks for.
 macro_rules! kernel {
     ($(#[$meta:meta])* $visibility:vis fn $name:ident<$set:ident>(
         $simd:ident $(, $argument:ident: $type:ty)* $(,)?

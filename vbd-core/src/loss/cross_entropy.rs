@@ -6,17 +6,17 @@ use candle_nn::ops::log_softmax;
 use crate::kernels::math;
 use crate::kernels::vector::{each_vector, kernel};
 
-/// A batch's logits on their way to probabilities; `[lanes]` each.
+/// Intermediate values of a softmax over a batch, `[lanes]` each.
 #[derive(Default)]
 struct Softmax {
-    /// The largest logit of each sample.
+    /// Largest logit of each sample.
     largest: Vec<f32>,
-    /// The logarithm of the sum of `e^(logit - largest)`.
+    /// Logarithm of the sum of `e^(logit - largest)`.
     log_sum: Vec<f32>,
 }
 
 impl Softmax {
-    /// Turns logits into probabilities, `[classes, lanes]`.
+    /// Converts logits to probabilities in place, `[classes, lanes]`.
     fn of(logits: &mut [f32], lanes: usize) -> Self {
         let mut softmax = Self {
             largest: logits[..lanes].to_vec(),
@@ -26,19 +26,20 @@ impl Softmax {
         softmax
     }
 
-    /// The cross-entropy of a sample, nats; `logit` is that of its label.
+    /// Returns the cross-entropy of a sample in nats; `logit` is that of its label.
     fn nll(&self, sample: usize, logit: f32) -> f64 {
         f64::from(self.log_sum[sample]) - f64::from(logit - self.largest[sample])
     }
 }
 
 kernel! {
-    /// See [`Softmax::of`]; `largest` holds the first class's logits, `log_sum` zeros.
+    /// Kernel of [`Softmax::of`]. On entry, `largest` holds the first class's logits and `log_sum`
+    /// zeros.
     fn probabilities<S>(simd, logits: &mut [f32], largest: &mut [f32], log_sum: &mut [f32]) {
         let lanes = largest.len();
         for logits in logits.chunks_exact(lanes).skip(1) {
             each_vector(simd, [&mut *largest], [logits], #[inline(always)] |[most], [x]| {
-                // NaN goes on: the loss has to tell of it.
+                // NaN is propagated, so that the loss shows it.
                 let larger = most.less_than(x).select(x, most);
                 [x.equals(x).select(larger, x)]
             });
@@ -56,7 +57,8 @@ kernel! {
     }
 }
 
-/// The sum of the batch's cross-entropies in nats; `logits` becomes the gradient of their mean.
+/// Returns the batch's summed cross-entropy in nats and replaces `logits` by the gradient of the
+/// mean.
 ///
 /// # Shapes
 /// - `logits`: `[classes, lanes]`; `labels`: `[batch]`, each below `classes`; lanes beyond the batch
@@ -84,12 +86,12 @@ pub(super) fn gradient(logits: &mut [f32], labels: &[u8], lanes: usize) -> f64 {
     nlls.map(|(sample, logit)| softmax.nll(sample, logit)).sum()
 }
 
-/// How a batch was classified.
+/// Classification results of a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Score {
-    /// Sum of the cross-entropies, nats.
+    /// Summed cross-entropy in nats.
     pub(super) nll_sum: f64,
-    /// Samples that have another class than their label's on top; of equal logits the first counts.
+    /// Number of misclassified samples. The first of equal largest logits is the class.
     pub(super) wrong: usize,
 }
 
@@ -113,7 +115,7 @@ pub(super) fn score(logits: &[f32], labels: &[u8], lanes: usize) -> Score {
     score
 }
 
-/// The sum of the batch's cross-entropies in nats.
+/// Returns the batch's summed cross-entropy in nats.
 ///
 /// # Shapes
 /// - `logits`: `[batch, classes]`; `labels`: `[batch, 1]`

@@ -1,6 +1,6 @@
-//! The losses that networks are trained by: a file each, with the kernels' half and Candle's.
+//! Training losses, one file each, with kernels and Candle operations.
 //!
-//! The equations that a report needs too are `vbd_net::output`'s.
+//! Equations that reports need too are in `vbd_net::output`.
 
 mod cross_entropy;
 mod mse;
@@ -9,22 +9,23 @@ use candle_core::{Result as CandleResult, Tensor};
 use vbd_net::output::{Evaluation, SquaredErrors};
 use vbd_net::spec::Loss;
 
-/// What the outputs of a batch are compared with.
+/// Targets of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Targets<'a> {
-    /// Of cross-entropy: a label each, below the number of outputs.
+    /// Labels for cross-entropy, each below the number of outputs.
     Labels(&'a [u8]),
-    /// Of the squared error: a value for each output, `[outputs, lanes]`.
+    /// Values for the squared error, `[outputs, lanes]`.
     Values {
         /// The values.
         values: &'a [f32],
-        /// Samples of the batch.
+        /// Number of samples in the batch.
         samples: usize,
     },
 }
 
 impl Targets<'_> {
-    /// The negative log-likelihood of a batch, summed, in nats; `outputs` becomes the gradient of its mean.
+    /// Returns the batch's summed negative log-likelihood in nats and replaces `outputs` by the
+    /// gradient of the mean.
     ///
     /// # Shapes
     /// - `outputs`: `[outputs, lanes]`; lanes beyond the batch get the gradient 0
@@ -36,7 +37,7 @@ impl Targets<'_> {
     }
 }
 
-/// An evaluation under way, batch by batch.
+/// Accumulates an evaluation batch by batch.
 #[derive(Debug)]
 pub(crate) enum Score {
     Classes {
@@ -92,7 +93,7 @@ impl Score {
         }
     }
 
-    /// The evaluation of all batches.
+    /// Returns the evaluation.
     pub(crate) fn finish(self) -> Evaluation {
         match self {
             Self::Classes {
@@ -109,17 +110,17 @@ impl Score {
     }
 }
 
-/// What the outputs of a batch are compared with, on Candle's devices.
+/// Targets of a batch on Candle's devices.
 #[derive(Debug)]
 pub(crate) enum TargetTensor {
-    /// Of cross-entropy: labels, `[batch, 1]`.
+    /// Labels for cross-entropy, `[batch, 1]`.
     Labels(Tensor),
-    /// Of the squared error: values, `[batch, outputs]`.
+    /// Values for the squared error, `[batch, outputs]`.
     Values(Tensor),
 }
 
 impl TargetTensor {
-    /// The negative log-likelihood of a batch, summed, in nats.
+    /// Returns the batch's summed negative log-likelihood in nats.
     ///
     /// # Shapes
     /// - `outputs`: `[batch, outputs]`

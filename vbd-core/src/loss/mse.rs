@@ -1,4 +1,4 @@
-//! The squared error of a batch: the likelihood of values of unit variance.
+//! Squared error of a batch, as a likelihood with unit variance.
 
 use candle_core::{Result as CandleResult, Tensor};
 use vbd_net::output::mse::nll;
@@ -6,7 +6,8 @@ use vbd_net::output::mse::nll;
 use crate::kernels::vector::{each_vector, kernel};
 
 kernel! {
-    /// Turns outputs into their errors times `scale`, and adds the errors' squares to the sums of their samples.
+    /// Replaces outputs by their errors times `scale` and adds the squared errors to their samples'
+    /// sums.
     fn errors<S>(simd, outputs: &mut [f32], targets: &[f32], sums: &mut [f32], scale: f32) {
         let lanes = sums.len();
         let targets = targets.chunks_exact(lanes);
@@ -19,9 +20,11 @@ kernel! {
     }
 }
 
-/// The negative log-likelihood of a batch, summed; `outputs` becomes the gradient of its mean.
+/// Returns the batch's summed negative log-likelihood and replaces `outputs` by the gradient of the
+/// mean.
 ///
-/// `0.5 sum of (outputs - targets)^2`, the mean's gradient `(outputs - targets) / samples`.
+/// The sum is `0.5 sum of (outputs - targets)^2`, the gradient of the mean `(outputs - targets) /
+/// samples`.
 ///
 /// # Shapes
 /// - `outputs`, `targets`: `[outputs, lanes]`; lanes beyond the batch get the gradient 0
@@ -34,7 +37,7 @@ pub(super) fn gradient(outputs: &mut [f32], targets: &[f32], samples: usize, lan
     nll(sum(&sums[..samples]))
 }
 
-/// The squared error of a batch, summed over samples and outputs.
+/// Returns the batch's squared error, summed over samples and outputs.
 ///
 /// # Shapes
 /// - `outputs`, `targets`: `[outputs, lanes]`
@@ -44,12 +47,12 @@ pub(super) fn squared_error(outputs: &[f32], targets: &[f32], samples: usize, la
     sum(&sums[..samples])
 }
 
-/// In the order of the samples.
+/// Sums in sample order.
 fn sum(of_samples: &[f32]) -> f64 {
     of_samples.iter().map(|&sum| f64::from(sum)).sum()
 }
 
-/// The negative log-likelihood of a batch, summed.
+/// Returns the batch's summed negative log-likelihood.
 ///
 /// # Shapes
 /// - `outputs`, `targets`: `[batch, outputs]`

@@ -1,4 +1,4 @@
-//! What a method sees of a weight: some entries, wherever they lie in it.
+//! Views of a weight's entries for methods.
 
 use std::ops::Range;
 
@@ -6,40 +6,42 @@ use crate::optim::Descent;
 use crate::step::At;
 use crate::weight::{Parameter, State};
 
-/// The place of an entry that only fills a vector.
+/// Index of a padding entry.
 pub const NOWHERE: u32 = u32::MAX;
 
-/// Some entries of a weight, to read.
+/// Read-only view of some entries of a weight.
 #[derive(Debug, Clone)]
 pub struct EntryView<'a> {
     /// `[out, in]`, or `[out, in, kernel, kernel]`.
     pub shape: &'a [usize],
-    /// Flat row-major place of each, or [`NOWHERE`]; `None` where all entries are there in their order.
+    /// Flat row-major index of each entry, or [`NOWHERE`]; `None` if the view has all entries in
+    /// order.
     pub places: Option<&'a [u32]>,
-    /// Row of each, or [`NOWHERE`]; empty where nobody worked them out.
+    /// Row of each entry, or [`NOWHERE`]; empty if not needed.
     pub rows: &'a [u32],
-    /// Theta of each.
+    /// Theta of each entry.
     pub theta: &'a [f32],
-    /// Which of `own`'s values are these entries'.
+    /// Range of these entries in the values of `own`.
     pub range: Range<usize>,
-    /// The states of entries, in the method's order.
+    /// Per-entry states, in the method's order.
     pub own: &'a [State],
-    /// The states of rows, columns and the whole weight, in the method's order.
+    /// States of rows, columns and the whole weight, in the method's order.
     pub shared: &'a [State],
 }
 
 impl<'a> EntryView<'a> {
-    /// Values of a state of entries, by its number among these.
+    /// Returns the values of a per-entry state, by its number among these.
     pub fn own(&self, number: usize) -> &'a [f32] {
         &self.own[number].parameter.value[self.range.clone()]
     }
 
-    /// Values of a state of rows, columns or the whole weight, by its number among these.
+    /// Returns the values of a state of rows, columns or the whole weight, by its number among
+    /// these.
     pub fn shared(&self, number: usize) -> &'a [f32] {
         &self.shared[number].parameter.value
     }
 
-    /// The place of an entry; `None` of one that only fills a vector.
+    /// Returns the index of an entry; `None` for padding.
     pub fn place(&self, index: usize) -> Option<usize> {
         let place = self.places.map(|places| places[index]);
         place.map_or(Some(index), |place| {
@@ -47,7 +49,7 @@ impl<'a> EntryView<'a> {
         })
     }
 
-    /// The row of an entry; `None` of one that only fills a vector.
+    /// Returns the row of an entry; `None` for padding.
     pub fn row(&self, index: usize) -> Option<usize> {
         if let Some(&row) = self.rows.get(index) {
             return (row != NOWHERE).then_some(row as usize);
@@ -56,37 +58,37 @@ impl<'a> EntryView<'a> {
         Some(self.place(index)? / row_len)
     }
 
-    /// The column of an entry, a feature or channel; `None` of one that only fills a vector.
+    /// Returns the column of an entry (feature or channel); `None` for padding.
     pub fn column(&self, index: usize) -> Option<usize> {
         let area: usize = self.shape[2..].iter().product();
         Some(self.place(index)? / area % self.shape[1])
     }
 }
 
-/// The same entries to change, with the mean and the variance that the next step computes with.
+/// Mutable view of some entries, with the mean and variance for the next step.
 pub struct EntryViewMut<'a> {
     /// `[out, in]`, or `[out, in, kernel, kernel]`.
     pub shape: &'a [usize],
-    /// Flat row-major place of each, or [`NOWHERE`].
+    /// Flat row-major index of each entry, or [`NOWHERE`].
     pub places: &'a [u32],
-    /// Row of each, or [`NOWHERE`]; empty where nobody worked them out.
+    /// Row of each entry, or [`NOWHERE`]; empty if not needed.
     pub rows: &'a [u32],
-    /// Which of the parameters' values are these entries'.
+    /// Range of these entries in the parameters' values.
     pub range: Range<usize>,
     /// Theta.
     pub theta: &'a mut Parameter,
-    /// The states of entries, in the method's order.
+    /// Per-entry states, in the method's order.
     pub own: &'a mut [State],
-    /// The states of rows, columns and the whole weight, as they are after the step.
+    /// States of rows, columns and the whole weight after the step.
     pub shared: &'a [State],
-    /// Mean of each.
+    /// Mean of each entry.
     pub mean: &'a mut [f32],
-    /// Variance of each; empty where the method has none.
+    /// Variance of each entry; empty if the method has none.
     pub variance: &'a mut [f32],
 }
 
 impl EntryViewMut<'_> {
-    /// The same entries to read.
+    /// Returns a read-only view of the entries.
     pub fn view(&self) -> EntryView<'_> {
         EntryView {
             shape: self.shape,
@@ -100,30 +102,30 @@ impl EntryViewMut<'_> {
     }
 }
 
-/// The gradients of the data term, by the means and the variances of some entries.
+/// Gradients of the data term with respect to means and variances of some entries.
 #[derive(Debug, Clone, Copy)]
 pub struct DataGradient<'a> {
-    /// By the means.
+    /// Gradients with respect to the means.
     pub theta: &'a [f32],
-    /// By the variances; empty where the method has none.
+    /// Gradients with respect to the variances; empty if the method has none.
     pub sigma2: &'a [f32],
 }
 
-/// What a step says to a method.
+/// Settings of an update.
 #[derive(Debug, Clone, Copy)]
 pub struct Update {
-    /// Factor on the penalty: `kl_scale * kl_weight / N`, the weight's own factor included.
+    /// Factor on the penalty: `kl_scale * kl_weight / N`, including the weight's own factor.
     pub penalty_factor: f32,
-    /// How values follow their gradients.
+    /// Optimiser at this step.
     pub descent: Descent,
-    /// Whether what is over its threshold is masked: while `kl_scale` is positive.
+    /// Whether entries above their threshold are masked, that is, whether `kl_scale` is positive.
     pub active: bool,
-    /// Where the run is.
+    /// Position in the run.
     pub at: At,
 }
 
 impl Update {
-    /// The same with a further factor on the penalty.
+    /// Returns the update with a further factor on the penalty.
     #[expect(clippy::cast_possible_truncation, reason = "read in f64, used in f32")]
     #[must_use]
     pub fn times(self, kl_weight: f64) -> Self {

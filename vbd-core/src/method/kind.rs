@@ -1,4 +1,4 @@
-//! The table of the kinds of method.
+//! The table of method kinds.
 
 use std::sync::Arc;
 
@@ -7,28 +7,28 @@ use serde::{Deserialize, Serialize};
 use super::{WeightMethod, dense, fast, vbd, vd};
 use crate::recipe::{Key, Settings};
 
-/// What a kind of method is: its keys in a recipe, and how it is made of them.
+/// Definition of a kind of method: its keys and how to build it.
 pub(crate) struct Definition {
     /// Keys beside `theta_init` and `kl_weight`.
     pub(crate) keys: &'static [Key],
-    /// Whether a key that is given means something beside the others.
+    /// Returns whether a given key has an effect together with the others.
     pub(crate) applies: fn(&Settings<'_>, &str) -> bool,
-    /// Makes the method of checked settings.
+    /// Builds the method from checked settings.
     pub(crate) build: fn(&Settings<'_>) -> Arc<dyn WeightMethod>,
 }
 
-/// The kinds of method.
+/// Kind of a method on weights.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MethodKind {
-    /// Variational Bayesian dropout of weights: the hierarchical prior.
+    /// Variational Bayesian dropout of weights, with the hierarchical prior.
     Vbd,
-    /// Sparse variational dropout of weights: the log-uniform prior.
+    /// Sparse variational dropout of weights, with the log-uniform prior.
     Vd,
-    /// Fast dropout: an alpha that is fixed.
+    /// Fast dropout, with a fixed alpha.
     Fast,
-    /// Plain weights; with gates, neurons alone are pruned.
+    /// Plain weights; with gates, only neurons are pruned.
     Dense,
 }
 
@@ -36,7 +36,7 @@ impl MethodKind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Vbd, Self::Vd, Self::Fast, Self::Dense];
 
-    /// The kind's word in a recipe.
+    /// Returns the kind's name in a recipe.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Vbd => "vbd",
@@ -46,12 +46,12 @@ impl MethodKind {
         }
     }
 
-    /// The keys that a recipe may have for the kind, beside those of every kind.
+    /// Returns the keys of the kind besides those of every kind.
     pub fn keys(self) -> &'static [Key] {
         self.definition().keys
     }
 
-    /// Whether weights of the kind have a KL.
+    /// Returns whether weights of this kind have a KL.
     pub(crate) fn has_kl(self) -> bool {
         matches!(self, Self::Vbd | Self::Vd)
     }

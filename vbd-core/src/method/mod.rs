@@ -1,22 +1,24 @@
-//! Methods on weights, a folder each: what is kept of a weight beside theta, how it takes part in a step, and
-//! what goes.
+//! Methods on weights, one folder each: a weight's states besides theta, its part in a step, and
+//! what it prunes.
 //!
-//! Nothing outside a method's folder has the names of its states. A weight is theta with states, each of
-//! entries, rows, columns, the weight or the net ([`Scope`](crate::weight::Scope)). After backward a method works in two phases:
+//! Only a method's own folder names its states. A weight is theta with states, which belong to
+//! entries, rows, columns, the weight or the net ([`Scope`](crate::weight::Scope)). After backward,
+//! a method has two phases:
 //!
-//! 1. [`CpuMethod::gather`] adds up sums over a block of entries; blocks are added in a fixed order. From the
-//!    sums [`CpuMethod::share`] moves the states that entries share.
-//! 2. [`CpuMethod::update`] moves theta and the states of the entries in one pass over the block, and works out
-//!    the mean and variance of the next step.
+//! 1. [`CpuMethod::gather`] sums over blocks of entries in a fixed order, and [`CpuMethod::share`]
+//!    updates the states that entries share.
+//! 2. [`CpuMethod::update`] updates theta and the per-entry states in one pass over each block, and
+//!    computes mean and variance for the next step.
 //!
-//! A method without shared states skips the first. For the Candle engine a method is a graph of tensors
-//! ([`CandleMethod`]): autograd finds the gradients that the kernels write out.
+//! A method without shared states skips the first phase. In the Candle engine, a method is a graph
+//! of tensors ([`CandleMethod`]), and autograd computes the gradients that the kernels implement by
+//! hand.
 //!
-//! | kind | of each weight | what goes |
+//! | kind | of each weight | what is pruned |
 //! |---|---|---|
 //! | `dense` | theta | nothing |
-//! | `vbd`, `vd` | a posterior (`variational`), or one alpha shared (`shared_alpha`) | what is over the threshold; nothing by a shared alpha |
-//! | `fast` | an alpha that is fixed | nothing |
+//! | `vbd`, `vd` | a posterior (`variational`), or one alpha shared (`shared_alpha`) | weights above the threshold; nothing with a shared alpha |
+//! | `fast` | a fixed alpha | nothing |
 
 mod dense;
 mod entries;
@@ -46,72 +48,76 @@ use crate::weight::State;
 
 /// A method on a weight, with its settings.
 pub trait WeightMethod: CpuMethod + CandleMethod + Debug + Send + Sync {
-    /// Fresh states of a weight of this shape, beside theta.
+    /// Returns the initial states of a weight of this shape, besides theta.
     fn states(&self, shape: &[usize]) -> Vec<State>;
 
-    /// Fresh states that all weights of the method share, each [`Scope::Net`](crate::weight::Scope).
+    /// Returns the initial states shared by all weights of the method, each with
+    /// [`Scope::Net`](crate::weight::Scope).
     fn net_states(&self) -> Vec<State> {
         Vec::new()
     }
 
-    /// Which entries are kept: in evaluation, reports and the pruned file.
+    /// Returns which entries are kept in evaluation, reports and the pruned file.
     fn kept(&self, entries: EntryView<'_>) -> Vec<bool> {
         entries.theta.iter().map(|&theta| theta != 0.0).collect()
     }
 
-    /// Whether an entry that is not kept at the end of an epoch dies for good, and leaves the computation.
+    /// Returns whether entries that are not kept at the end of an epoch die and leave the
+    /// computation.
     fn kills(&self) -> bool {
         false
     }
 
-    /// Whether a weight is theta alone and computes nothing else: units may leave it with their rows.
+    /// Returns whether a weight is only theta without further computation, so that rows of dead
+    /// units can be removed.
     fn is_plain(&self) -> bool {
         false
     }
 
-    /// The threshold of `log_alpha` that [`WeightMethod::kept`] goes by, if it does.
+    /// Returns the threshold of `log_alpha` used by [`WeightMethod::kept`], if any.
     fn log_alpha_threshold(&self) -> Option<f32> {
         None
     }
 
-    /// The same method with another threshold; `None` of one that has none.
+    /// Returns the method with another threshold; `None` if it has none.
     fn with_threshold(&self, _log_alpha_threshold: f32) -> Option<Arc<dyn WeightMethod>> {
         None
     }
 
-    /// `log_alpha` of each entry; `None` of a method that has none.
+    /// Returns the `log_alpha` of each entry; `None` if the method has none.
     fn log_alpha(&self, _entries: EntryView<'_>) -> Option<Vec<f64>> {
         None
     }
 }
 
-/// A method in the CPU engine.
+/// A method's part in the CPU engine.
 pub trait CpuMethod {
-    /// Whether an entry has a variance, so that outputs are drawn.
+    /// Returns whether entries have a variance, so that outputs are sampled.
     fn is_sampled(&self) -> bool;
 
-    /// The means and variances that a step computes with.
+    /// Computes the means and variances used in a step.
     ///
     /// # Shapes
-    /// - `mean`: one for each entry; `variance` likewise, or empty where nothing is sampled
+    /// - `mean`: one per entry; `variance`: one per entry, or empty if nothing is sampled
     fn moments(&self, entries: EntryView<'_>, active: bool, mean: &mut [f32], variance: &mut [f32]);
 
-    /// The part of the penalty that is a sum over entries.
+    /// Returns the penalty of entries, summed.
     fn penalty(&self, _entries: EntryView<'_>) -> f64 {
         0.0
     }
 
-    /// The part of the penalty that belongs to shared states: counted once.
+    /// Returns the penalty of shared states, counted once.
     fn shared_penalty(&self, _shared: &[State]) -> f64 {
         0.0
     }
 
-    /// Sums that the first phase wants of a weight of this shape; 0 of a method without one.
+    /// Returns the number of sums in the first phase for a weight of this shape; 0 without a first
+    /// phase.
     fn sums(&self, _shape: &[usize]) -> usize {
         0
     }
 
-    /// Adds a block's part to the sums. `variance` is what the step computed with.
+    /// Adds a block's contribution to the sums. `variance` is that used in the step.
     fn gather(
         &self,
         _entries: EntryView<'_>,
@@ -121,18 +127,19 @@ pub trait CpuMethod {
     ) {
     }
 
-    /// Moves the shared states by the sums of all blocks. Returns what the second phase needs of the step beside
-    /// the states as they are then. Of a method with states of the net, the sums are those of all its weights and
-    /// `shared` are the net's alone; the others get a call a weight.
+    /// Updates the shared states by the sums over all blocks. Returns additional input for the
+    /// second phase. For a method with states of the net, the sums are over all its weights and
+    /// `shared` has only these states; other methods are called once per weight.
     fn share(&self, _sums: &[f64], _shared: &mut [State], _update: &Update) -> Vec<f32> {
         Vec::new()
     }
 
-    /// Moves theta and the entries' states by their gradients, and works out means and variances anew.
+    /// Updates theta and per-entry states by their gradients, and computes means and variances
+    /// anew.
     ///
     /// # Shapes
-    /// - `data`: one for each entry
-    /// - `of_step`: what [`CpuMethod::share`] returned
+    /// - `data`: one per entry
+    /// - `of_step`: the result of [`CpuMethod::share`]
     fn update(
         &self,
         entries: EntryViewMut<'_>,
@@ -142,20 +149,21 @@ pub trait CpuMethod {
     );
 }
 
-/// The mean and the variance of each entry, as tensors.
+/// Mean and variance of each entry, as tensors.
 #[derive(Debug, Clone)]
 pub struct TensorMoments {
-    /// `[out, ...]`.
+    /// Means, `[out, ...]`.
     pub mean: Tensor,
-    /// `[out, ...]`; `None` where nothing is sampled.
+    /// Variances, `[out, ...]`; `None` if nothing is sampled.
     pub variance: Option<Tensor>,
-    /// 1 for rows with an entry that is not dead for good, `[out]`, u8; `None` where entries do not die.
+    /// 1 for rows with a live entry, `[out]`, u8; `None` if entries do not die.
     pub alive_rows: Option<Tensor>,
 }
 
-/// A method in the Candle engine. States come those of entries first, each group in the method's order.
+/// A method's part in the Candle engine. Per-entry states come first, each group in the method's
+/// order.
 pub trait CandleMethod {
-    /// The means and variances that a step computes with; differentiable.
+    /// Computes the means and variances used in a step; differentiable.
     ///
     /// # Errors
     /// If the device fails.
@@ -166,13 +174,13 @@ pub trait CandleMethod {
         masking: Masking,
     ) -> CandleResult<TensorMoments>;
 
-    /// Theta where it is kept, else 0: what is evaluated.
+    /// Returns theta where it is kept, else 0, for evaluation.
     ///
     /// # Errors
     /// If the device fails.
     fn tensor_kept(&self, theta: &Tensor, states: &[Tensor]) -> CandleResult<Tensor>;
 
-    /// The penalty, summed; differentiable. `None` of a method without one.
+    /// Returns the summed penalty; differentiable. `None` if the method has none.
     ///
     /// # Errors
     /// If the device fails.
@@ -180,7 +188,7 @@ pub trait CandleMethod {
         Ok(None)
     }
 
-    /// The part of the penalty that belongs to states of the whole net: counted once.
+    /// Returns the penalty of states of the net, counted once.
     ///
     /// # Errors
     /// If the device fails.
@@ -188,7 +196,8 @@ pub trait CandleMethod {
         Ok(None)
     }
 
-    /// A state after the optimiser's step, by its number: clamped, or as the method sets it.
+    /// Post-processes a state, given by its number, after the optimiser's step, such as by
+    /// clamping.
     ///
     /// # Errors
     /// If the device fails.
@@ -196,8 +205,8 @@ pub trait CandleMethod {
         Ok(new)
     }
 
-    /// Sets the states that no optimiser moves, in place, by number; `theta` is that before the optimiser's step and
-    /// that after it.
+    /// Sets the states that are not optimised, in place, by number. `theta` is given before and
+    /// after the optimiser's step.
     ///
     /// # Errors
     /// If the device fails.

@@ -1,4 +1,4 @@
-//! What `vbd` and `vd` share: an alpha for each weight, or one for many.
+//! Common parts of `vbd` and `vd`: one alpha per weight, or a shared one.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use super::variational::{LOG_ALPHA_THRESHOLD, LOG_SIGMA2_INIT, Variational};
 use crate::prior::Prior;
 use crate::recipe::{Key, Settings};
 
-/// The keys of a method with posteriors.
+/// Keys of a method with posteriors.
 pub(super) const KEYS: &[Key] = &[ALPHA, LOG_ALPHA_THRESHOLD, LOG_SIGMA2_INIT, RATE, LEARN];
 
-/// Whether a key means something beside what `alpha` says.
+/// Returns whether a key has an effect with the given `alpha`.
 pub(super) fn applies(settings: &Settings<'_>, key: &str) -> bool {
     let is_shared = settings.word("alpha") != "weight";
     match key {
@@ -21,7 +21,7 @@ pub(super) fn applies(settings: &Settings<'_>, key: &str) -> bool {
     }
 }
 
-/// The method of settings, with a prior.
+/// Builds the method from settings and prior.
 pub(super) fn build(settings: &Settings<'_>, prior: Prior) -> Arc<dyn WeightMethod> {
     if settings.word("alpha") == "weight" {
         return Arc::new(Variational::of(settings, prior));

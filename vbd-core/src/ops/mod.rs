@@ -1,5 +1,5 @@
-//! How the kinds of layer train: those without a weight have a folder here, with the kernels' half in `cpu.rs` and
-//! Candle's in `candle.rs`. Weights are `step`'s and `weight`'s, whatever the kind.
+//! Training of layers without a weight, one folder each with kernels in `cpu.rs` and Candle
+//! operations in `candle.rs`. Weights are trained by `step` and `weight`.
 
 mod add;
 mod flatten;
@@ -10,27 +10,27 @@ use candle_core::{Result as CandleResult, Tensor};
 use vbd_net::graph::Shape;
 use vbd_net::spec::LayerSpec;
 
-/// A layer without a weight, by kernels. Values are `[features, lanes]`.
+/// A layer without a weight, with kernels. Values are `[features, lanes]`.
 pub(crate) trait Plain: Send {
-    /// Outputs of a batch.
+    /// Computes the outputs of a batch.
     fn forward(&self, inputs: &[&[f32]], y: &mut [f32], lanes: usize);
 
-    /// The gradient of the input of one number, written to `g_x`.
+    /// Computes the gradient of input number `input` into `g_x`.
     fn backward(&self, input: usize, of: Backward<'_>, g_x: &mut [f32], lanes: usize);
 }
 
-/// What a gradient is worked out from.
+/// Values for computing a gradient.
 #[derive(Clone, Copy)]
 pub(crate) struct Backward<'a> {
-    /// The input whose gradient is wanted.
+    /// Input of the gradient.
     pub(crate) x: &'a [f32],
-    /// The outputs.
+    /// Outputs.
     pub(crate) y: &'a [f32],
-    /// Their gradient.
+    /// Gradient of the outputs.
     pub(crate) g: &'a [f32],
 }
 
-/// A layer without a weight by kernels; `None` of one that changes nothing but the shape.
+/// Returns the kernels of a layer without a weight; `None` if it only changes the shape.
 pub(crate) fn plain(layer: &LayerSpec, input: Shape) -> Option<Box<dyn Plain>> {
     match layer {
         LayerSpec::Add(_) => Some(Box::new(add::Cpu)),
@@ -44,10 +44,10 @@ pub(crate) fn plain(layer: &LayerSpec, input: Shape) -> Option<Box<dyn Plain>> {
     }
 }
 
-/// The output of a layer that has no tensors, by Candle's operations and with its gradients.
+/// Computes the output of a layer without tensors with Candle operations; differentiable.
 ///
 /// # Errors
-/// If the layer has tensors, the inputs are not what it reads, or the device fails.
+/// If the layer has tensors, the inputs do not match, or the device fails.
 pub fn forward(layer: &LayerSpec, inputs: &[Tensor]) -> CandleResult<Tensor> {
     match layer {
         LayerSpec::Add(_) => add::candle(inputs),

@@ -21,7 +21,7 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// Adam at step `step`, from 0.
+    /// Creates Adam at step `step`, from 0.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "computed in f64, used in f32"
@@ -58,7 +58,8 @@ impl Rule for Adam {
     }
 }
 
-/// `base^exponent` by squaring: the same bits on every platform, which a C library's `pow` are not.
+/// Computes `base^exponent` by squaring, which gives the same bits on every platform, unlike a C
+/// library's `pow`.
 fn power(base: f64, exponent: u64) -> f64 {
     let (mut result, mut square, mut left) = (1.0, base, exponent);
     while left > 0 {

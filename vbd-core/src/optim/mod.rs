@@ -1,4 +1,4 @@
-//! Optimisers, each once for both engines: by kernels in `F32s`, by Candle's operations in tensors.
+//! Optimisers, each implemented with `F32s` kernels and with Candle tensors.
 
 mod adam;
 mod sgd;
@@ -11,7 +11,7 @@ pub use sgd::Sgd;
 
 use crate::kernels::vector::{F32s, each_vector, kernel};
 
-/// How values follow their gradients.
+/// Optimiser and its settings.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Optimizer {
@@ -19,9 +19,9 @@ pub enum Optimizer {
     Adam,
     /// Gradient descent with momentum.
     Sgd {
-        /// Share of the last step that is taken again.
+        /// Momentum.
         momentum: f64,
-        /// Factor on theta and biases that is added to their gradients.
+        /// L2 penalty, added to the gradients of theta and biases.
         weight_decay: f64,
     },
 }
@@ -36,7 +36,7 @@ pub enum Descent {
     Sgd(Sgd),
 }
 
-/// Some of a parameter's values, and their moments m and v.
+/// Values of a parameter and their moments m and v.
 pub type Slices<'a> = [&'a mut [f32]; 3];
 
 /// A value with its moments.
@@ -47,9 +47,9 @@ pub(crate) struct Moments<S: Simd> {
     pub(crate) v: F32s<S>,
 }
 
-/// One step of an optimiser in vectors.
+/// Update rule of an optimiser on vectors.
 pub(crate) trait Rule: Copy {
-    /// The value and its moments after a step.
+    /// Returns the value and its moments after a step.
     fn update<S: Simd>(self, old: Moments<S>, gradient: F32s<S>) -> Moments<S>;
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Trainable {
 }
 
 impl Optimizer {
-    /// The optimiser at step `step`, from 0, with step size `lr`.
+    /// Returns the optimiser at step `step`, from 0, with learning rate `lr`.
     pub(crate) fn at(self, lr: f64, step: u32) -> Descent {
         match self {
             Self::Adam => Descent::Adam(Adam::at(lr, step)),
@@ -72,7 +72,7 @@ impl Optimizer {
         }
     }
 
-    /// The same for values that do not decay: states of a method, and the factors of gates.
+    /// Returns the optimiser without weight decay, for states of a method and factors of gates.
     pub(crate) fn without_decay(self) -> Self {
         match self {
             Self::Adam => Self::Adam,
@@ -83,7 +83,7 @@ impl Optimizer {
         }
     }
 
-    /// A step by Candle's operations.
+    /// Computes a step with Candle operations.
     pub(crate) fn candle(
         self,
         lr: f64,
@@ -102,7 +102,7 @@ impl Optimizer {
 }
 
 impl Descent {
-    /// Moves values by their gradient.
+    /// Updates values by their gradient.
     ///
     /// # Panics
     /// If the lengths differ.
@@ -110,7 +110,7 @@ impl Descent {
         update_plain(parameter, gradient, self);
     }
 
-    /// The same with a factor on the step size.
+    /// Returns the optimiser with a factor on the learning rate.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "used in f32")]
     pub fn times(self, lr_factor: f64) -> Self {
@@ -120,7 +120,7 @@ impl Descent {
         }
     }
 
-    /// The same for values that do not decay: states of a method, and the factors of gates.
+    /// Returns the optimiser without weight decay.
     #[must_use]
     pub fn without_decay(self) -> Self {
         match self {
@@ -131,7 +131,7 @@ impl Descent {
 }
 
 kernel! {
-    /// Updates values by their gradient alone.
+    /// Updates values by their gradient.
     fn update_plain<S>(simd, parameter: Slices<'_>, gradient: &[f32], descent: Descent) {
         match descent {
             Descent::Adam(adam) => plain_by(simd, parameter, gradient, adam),

@@ -1,5 +1,5 @@
-//! Gradient descent with momentum and weight decay, as PyTorch has it:
-//! `g' = g + decay w`, `m' = momentum m + g'`, `w' = w - lr m'`.
+//! Gradient descent with momentum and weight decay, as in PyTorch: `g' = g + decay w`, `m' =
+//! momentum m + g'`, `w' = w - lr m'`.
 
 use candle_core::{Result, Tensor};
 use pulp::Simd;
@@ -7,7 +7,7 @@ use pulp::Simd;
 use super::{Moments, Rule, Trainable};
 use crate::kernels::vector::F32s;
 
-/// The rule at one step; the second moment stays as it is.
+/// Update rule at one step. The second moment is unused.
 #[derive(Debug, Clone, Copy)]
 pub struct Sgd {
     lr: f32,

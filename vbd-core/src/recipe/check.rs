@@ -1,8 +1,8 @@
-//! One value of a recipe and its range.
+//! Range checks of a recipe's values.
 
 use crate::error::{Error, Result};
 
-/// Whether a value is in its range, and what to say if it is not.
+/// Result of a range check.
 pub(super) struct Check {
     valid: bool,
     field: String,
@@ -20,7 +20,7 @@ impl Check {
         }
     }
 
-    /// [`Error::Recipe`] if the value is out of range; `origin` names the recipe.
+    /// Returns [`Error::Recipe`] if the value is out of range; `origin` names the recipe.
     pub(super) fn pass(self, origin: &str) -> Result<()> {
         if self.valid {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Gates on units, as a recipe has them.
+//! Gates in a recipe.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,21 +8,21 @@ use crate::error::Result;
 use crate::gate::{GateKind, GateNoise};
 use crate::prior::Prior;
 
-/// A gate: noise on each unit of what it lies behind. A key that a kind does not have is an error.
+/// A gate: noise on each unit at its position. Keys that do not apply to the kind are errors.
 ///
 /// Name | Default | Range | Meaning
 /// -|-|-|-
-/// `after` | | `input`, a layer's name, `flatten` | where it lies: behind the layer's activation and pooling
-/// `kind` | `normal` | see [`GateKind`] | what the noise is
+/// `after` | | `input`, a layer's name, `flatten` | position: after the layer's activation and pooling
+/// `kind` | `normal` | see [`GateKind`] | kind of noise
 /// others | | | the keys of the kind, see [`GateKind::keys`]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GateSetting {
-    /// What it lies behind.
+    /// Position of the gate.
     pub after: String,
-    /// What the noise is.
+    /// Kind of noise.
     #[serde(default)]
     pub kind: GateKind,
-    /// The keys of the kind.
+    /// Keys of the kind.
     #[serde(flatten)]
     pub keys: Keys,
 }
@@ -32,24 +32,24 @@ impl GateSetting {
         Settings::new(self.kind.keys(), &self.keys)
     }
 
-    /// Its kind with its settings, beside a method's.
+    /// Returns the noise with its settings, some of which may be the method's.
     pub(crate) fn noise(&self, method: &Method) -> Box<dyn GateNoise> {
         (self.kind.definition().build)(&self.settings().beside(&method.keys))
     }
 
-    /// Whether it has a KL.
+    /// Returns whether it has a KL.
     pub(super) fn has_kl(&self) -> bool {
         let settings = self.settings();
         let is_known = self.kind.keys().iter().any(|key| key.name == "kl_weight");
         is_known && (self.kind.definition().applies)(&settings, "kl_weight")
     }
 
-    /// Factor on its KL, beside the method's.
+    /// Returns the factor on its KL, multiplied by the method's.
     pub fn kl_weight(&self) -> f64 {
         self.settings().number("kl_weight")
     }
 
-    /// The prior of each unit's factor.
+    /// Returns the prior of each unit's factor.
     pub fn prior(&self) -> Prior {
         match self.settings().word("prior") {
             "log-uniform" => Prior::LogUniform,
@@ -57,13 +57,13 @@ impl GateSetting {
         }
     }
 
-    /// Whether it takes a key from the method where it has none of its own.
+    /// Returns whether it inherits a key from the method.
     pub(super) fn takes(&self, key: &str) -> bool {
         let mut keys = self.kind.keys().iter();
         keys.any(|own| own.name == key && matches!(own.default, Value::Methods(_)))
     }
 
-    /// Checks the value of a key that stands in `[method]` for gates.
+    /// Checks the value of a key in `[method]` that is only used by gates.
     pub(super) fn check_lent(key: &str, value: &KeyValue, origin: &str) -> Result<()> {
         let keys = Keys::from([(key.to_owned(), value.clone())]);
         let lent = GateKind::ALL.into_iter().find(|kind| {

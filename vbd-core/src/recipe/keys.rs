@@ -1,5 +1,5 @@
-//! The keys of a kind of method or gate: a table each, by which recipes are checked and read, and docs/recipes.md
-//! is held to the code.
+//! Keys of the kinds of methods and gates, in tables. Recipes are checked and read with them, and a
+//! test compares docs/recipes.md with them.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +12,19 @@ use crate::error::{Error, Result};
 /// A key of a kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Key {
-    /// Its name in a recipe.
+    /// Name in a recipe.
     pub name: &'static str,
-    /// What it is where a recipe says nothing.
+    /// Default value.
     pub default: Value,
-    /// What it is instead where a run starts from a trained net.
+    /// Default value for a run that starts from a trained net, if different.
     pub from_trained: Option<f64>,
-    /// What it may be.
+    /// Range of values.
     pub range: Range,
-    /// What it does, for docs/recipes.md.
+    /// Description for docs/recipes.md.
     pub meaning: &'static str,
 }
 
-/// The default of a key.
+/// Default value of a key.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value {
@@ -32,52 +32,52 @@ pub enum Value {
     Number(f64),
     /// A word.
     Word(&'static str),
-    /// Yes or no.
+    /// `true` or `false`.
     Flag(bool),
-    /// What the method says of its own key of this name, or else this number.
+    /// The method's value of the key with this name, or else this number.
     Methods(f64),
 }
 
-/// What a key may be.
+/// Range of a key.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Range {
-    /// A number, both ends included.
+    /// A number in an inclusive range.
     Number {
-        /// The least.
+        /// Minimum.
         least: f64,
-        /// The largest.
+        /// Maximum.
         most: f64,
-        /// The range in words.
+        /// Range in words.
         words: &'static str,
     },
-    /// One of some words.
+    /// One of several words.
     Words(&'static [&'static str]),
     /// `true` or `false`.
     Flag,
 }
 
 impl Range {
-    /// Any number that f32 has.
+    /// Any finite f32.
     pub const FINITE: Self = Self::Number {
         least: f32::MIN as f64,
         most: f32::MAX as f64,
         words: "finite",
     };
-    /// A share, where nothing is left of 1 and nothing happens at 0.
+    /// A fraction, excluding 0 and 1.
     pub const RATE: Self = Self::Number {
         least: f64::MIN_POSITIVE,
         most: 1.0 - f64::EPSILON,
-        words: "0 to 1, without both",
+        words: "0 to 1, exclusive",
     };
-    /// A factor on a KL: steps compute in f32, with the method's and a layer's or a gate's multiplied.
+    /// A factor on a KL. Bounded because steps compute in f32, with factors multiplied.
     pub const KL_WEIGHT: Self = Self::Number {
         least: 0.0,
         most: 1e12,
         words: "0 to 1e12",
     };
 
-    /// The range in words.
+    /// Range in words.
     pub fn words(&self) -> String {
         match self {
             Self::Number { words, .. } => (*words).to_owned(),
@@ -101,18 +101,18 @@ impl Range {
     }
 }
 
-/// The value of a key, as a recipe has it.
+/// Value of a key in a recipe.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum KeyValue {
-    /// Yes or no.
+    /// `true` or `false`.
     Flag(bool),
     /// A number.
     Number(f64),
     /// A word.
     Word(String),
-    /// What no key may be.
+    /// Any other type, which is invalid.
     #[serde(skip_serializing)]
     Other(IgnoredAny),
 }
@@ -128,15 +128,15 @@ impl std::fmt::Display for KeyValue {
     }
 }
 
-/// The keys that a recipe's table gives.
+/// Keys given in a table of a recipe.
 pub type Keys = BTreeMap<String, KeyValue>;
 
-/// The keys of a kind: those that are given, and the defaults of the others.
+/// Keys of a kind: given values and defaults.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings<'a> {
     known: &'static [Key],
     given: &'a Keys,
-    /// The method's, for [`Value::Methods`].
+    /// Keys of the method, for [`Value::Methods`].
     methods: Option<&'a Keys>,
 }
 
@@ -161,7 +161,7 @@ impl<'a> Settings<'a> {
         known.map(|known| known.default)
     }
 
-    /// A number; 0 of a kind without the key.
+    /// Returns a number; 0 if the kind lacks the key.
     pub fn number(&self, key: &str) -> f64 {
         let methods = self.methods.and_then(|keys| keys.get(key));
         match (self.given.get(key), self.default(key), methods) {
@@ -172,13 +172,13 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// [`Settings::number`], as steps use it.
+    /// Returns [`Settings::number`] as f32.
     #[expect(clippy::cast_possible_truncation, reason = "read in f64, used in f32")]
     pub fn f32(&self, key: &str) -> f32 {
         self.number(key) as f32
     }
 
-    /// A word; empty of a kind without the key.
+    /// Returns a word; empty if the kind lacks the key.
     pub fn word(&self, key: &str) -> &'a str {
         match (self.given.get(key), self.default(key)) {
             (Some(KeyValue::Word(word)), _) => word,
@@ -187,7 +187,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// Yes or no; no of a kind without the key.
+    /// Returns a flag; `false` if the kind lacks the key.
     pub fn flag(&self, key: &str) -> bool {
         match (self.given.get(key), self.default(key)) {
             (Some(KeyValue::Flag(flag)), _) => *flag,
@@ -199,20 +199,20 @@ impl<'a> Settings<'a> {
 
 /// A table of a recipe whose keys depend on its kind.
 pub(super) struct Table<'a> {
-    /// Dotted name, as `method.gate`.
+    /// Dotted name, such as `method.gate`.
     pub(super) name: &'static str,
-    /// What to add to a value that is told, as ` (after `fc1`)`.
+    /// Suffix of values in errors, such as ` (after `fc1`)`.
     pub(super) whose: &'a str,
-    /// What the kind is called, as "a gate of kind `normal`".
+    /// Description of the kind, such as "a gate of kind `normal`".
     pub(super) kind: &'a str,
-    /// The table's other keys.
+    /// Other keys of the table.
     pub(super) others: &'static [&'static str],
-    /// The keys of all kinds.
+    /// Keys of all kinds.
     pub(super) of_all: Vec<&'static Key>,
 }
 
 impl Table<'_> {
-    /// Checks that each given key is one of the kind's, means something beside the others, and is in its range.
+    /// Checks that each given key belongs to the kind, has an effect, and is in its range.
     pub(super) fn check(
         &self,
         settings: &Settings<'_>,
@@ -227,8 +227,9 @@ impl Table<'_> {
                     return Err(self.unknown(name, origin));
                 }
                 let Self { whose, kind, .. } = self;
-                let found = format!("there{whose}, and {kind} has no such key");
-                return Check::new(false, &field, &found, "it left out").pass(origin);
+                let (found, expected) =
+                    (format!("given{whose}"), format!("no such key for {kind}"));
+                return Check::new(false, &field, &found, &expected).pass(origin);
             };
             let found = format!("{value}{}", self.whose);
             Check::new(key.range.has(value), &field, &found, &key.range.words()).pass(origin)?;

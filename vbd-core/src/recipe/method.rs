@@ -1,4 +1,4 @@
-//! How a network's weights and units are learnt.
+//! Methods of a recipe: how weights and units are trained.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,30 +8,30 @@ use super::{GateSetting, Rule, ThetaInit};
 use crate::error::Result;
 use crate::method::MethodKind;
 
-/// The method of every weight, what differs for some, and the gates.
+/// The method of every weight, overrides for some, and gates.
 ///
 /// Name | Default | Range | Meaning
 /// -|-|-|-
-/// `kind` | | see [`MethodKind`] | what is learnt about a weight
-/// `theta_init` | `he` | `he`, `normal(S)` | first theta of weights: normal, of deviation `sqrt(2 / fan_in)` or S
-/// `kl_weight` | 1 | 0 to 1e12 | factor on the KL; other than 1 it is a tempered posterior
-/// `rule` | | tables | what differs for some weights, see [`Rule`]
+/// `kind` | | see [`MethodKind`] | what is learned about a weight
+/// `theta_init` | `he` | `he`, `normal(S)` | initial theta: normal with standard deviation `sqrt(2 / fan_in)` or S
+/// `kl_weight` | 1 | 0 to 1e12 | factor on the KL; values other than 1 give a tempered posterior
+/// `rule` | | tables | overrides for some weights, see [`Rule`]
 /// `gate` | | tables | noise on units, see [`GateSetting`]
 /// others | | | the keys of the kind, see [`MethodKind::keys`]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Method {
-    /// What is learnt about a weight.
+    /// Kind of the method.
     pub kind: MethodKind,
-    /// How theta of weights is drawn.
+    /// Initialisation of theta.
     #[serde(default)]
     pub theta_init: ThetaInit,
     /// Factor on the KL.
     #[serde(default = "one")]
     pub kl_weight: f64,
-    /// The keys of the kind, and those that gates take from here.
+    /// Keys of the kind, and those inherited by gates.
     #[serde(flatten)]
     pub keys: Keys,
-    /// What differs for some weights.
+    /// Overrides for some weights.
     #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
     /// Gates on units.
@@ -43,13 +43,13 @@ fn one() -> f64 {
     1.0
 }
 
-/// Whether a factor on a KL, the product of all that there are, makes a tempered posterior.
+/// Returns whether a factor on a KL, the product of all, gives a tempered posterior.
 pub fn is_tempered(kl_weight: f64) -> bool {
     (kl_weight - 1.0).abs() > f64::EPSILON
 }
 
 impl Method {
-    /// The method of a kind, everything else by default.
+    /// Creates a method of a kind with default values.
     pub fn new(kind: MethodKind) -> Self {
         Self {
             kind,
@@ -61,19 +61,20 @@ impl Method {
         }
     }
 
-    /// The keys of the kind with their defaults.
+    /// Returns the keys of the kind with their defaults.
     pub fn settings(&self) -> Settings<'_> {
         Settings::new(self.kind.keys(), &self.keys)
     }
 
-    /// The method with a number for one of its kind's keys.
+    /// Returns the method with a number set for one of its kind's keys.
     #[must_use]
     pub fn with(mut self, key: &str, number: f64) -> Self {
         self.keys.insert(key.to_owned(), KeyValue::Number(number));
         self
     }
 
-    /// Whether a key means something in `[method]`: for the kind, or for gates that take it from here.
+    /// Returns whether a key has an effect in `[method]`: for the kind, or for gates that inherit
+    /// it.
     pub fn uses(&self, key: &str) -> bool {
         let is_known = self.kind.keys().iter().any(|known| known.name == key);
         let applies = self.kind.definition().applies;
@@ -81,7 +82,8 @@ impl Method {
             || self.gates.iter().any(|gate| gate.takes(key))
     }
 
-    /// The keys that have another default where a run starts from a trained net, with that.
+    /// Returns the keys whose default differs for a run that starts from a trained net, with that
+    /// default.
     pub fn from_trained(&self) -> Vec<(&'static str, f64)> {
         let mut keys: Vec<_> = all_keys()
             .filter_map(|key| Some((key.name, key.from_trained?)))
@@ -91,7 +93,7 @@ impl Method {
         keys
     }
 
-    /// The keys that `[method]` may have, beside `rule` and `gate`.
+    /// Returns the keys that `[method]` may have, besides `rule` and `gate`.
     pub fn known_keys() -> Vec<&'static str> {
         let mut names: Vec<&str> = all_keys().map(|key| key.name).collect();
         names.extend(["kind", "theta_init", "kl_weight"]);
@@ -100,7 +102,7 @@ impl Method {
         names
     }
 
-    /// The factors on the KLs that are not 1: with one of them it is a tempered posterior.
+    /// Returns the factors on KLs that are not 1 and so give a tempered posterior.
     pub fn tempered(&self) -> Vec<f64> {
         let has_kl = |kind: MethodKind| kind.has_kl();
         let of_weights = has_kl(self.kind).then_some(self.kl_weight);
@@ -147,12 +149,12 @@ impl Method {
     }
 }
 
-/// The keys of all kinds.
+/// Keys of all kinds.
 pub(super) fn all_keys() -> impl Iterator<Item = &'static Key> {
     MethodKind::ALL.into_iter().flat_map(MethodKind::keys)
 }
 
-/// The check of a factor on a KL, told with `whose` it is.
+/// Checks a factor on a KL; `whose` is a suffix in the error.
 pub(super) fn kl_weight_check(field: &str, kl_weight: f64, whose: &str) -> Check {
     let Range::Number { least, most, words } = Range::KL_WEIGHT else {
         unreachable!("a factor is a number")

@@ -1,4 +1,4 @@
-//! A recipe: how a network is trained, as data (`vbd-models/recipes`, or a user's own TOML file).
+//! Recipes: how a network is trained, as data (`vbd-models/recipes`, or a user's own TOML file).
 
 mod check;
 mod gate;
@@ -24,30 +24,30 @@ pub use train::{OptimizerKind, Schedule, Train};
 use crate::error::{Error, Result};
 use crate::toml_file;
 
-/// Everything that a run depends on but the data and the network's layers.
+/// Everything that determines a run, except the data and the network's layers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// One line for lists.
+    /// Summary in one line.
     pub summary: String,
-    /// Name of a network, or path of its TOML file.
+    /// Name of a network or path to its TOML file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The data set.
+    /// Name of the data set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// What is learnt about each weight.
+    /// Method on weights and units.
     pub method: Method,
-    /// How it is learnt.
+    /// Optimisation.
     #[serde(default)]
     pub train: Train,
 }
 
 impl Recipe {
-    /// Reads a recipe; `origin` names the text in errors.
+    /// Parses a recipe. `origin` names the text in errors.
     ///
     /// # Errors
-    /// [`crate::Error::Toml`] if the text is no TOML, has an unknown key, or lacks one;
+    /// [`crate::Error::Toml`] if the text is invalid TOML, has an unknown key or lacks one;
     /// [`crate::Error::Recipe`] if a value is out of range.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
         let recipe: Self = toml_file::parse(text, origin).map_err(renamed)?;
@@ -55,15 +55,15 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// The recipe as TOML.
+    /// Serialises the recipe as TOML.
     ///
     /// # Errors
-    /// [`crate::Error::TomlWrite`] if a value has no TOML form.
+    /// [`crate::Error::TomlWrite`] if a value cannot be written as TOML.
     pub fn to_toml(&self) -> Result<String> {
         Ok(toml::to_string(self)?)
     }
 
-    /// Checks every value's range; `origin` names the recipe in errors.
+    /// Checks the range of every value. `origin` names the recipe in errors.
     ///
     /// # Errors
     /// [`crate::Error::Recipe`] naming the field.
@@ -74,7 +74,7 @@ impl Recipe {
     }
 }
 
-/// Says what is written now instead of a word of before.
+/// Extends errors about removed kinds and keys with their replacement.
 fn renamed(error: Error) -> Error {
     let Error::Toml {
         origin, message, ..
@@ -82,13 +82,13 @@ fn renamed(error: Error) -> Error {
     else {
         return error;
     };
-    let gates = "write `kind = \"dense\"` and `[[method.gate]]` tables with `prior = ";
+    let gates = "use `kind = \"dense\"` and `[[method.gate]]` tables with `prior = ";
     let now = if message.contains("`vbd-neurons`") {
         format!("{gates}\"hierarchical\"`")
     } else if message.contains("`vd-neurons`") {
         format!("{gates}\"log-uniform\"`")
     } else if message.contains("unknown field `layer`") {
-        "write `[[method.rule]]` with `weights = [\"NAME\"]`".to_owned()
+        "use `[[method.rule]]` with `weights = [\"NAME\"]`".to_owned()
     } else {
         return error;
     };

@@ -5,7 +5,7 @@ use vbd_net::spec::NetSpec;
 use crate::error::Result;
 use crate::toml_file;
 
-/// A network's TOML, which `vbd-net` itself does without.
+/// Conversion of a network from and to TOML, which `vbd-net` does not have.
 ///
 /// ```
 /// use vbd_core::recipe::NetToml;
@@ -30,17 +30,17 @@ use crate::toml_file;
 /// # Ok::<(), vbd_core::Error>(())
 /// ```
 pub trait NetToml: Sized {
-    /// Reads a network from TOML; `origin` names the text in errors.
+    /// Parses a network. `origin` names the text in errors.
     ///
     /// # Errors
-    /// [`crate::Error::Toml`] if the text is no TOML, has an unknown key, or lacks one;
-    /// [`vbd_net::Error::Spec`] if the layers do not fit together.
+    /// [`crate::Error::Toml`] if the text is invalid TOML, has an unknown key or lacks one;
+    /// [`vbd_net::Error::Spec`] if the network is invalid.
     fn from_toml(text: &str, origin: &str) -> Result<Self>;
 
-    /// The network as TOML.
+    /// Serialises the network as TOML.
     ///
     /// # Errors
-    /// [`crate::Error::TomlWrite`] if a value has no TOML form.
+    /// [`crate::Error::TomlWrite`] if a value cannot be written as TOML.
     fn to_toml(&self) -> Result<String>;
 }
 

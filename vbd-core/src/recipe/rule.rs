@@ -1,4 +1,4 @@
-//! What differs for some weights, and what each weight of a network comes to.
+//! Rules of a recipe, and the resulting setting of each weight.
 
 use std::sync::Arc;
 
@@ -13,48 +13,48 @@ use crate::error::Result;
 use crate::method::{MethodKind, WeightMethod};
 use crate::weight::State;
 
-/// What differs for some weights: the keys that it has replace the method's, but for `kl_weight`, which
-/// multiplies. Where two rules are for one weight, a key of the last one counts. A rule with a `kind` takes that kind's
-/// defaults for the others.
+/// Overrides for some weights. Its keys replace the method's, except `kl_weight`, which multiplies
+/// it. If several rules match a weight, the last one wins key by key. A rule with a `kind` starts
+/// from that kind's defaults.
 ///
 /// Name | Default | Range | Meaning
 /// -|-|-|-
-/// `weights` | | names of layers | which
-/// `kind` | the method's | see [`MethodKind`] | what is learnt about them
-/// `theta_init` | the method's | `he`, `normal(S)` | first theta
-/// `kl_weight` | 1 | 0 to 1e12 | factor on the KL, beside the method's
+/// `weights` | | names of layers | weights the rule applies to
+/// `kind` | the method's | see [`MethodKind`] | what is learned about them
+/// `theta_init` | the method's | `he`, `normal(S)` | initial theta
+/// `kl_weight` | 1 | 0 to 1e12 | factor on the KL, multiplied by the method's
 /// others | the method's | | the keys of the kind, see [`MethodKind::keys`]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Rule {
-    /// Which weights, by the names of their layers.
+    /// Names of the layers with these weights.
     pub weights: Vec<String>,
-    /// What is learnt about them.
+    /// Kind of the method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<MethodKind>,
-    /// How theta is drawn.
+    /// Initialisation of theta.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub theta_init: Option<ThetaInit>,
-    /// Factor on the KL, beside the method's.
+    /// Factor on the KL, multiplied by the method's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kl_weight: Option<f64>,
-    /// The keys of the kind.
+    /// Keys of the kind.
     #[serde(flatten)]
     pub keys: Keys,
 }
 
-/// What a recipe comes to for one weight.
+/// Setting of one weight.
 #[derive(Debug, Clone)]
 pub struct WeightSetting {
-    /// What is learnt about it.
+    /// Method of the weight.
     pub method: Arc<dyn WeightMethod>,
-    /// How theta is drawn.
+    /// Initialisation of theta.
     pub theta_init: ThetaInit,
-    /// Factor on the KL, beside the method's.
+    /// Factor on the KL, multiplied by the method's.
     pub kl_weight: f64,
 }
 
 impl WeightSetting {
-    /// Of some states of the net, those of the weight's method.
+    /// Returns those states of the net that belong to the weight's method.
     pub(crate) fn net_states(&self, net: &[State]) -> Vec<State> {
         let own = self.method.net_states().into_iter();
         let found = own.filter_map(|own| net.iter().find(|state| state.name == own.name));
@@ -62,7 +62,7 @@ impl WeightSetting {
     }
 }
 
-/// The keys that hold for one weight, so far.
+/// Keys of one weight after some rules.
 #[derive(Debug, Clone)]
 struct Merged {
     kind: MethodKind,
@@ -106,18 +106,16 @@ impl Merged {
 impl Rule {
     pub(super) fn check(&self, method: &Method, origin: &str) -> Result<()> {
         let whose = format!(" (of `{}`)", self.weights.join("`, `"));
-        let names = "the names of one layer or more";
+        let names = "one or more layer names";
         let is_given = !self.weights.is_empty();
         Check::new(is_given, "method.rule.weights", &"empty", names).pass(origin)?;
         let mut merged = Merged::of(method);
         merged.follow(self);
         let kind = merged.kind;
         let has_kl = kind.has_kl() || self.kl_weight.is_none();
-        let none = format!(
-            "there{whose}, and weights of kind `{}` have no KL",
-            kind.as_str()
-        );
-        Check::new(has_kl, "method.rule.kl_weight", &none, "it left out").pass(origin)?;
+        let given = format!("given{whose}");
+        let expected = format!("no KL weight for kind `{}`", kind.as_str());
+        Check::new(has_kl, "method.rule.kl_weight", &given, &expected).pass(origin)?;
         let kl_weight = self.kl_weight.unwrap_or(1.0);
         kl_weight_check("method.rule.kl_weight", kl_weight, &whose).pass(origin)?;
         let table = Table {
@@ -134,10 +132,11 @@ impl Rule {
 }
 
 impl Method {
-    /// What holds for each weight of a network, in order.
+    /// Returns the setting of each weight of a network, in order.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Spec`] if a rule is for no layer with a weight; or as [`NetSpec::resolve`].
+    /// [`vbd_net::Error::Spec`] if a rule names a layer without a weight; those of
+    /// [`NetSpec::resolve`].
     pub fn of_weights(&self, spec: &NetSpec) -> Result<Vec<WeightSetting>> {
         let graph = spec.resolve()?;
         let mut merged = vec![Merged::of(self); graph.weights().len()];
@@ -148,9 +147,8 @@ impl Method {
                     let names = graph.weights().iter();
                     let names: Vec<_> = names.map(|w| format!("`{}`", w.layer)).collect();
                     let names = names.join(", ");
-                    let problem = format!(
-                        "`method.rule` names no layer with weights: expected one of {names}"
-                    );
+                    let problem =
+                        format!("`method.rule`: not a layer with weights: expected one of {names}");
                     return Err(spec.problem(name, problem).into());
                 };
                 merged[number].follow(rule);

@@ -1,8 +1,8 @@
-//! The distribution that first thetas are drawn from.
+//! Distribution of initial theta.
 
 use serde::{Deserialize, Serialize};
 
-/// The distribution that first thetas are drawn from.
+/// Distribution of initial theta.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -15,7 +15,7 @@ pub enum ThetaInit {
 }
 
 impl ThetaInit {
-    /// The standard deviation for a weight with `fan_in` inputs an output.
+    /// Returns the standard deviation for a weight with `fan_in` inputs per output.
     pub fn deviation(self, fan_in: usize) -> f32 {
         match self {
             Self::He => (2.0 / fan_in as f32).sqrt(),
@@ -39,7 +39,7 @@ impl TryFrom<String> for ThetaInit {
             Some(deviation) if (0.0..=1e3).contains(&deviation) => Ok(Self::Normal(deviation)),
             _ if text == "he" => Ok(Self::He),
             _ => Err(format!(
-                "theta_init is `{text}`: expected `he` or `normal(0.01)`"
+                "theta_init is `{text}`: expected `he` or `normal(STD)`"
             )),
         }
     }

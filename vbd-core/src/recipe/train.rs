@@ -1,4 +1,4 @@
-//! How a network is optimised.
+//! Optimisation of a recipe.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,67 +9,67 @@ use crate::optim::Optimizer;
 ///
 /// Name | Default | Range | Meaning
 /// -|-|-|-
-/// `epochs` | 200 | 1 to 10^6 | passes over the training samples
-/// `batch_size` | 100 | 1 to 2^20 | samples a step
-/// `seed` | 0 | | of every draw
-/// `optimizer` | `adam` | `adam`, `sgd` | how values follow their gradients
-/// `momentum` | 0.9 | 0 to 1, without 1 | `sgd`: share of the last step that is taken again
-/// `weight_decay` | 0 | at least 0 | `sgd`: factor on weights and biases that is added to their gradients
-/// `lr` | 1e-3 | positive | step size
-/// `lr_schedule` | `linear` | see [`Schedule`] | how the step size falls
+/// `epochs` | 200 | 1 to 10^6 | number of passes over the training samples
+/// `batch_size` | 100 | 1 to 2^20 | samples per step
+/// `seed` | 0 | | random seed
+/// `optimizer` | `adam` | `adam`, `sgd` | optimiser
+/// `momentum` | 0.9 | 0 to 1, excluding 1 | `sgd`: momentum
+/// `weight_decay` | 0 | at least 0 | `sgd`: L2 penalty, added to the gradients of weights and biases
+/// `lr` | 1e-3 | positive | learning rate
+/// `lr_schedule` | `linear` | see [`Schedule`] | how the learning rate decays
 /// `lr_decay_from` | 0.5 | 0 to 1 | `linear`: constant before, linear to 0 after
-/// `lr_steps` | | rising, 0 to 1 | `steps`: where the step size is multiplied by `lr_factor`
-/// `lr_factor` | 0.1 | 0 to 1 | `steps`: by how much
+/// `lr_steps` | | increasing, 0 to 1 | `steps`: where the learning rate is multiplied by `lr_factor`
+/// `lr_factor` | 0.1 | 0 to 1 | `steps`: factor at each of `lr_steps`
 /// `lr_gamma` | 1e-4 | at least 0 | `inverse`: `lr (1 + lr_gamma i)^-lr_power` at step i
 /// `lr_power` | 0.75 | at least 0 | `inverse`: the same
-/// `kl_warmup` | `[0.025, 0.1]` | rising, 0 to 1 | `kl_scale` is 0 before, 1 after, linear between
-/// `validation` | 0 | | training samples held out, the last ones
-/// `select_ratio` | 1 | at least 1 | `best` is looked for at this compression ratio or more
+/// `kl_warmup` | `[0.025, 0.1]` | increasing, 0 to 1 | `kl_scale` is 0 before, 1 after, linear between
+/// `validation` | 0 | | number of training samples held out, taken from the end
+/// `select_ratio` | 1 | at least 1 | `best` is chosen among epochs with at least this compression ratio
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
-    /// Passes over the training samples.
+    /// Number of passes over the training samples.
     pub epochs: usize,
-    /// Samples a step; the last step of an epoch may have fewer.
+    /// Samples per step; the last step of an epoch may have fewer.
     pub batch_size: usize,
-    /// Seed of every draw of the run.
+    /// Random seed.
     pub seed: u64,
-    /// How values follow their gradients.
+    /// Optimiser.
     pub optimizer: OptimizerKind,
-    /// Share of the last step that is taken again.
+    /// Momentum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub momentum: Option<f64>,
-    /// Factor on weights and biases that is added to their gradients.
+    /// L2 penalty, added to the gradients of weights and biases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
-    /// The step size at the start.
+    /// Initial learning rate.
     pub lr: f64,
-    /// How the step size falls.
+    /// Schedule of the learning rate.
     pub lr_schedule: Schedule,
-    /// Progress at which the step size is multiplied.
+    /// Progress at which the learning rate is multiplied by `lr_factor`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr_steps: Option<Vec<f64>>,
-    /// By how much it is.
+    /// Factor at each of `lr_steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr_factor: Option<f64>,
-    /// How fast the inverse schedule falls.
+    /// Rate of the inverse schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr_gamma: Option<f64>,
-    /// Its power.
+    /// Power of the inverse schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr_power: Option<f64>,
-    /// Progress at which `lr` starts to fall.
+    /// Progress at which the learning rate starts to decay.
     pub lr_decay_from: f64,
-    /// Progress at which `kl_scale` starts to rise, and at which it is 1.
+    /// Progress at which `kl_scale` starts to increase, and at which it reaches 1.
     #[serde(deserialize_with = "two_fractions")]
     pub kl_warmup: [f64; 2],
-    /// Training samples that are held out to choose an epoch by.
+    /// Number of training samples held out to choose an epoch.
     pub validation: usize,
-    /// Least compression ratio of the epoch that is chosen.
+    /// Minimum compression ratio of the chosen epoch.
     pub select_ratio: f64,
 }
 
-/// The optimisers.
+/// Kind of optimiser.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -81,7 +81,7 @@ pub enum OptimizerKind {
     Sgd,
 }
 
-/// How the step size falls.
+/// Schedule of the learning rate.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -118,7 +118,7 @@ impl Default for Train {
     }
 }
 
-/// Two numbers, no more: an array would drop what follows.
+/// Deserialises exactly two numbers; an array would ignore further ones.
 fn two_fractions<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[f64; 2], D::Error> {
     let values = Vec::<f64>::deserialize(deserializer)?;
     values.try_into().map_err(|values: Vec<f64>| {
@@ -127,7 +127,7 @@ fn two_fractions<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[f
 }
 
 impl Train {
-    /// The optimiser with its settings.
+    /// Returns the optimiser with its settings.
     pub fn optimizer(&self) -> Optimizer {
         match self.optimizer {
             OptimizerKind::Adam => Optimizer::Adam,
@@ -138,7 +138,7 @@ impl Train {
         }
     }
 
-    /// The step size at progress `t` of the run, 0 to 1, which is step `step`.
+    /// Returns the learning rate at progress `t` of the run, 0 to 1, and step `step`.
     pub fn lr_at(&self, t: f64, step: u32) -> f64 {
         match self.lr_schedule {
             Schedule::Linear if t < self.lr_decay_from => self.lr,
@@ -157,7 +157,7 @@ impl Train {
         }
     }
 
-    /// A key that the optimiser or the schedule has not.
+    /// Checks that every given key applies to the optimiser and the schedule.
     fn surplus(&self) -> Vec<Check> {
         let sgd = self.optimizer == OptimizerKind::Sgd;
         let [steps, inverse] =
@@ -167,46 +167,46 @@ impl Train {
                 "train.momentum",
                 self.momentum.is_some(),
                 sgd,
-                "it with `optimizer = \"sgd\"` alone",
+                "`optimizer = \"sgd\"`",
             ),
             (
                 "train.weight_decay",
                 self.weight_decay.is_some(),
                 sgd,
-                "it with `optimizer = \"sgd\"` alone",
+                "`optimizer = \"sgd\"`",
             ),
             (
                 "train.lr_steps",
                 self.lr_steps.is_some(),
                 steps,
-                "it with `lr_schedule = \"steps\"` alone",
+                "`lr_schedule = \"steps\"`",
             ),
             (
                 "train.lr_factor",
                 self.lr_factor.is_some(),
                 steps,
-                "it with `lr_schedule = \"steps\"` alone",
+                "`lr_schedule = \"steps\"`",
             ),
             (
                 "train.lr_gamma",
                 self.lr_gamma.is_some(),
                 inverse,
-                "it with `lr_schedule = \"inverse\"` alone",
+                "`lr_schedule = \"inverse\"`",
             ),
             (
                 "train.lr_power",
                 self.lr_power.is_some(),
                 inverse,
-                "it with `lr_schedule = \"inverse\"` alone",
+                "`lr_schedule = \"inverse\"`",
             ),
         ];
         let check = |(field, is_given, has, expected): (_, bool, bool, _)| {
-            Check::new(!is_given || has, field, &"there", expected)
+            Check::new(!is_given || has, field, &"given", expected)
         };
         keys.into_iter().map(check).collect()
     }
 
-    /// Factor on the KL at progress `t` of the run, 0 to 1.
+    /// Returns the factor on the KL at progress `t` of the run, 0 to 1.
     ///
     /// ```
     /// let train = vbd_core::recipe::Train::default();
@@ -236,7 +236,7 @@ impl Train {
                 (0.0..1.0).contains(&self.momentum.unwrap_or_default()),
                 "train.momentum",
                 &self.momentum.unwrap_or_default(),
-                "0 to 1, without 1",
+                "0 to 1, excluding 1",
             ),
             Check::new(
                 at_least_0(self.weight_decay),
@@ -247,14 +247,14 @@ impl Train {
             Check::new(
                 self.lr_schedule != Schedule::Steps || !steps.is_empty(),
                 "train.lr_steps",
-                &"absent",
-                "one fraction of the run or more, for `lr_schedule = \"steps\"`",
+                &"missing",
+                "one or more fractions of the run with `lr_schedule = \"steps\"`",
             ),
             Check::new(
                 steps.iter().all(|&at| fraction(at)) && steps.is_sorted(),
                 "train.lr_steps",
                 &format!("{steps:?}"),
-                "rising fractions of the run, 0 to 1",
+                "increasing fractions of the run, 0 to 1",
             ),
             Check::new(
                 fraction(self.lr_factor.unwrap_or_default()),
@@ -266,7 +266,7 @@ impl Train {
                 at_least_0(self.lr_gamma) && at_least_0(self.lr_power),
                 "train.lr_gamma",
                 &format!("{:?}, or lr_power {:?}", self.lr_gamma, self.lr_power),
-                "0 or more, both",
+                "0 or more for both",
             ),
             Check::new(
                 (1..=1_000_000).contains(&self.epochs),
@@ -302,7 +302,7 @@ impl Train {
                 fraction(start) && fraction(end) && start <= end,
                 "train.kl_warmup",
                 &format!("[{start}, {end}]"),
-                "two rising fractions of the run, 0 to 1",
+                "two increasing fractions of the run, 0 to 1",
             ),
             Check::new(
                 self.select_ratio >= 1.0,

@@ -1,19 +1,18 @@
-//! One training step, by two engines of one contract.
+//! Training steps, by two engines with one interface.
 //!
-//! [`CpuStep`] runs hand-written kernels and no autograd; [`CandleStep`] runs the Candle modules of
-//! [`crate::layers`] and Candle's autograd on any device, and is the reference that the other is
-//! tested against. With the same [`At`] both draw the same noise.
+//! [`CpuStep`] uses hand-written kernels without autograd. [`CandleStep`] uses the Candle modules
+//! of [`crate::layers`] and Candle's autograd on any device, and is the reference in tests. Both
+//! draw the same noise for the same [`At`].
 //!
-//! Which weights take part: while `kl_scale` is 0 all do. While it is positive, a weight over the
-//! threshold at this step has its mean, its variance and all its data gradients zero; the KL still
-//! moves it, and it may come back. The same holds for a gate's units and their factors. At the end of an
-//! epoch whose last step had `kl_scale` 1, what is over the threshold dies for good
-//! ([`Parameters::kill`]).
+//! Masking: while `kl_scale` is 0, all weights take part. While it is positive, a weight above the
+//! threshold has zero mean, variance and data gradients in that step; the KL still updates it, and
+//! it may return. The same holds for units of gates. At the end of an epoch whose last step had
+//! `kl_scale` 1, everything above the threshold dies ([`Parameters::kill`]).
 
 mod candle;
 mod cpu;
 
-/// Values that one thread works on at a time, in passes without a structure of their own.
+/// Values per piece of work in passes over flat arrays.
 pub(crate) const CHUNK: usize = 16 * 1024;
 
 pub use candle::CandleStep;
@@ -33,29 +32,29 @@ use vbd_net::data::Samples;
 use vbd_net::graph::NodeId;
 use vbd_net::spec::NetSpec;
 
-/// What is minimised, apart from what changes from step to step:
-/// `(1/M) sum of nll + (kl_scale * kl_weight / N) sum of KL` (Liu et al. 2019, eq. 7, 12), where the nll of a sample
-/// is the network's loss (cross-entropy, or half of the squared error), and the KL of each weight and that of each
-/// gate's units may have a factor of its own.
+/// The objective without its step-dependent factors: `(1/M) sum of nll + (kl_scale * kl_weight / N)
+/// sum of KL` (Liu et al. 2019, eq. 7, 12). The nll of a sample is the network's loss
+/// (cross-entropy, or half the squared error). The KL of each weight and gate may have a factor of
+/// its own.
 #[derive(Debug, Clone)]
 pub struct Objective {
-    /// Samples trained on, N.
+    /// Number of training samples, N.
     pub n_train: usize,
-    /// What holds for each weight.
+    /// Setting of each weight.
     pub weights: Vec<WeightSetting>,
-    /// Factor on the KL; other than 1 it makes a tempered posterior.
+    /// Factor on the KL. Values other than 1 give a tempered posterior.
     pub kl_weight: f64,
-    /// How values follow their gradients.
+    /// Optimiser.
     pub optimizer: Optimizer,
-    /// The gates, each with a prior, a KL weight and a threshold of its own.
+    /// Gates, each with its own prior, KL weight and threshold.
     pub gates: Vec<Gate>,
 }
 
 impl Objective {
-    /// The objective of a recipe for a network on `n_train` samples.
+    /// Creates the objective of a recipe for a network with `n_train` training samples.
     ///
     /// # Errors
-    /// As [`Gate::all`] and [`Method::of_weights`](crate::recipe::Method::of_weights).
+    /// Those of [`Gate::all`] and [`Method::of_weights`](crate::recipe::Method::of_weights).
     pub fn new(spec: &NetSpec, recipe: &Recipe, n_train: usize) -> Result<Self> {
         Ok(Self {
             n_train,
@@ -66,7 +65,7 @@ impl Objective {
         })
     }
 
-    /// [`crate::Error::Shape`] if there is not one method for each of so many weights.
+    /// Returns [`crate::Error::Shape`] unless there is one setting per weight.
     fn check(&self, weights: usize) -> Result<()> {
         if self.weights.len() == weights {
             return Ok(());
@@ -78,12 +77,12 @@ impl Objective {
         })
     }
 
-    /// The factor on the sum of the KL.
+    /// Returns the factor on the summed KL.
     pub fn kl_factor(&self, kl_scale: f64) -> f64 {
         kl_scale * self.kl_weight / self.n_train as f64
     }
 
-    /// A setting for each set of weights that share states of the net: that of the first of them.
+    /// Returns one setting for each set of weights that share states of the net: the first one's.
     pub(crate) fn net_methods(&self) -> impl Iterator<Item = &WeightSetting> {
         let mut names = Vec::new();
         self.weights.iter().filter(move |setting| {
@@ -94,7 +93,7 @@ impl Objective {
         })
     }
 
-    /// What a step says to the methods of weights and gates, before their own factors.
+    /// Returns the settings of an update, without the own factors of weights and gates.
     pub(crate) fn update(&self, at: &At) -> Update {
         #[expect(clippy::cast_possible_truncation, reason = "read in f64, used in f32")]
         let penalty_factor = self.kl_factor(at.kl_scale) as f32;
@@ -107,21 +106,21 @@ impl Objective {
     }
 }
 
-/// Where a run is at one step.
+/// Position of a step in a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct At {
     /// Seed of the run.
     pub seed: u64,
     /// Step of the run, from 0.
     pub step: u32,
-    /// Adam's step size.
+    /// Learning rate.
     pub lr: f64,
     /// Factor on the KL, 0 to 1.
     pub kl_scale: f64,
 }
 
 impl At {
-    /// The key of the step's draws for a purpose.
+    /// Returns the key of the step's draws for a purpose.
     pub(crate) fn key(&self, stream: Stream) -> NoiseKey {
         NoiseKey {
             seed: self.seed,
@@ -133,53 +132,55 @@ impl At {
 
 /// An engine that trains one network.
 pub trait Step: Send {
-    /// One step of gradient descent; returns the sum of the batch's negative log-likelihoods, nats.
+    /// Runs one step of gradient descent. Returns the batch's summed negative log-likelihood in
+    /// nats.
     ///
     /// # Errors
-    /// If the device fails, a batch is larger than the engine was made for, or it has not the network's inputs and
-    /// the targets that its loss asks for.
+    /// If the device fails, the batch is too large for the engine, or its inputs or targets do not
+    /// match the network and its loss.
     fn step(&mut self, batch: &Batch, at: &At) -> Result<f64>;
 
-    /// The outputs of a batch as a training step draws them, `[batch, outputs]`. Changes no parameter.
+    /// Computes the outputs of a batch with a training step's noise, `[batch, outputs]`. Changes no
+    /// parameter.
     ///
     /// # Errors
-    /// As [`Step::step`].
+    /// Those of [`Step::step`].
     fn outputs(&mut self, batch: &Batch, at: &At) -> Result<Vec<f32>>;
 
-    /// The outputs of the batch of the last [`Step::outputs`] again, with other values behind a node, its activation,
-    /// pooling and gate: all that lies behind is computed anew, with the same noise. A second pass behind a changed mask
-    /// costs no more than what lies behind the mask.
+    /// Recomputes the outputs of the last batch of [`Step::outputs`] with other values after a node
+    /// (and its activation, pooling and gate), with the same noise. Only layers after the node are
+    /// computed, so a second pass after a changed mask costs no more than these.
     ///
     /// # Shapes
     /// - `values`: `[batch, values of the node]`
     ///
     /// # Errors
-    /// [`crate::Error::Shape`] if they are not as many, or there was no batch; [`crate::Error::RunFromInput`] for the
-    /// input; or if the device fails.
+    /// [`crate::Error::Shape`] if the number of values does not match or there was no batch;
+    /// [`crate::Error::RunFromInput`] for the input; or if the device fails.
     fn outputs_from(&mut self, node: NodeId, values: &[f32], at: &At) -> Result<Vec<f32>>;
 
-    /// The sum of the KL over all live weights and units, nats; that of a layer or a gate with a weight of
-    /// its own times that.
+    /// Returns the total KL over live weights and units, in nats, each term scaled by its layer's
+    /// or gate's `kl_weight`.
     ///
     /// # Errors
     /// If the device fails.
     fn kl(&self) -> Result<f64>;
 
-    /// How well the pruned network does, without noise.
+    /// Evaluates the pruned network without noise.
     ///
     /// # Errors
-    /// If the device fails, or the samples have not the network's inputs and the targets that its loss asks for.
+    /// If the device fails, or inputs or targets do not match the network and its loss.
     fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation>;
 
-    /// The parameters with their moments, in host memory.
+    /// Returns the parameters with their moments, in host memory.
     ///
     /// # Errors
     /// If the device fails.
     fn parameters(&self) -> Result<Parameters>;
 
-    /// Takes parameters over.
+    /// Loads parameters.
     ///
     /// # Errors
-    /// [`crate::Error::Shape`] if they are not the network's.
+    /// [`crate::Error::Shape`] if they do not match the network.
     fn load(&mut self, parameters: &Parameters) -> Result<()>;
 }

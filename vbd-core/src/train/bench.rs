@@ -1,4 +1,4 @@
-//! How long a training step takes.
+//! Benchmark of training steps.
 
 use std::time::{Duration, Instant};
 
@@ -14,25 +14,25 @@ use crate::weight::Parameters;
 use vbd_net::data::Dataset;
 use vbd_net::spec::{NetSpec, Normalizer};
 
-/// Steps before the first that is timed.
+/// Warm-up steps.
 const WARM_UP: usize = 20;
-/// In mid-warm-up: the KL acts and weights are masked, but none is dead yet.
+/// `kl_scale` of timed steps: the KL acts and weights are masked, but none are dead yet.
 const KL_SCALE: f64 = 0.5;
 
-/// How to time training steps on a CPU.
+/// Options of a benchmark of training steps on the CPU.
 ///
 /// Name | Default | Meaning
 /// -|-|-
-/// `threads` | 0 | threads; 0 for as many as there are cores
-/// `steps` | 300 | steps that are timed
-/// `compaction` | true | whether dead weights leave the computation where that makes it faster
+/// `threads` | 0 | number of threads; 0 for one per core
+/// `steps` | 300 | number of timed steps
+/// `compaction` | true | whether to skip dead weights where that is faster
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepBench {
-    /// Threads; 0 for as many as there are cores.
+    /// Number of threads; 0 for one per core.
     pub threads: usize,
-    /// Steps that are timed, at least 1.
+    /// Number of timed steps, at least 1.
     pub steps: usize,
-    /// Whether dead weights leave the computation where that makes it faster.
+    /// Whether to skip dead weights where that is faster.
     pub compaction: bool,
 }
 
@@ -46,32 +46,33 @@ impl Default for StepBench {
     }
 }
 
-/// What a training step takes.
+/// Time of a training step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct StepTime {
     /// `train-step`.
     pub what: &'static str,
-    /// Samples of a step.
+    /// Batch size.
     pub batch: usize,
-    /// Threads.
+    /// Number of threads.
     pub threads: usize,
-    /// Median, microseconds.
+    /// Median in microseconds.
     pub median_us: f64,
-    /// 99th percentile, microseconds.
+    /// 99th percentile in microseconds.
     pub p99_us: f64,
 }
 
 impl StepBench {
-    /// Times steps of a recipe on the training samples of a data set, at half of the KL's warm-up.
+    /// Times steps of a recipe on the training samples of a data set, at half the KL warm-up.
     ///
-    /// Without `start` they are the dense steps of the run's beginning. With the parameters of a
-    /// checkpoint, as they are: what is dead there takes no part.
+    /// Without `start`, times the dense steps at the beginning of a run. With the parameters of a
+    /// checkpoint, dead weights take no part.
     ///
     /// # Errors
-    /// If recipe, network, data and parameters do not fit together, or threads cannot be started.
+    /// If recipe, network, data and parameters do not match, or threads cannot be started.
     pub fn run(
         &self,
-        (spec, recipe): (&NetSpec, &Recipe),
+        spec: &NetSpec,
+        recipe: &Recipe,
         dataset: &Dataset,
         start: Option<&Parameters>,
     ) -> Result<StepTime> {
@@ -131,7 +132,7 @@ impl StepBench {
     }
 }
 
-/// A percentile of sorted times, microseconds.
+/// Returns a percentile of sorted times in microseconds.
 fn quantile(times: &[Duration], percent: usize) -> f64 {
     times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e6
 }

@@ -1,10 +1,11 @@
-//! A run's whole state in one file, so that going on from it is as if the run had never stopped.
+//! Checkpoints: the complete state of a run in one file.
 //!
-//! Tensors of a layer `fc1`: `fc1.weight` (theta), `fc1.bias` and, by their names, the states of its method
-//! (`fc1.log_sigma2`), each with its moments under the suffixes `.m` and `.v`; of a gate behind it
-//! `gate.fc1.theta` and `gate.fc1.log_sigma2`; what all weights share, `net.NAME`. A compact weight keeps only its live entries, and their
-//! flat row-major places in `fc1.weight.live`. A file says its version first. It is sealed: a CRC-32 of its
-//! bytes, whatever they mean to a later version, shows damage before anything is trained on it.
+//! A layer `fc1` has the tensors `fc1.weight` (theta), `fc1.bias` and its method's states by name
+//! (`fc1.log_sigma2`), each with moments under the suffixes `.m` and `.v`. A gate after it has
+//! `gate.fc1.theta` and `gate.fc1.log_sigma2`. States shared by all weights are `net.NAME`. A
+//! compact weight stores live entries only, with their flat row-major indices in `fc1.weight.live`.
+//! The version comes first. The file is sealed by a CRC-32 of its bytes, which detects damage in
+//! any version.
 
 use std::io::Read;
 use std::path::Path;
@@ -22,69 +23,69 @@ use vbd_net::output::Quality;
 use vbd_net::spec::{NetSpec, Normalizer};
 use vbd_net::tensor_file::{self, RawTensor, TensorFileError, Tensors};
 
-/// The version of the format that this code reads and writes.
+/// Version of the format.
 pub const VERSION: u32 = 3;
-/// What `kind` says in a checkpoint's JSON.
+/// `kind` in a checkpoint's JSON.
 pub const KIND: &str = "checkpoint";
 
-/// A run between two steps.
+/// State of a run between two steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// The network.
+    /// Network.
     pub spec: NetSpec,
-    /// How it is trained.
+    /// Recipe.
     pub recipe: Recipe,
-    /// How far the run has come.
+    /// Progress of the run.
     pub progress: Progress,
-    /// The data that it has seen.
+    /// Identity of the data.
     pub data: DataInfo,
-    /// How pixels become inputs.
+    /// Normalisation of pixels.
     pub normalizer: Normalizer,
-    /// The parameters with their moments.
+    /// Parameters with their moments.
     pub parameters: Parameters,
-    /// Checkpoints of every so many epochs are kept; 0 for none but the newest.
+    /// Interval of epochs whose checkpoints are kept; 0 keeps only the newest.
     pub keep_every: usize,
 }
 
-/// How far a run has come, with the sums of the epoch under way.
+/// Progress of a run, with the sums of the current epoch.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Progress {
-    /// Whole epochs done.
+    /// Completed epochs.
     pub epoch: usize,
-    /// Steps done of the epoch under way.
+    /// Completed steps of the current epoch.
     pub step_in_epoch: usize,
-    /// Sum of the negative log-likelihoods of the epoch under way, nats.
+    /// Summed negative log-likelihood of the current epoch in nats.
     pub nll_sum: f64,
-    /// Seconds of the epoch under way spent in steps.
+    /// Seconds spent in steps of the current epoch.
     pub train_seconds: f64,
-    /// Seconds of the epoch under way in all.
+    /// Total seconds of the current epoch.
     pub seconds: f64,
-    /// Seconds of all whole epochs.
+    /// Total seconds of completed epochs.
     pub seconds_before: f64,
-    /// Test error after the last whole epoch, of a network with classes.
+    /// Test error of a classifier after the last completed epoch.
     pub test_error: Option<f64>,
-    /// Test loss after the last whole epoch, of a network without.
+    /// Test loss of another network after the last completed epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_loss: Option<f64>,
-    /// The best epoch so far, where there is a validation split.
+    /// Best epoch so far, if there is a validation split.
     pub best: Option<Best>,
 }
 
-/// The epoch that does best on the samples held out among those pruned enough.
+/// The epoch with the best validation result among those pruned enough.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
-    /// The epoch, from 1.
+    /// Epoch, from 1.
     pub epoch: usize,
-    /// Its error on the samples held out, of a network with classes.
+    /// Validation error of a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_error: Option<f64>,
-    /// Its mean squared error on them, of a network without.
+    /// Validation loss of another network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_loss: Option<f64>,
 }
 
 impl Best {
-    /// An epoch with its quality on the samples held out.
+    /// Creates the record of an epoch with its validation result.
     pub(super) fn new(epoch: usize, validation: Quality) -> Self {
         Self {
             epoch,
@@ -93,20 +94,20 @@ impl Best {
         }
     }
 
-    /// What epochs compare by: the less the better.
+    /// Returns the value for comparing epochs; lower is better.
     pub(super) fn value(&self) -> Option<f64> {
         self.validation_error.or(self.validation_loss)
     }
 }
 
-/// What a checkpoint says of the data.
+/// Identity of the data in a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataInfo {
     /// Name of the data set.
     pub name: String,
-    /// Samples trained on: the divisor of the KL.
+    /// Number of training samples: the divisor of the KL.
     pub n_train: usize,
-    /// CRC-32 of all images and labels, to notice other data on `--resume`.
+    /// CRC-32 of all images and labels, to detect other data on `--resume`.
     pub crc32: u32,
 }
 
@@ -122,10 +123,10 @@ struct Header {
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint; the file is whole or absent.
+    /// Writes the checkpoint atomically.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Io`], or [`Error::Checkpoint`] if the parameters do not fit the network.
+    /// [`vbd_net::Error::Io`], or [`Error::Checkpoint`] if the parameters do not match the network.
     pub fn write(&self, path: &Path) -> Result<()> {
         let problem = |field: &str, problem: String| checkpoint_error(path, field, problem);
         let mut tensors = Tensors::new();
@@ -172,20 +173,20 @@ impl Checkpoint {
         Ok(file::write_atomic(path, &bytes)?)
     }
 
-    /// Reads a checkpoint back.
+    /// Reads a checkpoint.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Io`] if the file cannot be read; [`Error::CheckpointVersion`] if it is of another version, whatever
-    /// else it holds; [`Error::DamagedCheckpoint`] if its bytes are not those that were written;
-    /// [`Error::Checkpoint`] naming the field, or the error of the recipe or the network, if it is no checkpoint.
+    /// [`vbd_net::Error::Io`] if the file cannot be read; [`Error::CheckpointVersion`] if it has
+    /// another version; [`Error::DamagedCheckpoint`] if its checksum does not match;
+    /// [`Error::Checkpoint`], or an error of recipe or network, if it is not a valid checkpoint.
     pub fn read(path: &Path) -> Result<Self> {
         Self::from_bytes(&file::read(path)?, path)
     }
 
-    /// Reads a checkpoint from its bytes; `path` names it in errors.
+    /// Decodes a checkpoint. `path` is used in errors.
     ///
     /// # Errors
-    /// As [`Checkpoint::read`], but for [`vbd_net::Error::Io`].
+    /// Those of [`Checkpoint::read`], except [`vbd_net::Error::Io`].
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let problem = |field: &str, problem: String| checkpoint_error(path, field, problem);
         let damaged = |error: TensorFileError| Error::DamagedCheckpoint {
@@ -230,7 +231,7 @@ impl Checkpoint {
         let normalizer = Normalizer::with_images(&header.spec, mean, std).ok_or_else(|| {
             problem(
                 "normalize",
-                "the measured images are absent or of the wrong size".to_owned(),
+                "mean or std image is missing or has the wrong size".to_owned(),
             )
         })?;
         Ok(Self {
@@ -253,7 +254,7 @@ fn checkpoint_error(path: &Path, field: &str, problem: String) -> Error {
     }
 }
 
-/// Checks the kind and the version, before anything else that another version may write in its own way.
+/// Checks kind and version before anything that another version may write differently.
 fn check_label(json: &str, path: &Path) -> Result<()> {
     #[derive(Deserialize)]
     struct Label {
@@ -278,9 +279,9 @@ fn check_label(json: &str, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a file's label says that it is a checkpoint, of whatever version, whole or damaged.
+/// Returns whether a file's label says that it is a checkpoint, of any version, intact or damaged.
 pub fn is_checkpoint(path: &Path) -> bool {
-    // The header: tensors' names and the metadata, in which the label stands as escaped JSON.
+    // The header has the names of tensors and the metadata, which contain the label as escaped JSON.
     const MOST_HEADER: u64 = 1 << 24;
     let label = format!("\\\"kind\\\":\\\"{KIND}\\\"");
     if !path.is_file() {
@@ -349,10 +350,12 @@ fn take_layer(
     let live = match tensors.remove(&format!("{weight_name}.live")) {
         Some(raw) => {
             let places = raw.to_u32();
-            Some(
-                places
-                    .ok_or_else(|| (format!("{weight_name}.live"), "is not of U32".to_owned()))?,
-            )
+            Some(places.ok_or_else(|| {
+                (
+                    format!("{weight_name}.live"),
+                    "has the wrong type: expected U32".to_owned(),
+                )
+            })?)
         }
         None => None,
     };
@@ -408,7 +411,7 @@ fn take_parameter(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldRe
         let problem = |text: String| (name.clone(), text);
         let raw = tensors
             .remove(&name)
-            .ok_or_else(|| problem("is absent".to_owned()))?;
+            .ok_or_else(|| problem("missing tensor".to_owned()))?;
         if raw.shape != shape {
             return Err(problem(format!(
                 "has shape {:?}: expected {shape:?}",
@@ -416,7 +419,7 @@ fn take_parameter(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldRe
             )));
         }
         raw.to_f32()
-            .ok_or_else(|| problem(format!("is {:?}: expected F32", raw.dtype)))
+            .ok_or_else(|| problem(format!("has type {:?}: expected F32", raw.dtype)))
     };
     Ok(Parameter {
         value: take(MOMENTS[0])?,

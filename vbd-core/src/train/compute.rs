@@ -1,4 +1,4 @@
-//! Where a run computes, and the engine for it.
+//! Device of a run, and its engine.
 
 use candle_core::Device;
 
@@ -6,14 +6,14 @@ use super::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::step::{CandleStep, CpuConfig, CpuStep, Objective, Step};
 
-/// Where a run computes.
+/// Device and threads of a run.
 #[derive(Debug, Clone)]
 pub struct Compute {
-    /// On a CPU the kernels of [`CpuStep`], elsewhere [`CandleStep`].
+    /// Device: the CPU uses [`CpuStep`], others [`CandleStep`].
     pub device: Device,
-    /// Threads of the CPU engine; 0 for as many as there are cores.
+    /// Threads of the CPU engine; 0 for one per core.
     pub threads: usize,
-    /// Whether dead weights leave the CPU engine's computation where that makes it faster.
+    /// Whether the CPU engine skips dead weights where that is faster.
     pub compaction: bool,
 }
 
@@ -28,7 +28,7 @@ impl Default for Compute {
 }
 
 impl Compute {
-    /// The engine that goes on from a checkpoint.
+    /// Creates the engine of a checkpoint.
     pub(super) fn engine(
         &self,
         checkpoint: &Checkpoint,

@@ -1,4 +1,4 @@
-//! The parameters that a run starts from.
+//! Initial parameters of a run.
 
 use crate::error::{Error, Result};
 use crate::gate::Gate;
@@ -10,10 +10,10 @@ use vbd_net::graph::WeightSpec;
 use vbd_net::spec::NetSpec;
 
 impl Parameters {
-    /// New parameters of a network: theta drawn by the recipe's seed, biases 0.
+    /// Creates the initial parameters of a network: theta drawn with the recipe's seed, biases 0.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Spec`] if the network's sizes do not fit together.
+    /// [`vbd_net::Error::Spec`] if the network is invalid.
     pub fn init(spec: &NetSpec, recipe: &Recipe) -> Result<Self> {
         let methods = recipe.method.of_weights(spec)?;
         let layers = (0..)
@@ -37,22 +37,22 @@ impl Parameters {
         })
     }
 
-    /// The values of a trained network as a new start: moments 0, nothing dead, and the states of the
-    /// recipe's methods fresh where `trained` has none of that name. Gates start anew.
+    /// Creates initial parameters from a trained network: moments 0, nothing dead, gates new.
+    /// States of the recipe's methods are new unless `trained` has one of that name.
     ///
     /// # Errors
-    /// [`Error::Shape`] if `trained` is of another network; [`Error::StartHasGates`] if it has gates of
-    /// its own.
+    /// [`Error::Shape`] if `trained` belongs to another network; [`Error::StartHasGates`] if it has
+    /// gates.
     pub fn start_from(spec: &NetSpec, recipe: &Recipe, trained: &Self) -> Result<Self> {
         let weights = spec.weights()?;
         if weights.len() != trained.layers.len() {
             return Err(Error::Shape {
-                name: "layers of the network to start from".to_owned(),
+                name: "layers of the starting network".to_owned(),
                 found: vec![trained.layers.len()],
                 expected: vec![weights.len()],
             });
         }
-        // Nothing is left of gates that are noise alone: their theta is 1.
+        // Gates of pure noise have theta = 1 and can be ignored.
         let is_noise = |gate: &&GateParameters| {
             gate.theta()
                 .value
@@ -69,7 +69,7 @@ impl Parameters {
         let layers = layers.map(|((weight, method), layer)| {
             if layer.weight.shape() != weight.shape {
                 return Err(Error::Shape {
-                    name: format!("{}.weight to start from", layer.name),
+                    name: format!("{}.weight of the starting network", layer.name),
                     found: layer.weight.shape().to_vec(),
                     expected: weight.shape.clone(),
                 });
@@ -94,7 +94,7 @@ impl Parameters {
     }
 }
 
-/// A state with the values of another where that has something alive.
+/// Returns a state with the values of another one, except those of dead entries.
 fn started_from(new: &State, old: &State) -> State {
     let values = old.parameter.value.iter().zip(&new.parameter.value);
     let values = values.map(|(&old_value, &new_value)| {
@@ -107,7 +107,7 @@ fn started_from(new: &State, old: &State) -> State {
     new.with(Parameter::new(values.collect()))
 }
 
-/// The fresh states that weights share, each once.
+/// Returns the initial states shared by weights, each once.
 pub(super) fn net_states(settings: &[WeightSetting]) -> Vec<State> {
     let mut net: Vec<State> = Vec::new();
     for state in settings

@@ -1,76 +1,77 @@
-//! What one epoch of a run reports.
+//! Metrics of an epoch.
 
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Gate, GateKind};
 use crate::weight::Parameters;
 
-/// One epoch, as a line of `metrics.jsonl`. Fractions are 0 to 1.
+/// Metrics of an epoch, as a line of `metrics.jsonl`. Fractions are 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {
-    /// The epoch, from 1.
+    /// Epoch, from 1.
     pub epoch: usize,
-    /// `nll + kl_scale * kl_weight / N * kl`, nats.
+    /// `nll + kl_scale * kl_weight / N * kl` in nats.
     pub loss: f64,
-    /// Mean negative log-likelihood of the epoch's steps, nats a sample: cross-entropy, or half of the squared error
-    /// summed over outputs.
+    /// Mean negative log-likelihood per sample over the epoch's steps, in nats: cross-entropy, or
+    /// half the squared error summed over outputs.
     pub nll: f64,
-    /// Sum of the KL over live weights and units at the epoch's end, nats; that of a layer or a gate
-    /// with a weight of its own times that.
+    /// Total KL over live weights and units at the end of the epoch, in nats, each term scaled by
+    /// its layer's or gate's `kl_weight`.
     pub kl: f64,
     /// Factor on the KL at the epoch's last step.
     pub kl_scale: f64,
-    /// Step size at the epoch's last step.
+    /// Learning rate at the epoch's last step.
     pub lr: f64,
-    /// Error of the pruned network on the test samples, of a network with classes.
+    /// Test error of the pruned network, for a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_error: Option<f64>,
-    /// Mean cross-entropy on the test samples, nats, of a network with classes.
+    /// Mean cross-entropy on the test samples in nats, for a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_nll: Option<f64>,
-    /// Mean over test samples and outputs of the pruned network's squared error, of one without classes.
+    /// Squared error of the pruned network averaged over test samples and outputs, for other
+    /// networks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_loss: Option<f64>,
-    /// Error on the samples held out, of a network with classes.
+    /// Validation error, for a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_error: Option<f64>,
-    /// Mean squared error on the samples held out, of a network without classes.
+    /// Validation loss, for other networks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_loss: Option<f64>,
-    /// Prunable weights, biases excluded.
+    /// Number of prunable weights, excluding biases.
     pub numel: usize,
-    /// Those that are kept.
+    /// Number of those kept.
     pub nnz: usize,
-    /// `numel / nnz`; nothing if nothing is kept.
+    /// `numel / nnz`; `None` if nothing is kept.
     pub compression_ratio: Option<f64>,
-    /// The same for each layer.
+    /// Counts of each layer.
     pub layers: Vec<LayerCount>,
-    /// How many units each gate keeps.
+    /// Counts of each gate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateCount>,
-    /// Seconds of the epoch spent in steps.
+    /// Seconds spent in steps.
     pub train_seconds: f64,
-    /// Seconds of the epoch in all, evaluation included.
+    /// Total seconds of the epoch, including evaluation.
     pub seconds: f64,
-    /// Seconds that the rest of the run is expected to take.
+    /// Estimated seconds until the end of the run.
     pub eta_seconds: f64,
 }
 
-/// How many weights of a layer are kept.
+/// Number of weights kept in a layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerCount {
     /// Name of the layer.
     pub name: String,
-    /// Its weights.
+    /// Number of weights.
     pub numel: usize,
-    /// Those that are kept.
+    /// Number of those kept.
     pub nnz: usize,
-    /// Share of zeros.
+    /// Fraction of zeros.
     pub sparsity: f64,
 }
 
 impl LayerCount {
-    /// The counts of each layer, of parameters of which what is not kept is dead.
+    /// Counts the weights of each layer. Whatever is not kept must be dead in `pruned`.
     pub fn of(pruned: &Parameters) -> Vec<Self> {
         let count = |layer: &crate::weight::LayerParameters| {
             let theta = &layer.weight.theta().value;
@@ -87,22 +88,22 @@ impl LayerCount {
     }
 }
 
-/// How many units of a gate are kept.
+/// Number of units kept by a gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateCount {
-    /// What the gate lies behind.
+    /// Position of the gate.
     pub after: String,
-    /// What its noise is; of all but `normal` ones nothing is left at test, and no unit goes.
+    /// Kind of noise. Kinds other than `normal` prune no units and are absent at test time.
     #[serde(default)]
     pub kind: GateKind,
-    /// Its units.
+    /// Number of units.
     pub units: usize,
-    /// Those that are kept.
+    /// Number of those kept.
     pub kept: usize,
 }
 
 impl GateCount {
-    /// The counts of each gate, of parameters of which what is not kept is dead.
+    /// Counts the units of each gate. Whatever is not kept must be dead in `pruned`.
     pub fn of(pruned: &Parameters, gates: &[Gate]) -> Vec<Self> {
         let gates = pruned.gates.iter().zip(gates).map(|(gate, spec)| Self {
             kind: spec.setting.kind,
@@ -114,7 +115,7 @@ impl GateCount {
     }
 }
 
-/// `numel / nnz`; nothing if nothing is kept.
+/// `numel / nnz`; `None` if nothing is kept.
 ///
 /// ```
 /// use vbd_core::train::compression_ratio;

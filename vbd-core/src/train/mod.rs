@@ -1,4 +1,4 @@
-//! Training: the loop over epochs, what it reports, and what it leaves on disk.
+//! Training: the loop over epochs, its metrics, and its files.
 
 mod bench;
 mod checkpoint;

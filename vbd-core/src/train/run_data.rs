@@ -1,4 +1,4 @@
-//! The samples of a run: checked against network and recipe, split, and known by a checksum.
+//! Samples of a run: checked, split, and identified by a checksum.
 
 use super::checkpoint::DataInfo;
 use crate::error::Result;
@@ -6,21 +6,21 @@ use crate::recipe::Recipe;
 use vbd_net::data::{Dataset, Samples, Values};
 use vbd_net::spec::NetSpec;
 
-/// What a run trains on, chooses by and measures on.
+/// Training, validation and test samples of a run.
 pub(super) struct RunData {
     pub(super) train: Samples,
-    /// The training samples held out, if any are.
+    /// Training samples held out, if any.
     pub(super) validation: Option<Samples>,
     pub(super) test: Samples,
-    /// What checkpoints say of it.
+    /// Identity stored in checkpoints.
     pub(super) info: DataInfo,
 }
 
 impl RunData {
-    /// Splits a data set as the recipe says.
+    /// Splits a data set according to the recipe.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Data`] if it does not fit the network and the recipe.
+    /// [`vbd_net::Error::Data`] if it does not match network and recipe.
     pub(super) fn new(spec: &NetSpec, recipe: &Recipe, dataset: Dataset) -> Result<Self> {
         check_data(spec, recipe, &dataset)?;
         let crc32 = crc32(&dataset);
@@ -44,25 +44,25 @@ impl RunData {
         })
     }
 
-    /// Checks that these are the data that a run began with, wherever they are found now.
+    /// Checks that the data are those that the run started with.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Data`] if they are not.
+    /// [`vbd_net::Error::Data`] if their checksum differs.
     pub(super) fn check_same(&self, began: &DataInfo) -> Result<()> {
         if self.info.crc32 == began.crc32 {
             return Ok(());
         }
         Err(vbd_net::Error::Data {
             name: self.info.name.clone(),
-            field: "the checksum of its images and labels",
+            field: "checksum of images and labels",
             found: format!("{:08x}", self.info.crc32),
-            expected: format!("{:08x}, as when the run began", began.crc32),
+            expected: format!("{:08x}, as at the start of the run", began.crc32),
         }
         .into())
     }
 }
 
-/// Checks that a data set fits a network and a recipe.
+/// Checks that a data set matches a network and a recipe.
 pub(super) fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> Result<()> {
     let problem = |field, found: String, expected: String| {
         Err(vbd_net::Error::Data {
@@ -76,44 +76,29 @@ pub(super) fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> 
     let len = dataset.shape.iter().product::<usize>();
     if spec.input != dataset.shape && spec.input != [len] {
         let expected = format!("{:?}, the input of network `{}`", spec.input, spec.name);
-        return problem(
-            "the shape of an image",
-            format!("{:?}", dataset.shape),
-            expected,
-        );
+        return problem("image shape", format!("{:?}", dataset.shape), expected);
     }
     if let Some(classes) = spec.classes {
         if [&dataset.train, &dataset.test]
             .iter()
             .any(|samples| samples.labels().is_none())
         {
-            let expected = format!(
-                "one a sample, for network `{}` to learn its classes",
-                spec.name
-            );
-            return problem("the set of labels", "absent".to_owned(), expected);
+            let expected = format!("one per sample, for classifier `{}`", spec.name);
+            return problem("label set", "missing".to_owned(), expected);
         }
         if dataset.classes > classes {
-            let expected = format!("at most {classes}, those of network `{}`", spec.name);
-            return problem(
-                "the number of classes",
-                dataset.classes.to_string(),
-                expected,
-            );
+            let expected = format!("at most {classes}, as network `{}` has", spec.name);
+            return problem("number of classes", dataset.classes.to_string(), expected);
         }
     }
     let (samples, held_out) = (dataset.train.len(), recipe.train.validation);
     if samples <= held_out {
-        let expected = format!("more than the {held_out} of `train.validation`");
-        return problem(
-            "the number of training samples",
-            samples.to_string(),
-            expected,
-        );
+        let expected = format!("more than `train.validation` = {held_out}");
+        return problem("number of training samples", samples.to_string(), expected);
     }
     if dataset.test.is_empty() {
         return problem(
-            "the number of test samples",
+            "number of test samples",
             "0".to_owned(),
             "at least 1".to_owned(),
         );
@@ -122,7 +107,7 @@ pub(super) fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> 
     if steps * recipe.train.epochs as u64 >= u64::from(u32::MAX) {
         let found = (steps * recipe.train.epochs as u64).to_string();
         return problem(
-            "the number of steps of the run",
+            "number of steps in the run",
             found,
             "less than 2^32".to_owned(),
         );

@@ -1,4 +1,5 @@
-//! A run's folder: `recipe.toml`, `net.toml`, `metrics.jsonl`, `checkpoints/`, `best.safetensors`, `lock`.
+//! The run directory: `recipe.toml`, `net.toml`, `metrics.jsonl`, `checkpoints/`,
+//! `best.safetensors`, `lock`.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -18,28 +19,29 @@ const NET: &str = "net.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = "lock";
-/// Newest checkpoints that are always kept: the last, and the one before it should it be damaged.
+/// Number of newest checkpoints that are always kept: the last one, and the previous one in case it
+/// is damaged.
 const NEWEST_KEPT: usize = 2;
 
-/// The folder of one run.
+/// Directory of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
 }
 
 impl RunFolder {
-    /// The folder at a path, whatever is there.
+    /// Creates a handle to a directory without accessing it.
     pub fn at(path: &Path) -> Self {
         Self {
             path: path.to_path_buf(),
         }
     }
 
-    /// Makes a new run's folder.
+    /// Creates the directory of a new run.
     ///
     /// # Errors
-    /// [`Error::RunExists`] if a run is there already, [`Error::RunInUse`] if a process trains in it;
-    /// [`vbd_net::Error::Io`].
+    /// [`Error::RunExists`] if it contains a run, [`Error::RunInUse`] if a process is training in
+    /// it; [`vbd_net::Error::Io`].
     pub fn create(path: &Path) -> Result<LockedRun> {
         let folder = Self::at(path);
         folder.check_free()?;
@@ -52,7 +54,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// A folder that holds a run.
+    /// Opens a directory that contains a run.
     ///
     /// # Errors
     /// [`Error::NoCheckpoint`] if there is no run.
@@ -66,10 +68,11 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Checks that the folder holds no run yet.
+    /// Checks that the directory does not contain a run.
     ///
     /// # Errors
-    /// [`Error::RunInUse`] if another process trains in it, [`Error::RunExists`] if it holds a run.
+    /// [`Error::RunInUse`] if another process is training in it, [`Error::RunExists`] if it
+    /// contains a run.
     pub fn check_free(&self) -> Result<()> {
         let taken = self.check_new();
         if taken.is_err() && self.is_in_use() {
@@ -89,17 +92,17 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Whether another process has locked the folder.
+    /// Returns whether another process has locked the directory.
     fn is_in_use(&self) -> bool {
         let lock = fs::File::open(self.path.join(LOCK));
         lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }
 
-    /// Keeps other processes from training in the folder, until the result is dropped or this process ends,
-    /// however it ends.
+    /// Locks the directory against other training processes until the result is dropped or this
+    /// process ends.
     ///
     /// # Errors
-    /// [`Error::RunInUse`] if another process trains in it; [`vbd_net::Error::Io`].
+    /// [`Error::RunInUse`] if another process is training in it; [`vbd_net::Error::Io`].
     pub fn lock(self) -> Result<LockedRun> {
         let path = self.path.join(LOCK);
         let file = fs::OpenOptions::new()
@@ -113,7 +116,7 @@ impl RunFolder {
             Err(fs::TryLockError::WouldBlock) => return Err(Error::RunInUse { path: self.path }),
             Err(fs::TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
                 tracing::warn!(
-                    "{}: this file system has no locks: a second training here would not be refused",
+                    "{}: file system without locks: a second training process here would not be detected",
                     path.display()
                 );
             }
@@ -125,17 +128,17 @@ impl RunFolder {
         })
     }
 
-    /// The folder itself.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// One JSON object a line, an epoch each.
+    /// Returns the path of the metrics: one JSON object per line and epoch.
     pub fn metrics_path(&self) -> PathBuf {
         self.path.join(METRICS)
     }
 
-    /// The checkpoint of the best epoch, where there is a validation split.
+    /// Checkpoint of the best epoch, if there is a validation split.
     pub fn best_path(&self) -> PathBuf {
         self.path.join("best.safetensors")
     }
@@ -144,12 +147,12 @@ impl RunFolder {
         self.path.join(CHECKPOINTS)
     }
 
-    /// Writes the recipe and the network for people to read; a checkpoint has its own.
+    /// Writes recipe and network for people to read; checkpoints have their own.
     ///
     /// # Errors
     /// [`vbd_net::Error::Io`].
     pub fn describe(&self, checkpoint: &Checkpoint) -> Result<()> {
-        // The network lies beside the recipe, wherever the run came from.
+        // The network is written next to the recipe, wherever it came from.
         let model = Some(NET.to_owned());
         let recipe = Recipe {
             model,
@@ -162,7 +165,7 @@ impl RunFolder {
     }
 
     /// Writes a checkpoint, then removes those that are neither among the newest nor of an epoch
-    /// that its `keep_every` divides.
+    /// divisible by its `keep_every`.
     ///
     /// # Errors
     /// [`vbd_net::Error::Io`].
@@ -173,12 +176,12 @@ impl RunFolder {
         checkpoint.write(&path)?;
         // The new one is safe: an old one too many does not end the run.
         if let Err(error) = self.remove_old(checkpoint.keep_every) {
-            tracing::warn!("{error}: an old checkpoint is left");
+            tracing::warn!("{error}: cannot remove an old checkpoint");
         }
         Ok(path)
     }
 
-    /// Removes all checkpoints but the newest and every `keep_every`-th.
+    /// Removes all checkpoints except the newest and every `keep_every`-th.
     fn remove_old(&self, keep_every: usize) -> Result<()> {
         let mut all = self.checkpoints()?;
         all.truncate(all.len().saturating_sub(NEWEST_KEPT));
@@ -192,7 +195,8 @@ impl RunFolder {
         Ok(())
     }
 
-    /// The checkpoints from oldest to newest, each with its whole epochs and further steps.
+    /// Returns the checkpoints from oldest to newest, each with its completed epochs and further
+    /// steps.
     ///
     /// # Errors
     /// [`vbd_net::Error::Io`].
@@ -210,11 +214,11 @@ impl RunFolder {
         Ok(found)
     }
 
-    /// The newest checkpoint that can be read, and what was wrong with those after it.
+    /// Returns the newest readable checkpoint, and the errors of newer ones.
     ///
     /// # Errors
-    /// [`Error::NoCheckpoint`] if there is none, or all are damaged. As [`Checkpoint::read`] if one that is not
-    /// damaged cannot be used; [`vbd_net::Error::Io`] if the folder cannot be read.
+    /// [`Error::NoCheckpoint`] if there is none or all are damaged; those of [`Checkpoint::read`]
+    /// if an undamaged one cannot be used; [`vbd_net::Error::Io`] if the directory cannot be read.
     pub fn last_checkpoint(&self) -> Result<LastCheckpoint> {
         let mut damaged = Vec::new();
         for (_, path) in self.checkpoints()?.into_iter().rev() {
@@ -238,7 +242,7 @@ impl RunFolder {
         })
     }
 
-    /// Adds an epoch's line to the metrics.
+    /// Appends an epoch's line to the metrics.
     ///
     /// # Errors
     /// [`vbd_net::Error::Io`].
@@ -257,7 +261,7 @@ impl RunFolder {
         append().map_err(Error::io(&path))
     }
 
-    /// Cuts the metrics back to whole lines of the first `epochs` epochs.
+    /// Truncates the metrics to complete lines of the first `epochs` epochs.
     ///
     /// # Errors
     /// [`vbd_net::Error::Io`].
@@ -283,11 +287,11 @@ impl RunFolder {
     }
 }
 
-/// A run's folder that no other process trains in.
+/// A locked run directory.
 #[derive(Debug)]
 pub struct LockedRun {
     folder: RunFolder,
-    /// Locked as long as it is open.
+    /// Lock, held while the file is open.
     _lock: fs::File,
 }
 
@@ -299,20 +303,20 @@ impl Deref for LockedRun {
     }
 }
 
-/// What [`RunFolder::last_checkpoint`] found.
+/// Result of [`RunFolder::last_checkpoint`].
 #[derive(Debug)]
 pub struct LastCheckpoint {
-    /// Its file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Its content.
+    /// Content of the file.
     pub checkpoint: Checkpoint,
-    /// Newer files that could not be read, and why.
+    /// Newer files that could not be read, with their errors.
     pub damaged: Vec<(PathBuf, Error)>,
 }
 
 impl LastCheckpoint {
-    /// Renames the damaged checkpoints to `*.damaged`, so that the run can go on from this one. For a run that
-    /// is locked.
+    /// Renames the damaged checkpoints to `*.damaged`, so that the run can resume from this one.
+    /// Requires the lock.
     ///
     /// # Errors
     /// [`vbd_net::Error::Io`] if one cannot be renamed.
@@ -321,7 +325,7 @@ impl LastCheckpoint {
             let aside = free_name(path);
             fs::rename(path, &aside).map_err(Error::io(path))?;
             tracing::warn!(
-                "{error}: renamed to {}, going on with the checkpoint before it",
+                "{error}: renamed to {}, using the previous checkpoint",
                 aside.display()
             );
         }
@@ -329,7 +333,7 @@ impl LastCheckpoint {
     }
 }
 
-/// `PATH.damaged`, or with a number the first name that is free.
+/// Returns `PATH.damaged`, or the first unused name with a number.
 fn free_name(path: &Path) -> PathBuf {
     let mut number = 0_u32;
     loop {
@@ -358,7 +362,7 @@ fn file_name(progress: &Progress) -> String {
     }
 }
 
-/// Whole epochs and further steps, from a checkpoint's file name.
+/// Parses completed epochs and further steps from a checkpoint's file name.
 fn place_of(name: &str) -> Option<(usize, usize)> {
     let place = name.strip_prefix("epoch-")?.strip_suffix(".safetensors")?;
     match place.split_once("-step-") {

@@ -19,42 +19,42 @@ use vbd_net::data::Dataset;
 use vbd_net::output::Quality;
 use vbd_net::spec::{NetSpec, Normalizer};
 
-/// Checkpoints of every fifth epoch are kept, unless the caller says otherwise.
+/// Default interval of epochs whose checkpoints are kept.
 pub const KEEP_EVERY: usize = 5;
 
-/// What a run tells while it goes.
+/// Event of a run.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A step is done.
+    /// A step has completed.
     Step {
-        /// The epoch, from 1.
+        /// Epoch, from 1.
         epoch: usize,
-        /// The step of the epoch, from 1.
+        /// Step of the epoch, from 1.
         step: usize,
-        /// Steps of an epoch.
+        /// Number of steps per epoch.
         steps: usize,
-        /// Mean negative log-likelihood of the epoch so far, nats a sample.
+        /// Mean negative log-likelihood per sample of the epoch so far, in nats.
         nll: f64,
     },
-    /// An epoch is done, its line and its checkpoint are on disk.
+    /// An epoch has completed; its metrics and checkpoint are on disk.
     Epoch(&'a EpochReport),
 }
 
-/// How a run ended.
+/// Outcome of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// The run's folder.
+    /// Run directory.
     pub run: PathBuf,
-    /// The last checkpoint.
+    /// Last checkpoint.
     pub checkpoint: PathBuf,
-    /// The checkpoint of the best epoch, where there is a validation split.
+    /// Checkpoint of the best epoch, if there is a validation split.
     pub best: Option<PathBuf>,
     /// Whether the run was stopped before its last epoch.
     pub interrupted: bool,
 }
 
-/// A run: a network, a recipe and data, between two steps.
+/// A training run of a network with a recipe and data.
 pub struct Trainer {
     spec: NetSpec,
     recipe: Recipe,
@@ -70,16 +70,17 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A new run in a new folder; `start` are the first parameters if not the recipe's own.
+    /// Starts a run in a new directory, with the parameters `start` or else those of the recipe.
     ///
     /// # Errors
-    /// If recipe, network and data do not fit together, or the folder holds a run already or is in use.
+    /// If recipe, network and data do not match, or the directory contains a run or is in use.
     pub fn new(
         spec: &NetSpec,
         recipe: &Recipe,
         dataset: Dataset,
         compute: &Compute,
-        (folder, start): (&Path, Option<&Parameters>),
+        folder: &Path,
+        start: Option<&Parameters>,
     ) -> Result<Self> {
         recipe.check("recipe")?;
         let data = RunData::new(spec, recipe, dataset)?;
@@ -100,17 +101,18 @@ impl Trainer {
         let engine = compute.engine(&checkpoint, objective.clone())?;
         let folder = RunFolder::create(folder)?;
         folder.describe(&checkpoint)?;
-        // Before the first step: what is killed or diverges in its first epoch can go on from here.
+        // Written before the first step, so that a run that ends in its first epoch can be resumed.
         let path = folder.write_checkpoint(&checkpoint)?;
-        let engine = (objective, engine);
-        Ok(Self::assemble((path, checkpoint), engine, data, folder))
+        Ok(Self::assemble(
+            path, checkpoint, objective, engine, data, folder,
+        ))
     }
 
-    /// A run that goes on from a checkpoint as if it had never stopped; see
-    /// [`RunFolder::last_checkpoint`].
+    /// Resumes a run from a checkpoint; see [`RunFolder::last_checkpoint`]. The result is the same
+    /// as without the interruption.
     ///
     /// # Errors
-    /// If the data are not those of the run, or the folder cannot be written.
+    /// If the data are not those of the run, or the directory cannot be written.
     pub fn resume(
         folder: LockedRun,
         last: LastCheckpoint,
@@ -125,14 +127,17 @@ impl Trainer {
         let engine = compute.engine(checkpoint, objective.clone())?;
         last.set_damaged_aside()?;
         folder.cut_metrics(checkpoint.progress.epoch)?;
-        let engine = (objective, engine);
-        let last = (last.path, last.checkpoint);
-        Ok(Self::assemble(last, engine, data, folder))
+        let (path, checkpoint) = (last.path, last.checkpoint);
+        Ok(Self::assemble(
+            path, checkpoint, objective, engine, data, folder,
+        ))
     }
 
     fn assemble(
-        (path, checkpoint): (PathBuf, Checkpoint),
-        (objective, engine): (Objective, Box<dyn Step>),
+        path: PathBuf,
+        checkpoint: Checkpoint,
+        objective: Objective,
+        engine: Box<dyn Step>,
         data: RunData,
         folder: LockedRun,
     ) -> Self {
@@ -151,22 +156,22 @@ impl Trainer {
         }
     }
 
-    /// Keeps the checkpoint of every `epochs`-th epoch; 0 for none but the newest.
+    /// Keeps the checkpoint of every `epochs`-th epoch; 0 keeps only the newest.
     pub fn set_keep_every(&mut self, epochs: usize) {
         self.keep_every = epochs;
     }
 
-    /// The recipe of the run.
+    /// Returns the recipe of the run.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
     }
 
-    /// The network of the run.
+    /// Returns the network of the run.
     pub fn spec(&self) -> &NetSpec {
         &self.spec
     }
 
-    /// The run's folder.
+    /// Run directory.
     pub fn folder(&self) -> &RunFolder {
         &self.folder
     }
@@ -175,7 +180,7 @@ impl Trainer {
         self.data.train.len().div_ceil(self.recipe.train.batch_size)
     }
 
-    /// The rates and scales of a step of the run, from 0.
+    /// Returns the position, rates and scales of a step of the run, from 0.
     fn at(&self, step: usize) -> At {
         let all = self.recipe.train.epochs * self.steps_per_epoch();
         let t = (step as f64 + 0.5) / all as f64;
@@ -188,12 +193,12 @@ impl Trainer {
         }
     }
 
-    /// Trains to the last epoch, or until `stop` is set: then the step under way is finished and a
-    /// checkpoint is written.
+    /// Trains to the last epoch, or until `stop` is set: then finishes the current step and writes
+    /// a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if the loss or a parameter is no longer finite; the last checkpoint on
-    /// disk is from before. [`vbd_net::Error::Io`] if a file cannot be written.
+    /// [`Error::Diverged`] if the loss or a parameter is NaN or infinite; the last checkpoint
+    /// predates it. [`vbd_net::Error::Io`] if a file cannot be written.
     pub fn run(
         &mut self,
         stop: &AtomicBool,
@@ -224,7 +229,7 @@ impl Trainer {
         }
     }
 
-    /// The rest of the epoch under way; whether it was stopped.
+    /// Runs the remaining steps of the current epoch. Returns `true` if `stop` was set.
     fn run_epoch(
         &mut self,
         stop: &AtomicBool,
@@ -253,7 +258,7 @@ impl Trainer {
             let nll_sum = self.engine.step(batch, &at)?;
             self.progress.train_seconds += clock.elapsed().as_secs_f64();
             if !nll_sum.is_finite() {
-                let what = "the loss".to_owned();
+                let what = "loss".to_owned();
                 return Err(Error::Diverged {
                     epoch: epoch + 1,
                     step: step + 1,
@@ -343,7 +348,7 @@ impl Trainer {
         Ok(report)
     }
 
-    /// Whether an epoch beats the best so far: pruned enough, and no worse on what was held out.
+    /// Returns whether an epoch is the best so far: pruned enough, and no worse in validation.
     fn is_best(&self, validation: Quality, report: &EpochReport) -> bool {
         let pruned = report
             .compression_ratio
@@ -352,7 +357,7 @@ impl Trainer {
         pruned && best.is_none_or(|best| validation.value() <= best)
     }
 
-    /// The parameters with what is not kept at 0.
+    /// Returns the parameters with everything that is not kept set to 0.
     fn pruned(&self, mut parameters: Parameters) -> Parameters {
         let objective = &self.objective;
         parameters.prune(&objective.weights, &objective.gates);

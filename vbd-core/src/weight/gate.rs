@@ -1,24 +1,24 @@
-//! The parameters of a gate: what is learnt of each unit's factor.
+//! Parameters of a gate: theta and states of each unit's factor.
 
 use super::{Parameter, Weight};
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 
-/// Theta of each unit's factor with the states that are learnt. A dead unit has theta = 0; of noise alone every
+/// Theta and learned states of each unit's factor. A dead unit has theta = 0; for pure noise every
 /// theta is 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GateParameters {
-    /// What the gate lies behind.
+    /// Position of the gate.
     pub after: String,
     /// Theta and states, `[units]`.
     pub units: Weight,
 }
 
 impl GateParameters {
-    /// A gate that has not been trained: theta is 1.
+    /// Creates the parameters of an untrained gate: theta is 1.
     ///
     /// # Panics
-    /// Never: the states are those of so many units.
+    /// Never: the states match the number of units.
     pub fn new(gate: &Gate) -> Self {
         let shape = [gate.units];
         let states = gate.method.as_ref();
@@ -30,7 +30,7 @@ impl GateParameters {
         }
     }
 
-    /// Theta of each unit's factor.
+    /// Returns theta of each unit's factor.
     pub fn theta(&self) -> &Parameter {
         self.units.theta()
     }
@@ -45,13 +45,13 @@ impl GateParameters {
                 .check_states(&states, &format!("gate.{}", gate.after));
         }
         Err(Error::Shape {
-            name: format!("gate.{}, for gate.{}", self.after, gate.after),
+            name: format!("gate.{} for gate.{}", self.after, gate.after),
             found: found.to_vec(),
             expected: vec![gate.units],
         })
     }
 
-    /// Which units are kept at the gate's threshold; of noise alone, all.
+    /// Returns which units are kept at the gate's threshold; all, for pure noise.
     pub fn kept(&self, gate: &Gate) -> Vec<bool> {
         let method = gate.method.as_ref().filter(|_| gate.prunes);
         method.map_or_else(
@@ -60,7 +60,7 @@ impl GateParameters {
         )
     }
 
-    /// Which units are not dead.
+    /// Returns which units are live.
     pub fn alive(&self) -> impl Iterator<Item = bool> {
         let units = 0..self.theta().value.len();
         units.map(|unit| !self.units.is_dead(unit))

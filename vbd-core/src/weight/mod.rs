@@ -1,19 +1,19 @@
-//! A weight: which entries live, and for those theta, the states of its method and all moments.
+//! Weights: the live entries with theta, the states of the method, and all moments.
 //!
-//! It starts with every entry alive and only ever loses some. Dense or compact is a form of storage:
-//! both hold the same weight, and each turns into the other exactly.
+//! A weight starts with every entry alive and only loses entries. The dense and the compact form
+//! store the same weight and convert to each other exactly.
 
 mod gate;
-mod narrow;
 mod parameter;
 mod parameters;
 mod state;
+mod submatrix;
 
 pub use gate::GateParameters;
-pub(crate) use narrow::Narrow;
 pub use parameter::Parameter;
 pub use parameters::{LayerParameters, Parameters, UnitFactors};
 pub use state::{Scope, State};
+pub(crate) use submatrix::Submatrix;
 
 use crate::error::{Error, Result};
 use crate::method::{EntryView, WeightMethod};
@@ -22,28 +22,29 @@ use crate::method::{EntryView, WeightMethod};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weight {
     shape: Vec<usize>,
-    /// Flat row-major places of the stored entries, rising; `None` if all are stored.
+    /// Flat row-major indices of the stored entries, increasing; `None` if all are stored.
     live: Option<Vec<u32>>,
     theta: Parameter,
-    /// Of each entry, in the method's order.
+    /// Per-entry states, in the method's order.
     own: Vec<State>,
-    /// Of rows, columns or the whole weight.
+    /// States of rows, columns or the whole weight.
     shared: Vec<State>,
 }
 
 impl Weight {
-    /// A weight with all its entries alive.
+    /// Creates a weight with all entries alive.
     ///
     /// # Errors
-    /// [`Error::Shape`] if a length is not the shape's.
+    /// [`Error::Shape`] if a length does not match the shape.
     pub fn dense(shape: &[usize], theta: Parameter, states: Vec<State>) -> Result<Self> {
         Self::new(shape, None, theta, states)
     }
 
-    /// A weight of which only the entries at `live` are stored.
+    /// Creates a weight with only the entries at `live` stored.
     ///
     /// # Errors
-    /// [`Error::Shape`] if a length is not that of `live`, or `live` does not rise or leaves the shape.
+    /// [`Error::Shape`] if a length does not match `live`, or `live` does not increase or is out of
+    /// range.
     pub fn compact(
         shape: &[usize],
         live: Vec<u32>,
@@ -56,7 +57,7 @@ impl Weight {
             .is_none_or(|&last| (last as usize) < shape.iter().product());
         if !rises || !inside {
             return Err(Error::Shape {
-                name: "live (rising places inside the weight)".to_owned(),
+                name: "live (increasing indices of entries)".to_owned(),
                 found: vec![live.len()],
                 expected: shape.to_vec(),
             });
@@ -94,41 +95,41 @@ impl Weight {
         })
     }
 
-    /// `[out, in]`, or `[out, in, kernel, kernel]`.
+    /// Returns the shape, `[out, in]` or `[out, in, kernel, kernel]`.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// Number of entries, live and dead.
+    /// Returns the number of entries, live and dead.
     pub fn numel(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Places of the stored entries; `None` in the dense form.
+    /// Returns the indices of the stored entries; `None` in the dense form.
     pub fn live(&self) -> Option<&[u32]> {
         self.live.as_deref()
     }
 
-    /// Theta of the stored entries.
+    /// Returns theta of the stored entries.
     pub fn theta(&self) -> &Parameter {
         &self.theta
     }
 
-    /// The states of its method, those of entries first.
+    /// Returns the states of its method, per-entry states first.
     pub fn states(&self) -> impl Iterator<Item = &State> + Clone {
         self.own.iter().chain(&self.shared)
     }
 
-    /// The state of this name.
+    /// Returns the state with this name.
     pub fn state(&self, name: &str) -> Option<&Parameter> {
         let state = self.states().find(|state| state.name == name);
         state.map(|state| &state.parameter)
     }
 
-    /// Checks that the weight has such states, whatever their values; `name` names it in errors.
+    /// Checks that the weight has these states, with any values; `name` is used in errors.
     ///
     /// # Errors
-    /// [`Error::States`] if it has others.
+    /// [`Error::States`] if it has other states.
     pub(crate) fn check_states(&self, expected: &[State], name: &str) -> Result<()> {
         let names = |states: &mut dyn Iterator<Item = &State>| -> Vec<&'static str> {
             states.map(|state| state.name).collect()
@@ -144,7 +145,7 @@ impl Weight {
         })
     }
 
-    /// What a method sees of the stored entries.
+    /// Returns a method's view of the stored entries.
     pub fn view(&self) -> EntryView<'_> {
         EntryView {
             shape: &self.shape,
@@ -157,7 +158,7 @@ impl Weight {
         }
     }
 
-    /// The weight in its dense form; dead entries have theta = 0 and no moments.
+    /// Converts to the dense form; dead entries have theta = 0 and no moments.
     #[must_use]
     pub fn to_dense(&self) -> Self {
         let Some(live) = &self.live else {
@@ -173,8 +174,8 @@ impl Weight {
         self.moved(None, spread)
     }
 
-    /// The weight in its compact form. Where no state says what is dead, what is 0 and has no moments is left
-    /// out: it reads as that again.
+    /// Converts to the compact form. If no state marks dead entries, those that are 0 without
+    /// moments are dropped; they are read back as such.
     ///
     /// # Panics
     /// If the weight has more than `u32::MAX` entries; a network's has at most 2^28.
@@ -193,7 +194,7 @@ impl Weight {
         self.moved(Some(live.clone()), gather)
     }
 
-    /// The weight with every array of entries moved.
+    /// Returns the weight with `by` applied to every per-entry array.
     fn moved(&self, live: Option<Vec<u32>>, by: impl Fn(&[f32], f32) -> Vec<f32>) -> Self {
         let own = self.own.iter();
         let own = own.map(|state| state.with(state.parameter.map(state.absent(), &by)));
@@ -206,7 +207,8 @@ impl Weight {
         }
     }
 
-    /// Whether a stored entry is dead for good: some state says so, or it is 0 and has no moments nor states.
+    /// Returns whether a stored entry is dead: a state marks it, or it is 0 without moments or
+    /// states.
     pub fn is_dead(&self, index: usize) -> bool {
         let mut marks = self
             .own
@@ -221,7 +223,7 @@ impl Weight {
         }
     }
 
-    /// The form that takes fewer bytes.
+    /// Converts to the form that takes fewer bytes.
     #[must_use]
     pub fn to_smallest(&self) -> Self {
         let compact = self.to_compact();
@@ -234,22 +236,22 @@ impl Weight {
         }
     }
 
-    /// Arrays that hold a number for each entry: theta and states, each with two moments.
+    /// Returns the number of per-entry arrays: theta and states, each with two moments.
     pub fn arrays(&self) -> usize {
         3 * (1 + self.own.len())
     }
 
-    /// Which stored entries a method keeps.
+    /// Returns which stored entries a method keeps.
     pub fn kept(&self, method: &dyn WeightMethod) -> Vec<bool> {
         method.kept(self.view())
     }
 
-    /// Number of entries that a method keeps.
+    /// Returns the number of entries that a method keeps.
     pub fn nnz(&self, method: &dyn WeightMethod) -> usize {
         self.kept(method).into_iter().filter(|&kept| kept).count()
     }
 
-    /// All entries, `[numel]`: theta where a method keeps it, else 0.
+    /// Returns all entries, `[numel]`: theta if a method keeps it, else 0.
     pub fn theta_pruned(&self, method: &dyn WeightMethod) -> Vec<f32> {
         let mut all = vec![0.0; self.numel()];
         for (index, kept) in self.kept(method).into_iter().enumerate() {
@@ -266,8 +268,8 @@ impl Weight {
             .map_or(index, |live| live[index] as usize)
     }
 
-    /// Kills every entry that the method does not keep: theta = 0, moments dropped, never updated again. Where
-    /// its entries never die, nothing happens.
+    /// Kills every entry that the method does not keep: theta = 0, moments dropped, never updated
+    /// again. Does nothing if entries never die.
     pub fn kill(&mut self, method: &dyn WeightMethod) {
         if method.kills() {
             let kept = self.kept(method);
@@ -275,22 +277,22 @@ impl Weight {
         }
     }
 
-    /// Sets theta to 0 where the method does not keep it, whether such entries die or may return.
+    /// Sets theta to 0 for entries that the method does not keep, whether they die or may return.
     pub(crate) fn prune(&mut self, method: &dyn WeightMethod) {
         let kept = self.kept(method);
         self.drop_entries(&kept);
     }
 
-    /// Kills the entries at the flat row-major places that are not kept, whatever their method: an
-    /// entry between dead units has the gradient 0, and so stays 0.
+    /// Kills entries by flat row-major index, whatever their method. An entry between dead units
+    /// has gradient 0, so it stays 0.
     pub(crate) fn kill_places(&mut self, keeps: impl Fn(usize) -> bool) {
         let stored = 0..self.theta.value.len();
         let kept: Vec<bool> = stored.map(|index| keeps(self.place(index))).collect();
         self.drop_entries(&kept);
     }
 
-    /// Multiplies theta by the factor of its flat row-major place; an entry that is not 0 keeps its
-    /// states.
+    /// Multiplies theta by a factor that depends on the flat row-major index. Nonzero entries keep
+    /// their states.
     pub(crate) fn scale(&mut self, factor: impl Fn(usize) -> f32) {
         for index in 0..self.theta.value.len() {
             let place = self.place(index);
@@ -298,7 +300,7 @@ impl Weight {
         }
     }
 
-    /// Lets `write` change theta and the states of entries of a weight in its dense form.
+    /// Calls `write` to change theta and per-entry states of a weight in dense form.
     pub(crate) fn put(
         &mut self,
         write: impl FnOnce(&mut Parameter, std::slice::IterMut<'_, State>),
@@ -322,13 +324,13 @@ impl Weight {
         }
     }
 
-    /// Whether theta, the states and all moments are numbers.
+    /// Returns whether theta, states and moments are finite.
     pub fn is_finite(&self) -> bool {
         self.theta.is_finite(None) && self.states().all(State::is_finite)
     }
 }
 
-/// Drops the values that are not kept.
+/// Removes the values that are not kept.
 fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
     let mut kept = kept.iter();
     values.retain(|_| kept.next().is_some_and(|&kept| kept));

@@ -1,9 +1,9 @@
-//! Trained values with Adam's moments.
+//! Trained values with the optimiser's moments.
 
-/// Values that Adam trains, with the moments of their gradients.
+/// Trained values with the moments of their gradients.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Parameter {
-    /// The values.
+    /// Values.
     pub value: Vec<f32>,
     /// Running mean of the gradient.
     pub m: Vec<f32>,
@@ -12,7 +12,7 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// A parameter that has not been trained yet.
+    /// Creates an untrained parameter.
     pub fn new(value: Vec<f32>) -> Self {
         let zeros = vec![0.0; value.len()];
         Self {
@@ -22,7 +22,7 @@ impl Parameter {
         }
     }
 
-    /// The three arrays, in the order value, m, v.
+    /// Returns the three arrays value, m, v.
     pub fn arrays(&self) -> [&Vec<f32>; 3] {
         [&self.value, &self.m, &self.v]
     }
@@ -31,10 +31,10 @@ impl Parameter {
         [&mut self.value, &mut self.m, &mut self.v]
     }
 
-    /// The values at `range`, with their moments.
+    /// Returns the values at `range` with their moments.
     ///
     /// # Panics
-    /// If the range leaves the parameter.
+    /// If the range is out of bounds.
     pub fn slices_mut(&mut self, range: std::ops::Range<usize>) -> [&mut [f32]; 3] {
         let Self { value, m, v } = self;
         [
@@ -44,7 +44,8 @@ impl Parameter {
         ]
     }
 
-    /// The values at `places`, with their moments; `absent` where a place is not in the parameter.
+    /// Returns the values at `places` with their moments; `absent` for a place outside the
+    /// parameter.
     pub(crate) fn gather(&self, places: &[u32], absent: f32) -> Self {
         let gather = |values: &[f32], absent: f32| {
             places
@@ -55,7 +56,7 @@ impl Parameter {
         self.map(absent, gather)
     }
 
-    /// Puts the values back that [`Parameter::gather`] took from `places`.
+    /// Writes back the values that [`Parameter::gather`] took from `places`.
     pub(crate) fn scatter(&mut self, places: &[u32], from: &Self) {
         for (to, from) in self.arrays_mut().into_iter().zip(from.arrays()) {
             for (&place, &value) in places.iter().zip(from) {
@@ -66,33 +67,33 @@ impl Parameter {
         }
     }
 
-    /// Sets one entry to a value, and drops its moments.
+    /// Sets an entry and drops its moments.
     pub(crate) fn clear(&mut self, index: usize, value: f32) {
         (self.value[index], self.m[index], self.v[index]) = (value, 0.0, 0.0);
     }
 
-    /// Whether an entry is 0 and has no moments.
+    /// Returns whether an entry is 0 without moments.
     pub(super) fn is_clear(&self, index: usize) -> bool {
         self.arrays()
             .iter()
             .all(|array| array[index].to_bits() == 0)
     }
 
-    /// Sets the entries that are not kept to a value, and drops their moments.
+    /// Sets the entries that are not kept and drops their moments.
     pub(crate) fn clear_dropped(&mut self, kept: &[bool], value: f32) {
         for (index, _) in kept.iter().enumerate().filter(|&(_, &kept)| !kept) {
             self.clear(index, value);
         }
     }
 
-    /// Drops the entries that are not kept.
+    /// Removes the entries that are not kept.
     pub(super) fn retain(&mut self, kept: &[bool]) {
         for array in self.arrays_mut() {
             super::retain(array, kept);
         }
     }
 
-    /// Applies `f` to each of the three arrays; `absent` is the value's entry for what is not there.
+    /// Applies `f` to each of the three arrays; `absent` is the value of missing entries.
     pub(super) fn map(&self, absent: f32, f: impl Fn(&[f32], f32) -> Vec<f32>) -> Self {
         Self {
             value: f(&self.value, absent),
@@ -101,7 +102,7 @@ impl Parameter {
         }
     }
 
-    /// Whether every number is finite, or the mark of a dead entry.
+    /// Returns whether every number is finite or the mark of a dead entry.
     pub(super) fn is_finite(&self, apart: Option<f32>) -> bool {
         let finite = |x: &f32| x.is_finite() || Some(*x) == apart;
         self.value.iter().all(finite) && self.m.iter().chain(&self.v).all(|x| x.is_finite())

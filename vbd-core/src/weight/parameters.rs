@@ -1,4 +1,4 @@
-//! The parameters of a network: a weight and a bias for each layer that has them, and the gates.
+//! Parameters of a network: weights, biases and gates.
 
 use super::{GateParameters, Parameter, State, Weight};
 use crate::error::{Error, Result};
@@ -7,39 +7,39 @@ use crate::method::WeightMethod;
 use crate::recipe::WeightSetting;
 use vbd_net::graph::NodeId;
 
-/// The factors of units that no weight takes.
+/// Factors of units that could not be folded into weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitFactors {
-    /// The node that the units are of.
+    /// Node of the units.
     pub node: NodeId,
-    /// One for each unit; 0 of a dead one.
+    /// Factor of each unit; 0 if dead.
     pub theta: Vec<f32>,
 }
 
-/// The parameters of one layer.
+/// Parameters of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerParameters {
     /// Name of the layer.
     pub name: String,
-    /// Its weight.
+    /// Weight of the layer.
     pub weight: Weight,
-    /// Its bias, `[out]`: no posterior, never pruned.
+    /// Bias, `[out]`, without posterior and never pruned.
     pub bias: Parameter,
 }
 
-/// All parameters of a network, in the order of its layers.
+/// All parameters of a network, in layer order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
-    /// One entry for each layer that has parameters.
+    /// One entry per layer with parameters.
     pub layers: Vec<LayerParameters>,
-    /// One entry for each gate of the method.
+    /// One entry per gate of the method.
     pub gates: Vec<GateParameters>,
-    /// The states that all weights of a method share.
+    /// States shared by all weights of a method.
     pub net: Vec<State>,
 }
 
 impl From<Vec<LayerParameters>> for Parameters {
-    /// The parameters of a network without gates.
+    /// Creates the parameters of a network without gates.
     fn from(layers: Vec<LayerParameters>) -> Self {
         Self {
             layers,
@@ -50,15 +50,14 @@ impl From<Vec<LayerParameters>> for Parameters {
 }
 
 impl LayerParameters {
-    /// Checks that the parameters are those of the layer of this name, with a weight of this shape and the states of
-    /// this method.
+    /// Checks name, shape of the weight, and states of the method.
     ///
     /// # Errors
-    /// [`Error::Shape`] if they are of another; [`Error::States`] if the weight has other states.
+    /// [`Error::Shape`] if name or shape differ; [`Error::States`] if the weight has other states.
     pub fn check(&self, name: &str, shape: &[usize], method: &dyn WeightMethod) -> Result<()> {
         if self.name != name || self.weight.shape() != shape {
             return Err(Error::Shape {
-                name: format!("{}.weight, for {name}", self.name),
+                name: format!("{}.weight for {name}", self.name),
                 found: self.weight.shape().to_vec(),
                 expected: shape.to_vec(),
             });
@@ -68,10 +67,10 @@ impl LayerParameters {
 }
 
 impl Parameters {
-    /// Checks that there are parameters for this many layers, and for these gates.
+    /// Checks the number of layers, and the gates.
     ///
     /// # Errors
-    /// [`Error::Shape`] if there are others.
+    /// [`Error::Shape`] if they differ.
     pub fn check(&self, layers: usize, gates: &[Gate]) -> Result<()> {
         let counts = [
             ("layers", self.layers.len(), layers),
@@ -92,8 +91,9 @@ impl Parameters {
         Ok(())
     }
 
-    /// Kills for good what is not kept, at the end of an epoch: entries of each weight whose method kills, units
-    /// over their gates' thresholds, and the weights and biases of those units.
+    /// Kills everything that is not kept at the end of an epoch: entries of each weight whose
+    /// method kills, units above their gates' thresholds, and the weights and biases of those
+    /// units.
     ///
     /// # Panics
     /// If there are fewer settings than weights.
@@ -101,8 +101,8 @@ impl Parameters {
         self.drop_entries(settings, gates, Weight::kill);
     }
 
-    /// Sets to 0 what is not kept, as evaluation, reports and the pruned file do: what [`Parameters::kill`] kills,
-    /// and what may return in training.
+    /// Sets everything that is not kept to 0, as in evaluation, reports and the pruned file: what
+    /// [`Parameters::kill`] kills, and what may return in training.
     ///
     /// # Panics
     /// If there are fewer settings than weights.
@@ -137,9 +137,9 @@ impl Parameters {
         }
     }
 
-    /// Takes the gates away: each factor's theta goes into the weights that read its unit. A factor may
-    /// be negative, so that it cannot go through the ReLU or the pooling before it. Returns what could not
-    /// fold: the factors of units that others read too.
+    /// Removes the gates: each factor's theta is folded into the weights that read its unit, since
+    /// a negative factor cannot pass the ReLU or pooling before it. Returns the factors that could
+    /// not be folded, of units with other consumers.
     pub fn fold(&mut self, gates: &[Gate]) -> Vec<UnitFactors> {
         let mut left = Vec::new();
         for (own, gate) in std::mem::take(&mut self.gates).into_iter().zip(gates) {
@@ -163,8 +163,9 @@ impl Parameters {
         left
     }
 
-    /// Which units of each gate are kept at its threshold. Where both have gates, a flattened feature is
-    /// kept if its channel is too, and a channel if any of its features is.
+    /// Returns which units of each gate are kept at its threshold. Where both have gates, a
+    /// flattened feature is kept only if its channel is, and a channel only if one of its features
+    /// is.
     pub fn kept_units(&self, gates: &[Gate]) -> Vec<Vec<bool>> {
         let own = self.gates.iter().zip(gates);
         let mut kept: Vec<Vec<bool>> = own.map(|(own, gate)| own.kept(gate)).collect();
@@ -189,7 +190,7 @@ impl Parameters {
         kept
     }
 
-    /// The first parameter that holds something else than numbers.
+    /// Returns the name of the first parameter with a NaN or infinity.
     pub fn not_finite(&self) -> Option<String> {
         let layer = self.layers.iter().find_map(|layer| {
             let name = &layer.name;
@@ -207,8 +208,8 @@ impl Parameters {
     }
 }
 
-/// Where all that reads the units of `inner` reads those of `outer` through it: units of `inner` for each of
-/// `outer`'s.
+/// If `outer`'s units are only read through `inner`, returns the units of `inner` per unit of
+/// `outer`.
 fn area_of(outer: &Gate, inner: &Gate) -> Option<usize> {
     let columns_of = |weight: usize| {
         let reader = outer.readers.iter().find(|reader| reader.weight == weight);

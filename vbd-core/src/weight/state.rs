@@ -1,26 +1,26 @@
-//! What a method keeps of a weight beside theta.
+//! States of a weight besides theta.
 
 use super::Parameter;
 use crate::error::{Error, Result};
 
-/// What has one value of a state.
+/// Scope of one value of a state.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Each entry of the weight.
+    /// One value per entry of the weight.
     Entry,
-    /// Each row: an output neuron or channel.
+    /// One value per row: output neuron or channel.
     Row,
-    /// Each column: an input feature or channel.
+    /// One value per column: input feature or channel.
     Column,
-    /// The weight: so many values.
+    /// This many values per weight.
     Tensor(usize),
-    /// All weights of the method together: so many values.
+    /// This many values for all weights of the method together.
     Net(usize),
 }
 
 impl Scope {
-    /// Values of a state of a weight of this shape, all of whose entries are stored.
+    /// Returns the number of values for a weight of this shape with all entries stored.
     pub fn len(self, shape: &[usize]) -> usize {
         match self {
             Self::Entry => shape.iter().product(),
@@ -31,25 +31,25 @@ impl Scope {
     }
 }
 
-/// A state: its name, what has a value of it, and the values.
+/// A state: name, scope and values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
-    /// Name in files, behind the layer's.
+    /// Name in files, after the layer's.
     pub name: &'static str,
-    /// What has one value.
+    /// Scope of one value.
     pub scope: Scope,
-    /// The value of a dead entry, where entries die for good.
+    /// Value of a dead entry, if entries die.
     pub dead: Option<f32>,
-    /// Whether an optimiser moves it by its gradient; else the method sets it.
+    /// Whether an optimiser updates it by its gradient; otherwise the method sets it.
     pub is_trained: bool,
-    /// Factor on the optimiser's step size.
+    /// Factor on the learning rate.
     pub lr_factor: f64,
-    /// The values, with their moments.
+    /// Values with their moments.
     pub parameter: Parameter,
 }
 
 impl State {
-    /// A state with these values, that is trained.
+    /// Creates a trained state with these values.
     pub fn new(name: &'static str, scope: Scope, value: Vec<f32>) -> Self {
         Self {
             name,
@@ -61,17 +61,17 @@ impl State {
         }
     }
 
-    /// Whether it has a value for each entry.
+    /// Returns whether it has one value per entry.
     pub fn is_of_entries(&self) -> bool {
         self.scope == Scope::Entry
     }
 
-    /// What stands for an entry that is not stored.
+    /// Returns the value of an entry that is not stored.
     pub(super) fn absent(&self) -> f32 {
         self.dead.unwrap_or(0.0)
     }
 
-    /// The same state with other values.
+    /// Returns the state with other values.
     pub(crate) fn with(&self, parameter: Parameter) -> Self {
         Self {
             parameter,
@@ -82,7 +82,7 @@ impl State {
         }
     }
 
-    /// [`Error::Shape`] if there are not so many values.
+    /// Returns [`Error::Shape`] if the number of values does not match.
     pub(super) fn check_len(&self, expected: usize) -> Result<()> {
         let found = self.parameter.arrays();
         match found.iter().find(|array| array.len() != expected) {

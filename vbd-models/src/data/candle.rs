@@ -1,4 +1,4 @@
-//! Data sets for Candle's users, as candle-datasets has them (feature `hub`).
+//! Conversion to candle-datasets' type (feature `hub`).
 
 use candle_core::{DType, Device, Tensor};
 use candle_datasets::vision;
@@ -6,11 +6,11 @@ use vbd_net::data::{Dataset, Samples, Values};
 
 use crate::error::Result;
 
-/// The data set as tensors on the CPU, in the form of candle-datasets' own loaders.
+/// Converts a data set to CPU tensors, in the form of candle-datasets' own loaders.
 ///
 /// # Shapes
-/// - images: bytes as f32 in 0 to 1, f32 as they are, `[samples, rows * columns]` for one channel, as its `mnist` gives them,
-///   otherwise `[samples, channels, rows, columns]`, as its `cifar` does
+/// - images: bytes as f32 in 0 to 1, f32 unchanged; `[samples, rows * columns]` for one channel,
+///   like candle-datasets' `mnist`, else `[samples, channels, rows, columns]`, like its `cifar`
 /// - labels: u8, `[samples]`
 ///
 /// ```
@@ -23,7 +23,8 @@ use crate::error::Result;
 /// ```
 ///
 /// # Errors
-/// [`vbd_net::Error::Data`] if there are no labels; [`vbd_core::Error::Candle`] if a tensor cannot be made.
+/// [`vbd_net::Error::Data`] if there are no labels; [`vbd_core::Error::Candle`] if creating a
+/// tensor fails.
 pub fn to_candle(set: &Dataset) -> Result<vision::Dataset> {
     let (train_images, train_labels) = tensors(set, &set.train)?;
     let (test_images, test_labels) = tensors(set, &set.test)?;
@@ -41,9 +42,9 @@ fn tensors(set: &Dataset, samples: &Samples) -> Result<(Tensor, Tensor)> {
     let Some(labels) = samples.labels() else {
         return Err(vbd_net::Error::Data {
             name: set.name.clone(),
-            field: "the set of labels",
-            found: "absent".to_owned(),
-            expected: "one a sample".to_owned(),
+            field: "label set",
+            found: "missing".to_owned(),
+            expected: "one per sample".to_owned(),
         }
         .into());
     };

@@ -1,4 +1,4 @@
-//! Sets that are known by name and read from their published IDX files.
+//! Named data sets, read from their published IDX files.
 
 use std::path::{Path, PathBuf};
 
@@ -7,21 +7,21 @@ use vbd_net::data::Dataset;
 use super::idx;
 use crate::error::{Error, Result};
 
-/// The sets that are known by name and read from files.
+/// A named data set, read from files.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamedSet {
     /// Handwritten digits.
     Mnist,
-    /// Pictures of clothing.
+    /// Images of clothing.
     FashionMnist,
 }
 
-/// Classes of every named set.
+/// Number of classes of every named set.
 const NAMED_CLASSES: usize = 10;
 
 impl NamedSet {
-    /// The set's name.
+    /// Returns the data set's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mnist => "mnist",
@@ -43,7 +43,7 @@ impl NamedSet {
         Ok(set)
     }
 
-    /// All named sets have files of the same names: `DIR/` may hold another one's.
+    /// Rejects the files of another named set: all have the same file names.
     fn refuse_another(self, set: &Dataset, folder: &Path) -> Result<()> {
         let files = idx::files(set)?;
         let test_labels = files.iter().find(|file| file.name == idx::FILE_NAMES[3]);
@@ -54,7 +54,7 @@ impl NamedSet {
         {
             Some(found) if found != self => Err(Error::Idx {
                 path: folder.to_owned(),
-                field: "the data set",
+                field: "data set",
                 found: found.name().to_owned(),
                 expected: self.name().to_owned(),
             }),
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
     use crate::data::{digits, load};
 
-    /// A small set in the place of a named one.
+    /// Writes a small set under the names of a named one.
     fn write_small(folder: &Path) {
         idx::write_folder(&digits(3, 20, 10).unwrap(), folder).unwrap();
     }
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!((own.classes, own.shape), (11, [1, 2, 2]));
         let message = load("mnist", Some(folder.path())).unwrap_err().to_string();
         assert!(
-            message.contains("train-labels-idx1-ubyte: a label is 10"),
+            message.contains("train-labels-idx1-ubyte: label is 10"),
             "{message}"
         );
         assert!(message.contains("0 to 9"), "{message}");
@@ -162,7 +162,7 @@ mod tests {
             let message = load(other, Some(&folder.join(name)))
                 .unwrap_err()
                 .to_string();
-            assert!(message.contains("the data set is"), "{message}");
+            assert!(message.contains("data set is"), "{message}");
         }
     }
 }

@@ -10,13 +10,13 @@ use super::named::NamedSet;
 use crate::error::{Error, Result};
 use crate::listed::Listed;
 
-/// Where a data set comes from.
+/// Source of a data set.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataSource {
-    /// `digits`: the built-in set of drawn digits.
+    /// `digits`: the built-in data set.
     Digits,
-    /// `mnist` or `fashion-mnist`: a named set, from its IDX files.
+    /// `mnist` or `fashion-mnist`: a named data set, read from IDX files.
     Named(NamedSet),
     /// `idx:FOLDER`: a user's own IDX files.
     Idx(PathBuf),
@@ -24,22 +24,25 @@ pub enum DataSource {
 
 const IDX_PREFIX: &str = "idx:";
 const KNOWN: [(&str, &str); 4] = [
-    (digits::NAME, "drawn digits, 60,000 and 10,000, built in"),
+    (
+        digits::NAME,
+        "synthetic handwritten digits, 60,000 train and 10,000 test, built in",
+    ),
     (
         "mnist",
-        "handwritten digits, 60,000 and 10,000, from IDX files",
+        "handwritten digits, 60,000 train and 10,000 test, from IDX files",
     ),
     (
         "fashion-mnist",
-        "pieces of clothing, 60,000 and 10,000, from IDX files",
+        "clothing images, 60,000 train and 10,000 test, from IDX files",
     ),
     (
         "idx:FOLDER",
-        "a set of your own: four IDX files with MNIST's names",
+        "your own data: four IDX files with MNIST's names",
     ),
 ];
 
-/// The data sets that [`load`] knows.
+/// Lists the data sets for [`load`].
 pub fn list() -> Vec<Listed> {
     KNOWN
         .map(|(name, summary)| Listed {
@@ -49,7 +52,7 @@ pub fn list() -> Vec<Listed> {
         .into()
 }
 
-/// Loads a data set by its name; `data_dir` is where the files of named sets are.
+/// Loads a data set by name. `data_dir` is the directory with the files of named data sets.
 ///
 /// ```
 /// use vbd_models::data::load;
@@ -59,16 +62,16 @@ pub fn list() -> Vec<Listed> {
 /// ```
 ///
 /// # Errors
-/// [`Error::Unknown`] if the name is none of [`list`]'s, and those of [`DataSource::load`].
+/// [`Error::Unknown`] if the name is not in [`list`], and those of [`DataSource::load`].
 pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
     DataSource::parse(name)?.load(data_dir)
 }
 
 impl DataSource {
-    /// Reads a name: `digits`, `mnist`, `fashion-mnist` or `idx:FOLDER`.
+    /// Parses a name: `digits`, `mnist`, `fashion-mnist` or `idx:FOLDER`.
     ///
     /// # Errors
-    /// [`Error::Unknown`] with the known names and the nearest.
+    /// [`Error::Unknown`] with the known names and the nearest one.
     pub fn parse(name: &str) -> Result<Self> {
         match name {
             digits::NAME => Ok(Self::Digits),
@@ -85,12 +88,12 @@ impl DataSource {
         }
     }
 
-    /// Loads the data set; `data_dir` is where the files of named sets are, in `DIR/NAME/` or in
-    /// `DIR/`.
+    /// Loads the data set. `data_dir` is the directory with the files of named data sets,
+    /// `DIR/NAME/` or `DIR/`.
     ///
     /// # Errors
-    /// [`Error::DataNotFound`] with every way out if a named set's files are in neither place, and
-    /// those of [`idx::read_folder`].
+    /// [`Error::DataNotFound`] if the files of a named data set are in neither place, and those of
+    /// [`idx::read_folder`].
     pub fn load(&self, data_dir: Option<&Path>) -> Result<Dataset> {
         match self {
             Self::Digits => digits(

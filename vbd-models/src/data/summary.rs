@@ -1,4 +1,4 @@
-//! What a data set is, in a few numbers.
+//! Summaries of data sets.
 
 use std::collections::BTreeMap;
 
@@ -17,15 +17,15 @@ pub struct Summary {
     pub train: usize,
     /// Test samples.
     pub test: usize,
-    /// Number of classes; 0 where there are no labels.
+    /// Number of classes; 0 without labels.
     pub classes: usize,
     /// `[channels, rows, columns]` of an image.
     pub shape: [usize; 3],
-    /// SHA-256, in hexadecimal, of each file that [`idx::write_folder`] writes.
+    /// SHA-256 in hexadecimal of each file written by [`idx::write_folder`].
     pub sha256: BTreeMap<&'static str, String>,
 }
 
-/// Sums a data set up.
+/// Summarises a data set.
 ///
 /// ```
 /// use vbd_models::data::{digits, summary};

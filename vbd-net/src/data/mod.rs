@@ -1,4 +1,4 @@
-//! Sets of samples: inputs in bytes or f32, with labels or without.
+//! Data sets: inputs as bytes or f32, with or without labels.
 
 mod values;
 
@@ -9,23 +9,24 @@ use crate::error::{Error, Result};
 /// Images of one shape, split into training and test samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
-    /// Name, as reports show it.
+    /// Name shown in reports.
     pub name: String,
     /// `[channels, height, width]` of one image.
     pub shape: [usize; 3],
-    /// Number of classes; every label is below it. 0 where there are no labels.
+    /// Number of classes; every label is below it. 0 without labels.
     pub classes: usize,
-    /// What is trained on.
+    /// Training samples.
     pub train: Samples,
-    /// What is only measured on.
+    /// Test samples.
     pub test: Samples,
 }
 
 impl Dataset {
-    /// Puts a data set together.
+    /// Creates a data set.
     ///
     /// # Errors
-    /// [`Error::Data`] if an image's length is not the shape's, or a label is not below `classes`.
+    /// [`Error::Data`] if the length of a sample does not match `shape`, or a label is not below
+    /// `classes`.
     pub fn new(
         name: impl Into<String>,
         shape: [usize; 3],
@@ -44,13 +45,13 @@ impl Dataset {
             };
             if samples.sample_len != len {
                 let expected = format!("{len}, the product of {shape:?}");
-                return Err(problem("an image's length", samples.sample_len, expected));
+                return Err(problem("sample length", samples.sample_len, expected));
             }
             let largest = samples.labels().unwrap_or_default().iter().max();
             if let Some(largest) = largest.map(|&label| usize::from(label))
                 && largest >= classes
             {
-                return Err(problem("a label", largest, format!("less than {classes}")));
+                return Err(problem("label", largest, format!("less than {classes}")));
             }
         }
         Ok(Self {
@@ -63,7 +64,7 @@ impl Dataset {
     }
 }
 
-/// Inputs, row-major one after another, and a label for each where there are labels.
+/// Inputs, `[len, sample_len]`, row-major, with optional labels, `[len]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Samples {
     inputs: Inputs,
@@ -73,20 +74,20 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Takes inputs (`[len, sample_len]`, bytes or f32) and labels (`[len]`).
+    /// Creates samples from inputs (`[len, sample_len]`, bytes or f32) and labels (`[len]`).
     ///
     /// # Errors
-    /// [`Error::Data`] if the lengths do not agree; [`Error::InputNotFinite`] naming the sample that holds a value
-    /// that is no finite number.
+    /// [`Error::Data`] if the lengths do not match; [`Error::InputNotFinite`] if an input is NaN or
+    /// infinite.
     pub fn new(inputs: impl Into<Inputs>, labels: Vec<u8>, sample_len: usize) -> Result<Self> {
         let len = labels.len();
         Self::check(inputs.into(), Some(labels), [len, sample_len])
     }
 
-    /// Takes inputs (`[len, sample_len]`, bytes or f32) that have no labels.
+    /// Creates samples from inputs (`[len, sample_len]`, bytes or f32) without labels.
     ///
     /// # Errors
-    /// As [`Samples::new`].
+    /// Those of [`Samples::new`].
     pub fn unlabelled(inputs: impl Into<Inputs>, sample_len: usize) -> Result<Self> {
         let inputs = inputs.into();
         let len = inputs.values().len() / sample_len.max(1);
@@ -107,7 +108,7 @@ impl Samples {
             };
             return Err(Error::Data {
                 name: "samples".to_owned(),
-                field: "the number of pixels",
+                field: "number of pixels",
                 found: values.len().to_string(),
                 expected: format!("{len} {of} times {sample_len}"),
             });
@@ -127,22 +128,22 @@ impl Samples {
         })
     }
 
-    /// Number of samples.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is no sample.
+    /// Returns whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Values of one input.
+    /// Returns the number of values per sample.
     pub fn sample_len(&self) -> usize {
         self.sample_len
     }
 
-    /// The values of one input.
+    /// Returns the input of one sample.
     ///
     /// # Panics
     /// If `index` is not below [`Samples::len`].
@@ -151,17 +152,18 @@ impl Samples {
         self.inputs().range(start..start + self.sample_len)
     }
 
-    /// All inputs, `[len, sample_len]`.
+    /// Returns all inputs, `[len, sample_len]`.
     pub fn inputs(&self) -> Values<'_> {
         self.inputs.values()
     }
 
-    /// All labels, `[len]`, where there are any.
+    /// Returns all labels, `[len]`, if there are any.
     pub fn labels(&self) -> Option<&[u8]> {
         self.labels.as_deref()
     }
 
-    /// The first `len - held_out` samples, and the last `held_out`.
+    /// Splits off the last `held_out` samples. Returns the first `len - held_out` samples and the
+    /// rest.
     ///
     /// # Panics
     /// If there are fewer than `held_out` samples.

@@ -1,8 +1,8 @@
-//! Values of inputs: bytes, or f32.
+//! Input values: bytes or f32.
 
 use std::ops::Range;
 
-/// Values of samples, one after another, of one type.
+/// Values of consecutive samples, of one type.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Inputs {
     /// Pixels of 0 to 255.
@@ -11,7 +11,7 @@ pub enum Inputs {
     F32(Vec<f32>),
 }
 
-/// Values of samples, borrowed.
+/// Borrowed values of samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Values<'a> {
     /// Pixels of 0 to 255.
@@ -20,7 +20,7 @@ pub enum Values<'a> {
     F32(&'a [f32]),
 }
 
-/// Values of samples, to be changed.
+/// Mutably borrowed values of samples.
 #[derive(Debug, PartialEq)]
 pub enum ValuesMut<'a> {
     /// Pixels of 0 to 255.
@@ -66,7 +66,7 @@ impl<'a> From<&'a Vec<f32>> for Values<'a> {
 }
 
 impl Inputs {
-    /// All values.
+    /// Returns all values.
     pub fn values(&self) -> Values<'_> {
         match self {
             Self::U8(values) => Values::U8(values),
@@ -74,10 +74,10 @@ impl Inputs {
         }
     }
 
-    /// The values of one row of so many, to be changed.
+    /// Returns row `row` of rows of `len` values.
     ///
     /// # Panics
-    /// If there is no such row.
+    /// If the row is out of range.
     pub fn row_mut(&mut self, row: usize, len: usize) -> ValuesMut<'_> {
         match self {
             Self::U8(values) => ValuesMut::U8(&mut values[row * len..][..len]),
@@ -85,7 +85,7 @@ impl Inputs {
         }
     }
 
-    /// Forgets all values and takes on the type of `like`.
+    /// Removes all values and adopts the type of `like`.
     pub fn clear_for(&mut self, like: Values<'_>) {
         match (self, like) {
             (Self::U8(values), Values::U8(_)) => values.clear(),
@@ -95,7 +95,7 @@ impl Inputs {
         }
     }
 
-    /// Adds values; bytes among f32 become f32, and bytes become f32 where f32 join them.
+    /// Appends values. If the types differ, bytes are converted to f32.
     pub fn extend(&mut self, values: Values<'_>) {
         match (&mut *self, values) {
             (Self::U8(all), Values::U8(values)) => all.extend_from_slice(values),
@@ -111,7 +111,7 @@ impl Inputs {
 }
 
 impl<'a> Values<'a> {
-    /// Number of values.
+    /// Returns the number of values.
     pub fn len(self) -> usize {
         match self {
             Self::U8(values) => values.len(),
@@ -119,15 +119,15 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Whether there is no value.
+    /// Returns whether there are no values.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
-    /// Some of the values.
+    /// Returns a range of the values.
     ///
     /// # Panics
-    /// If the range ends behind them.
+    /// If the range is out of bounds.
     #[must_use]
     pub fn range(self, range: Range<usize>) -> Self {
         match self {
@@ -136,7 +136,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The values, where they are bytes.
+    /// Returns the values if they are bytes.
     pub fn bytes(self) -> Option<&'a [u8]> {
         match self {
             Self::U8(values) => Some(values),
@@ -144,7 +144,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The values as f32.
+    /// Converts the values to f32.
     pub fn to_f32(self) -> Vec<f32> {
         match self {
             Self::U8(values) => values.iter().map(|&value| f32::from(value)).collect(),
@@ -152,7 +152,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The place and the value of the first that is no finite number.
+    /// Returns index and value of the first NaN or infinity.
     pub(crate) fn not_finite(self) -> Option<(usize, f32)> {
         match self {
             Self::U8(_) => None,

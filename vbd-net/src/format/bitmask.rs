@@ -1,7 +1,7 @@
-//! Layout `bitmask`: one bit an entry, as compressed-tensors up to 0.14 has it.
+//! Layout `bitmask`: one bit per entry, as in compressed-tensors up to 0.14.
 //!
-//! `.bitmask [rows, ceil(cols / 8)]`: bit `j % 8`, counted from the least, of byte `j / 8` tells
-//! whether column `j` is stored. `.row_offsets [rows]`: entries stored in the rows before.
+//! `.bitmask [rows, ceil(cols / 8)]`: bit `j % 8`, from the least significant, of byte `j / 8` is
+//! set if column `j` is stored. `.row_offsets [rows]`: number of entries in earlier rows.
 
 use crate::matrix::SparseMatrix;
 use crate::tensor_file::RawTensor;
@@ -54,7 +54,7 @@ pub(crate) fn encode(matrix: &SparseMatrix, values: ValueType) -> Vec<(&'static 
     ]
 }
 
-/// Numbers below 2^63 are the same bytes with a sign and without.
+/// Creates an I64 tensor. Numbers below 2^63 have the same bytes signed and unsigned.
 fn i64_tensor(numbers: impl Iterator<Item = u64>) -> RawTensor {
     let bytes: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
     RawTensor {
@@ -128,7 +128,7 @@ pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseM
     Ok(matrix)
 }
 
-/// Places of the bits that are set, rising.
+/// Returns the indices of set bits in increasing order.
 fn set_bits(bytes: &[u8]) -> impl Iterator<Item = u32> {
     (0..).step_by(8).zip(bytes).flat_map(|(start, &byte)| {
         (0..8)

@@ -1,17 +1,17 @@
-//! The layout of each weight: the one asked for, or the set that makes the file smallest.
+//! Choice of each weight's layout: the requested one, or those that make the file smallest.
 
 use super::Layout;
 use super::size::{Declared, file_size};
 use super::writer::Content;
 
-/// What is chosen from; the bitmask layout is there for others' readers, and only when asked for.
+/// Layouts to choose from. The bitmask layout exists for other readers and is only used on request.
 pub(super) const OWN: [Layout; 3] = [Layout::Dense, Layout::Csr, Layout::Delta];
 
-/// The layouts of a net's weights, in order: `uniform` for all, or what makes the smallest file.
+/// Returns the layout of each weight: `uniform` for all, or those that give the smallest file.
 ///
-/// Each weight gets the layout of [`OWN`] that is smallest for it, header entry counted. What is left
-/// to chance then is the padding and the digits of offsets, so the uniform files are tried too: the
-/// choice is never larger than any of them.
+/// Each weight gets the layout of [`OWN`] that is smallest including its header entry. Padding and
+/// the digits of offsets can still make a uniform file smaller, so those are tried too: the choice
+/// is never larger than any of them.
 pub(crate) fn layouts(content: &Content<'_>, uniform: Option<Layout>) -> Vec<Layout> {
     let layers = &content.net.layers;
     if let Some(layout) = uniform {
@@ -37,7 +37,7 @@ pub(crate) fn layouts(content: &Content<'_>, uniform: Option<Layout>) -> Vec<Lay
     least.unwrap_or(own)
 }
 
-/// Bytes of the weight's tensors, header aside.
+/// Returns the bytes of the weight's tensors, without header entries.
 pub(crate) fn weight_bytes(parts: &[Declared]) -> usize {
     parts.iter().map(|part| part.bytes).sum()
 }

@@ -1,4 +1,4 @@
-//! Layout `csr`: where each row starts, the column of each entry, the entries.
+//! Layout `csr`: start of each row, column of each entry, values.
 //!
 //! `.crow_indices [rows + 1]` and `.col_indices [nnz]` are both U16 if all their numbers fit, else
 //! both I32.
@@ -126,7 +126,7 @@ pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseM
     Ok(matrix)
 }
 
-/// The numbers of an index tensor, U16 or I32.
+/// Returns the numbers of an index tensor, U16 or I32.
 fn indices(raw: &RawTensor) -> impl Iterator<Item = i64> {
     let size = if raw.dtype == Dtype::U16 { 2 } else { 4 };
     raw.bytes.chunks_exact(size).map(|word| match *word {

@@ -1,7 +1,7 @@
-//! Layout `delta`: for each kept entry the number of zeros before it, in one byte.
+//! Layout `delta`: for each kept entry, the number of zeros before it, in one byte.
 //!
-//! `.gaps` walks over the flattened row-major weight from place 0. A byte below 255 skips that many
-//! entries; the next one is kept. 255 skips 255 entries and keeps none: the next byte goes on.
+//! `.gaps` traverses the flattened row-major weight. A byte below 255 skips that many zeros, and
+//! one kept entry follows. The byte 255 skips 255 zeros, and no entry follows.
 
 use crate::matrix::SparseMatrix;
 use crate::tensor_file::RawTensor;
@@ -15,7 +15,7 @@ use crate::problem::Problem;
 pub(crate) const GAPS: &str = ".gaps";
 pub(crate) const VALUES: &str = ".values";
 
-/// The byte that skips without keeping.
+/// Byte that skips zeros without an entry after them.
 const SKIP: u8 = u8::MAX;
 
 fn zeros_before(matrix: &SparseMatrix) -> impl Iterator<Item = usize> {

@@ -1,4 +1,4 @@
-//! Layout `dense`: all entries under the weight's own name, in the weight's own shape.
+//! Layout `dense`: all entries in one tensor with the weight's name and shape.
 
 use crate::matrix::SparseMatrix;
 use crate::tensor_file::RawTensor;
@@ -7,7 +7,7 @@ use super::take::{Found, Taker};
 use super::{Part, ValueType};
 use crate::error::Result;
 
-/// No suffix: the tensor has the weight's name.
+/// Empty suffix: the tensor has the weight's name.
 pub(crate) const WEIGHT: &str = "";
 
 pub(crate) fn parts(shape: &[usize], values: ValueType) -> Vec<Part> {

@@ -1,4 +1,4 @@
-//! A pruned file: a net, the type of its values, the layout of each weight, the size on disk.
+//! A pruned file: a net with its value type, layouts and size on disk.
 
 use std::path::Path;
 
@@ -17,13 +17,13 @@ use crate::net::PrunedNet;
 /// How a file stores one weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Storage {
-    /// The layout.
+    /// Layout of the weight.
     pub layout: Layout,
-    /// Bytes of the weight's tensors, their header entries aside.
+    /// Bytes of the weight's tensors, without header entries.
     pub bytes: u64,
 }
 
-/// A pruned net as a file holds it.
+/// A pruned net as stored in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrunedFile {
     net: PrunedNet,
@@ -33,13 +33,13 @@ pub struct PrunedFile {
 }
 
 impl PrunedFile {
-    /// The file that `net` becomes with all weights in `layout`, or with `None` each in the one that
-    /// makes the file smallest. Values are rounded to their type, ties to even; weights too small for
-    /// it are dropped.
+    /// Encodes `net` with all weights in `layout`, or if `None` in the layouts that give the
+    /// smallest file. Values are rounded to `values`, ties to even; weights that round to zero are
+    /// dropped.
     ///
     /// # Errors
     /// [`Error::Overflow`](crate::Error::Overflow) or
-    /// [`Error::NotFinite`](crate::Error::NotFinite) naming the tensor that has such a value.
+    /// [`Error::NotFinite`](crate::Error::NotFinite), naming the tensor.
     pub fn new(net: &PrunedNet, layout: Option<Layout>, values: ValueType) -> Result<Self> {
         let net = net.rounded(values)?;
         let content = Content { net: &net, values };
@@ -61,17 +61,17 @@ impl PrunedFile {
     /// Reads a pruned file.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) if the file cannot be read, else as
+    /// [`Error::Io`](crate::Error::Io) if the file cannot be read, or those of
     /// [`PrunedFile::from_bytes`].
     pub fn read(path: &Path) -> Result<Self> {
         Self::from_bytes(&file::read(path)?, path)
     }
 
-    /// Reads a pruned file's bytes; `path` names it in errors.
+    /// Decodes the bytes of a pruned file. `path` is used in errors.
     ///
     /// # Errors
-    /// A variant of [`Error`](crate::Error) with the path and the tensor or field, whatever the bytes
-    /// are.
+    /// An [`Error`](crate::Error) with the path and the tensor or field if the bytes are not a
+    /// valid file.
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let read = reader::read(bytes, path)?;
         let storage = read.storage.into_iter();
@@ -88,10 +88,11 @@ impl PrunedFile {
         })
     }
 
-    /// The bytes of the file; the same net, layouts and values give the same bytes.
+    /// Returns the bytes of the file. The same net, layouts and value type give the same bytes.
     ///
     /// # Errors
-    /// [`Error::Unwritable`](crate::Error::Unwritable) if the header passes safetensors' 100 MB.
+    /// [`Error::Unwritable`](crate::Error::Unwritable) if the header exceeds safetensors' limit of
+    /// 100 MB.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let layouts: Vec<Layout> = self.storage.iter().map(|storage| storage.layout).collect();
         Content {
@@ -101,50 +102,50 @@ impl PrunedFile {
         .to_bytes(&layouts)
     }
 
-    /// Writes the file, whole or not at all.
+    /// Writes the file atomically.
     ///
     /// # Errors
-    /// As [`PrunedFile::to_bytes`], and [`Error::Io`](crate::Error::Io) if the disk refuses.
+    /// Those of [`PrunedFile::to_bytes`], and [`Error::Io`](crate::Error::Io) if writing fails.
     pub fn write(&self, path: &Path) -> Result<()> {
         file::write_atomic(path, &self.to_bytes()?)
     }
 
-    /// The net.
+    /// Returns the net.
     pub fn net(&self) -> &PrunedNet {
         &self.net
     }
 
-    /// The type of weights and biases.
+    /// Returns the type of weights and biases.
     pub fn values(&self) -> ValueType {
         self.values
     }
 
-    /// Version of the format.
+    /// Returns the version of the format.
     pub fn version(&self) -> u32 {
         version_of(&self.net)
     }
 
-    /// How each weight is stored, in the order of the layers.
+    /// Returns the storage of each weight, in layer order.
     pub fn storage(&self) -> &[Storage] {
         &self.storage
     }
 
-    /// Size of the file.
+    /// Returns the size of the file in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 }
 
-/// Size of the net that `net` was made from as a dense file with f32 values.
+/// Returns the size of the original net as a dense f32 file, in bytes.
 ///
 /// # Errors
-/// None of a net that was read or made by this crate.
+/// None for a net created by this crate.
 pub fn dense_bytes(net: &PrunedNet) -> Result<u64> {
     let values = ValueType::F32;
     let whole = PrunedNet {
         spec: NetSpec {
             normalize: net.spec.normalize.clone(),
-            ..net.before().clone()
+            ..net.original().clone()
         },
         layers: Vec::new(),
         selections: Vec::new(),
@@ -158,7 +159,7 @@ pub fn dense_bytes(net: &PrunedNet) -> Result<u64> {
     };
     let dtype = values.dtype();
     let mut declared = content.declared_images();
-    for weight in net.before().weights()? {
+    for weight in net.original().weights()? {
         let name = |what| format!("{}.{what}", weight.layer);
         let part = |shape: &[usize]| Part::new("", dtype, shape);
         declared.push(Declared::part(&name("weight"), &part(&weight.shape)));

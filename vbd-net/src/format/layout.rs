@@ -1,4 +1,4 @@
-//! The closed set of layouts, what each stores, and how large that is.
+//! The layouts: their tensors and sizes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{ValueType, bitmask, csr, delta, dense};
 
-/// How the entries of one weight are stored. Told by the suffixes of its tensors and nothing else.
+/// Storage layout of a weight. The suffixes of its tensors determine it.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
-    /// All entries, zeros too.
+    /// All entries including zeros.
     Dense,
-    /// Compressed rows, as `torch.sparse_csr_tensor` takes them.
+    /// Compressed rows, as in `torch.sparse_csr_tensor`.
     Csr,
-    /// One bit an entry, as compressed-tensors up to 0.14 has it.
+    /// One bit per entry, as in compressed-tensors up to 0.14.
     Bitmask,
-    /// One byte a kept entry: the number of zeros before it.
+    /// One byte per kept entry: the number of zeros before it.
     Delta,
 }
 
@@ -29,7 +29,7 @@ impl Layout {
     /// All layouts.
     pub const ALL: [Self; 4] = [Self::Dense, Self::Csr, Self::Bitmask, Self::Delta];
 
-    /// The layout's word on the command line and in JSON.
+    /// Returns the layout's name on the command line and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dense => "dense",
@@ -39,7 +39,7 @@ impl Layout {
         }
     }
 
-    /// The tensors of `matrix` in this layout, without their bytes.
+    /// Returns the tensors of `matrix` in this layout, without their bytes.
     pub(crate) fn parts(
         self,
         matrix: &SparseMatrix,
@@ -54,7 +54,7 @@ impl Layout {
         }
     }
 
-    /// The tensors of `matrix` in this layout, with the suffix of each.
+    /// Returns the tensors of `matrix` in this layout with their suffixes.
     pub(crate) fn encode(
         self,
         matrix: &SparseMatrix,
@@ -81,20 +81,18 @@ impl FromStr for Layout {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|layout| layout.as_str() == text);
-        found.ok_or_else(|| {
-            format!("a layout is `dense`, `csr`, `bitmask` or `delta`, not `{text}`")
-        })
+        found.ok_or_else(|| format!("expected `dense`, `csr`, `bitmask` or `delta`, got `{text}`"))
     }
 }
 
-/// A tensor that will be stored: all that its size in a file depends on.
+/// Declaration of a stored tensor: everything that determines its size in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// What follows the weight's name.
+    /// Suffix after the weight's name.
     pub(crate) suffix: &'static str,
-    /// Type of its values.
+    /// Value type.
     pub(crate) dtype: Dtype,
-    /// Its shape.
+    /// Shape.
     pub(crate) shape: Vec<usize>,
 }
 
@@ -107,7 +105,7 @@ impl Part {
         }
     }
 
-    /// Bytes of its values.
+    /// Returns the bytes of the values.
     pub(crate) fn bytes(&self) -> usize {
         self.shape.iter().product::<usize>() * self.dtype.bitsize() / 8
     }

@@ -1,4 +1,4 @@
-//! The JSON of a pruned file: what it is, the network, and where it comes from.
+//! The JSON metadata of a pruned file: network, method and provenance.
 
 use std::path::Path;
 
@@ -13,19 +13,19 @@ use crate::ops::Units;
 use crate::spec::{LayerSpec, Loss};
 use crate::tensor_file;
 
-/// The newest version of the format that this code reads and writes. Version 2 has wiring, `add` and `scale`, version
-/// 3 losses other than cross-entropy; what an older version can say is written as that.
+/// Newest version that this crate reads and writes. Version 2 adds wiring, `add` and `scale`;
+/// version 3 adds losses other than cross-entropy. Files use the lowest version possible.
 pub const VERSION: u32 = 3;
-/// The first version with wiring.
+/// First version with wiring.
 const WIRED: u32 = 2;
-/// The first version that knows of losses.
+/// First version with a `loss`.
 const WITH_LOSS: u32 = 3;
-/// The oldest version that is read.
+/// Oldest supported version.
 const OLDEST: u32 = 1;
-/// What `kind` says in a pruned file's JSON.
+/// `kind` of a pruned file.
 pub const KIND: &str = "pruned";
 
-/// The whole JSON under the metadata key `vbd`.
+/// The JSON under the metadata key `vbd`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Header {
@@ -36,7 +36,7 @@ pub(crate) struct Header {
     pub(crate) method: Option<Method>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) threshold: Option<f32>,
-    /// The network that this one was made smaller from.
+    /// Original network of a shrunk one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<NetSpec>,
     pub(crate) values: ValueType,
@@ -44,67 +44,67 @@ pub(crate) struct Header {
     pub(crate) provenance: Provenance,
 }
 
-/// The method that the weights were trained by. Fields that a reader does not know, it ignores.
+/// Method that trained the weights. Unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Method {
-    /// The recipe's word for it, `vbd` for one.
+    /// Kind in the recipe, such as `vbd`.
     pub kind: String,
-    /// The training's threshold, at which weights died for good.
+    /// Threshold of the training.
     pub log_alpha_threshold: f32,
-    /// What differed for some layers' weights, as recipes once had it.
+    /// Overrides per layer, in recipes of older versions.
     #[serde(default, rename = "layer", skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<Value>,
-    /// What differed for some weights, as the recipe had it.
+    /// Overrides for some weights, as in the recipe.
     #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Value>,
-    /// The gates, folded into the weights, as the recipe had them.
+    /// Gates, as in the recipe. They are folded into the weights.
     #[serde(default, rename = "gate", skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Value>,
 }
 
-/// Where a net comes from, as far as it is known. Fields that a reader does not know, it ignores.
+/// Provenance of a net, as far as known. Unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The recipe's one line.
+    /// Summary of the recipe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<String>,
     /// Name of the training data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// Seed of every draw.
+    /// Random seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// Whole epochs trained.
+    /// Completed epochs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
-    /// Samples trained on.
+    /// Number of training samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_train: Option<usize>,
-    /// Factor on the KL; other than 1 it was a tempered posterior.
+    /// Weight of the KL. Values other than 1 give a tempered posterior.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kl_weight: Option<f64>,
-    /// Test error as measured in training, of these weights in f32. Absent where there was no such
-    /// measurement: in mid-epoch, or at another threshold.
+    /// Test error of these weights in f32, measured during training. Absent if not measured: within
+    /// an epoch, or at another threshold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_error: Option<f64>,
-    /// The same of a net without classes: mean squared error of its outputs.
+    /// Test loss of a net without classes: mean squared error of its outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_loss: Option<f64>,
 }
 
 impl Label {
-    /// The label of a file's bytes; `path` names it in errors.
+    /// Reads the label from a file's bytes. `path` is used in errors.
     ///
     /// # Errors
-    /// [`Error::TensorFile`] if they are no whole file of this program; [`Error::Metadata`] if they have no
-    /// label.
+    /// [`Error::TensorFile`] if the bytes are not a complete file of this project;
+    /// [`Error::Metadata`] if there is no label.
     pub fn read(bytes: &[u8], path: &Path) -> Result<Self> {
         let (_, json) = tensor_file::from_bytes(bytes).map_err(Error::tensor_file(path))?;
         serde_json::from_str(&json).map_err(Error::metadata(path))
     }
 }
 
-/// The version that a net is written as: 1, if it is a chain of the kinds of layer that 1 has, to classes.
+/// Returns the lowest version that can represent a net.
 pub(crate) fn version_of(net: &PrunedNet) -> u32 {
     if net.spec().loss != Loss::CrossEntropy {
         return WITH_LOSS;
@@ -123,12 +123,13 @@ pub(crate) fn version_of(net: &PrunedNet) -> u32 {
 }
 
 impl Header {
-    /// The JSON; every value of it has a JSON form.
+    /// Serialises the JSON.
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("metadata have text keys and numbers alone")
     }
 
-    /// Reads the JSON; kind and version are looked at first, so that a newer file is told as such.
+    /// Parses the JSON. Checks kind and version first, so that a newer file gives
+    /// [`Error::Version`].
     pub(crate) fn from_json(json: &str, path: &Path) -> Result<Self> {
         let label: Label = serde_json::from_str(json).map_err(Error::metadata(path))?;
         if label.kind != KIND {
@@ -151,11 +152,11 @@ impl Header {
     }
 }
 
-/// What every version of every kind of file says.
+/// The fields common to all versions and kinds of files.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Label {
     /// Version of the format.
     pub version: u64,
-    /// What the file holds.
+    /// Kind of file.
     pub kind: String,
 }

@@ -1,8 +1,8 @@
-//! The pruned file: layouts, writer and reader. `docs/format.md` has every byte of it.
+//! The pruned file: layouts, writer and reader. `docs/format.md` specifies it.
 //!
-//! A [`PrunedFile`] is a net with what a file adds to it: the type of its values, the layout of each
-//! weight, the size on disk. A reader treats every file as hostile: it never panics, and what it
-//! allocates is bounded by the file's size and not by what the file says.
+//! A [`PrunedFile`] is a net together with the type of its values, the layout of each weight and
+//! its size on disk. The reader accepts untrusted files: it never panics, and its allocations are
+//! bounded by the file's size.
 
 mod bitmask;
 mod choose;

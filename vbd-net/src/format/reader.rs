@@ -1,4 +1,4 @@
-//! From the bytes of a hostile file to a net: everything is checked, nothing is believed.
+//! Decodes untrusted files into nets, checking everything.
 
 use std::path::Path;
 
@@ -15,14 +15,14 @@ use crate::error::{Error, Result};
 use crate::net::{Origin, Parts, PrunedLayer, PrunedNet, Selection, UnitScale};
 use crate::problem::Problem;
 
-/// What a file holds, and how it stores each weight: layout and bytes.
+/// A decoded file: net, value type, and layout and bytes of each weight.
 pub(crate) struct Read {
     pub(crate) net: PrunedNet,
     pub(crate) values: ValueType,
     pub(crate) storage: Vec<(Layout, usize)>,
 }
 
-/// Reads a pruned file's bytes; `path` names it in errors.
+/// Decodes a pruned file. `path` is used in errors.
 pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
     let (tensors, json) = tensor_file::from_bytes(bytes).map_err(Error::tensor_file(path))?;
     let header = Header::from_json(&json, path)?;
@@ -57,8 +57,8 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
                 storage.push((layout, bytes));
             }
             Owns::Index(_) => {
-                let sizes = (node.shape.units(), input);
-                let index = selection::decode(&mut taker, &format!("{name}.index"), sizes)?;
+                let tensor = format!("{name}.index");
+                let index = selection::decode(&mut taker, &tensor, node.shape.units(), input)?;
                 parts.selections.push(Selection { name, index });
             }
             Owns::Scale(_) => {
@@ -106,15 +106,15 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
     })
 }
 
-/// Whether the network `before` can be what `spec`, with these weights, was made smaller from.
+/// Checks that `before` can be the original of the shrunk network `spec`.
 fn check_before(before: &NetSpec, spec: &NetSpec, graph: &Graph) -> Result<(), String> {
     let all = before.resolve().map_err(|error| error.to_string())?;
     let ends = |spec: &NetSpec| (spec.input.clone(), spec.classes, spec.loss, spec.target);
     if ends(before) != ends(spec) {
-        return Err("has another input, other classes or another loss than `spec`".to_owned());
+        return Err("input, classes or loss differ from those of `spec`".to_owned());
     }
     if all.indices() > 0 {
-        return Err("has a selection: it was made smaller itself".to_owned());
+        return Err("has a `select` layer: expected the original network".to_owned());
     }
     let is_larger = |(before, after): (&WeightSpec, &WeightSpec)| {
         let sizes = before.shape.iter().zip(&after.shape);
@@ -125,7 +125,7 @@ fn check_before(before: &NetSpec, spec: &NetSpec, graph: &Graph) -> Result<(), S
     };
     let (all, weights) = (all.weights(), graph.weights());
     if all.len() != weights.len() || !all.iter().zip(weights).all(is_larger) {
-        return Err("has other layers than `spec`, or smaller ones".to_owned());
+        return Err("layers do not match those of `spec`".to_owned());
     }
     Ok(())
 }
@@ -183,7 +183,8 @@ pub(super) fn take_weight(
     Ok((weight, layout))
 }
 
-/// The layout that the names tell; a second one of the same weight is left over, and so refused.
+/// Finds the layout of a weight by tensor names. Tensors of a second layout stay untaken and are
+/// rejected later.
 fn find_layout(taker: &Taker<'_>, weight: &str) -> Result<Layout> {
     let signs = [
         (Layout::Dense, dense::WEIGHT),

@@ -1,4 +1,4 @@
-//! The index of a selection: which units of its input it keeps, I32, rising.
+//! The index of a selection: which input units it keeps, I32, increasing.
 
 use crate::tensor_file::RawTensor;
 use safetensors::Dtype;
@@ -20,11 +20,12 @@ pub(crate) fn encode(index: &[u32]) -> RawTensor {
     }
 }
 
-/// Takes the index `tensor` of `units` places below `all`.
+/// Takes the tensor of `units` indices below `all`.
 pub(crate) fn decode(
     taker: &mut Taker<'_>,
     tensor: &str,
-    (units, all): (usize, usize),
+    units: usize,
+    all: usize,
 ) -> Result<Vec<u32>> {
     let raw = taker.take(tensor, &[Dtype::I32], Some(&[units]))?;
     let mut index: Vec<u32> = Vec::with_capacity(units);

@@ -1,4 +1,4 @@
-//! How large a safetensors file will be, to the byte, before it is written.
+//! Exact size of a safetensors file before it is written.
 
 use std::cmp::Reverse;
 
@@ -7,7 +7,7 @@ use safetensors::Dtype;
 
 use super::layout::Part;
 
-/// A tensor as a file's header has it.
+/// Header entry of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Declared {
     pub(crate) name: String,
@@ -17,7 +17,7 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
-    /// A part of the tensor `prefix`.
+    /// Creates the entry of a part of the tensor `prefix`.
     pub(crate) fn part(prefix: &str, part: &Part) -> Self {
         Self {
             name: format!("{prefix}{}", part.suffix),
@@ -27,7 +27,7 @@ impl Declared {
         }
     }
 
-    /// Bytes of its header entry with the comma before it, if its data start at `offset`.
+    /// Returns the bytes of the header entry, including the preceding comma, for data at `offset`.
     pub(crate) fn entry_len(&self, offset: usize) -> usize {
         let sizes: usize = self.shape.iter().map(|&size| digits(size)).sum();
         let commas = self.shape.len().saturating_sub(1);
@@ -46,8 +46,9 @@ fn digits(number: usize) -> usize {
     number.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
-/// Bytes of a file with these tensors and a metadata string that is `json_len` long as JSON, quotes
-/// and escapes included. Tensors come by type, widest first, then by name, as safetensors has them.
+/// Returns the bytes of a file with these tensors and a metadata string of `json_len` bytes in
+/// JSON, including quotes and escapes. Tensors are ordered by type, widest first, then by name, as
+/// in safetensors.
 pub(crate) fn file_size(tensors: &[Declared], json_len: usize) -> usize {
     let mut order: Vec<&Declared> = tensors.iter().collect();
     order.sort_by(|a, b| (Reverse(a.dtype), &a.name).cmp(&(Reverse(b.dtype), &b.name)));

@@ -1,5 +1,4 @@
-//! Taking tensors out of a hostile file: each must be there, of the right type and shape, and hold
-//! nothing but finite numbers.
+//! Takes tensors out of an untrusted file, checking type, shape and finiteness.
 
 use std::path::Path;
 
@@ -10,20 +9,20 @@ use super::ValueType;
 use crate::error::{Error, Result};
 use crate::problem::Problem;
 
-/// The tensors of a file that nobody has taken yet.
+/// The remaining tensors of a file.
 pub(crate) struct Taker<'a> {
     pub(crate) path: &'a Path,
     pub(crate) tensors: Tensors,
-    /// Type of all weights and biases of the file.
+    /// Type of the file's weights and biases.
     pub(crate) values: ValueType,
-    /// Bytes of the tensors that have been taken.
+    /// Bytes of the tensors taken so far.
     pub(crate) taken: usize,
 }
 
-/// A weight whose layout has been found, and the sizes that the network gives it. As many rows as
-/// the file holds biases, so that memory by the row is bounded by the file.
+/// A weight with its layout and the sizes given by the network. The file has as many biases as the
+/// weight has rows, so memory per row is bounded by the file.
 pub(crate) struct Found<'a> {
-    /// Name of the weight, `fc1.weight`.
+    /// Name of the weight, such as `fc1.weight`.
     pub(crate) weight: &'a str,
     pub(crate) shape: &'a [usize],
     pub(crate) rows: usize,
@@ -31,7 +30,7 @@ pub(crate) struct Found<'a> {
 }
 
 impl Taker<'_> {
-    /// Takes a tensor of one of `types`; without a `shape` it may have any length, but one dimension.
+    /// Takes a tensor of one of `types`. Without a `shape`, any one-dimensional shape is accepted.
     pub(crate) fn take(
         &mut self,
         tensor: &str,
@@ -71,7 +70,7 @@ impl Taker<'_> {
         Ok(raw)
     }
 
-    /// Takes the stored entries of a sparse layout: finite, and not 0.
+    /// Takes the values of a sparse layout and checks that they are finite and nonzero.
     pub(crate) fn take_entries(&mut self, tensor: &str) -> Result<RawTensor> {
         let raw = self.take(tensor, &[self.values.dtype()], None)?;
         self.check_finite(tensor, &raw)?;
@@ -85,7 +84,7 @@ impl Taker<'_> {
         }
     }
 
-    /// Takes a tensor of the file's value type, or of f32 if `values` says so.
+    /// Takes a tensor of type `values`.
     pub(crate) fn take_values(
         &mut self,
         tensor: &str,
@@ -98,7 +97,7 @@ impl Taker<'_> {
         Ok(numbers)
     }
 
-    /// Refuses NaN and infinities.
+    /// Rejects NaN and infinities.
     pub(crate) fn check_finite(&self, tensor: &str, raw: &RawTensor) -> Result<()> {
         self.check_all_finite(tensor, self.values.values(&raw.bytes))
     }
@@ -110,7 +109,7 @@ impl Taker<'_> {
         }
     }
 
-    /// Refuses entries whose number is not that of their places.
+    /// Rejects a number of values other than that of their positions.
     pub(crate) fn check_count(
         &self,
         tensor: &str,
@@ -130,7 +129,7 @@ impl Taker<'_> {
         ))
     }
 
-    /// The error for a tensor's content.
+    /// Returns the error for a tensor's content.
     pub(crate) fn problem(&self, tensor: &str, problem: Problem) -> Error {
         Error::Content {
             path: self.path.to_path_buf(),

@@ -1,4 +1,4 @@
-//! The types that values are stored in.
+//! Types of stored values.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The type of a pruned file's weights and biases.
+/// Type of a pruned file's weights and biases.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ValueType {
-    /// 32 bits: what was trained, exactly.
+    /// 32 bits, exact.
     #[default]
     F32,
-    /// 16 bits with 11 of precision, up to 65504.
+    /// 16 bits with 11 bits of precision, up to 65504.
     F16,
-    /// 16 bits with 8 of precision, the range of f32.
+    /// 16 bits with 8 bits of precision and the range of f32.
     Bf16,
 }
 
@@ -28,7 +28,7 @@ impl ValueType {
     /// All types.
     pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
 
-    /// The type's word on the command line and in JSON.
+    /// Returns the type's name on the command line and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -37,7 +37,7 @@ impl ValueType {
         }
     }
 
-    /// Bytes of one value.
+    /// Returns the bytes per value.
     pub fn size(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -53,11 +53,11 @@ impl ValueType {
         }
     }
 
-    /// The nearest value of this type, ties to even. A value too small for the type becomes 0.
+    /// Rounds to the nearest value of this type, ties to even. Underflow gives 0.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if the value is no finite number, [`Error::Overflow`] if the nearest one
-    /// is not; both name `tensor`.
+    /// [`Error::NotFinite`] if the value is NaN or infinite, [`Error::Overflow`] if it is too large
+    /// for the type. Both name `tensor`.
     ///
     /// ```
     /// use vbd_net::format::ValueType;
@@ -90,7 +90,7 @@ impl ValueType {
         }
     }
 
-    /// A tensor of this type; the values have been rounded to it before.
+    /// Encodes values that are already rounded to this type.
     pub(crate) fn tensor(self, shape: &[usize], values: &[f32]) -> RawTensor {
         let bytes = match self {
             Self::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
@@ -110,7 +110,7 @@ impl ValueType {
         }
     }
 
-    /// The values of a tensor of this type.
+    /// Decodes values of this type.
     pub(crate) fn values(self, bytes: &[u8]) -> impl Iterator<Item = f32> {
         let size = self.size();
         bytes.chunks_exact(size).map(move |word| match self {
@@ -132,7 +132,7 @@ impl FromStr for ValueType {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|values| values.as_str() == text);
-        found.ok_or_else(|| format!("values are `f32`, `f16` or `bf16`, not `{text}`"))
+        found.ok_or_else(|| format!("expected `f32`, `f16` or `bf16`, got `{text}`"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! From a net to the tensors and bytes of a file.
+//! Encodes a net as the tensors and bytes of a file.
 
 use crate::tensor_file::{self, RawTensor, Tensors};
 
@@ -13,7 +13,7 @@ pub(crate) const MEAN: &str = "normalize.mean";
 /// Name of the tensor of standard deviations.
 pub(crate) const STD: &str = "normalize.std";
 
-/// What a file will hold, its layouts aside.
+/// Content of a file, without layouts.
 pub(crate) struct Content<'a> {
     pub(crate) net: &'a PrunedNet,
     pub(crate) values: ValueType,
@@ -35,12 +35,12 @@ impl Content<'_> {
         header.to_json()
     }
 
-    /// Bytes of the metadata string in the header, quotes and escapes included.
+    /// Returns the bytes of the metadata string in the header, including quotes and escapes.
     pub(crate) fn json_len(&self) -> usize {
         serde_json::Value::String(self.json()).to_string().len()
     }
 
-    /// The tensors of one weight, without their bytes.
+    /// Returns the declarations of one weight's tensors.
     pub(crate) fn weight(&self, index: usize, layout: Layout) -> Vec<Declared> {
         let layer = &self.net.layers[index];
         let name = layer.weight_name();
@@ -51,7 +51,7 @@ impl Content<'_> {
             .collect()
     }
 
-    /// All tensors, without their bytes.
+    /// Returns the declarations of all tensors.
     pub(crate) fn declared(&self, layouts: &[Layout]) -> Vec<Declared> {
         let net = self.net;
         let weights = layouts
@@ -77,7 +77,7 @@ impl Content<'_> {
         all
     }
 
-    /// The tensors of the measured images, without their bytes.
+    /// Returns the declarations of the mean and std images.
     pub(crate) fn declared_images(&self) -> Vec<Declared> {
         let part = Part::new("", ValueType::F32.dtype(), &self.net.spec.input);
         let images = self.net.images();
@@ -86,7 +86,7 @@ impl Content<'_> {
             .collect()
     }
 
-    /// The bytes of the file; the same content gives the same bytes.
+    /// Returns the bytes of the file. The same content gives the same bytes.
     pub(crate) fn to_bytes(&self, layouts: &[Layout]) -> Result<Vec<u8>> {
         let mut tensors = Tensors::new();
         for (layer, layout) in self.net.layers.iter().zip(layouts) {

@@ -1,7 +1,7 @@
-//! A network, resolved: its layers as nodes that know what they read, who reads them, and their shapes.
+//! A resolved network: layers as nodes with their inputs, consumers and shapes.
 //!
-//! [`NetSpec::resolve`] works all of it out once. A layer reads those that are listed above it, so that the
-//! nodes are in topological order; number 0 is the network's input, and the last node its output.
+//! [`NetSpec::resolve`] computes the graph once. A layer reads layers listed above it, so nodes are
+//! in topological order. Node 0 is the network's input, the last node its output.
 
 mod resolve;
 mod rewire;
@@ -16,86 +16,86 @@ pub(crate) use shape::{checked_len, image, image_of};
 use crate::ops::Units;
 use crate::spec::{LayerKind, LayerSpec, NetSpec};
 
-/// The name by which layers read the network's input.
+/// Name of the network's input.
 pub const INPUT: &str = "input";
 
-/// The number of a node.
+/// Identifier of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(usize);
 
 impl NodeId {
-    /// The network's input.
+    /// Identifier of the network's input.
     pub const INPUT: Self = Self(0);
 
-    /// Its place among the nodes.
+    /// Returns the node's index.
     pub fn index(self) -> usize {
         self.0
     }
 }
 
-/// What a layer has in a net: the number of its weight, index or scale among all of that sort.
+/// Tensors of a layer: the number of its weight, index or scale among all of that sort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owns {
     /// No tensors.
     Nothing,
     /// A weight and its bias.
     Weight(usize),
-    /// The index of a selection.
+    /// Index of a selection.
     Index(usize),
-    /// The factors and shifts of a scale.
+    /// Factors and shifts of a scale.
     Scale(usize),
 }
 
 /// The network's input, or a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// What errors call it: its name, or its kind and place.
+    /// Label in errors: the layer's name, or its kind and number.
     pub label: String,
-    /// Its layer's place in [`NetSpec::layers`]; the input has none.
+    /// Index of the layer in [`NetSpec::layers`]; `None` for the input.
     pub layer: Option<usize>,
-    /// What it reads, in the order of its kind.
+    /// Inputs, in the order defined by the kind.
     pub inputs: Vec<NodeId>,
-    /// The shape of what comes out.
+    /// Output shape.
     pub shape: Shape,
-    /// How its units depend on those of its inputs; those of the network's input depend on nothing.
+    /// How its units depend on those of its inputs; `None` for the network's input.
     pub units: Option<Units>,
-    /// Its tensors.
+    /// Tensors of the layer.
     pub owns: Owns,
 }
 
-/// A weight that a network needs.
+/// A weight of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeightSpec {
-    /// Name of its layer.
+    /// Name of the layer.
     pub layer: String,
-    /// Kind of its layer.
+    /// Kind of the layer.
     pub kind: LayerKind,
     /// `[out, in]`, or `[out, in, kernel, kernel]`.
     pub shape: Vec<usize>,
-    /// Its layer's node.
+    /// Node of the layer.
     pub node: NodeId,
-    /// Positions of its output: 1 of a linear layer.
+    /// Number of output positions; 1 for a linear layer.
     pub positions: usize,
 }
 
 impl WeightSpec {
-    /// Number of entries.
+    /// Returns the number of entries.
     pub fn numel(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Outputs: rows of the weight, and the length of its bias.
+    /// Returns the number of outputs: rows of the weight and length of the bias.
     pub fn rows(&self) -> usize {
         self.shape[0]
     }
 
-    /// Entries a row: the fan-in of one output.
+    /// Returns the number of entries per row: the fan-in of one output.
     pub fn cols(&self) -> usize {
         self.shape[1..].iter().product()
     }
 }
 
-/// A network's nodes.
+/// The nodes of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
     nodes: Vec<Node>,
@@ -106,33 +106,33 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The nodes with their numbers, each after all that it reads.
+    /// Iterates over the nodes. Each node follows its inputs.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Node)> + ExactSizeIterator {
         let nodes = self.nodes.iter().enumerate();
         nodes.map(|(index, node)| (NodeId(index), node))
     }
 
-    /// A node.
+    /// Returns a node.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
     }
 
-    /// The node of the layer at a place of [`NetSpec::layers`].
+    /// Returns the node of the layer at an index of [`NetSpec::layers`].
     pub fn of_layer(&self, layer: usize) -> NodeId {
         NodeId(layer + 1)
     }
 
-    /// The node whose output is the network's.
+    /// Returns the output node.
     pub fn output(&self) -> NodeId {
         NodeId(self.nodes.len() - 1)
     }
 
-    /// Who reads a node: twice, if it does so twice.
+    /// Returns the consumers of a node, with repetitions.
     pub fn consumers(&self, id: NodeId) -> &[NodeId] {
         &self.consumers[id.0]
     }
 
-    /// The only one who reads a node, if there is one.
+    /// Returns the consumer of a node if there is exactly one.
     pub fn sole_consumer(&self, id: NodeId) -> Option<NodeId> {
         match self.consumers[id.0][..] {
             [consumer] => Some(consumer),
@@ -140,27 +140,27 @@ impl Graph {
         }
     }
 
-    /// The weights, in the order of their layers.
+    /// Returns the weights in layer order.
     pub fn weights(&self) -> &[WeightSpec] {
         &self.weights
     }
 
-    /// How many selections there are.
+    /// Returns the number of selections.
     pub fn indices(&self) -> usize {
         self.indices
     }
 
-    /// How many scales there are.
+    /// Returns the number of scales.
     pub fn scales(&self) -> usize {
         self.scales
     }
 
-    /// The weight of a node, if it has one.
+    /// Returns the weight of a node, if any.
     pub fn weight(&self, id: NodeId) -> Option<&WeightSpec> {
         self.weights.get(self.weight_number(id)?)
     }
 
-    /// The number of a node's weight, if it has one.
+    /// Returns the number of a node's weight, if any.
     pub fn weight_number(&self, id: NodeId) -> Option<usize> {
         match self.nodes[id.0].owns {
             Owns::Weight(weight) => Some(weight),
@@ -168,12 +168,12 @@ impl Graph {
         }
     }
 
-    /// The layer of a node; the input has none.
+    /// Returns the layer of a node; `None` for the input.
     pub fn layer<'a>(&self, id: NodeId, spec: &'a NetSpec) -> Option<&'a LayerSpec> {
         spec.layers.get(self.nodes[id.0].layer?)
     }
 
-    /// Those that read a node behind flattenings and selections.
+    /// Returns the consumers of a node, directly or through flatten and select layers.
     pub fn readers(&self, id: NodeId) -> Vec<NodeId> {
         let mut readers = Vec::new();
         for &consumer in self.consumers(id) {
@@ -185,7 +185,8 @@ impl Graph {
         readers
     }
 
-    /// Whether weights alone read a node, be it behind flattenings, selections and activations.
+    /// Returns whether only weights read a node, directly or through flatten, select and activation
+    /// layers.
     pub fn is_read_by_weights(&self, id: NodeId) -> bool {
         let mut consumers = self.consumers(id).iter();
         !consumers.as_slice().is_empty()
@@ -198,7 +199,7 @@ impl Graph {
             })
     }
 
-    /// Whether a node's image is read as its values, and not as channels.
+    /// Returns whether a node's image is read as single values instead of channels.
     pub fn is_read_flat(&self, id: NodeId) -> bool {
         let mut consumers = self.consumers(id).iter();
         consumers.all(|&consumer| {
@@ -206,14 +207,15 @@ impl Graph {
         })
     }
 
-    /// Whether linear layers alone read the input, behind nothing but flattenings and selections. Then a shift
-    /// of the input is a shift of their biases, and zero pixels can be skipped.
+    /// Returns whether only linear layers read the input, directly or through flatten and select
+    /// layers. A shift of the input is then a shift of their biases, and zero pixels can be
+    /// skipped.
     pub fn starts_linear(&self) -> bool {
         let readers = self.readers(NodeId::INPUT);
         readers.iter().all(|&reader| self.is_linear(reader))
     }
 
-    /// Whether a node is a linear layer.
+    /// Returns whether a node is a linear layer.
     pub fn is_linear(&self, id: NodeId) -> bool {
         let weight = self.weight(id);
         weight.is_some_and(|weight| weight.kind == LayerKind::Linear)

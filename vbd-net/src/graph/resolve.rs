@@ -1,4 +1,4 @@
-//! From a network's tables to its graph: who reads whom, and every shape.
+//! Resolves a network's layers into a graph.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,18 @@ use crate::error::Result;
 use crate::ops::{Kind, Needs};
 use crate::spec::{LayerSpec, Loss, NetSpec, Target};
 
-/// Layers of a network, at most: what a file says is walked many times.
+/// Maximum number of layers, because the layers of untrusted files are traversed often.
 const MOST_LAYERS: usize = 1 << 12;
 
 impl NetSpec {
     /// Resolves the network.
     ///
     /// # Errors
-    /// [`Error::Spec`](crate::Error::Spec) naming the layer if it reads what is not there, nobody reads it, a
-    /// size cannot work, a name is taken twice or is no tensor prefix, the last layer does not give what the loss asks for,
-    /// or a size passes [`MAX_ACTIVATION`] or [`MAX_TENSOR`](super::MAX_TENSOR); naming the field if `classes`, `loss` and
-    /// `target` contradict each other.
+    /// [`Error::Spec`](crate::Error::Spec), naming the layer, if an input does not exist, the
+    /// output has no consumer, a size is invalid, a name is duplicate or not a valid tensor prefix,
+    /// the last layer does not match the loss, or a size exceeds [`MAX_ACTIVATION`] or
+    /// [`MAX_TENSOR`](super::MAX_TENSOR); naming the field if `classes`, `loss` and `target`
+    /// contradict each other.
     pub fn resolve(&self) -> Result<Graph> {
         let input = Node {
             label: INPUT.to_owned(),
@@ -47,7 +48,7 @@ impl NetSpec {
             if let Some(name) = kind.name() {
                 self.check_name(name)?;
                 if names.insert(name, id).is_some() {
-                    return Err(self.problem(name, "two layers have this name"));
+                    return Err(self.problem(name, "duplicate layer name"));
                 }
             }
             let label = label(layer, index);
@@ -76,15 +77,15 @@ impl NetSpec {
         Ok(graph)
     }
 
-    /// The weights of the network, in order.
+    /// Returns the weights of the network in layer order.
     ///
     /// # Errors
-    /// As [`NetSpec::resolve`].
+    /// Those of [`NetSpec::resolve`].
     pub fn weights(&self) -> Result<Vec<WeightSpec>> {
         Ok(self.resolve()?.weights)
     }
 
-    /// What the layer at `index` reads.
+    /// Returns the inputs of the layer at `index`.
     fn inputs_of(&self, index: usize, names: &HashMap<&str, NodeId>) -> Result<Vec<NodeId>> {
         let layer = &self.layers[index];
         let reads = layer.kind().reads().into_iter();
@@ -94,8 +95,9 @@ impl NetSpec {
                 let mut known: Vec<String> = names.keys().map(|name| format!("`{name}`")).collect();
                 known.sort_unstable();
                 let known = known.join(", ");
-                let problem =
-                    format!("reads `{name}`, which is no layer above it: expected one of {known}");
+                let problem = format!(
+                    "reads `{name}`, which is not an earlier layer: expected one of {known}"
+                );
                 self.problem(&label(layer, index), problem)
             }),
         });
@@ -111,7 +113,9 @@ impl NetSpec {
                 width,
             },
             _ => {
-                return Err(self.problem("input", "write [channels, height, width] or [features]"));
+                return Err(
+                    self.problem("input", "expected [channels, height, width] or [features]")
+                );
             }
         };
         checked_len(&self.input, MAX_ACTIVATION)
@@ -125,11 +129,11 @@ impl NetSpec {
     fn check_name(&self, name: &str) -> Result<()> {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
-            let problem = "a layer's name is 1 to 64 letters, digits, `_` or `-`";
+            let problem = "layer names must be 1 to 64 letters, digits, `_` or `-`";
             return Err(self.problem(name, problem));
         }
         if matches!(name, "normalize" | "gate" | INPUT | "flatten") {
-            return Err(self.problem(name, "this name is kept for the file format"));
+            return Err(self.problem(name, "reserved name"));
         }
         Ok(())
     }
@@ -137,12 +141,12 @@ impl NetSpec {
     fn check_output(&self, graph: &Graph) -> Result<()> {
         self.check_loss()?;
         if graph.weights.is_empty() {
-            return Err(self.problem("layer", "a network needs a linear or conv2d layer"));
+            return Err(self.problem("layer", "network has no linear or conv2d layer"));
         }
         let output = graph.output();
         for (id, node) in graph.nodes() {
             if graph.consumers(id).is_empty() && id != output {
-                return Err(self.problem(&node.label, "no layer reads what it gives"));
+                return Err(self.problem(&node.label, "output is not used by any layer"));
             }
         }
         let last = graph.node(output);
@@ -150,12 +154,12 @@ impl NetSpec {
             Loss::CrossEntropy if last.shape == Shape::Features(self.output_len()) => return Ok(()),
             Loss::Mse if last.shape.len() == self.output_len() => return Ok(()),
             Loss::CrossEntropy => format!(
-                "the last layer gives {:?} values, but `classes` is {}",
+                "last layer has output shape {:?}, but `classes` is {}",
                 last.shape.dims(),
                 self.output_len()
             ),
             Loss::Mse => format!(
-                "the last layer gives {:?} values, but its target, the input, has {:?}",
+                "last layer has output shape {:?}, but the target (the input) has {:?}",
                 last.shape.dims(),
                 self.input
             ),
@@ -163,37 +167,34 @@ impl NetSpec {
         Err(self.problem(&last.label, problem))
     }
 
-    /// Checks that `classes`, `loss` and `target` go together.
+    /// Checks that `classes`, `loss` and `target` are consistent.
     fn check_loss(&self) -> Result<()> {
         match (self.loss, self.classes, self.target) {
             (Loss::CrossEntropy, None, _) => Err(self.problem(
                 "classes",
-                "absent: a network has 1 to 256 classes, or `loss = \"mse\"` and `target = \"input\"`",
+                "missing: expected 1 to 256 classes, or `loss = \"mse\"` and `target = \"input\"`",
             )),
             (Loss::CrossEntropy, _, Some(_)) => Err(self.problem(
                 "target",
-                "only a network with `loss = \"mse\"` has one: that of cross-entropy are labels",
+                "only allowed with `loss = \"mse\"`: cross-entropy uses labels",
             )),
             (Loss::CrossEntropy, Some(1..=256), None) | (Loss::Mse, None, Some(Target::Input)) => {
                 Ok(())
             }
-            (Loss::CrossEntropy, ..) => {
-                Err(self.problem("classes", "a network has 1 to 256 classes"))
+            (Loss::CrossEntropy, ..) => Err(self.problem("classes", "expected 1 to 256 classes")),
+            (Loss::Mse, Some(_), _) => {
+                Err(self.problem("classes", "not allowed with `loss = \"mse\"`"))
             }
-            (Loss::Mse, Some(_), _) => Err(self.problem(
-                "classes",
-                "a network with `loss = \"mse\"` has none: leave it out",
-            )),
             (Loss::Mse, None, None) => Err(self.problem(
                 "target",
-                "absent: a network with `loss = \"mse\"` has `target = \"input\"`",
+                "missing: `loss = \"mse\"` needs `target = \"input\"`",
             )),
         }
     }
 }
 
 impl Graph {
-    /// Gives a layer's tensors their numbers.
+    /// Assigns numbers to a layer's tensors.
     fn number(&mut self, kind: &dyn Kind, inputs: &[Shape], output: Shape, node: NodeId) -> Owns {
         match kind.needs(inputs) {
             Needs::Nothing => Owns::Nothing,
@@ -219,7 +220,7 @@ impl Graph {
     }
 }
 
-/// What errors call a layer: its name, or its kind and place.
+/// Returns the label of a layer in errors: its name, or its kind and number.
 fn label(layer: &LayerSpec, index: usize) -> String {
     let kind = layer.kind();
     kind.name().map_or_else(

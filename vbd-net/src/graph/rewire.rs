@@ -1,4 +1,4 @@
-//! A network whose layers are rearranged: who reads whom is kept, names and order follow.
+//! Rearranges the layers of a network, keeping their connections.
 
 use std::collections::HashSet;
 
@@ -6,26 +6,26 @@ use super::INPUT;
 use crate::ops::Units;
 use crate::spec::{LayerSpec, NetSpec};
 
-/// What a layer reads.
+/// Input of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The network's input.
     Input,
-    /// The layer that was pushed as this number.
+    /// The layer pushed with this number.
     Layer(usize),
 }
 
-/// Layers that are put together, each after what it reads.
+/// A list of layers under construction, each after its inputs.
 #[derive(Debug)]
 pub struct Rewired {
-    /// The network whose layers they are.
+    /// Original network.
     from: NetSpec,
     layers: Vec<LayerSpec>,
     sources: Vec<Vec<Source>>,
 }
 
 impl Rewired {
-    /// No layer so far of those of `from`.
+    /// Creates an empty list for layers of `from`.
     pub fn new(from: &NetSpec) -> Self {
         Self {
             from: from.clone(),
@@ -34,14 +34,15 @@ impl Rewired {
         }
     }
 
-    /// Adds a layer that reads these.
+    /// Appends a layer with these inputs.
     pub fn push(&mut self, layer: LayerSpec, sources: Vec<Source>) -> Source {
         self.layers.push(layer);
         self.sources.push(sources);
         Source::Layer(self.layers.len() - 1)
     }
 
-    /// A name that begins as `stem` and that no layer has; selections are made anew, and leave theirs.
+    /// Returns an unused name that starts with `stem`. Names of selections are reused, since
+    /// selections are created anew.
     pub fn free_name(&self, stem: &str) -> String {
         let others = self.from.layers.iter();
         let others = others.filter(|layer| layer.kind().units() != Units::Picks);
@@ -55,7 +56,8 @@ impl Rewired {
         name
     }
 
-    /// The layers, each told what it reads: by name wherever that is not the layer before it.
+    /// Returns the layers with their inputs set, by name wherever the input is not the previous
+    /// layer.
     pub fn finish(mut self) -> Vec<LayerSpec> {
         for layer in 0..self.layers.len() {
             for (index, source) in self.sources[layer].clone().into_iter().enumerate() {

@@ -1,28 +1,28 @@
-//! What one sample is between two layers.
+//! Shape of one sample between two layers.
 
-/// Largest number of values of one sample between two layers.
+/// Maximum number of values per sample between two layers.
 pub const MAX_ACTIVATION: usize = 1 << 24;
-/// Largest number of entries of one weight.
+/// Maximum number of entries of one weight.
 pub const MAX_TENSOR: usize = 1 << 28;
 
-/// The shape of one sample between two layers.
+/// Shape of one sample between two layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// A vector.
     Features(usize),
-    /// Channels first.
+    /// An image, channels first.
     Image {
         /// Number of channels.
         channels: usize,
-        /// Rows.
+        /// Number of rows.
         height: usize,
-        /// Columns.
+        /// Number of columns.
         width: usize,
     },
 }
 
 impl Shape {
-    /// Number of values.
+    /// Returns the number of values.
     pub fn len(self) -> usize {
         match self {
             Self::Features(features) => features,
@@ -34,12 +34,12 @@ impl Shape {
         }
     }
 
-    /// Whether there is no value at all.
+    /// Returns whether there are no values.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
-    /// Features, or channels of an image.
+    /// Returns the number of features, or of channels of an image.
     pub fn units(self) -> usize {
         match self {
             Self::Features(units) => units,
@@ -47,7 +47,7 @@ impl Shape {
         }
     }
 
-    /// Values of a unit: 1, or the positions of a channel.
+    /// Returns the number of values per unit: 1, or the positions of a channel.
     pub fn area(self) -> usize {
         match self {
             Self::Features(_) => 1,
@@ -55,7 +55,7 @@ impl Shape {
         }
     }
 
-    /// The same of another number of units.
+    /// Returns the same shape with another number of units.
     #[must_use]
     pub fn with_units(self, units: usize) -> Self {
         match self {
@@ -68,7 +68,7 @@ impl Shape {
         }
     }
 
-    /// Sizes, slowest first.
+    /// Returns the dimensions, slowest first.
     pub fn dims(self) -> Vec<usize> {
         match self {
             Self::Features(features) => vec![features],
@@ -81,7 +81,7 @@ impl Shape {
     }
 }
 
-/// Channels, height and width of what must be an image.
+/// Returns channels, height and width of an image, or an error.
 pub(crate) fn image(input: Shape) -> Result<(usize, usize, usize), String> {
     match input {
         Shape::Image {
@@ -90,12 +90,12 @@ pub(crate) fn image(input: Shape) -> Result<(usize, usize, usize), String> {
             width,
         } => Ok((channels, height, width)),
         Shape::Features(features) => {
-            Err(format!("needs an image, but {features} features come in"))
+            Err(format!("input must be an image, got {features} features"))
         }
     }
 }
 
-/// An image of these sizes, if it is not too large.
+/// Returns an image of these sizes, if it is not too large.
 pub(crate) fn image_of(channels: usize, height: usize, width: usize) -> Result<Shape, String> {
     checked_len(&[channels, height, width], MAX_ACTIVATION)?;
     Ok(Shape::Image {
@@ -105,13 +105,13 @@ pub(crate) fn image_of(channels: usize, height: usize, width: usize) -> Result<S
     })
 }
 
-/// The product of `dims`, if none is 0 and it does not pass `most`.
+/// Returns the product of `dims`, if none is 0 and it does not exceed `most`.
 pub(crate) fn checked_len(dims: &[usize], most: usize) -> Result<usize, String> {
     if dims.contains(&0) {
-        return Err(format!("a size is 0 in {dims:?}"));
+        return Err(format!("dimensions must be positive, got {dims:?}"));
     }
     dims.iter()
         .try_fold(1_usize, |product, &dim| product.checked_mul(dim))
         .filter(|&product| product <= most)
-        .ok_or_else(|| format!("{dims:?} is more than {most} values"))
+        .ok_or_else(|| format!("{dims:?} exceeds the limit of {most} values"))
 }

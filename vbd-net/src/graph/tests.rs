@@ -68,7 +68,7 @@ fn wiring_that_cannot_be_is_refused_and_the_layer_is_named() {
                 2,
                 r#""kind":"linear","name":"b","input":"sum","out_features":5"#,
             )],
-            &["`b`: reads `sum`, which is no layer above it"],
+            &["`b`: reads `sum`, which is not an earlier layer"],
         ),
         (
             &[(3, r#""kind":"add","name":"sum","inputs":["b"]"#)],
@@ -76,22 +76,22 @@ fn wiring_that_cannot_be_is_refused_and_the_layer_is_named() {
         ),
         (
             &[(3, r#""kind":"add","inputs":[]"#), (4, RESIDUAL[2])],
-            &["add (layer 4)", "adds nothing"],
+            &["add (layer 4)", "adds no layers"],
         ),
         (
             &[(2, r#""kind":"linear","name":"b","out_features":6"#)],
-            &["`sum`: adds `b`, which has shape [6], and `r`, which has [5]"],
+            &["`sum`: adds `b` of shape [6] and `r` of shape [5]"],
         ),
         (
             &[(
                 4,
                 r#""kind":"linear","name":"c","input":"r","out_features":3"#,
             )],
-            &["`sum`: no layer reads what it gives"],
+            &["`sum`: output is not used by any layer"],
         ),
         (
             &[(1, r#""kind":"relu","name":"a""#)],
-            &["`a`: two layers have this name"],
+            &["`a`: duplicate layer name"],
         ),
     ];
     for (change, expected) in cases {

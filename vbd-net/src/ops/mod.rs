@@ -1,10 +1,10 @@
-//! The kinds of layer: one folder each says what a kind is.
+//! The kinds of layer, one folder each.
 //!
-//! Whoever needs to know of a layer how its outputs depend on its inputs asks for its [`Units`]; only those who
-//! compute need to know more. A new kind is a folder here, a line in [`LayerSpec`], and a
-//! folder in `vbd-core`'s `ops` with how it trains.
+//! Generic code asks a layer for its [`Units`], which describe how outputs depend on inputs. To add
+//! a kind, add a folder here, a line in [`LayerSpec`], and a folder in `vbd-core`'s `ops` for
+//! training.
 
-/// What a kind with one input says of its word, its name and its wiring; `named` kinds have a name always.
+/// Implements name and wiring of a kind with one input; `named` kinds always have a name.
 macro_rules! wiring {
     ($word:literal, $name:ident) => {
         fn word(&self) -> &'static str {
@@ -62,7 +62,8 @@ use crate::graph::Shape;
 use crate::net::{PrunedLayer, UnitScale};
 use crate::spec::{LayerKind, LayerSpec};
 
-/// How a layer without a weight runs; `None` of one that has tensors, or that moves nothing.
+/// Returns how a layer without a weight runs; `None` for layers with tensors and for those that
+/// only move values.
 pub(crate) fn unweighted(layer: &LayerSpec) -> Option<Arc<dyn Unweighted>> {
     match layer {
         LayerSpec::Add(_) => Some(Arc::new(add::Sum)),
@@ -76,73 +77,75 @@ pub(crate) fn unweighted(layer: &LayerSpec) -> Option<Arc<dyn Unweighted>> {
     }
 }
 
-/// How the units that come out depend on those that come in. A unit is a feature, or a channel of an image.
+/// How output units depend on input units. A unit is a feature or a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Units {
-    /// Value by value: an activation.
+    /// Each value depends on one value: an activation.
     Same,
-    /// Unit by unit: a unit that is constant gives a constant.
+    /// Each unit depends on one unit; a constant unit gives a constant.
     PerUnit,
-    /// The values of all units, each of them a unit.
+    /// Each value of each input unit becomes a unit.
     Flatten,
-    /// By a weight, each from all.
+    /// Each unit depends on all units through a weight.
     Mixes,
-    /// The units of one number of all inputs: they live and die together.
+    /// Each unit depends on the unit with the same number in every input; they live and die
+    /// together.
     Ties,
-    /// Some of them.
+    /// A subset of the input's units.
     Picks,
 }
 
-/// What a layer of some kind is.
+/// A kind of layer.
 pub trait Kind {
-    /// The kind's word in TOML and JSON.
+    /// Returns the kind's name in TOML and JSON.
     fn word(&self) -> &'static str;
 
-    /// The layer's own name: others read it by that, and its tensors have it as their prefix.
+    /// Returns the layer's name, used by consumers and as the prefix of its tensors.
     fn name(&self) -> Option<&str>;
 
-    /// Gives it a name.
+    /// Sets the layer's name.
     fn set_name(&mut self, name: String);
 
-    /// Whether it names whatever it reads.
+    /// Returns whether all inputs must be named.
     fn names_inputs(&self) -> bool {
         false
     }
 
-    /// The names of what it reads; `None` stands for the layer before it.
+    /// Returns the names of the inputs; `None` is the layer above.
     fn reads(&self) -> Vec<Option<&str>>;
 
-    /// Makes it read a layer by its name, or with `None` the layer before it, as its input of number `index`.
+    /// Sets input number `index` to a layer's name, or with `None` to the layer above.
     fn set_input(&mut self, index: usize, name: Option<String>);
 
-    /// How units that come out depend on those that come in.
+    /// Returns how output units depend on input units.
     fn units(&self) -> Units;
 
-    /// The shape of its output, or what is wrong with it.
+    /// Returns the output shape.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// A description of the problem.
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String>;
 
-    /// The tensors that it has, its inputs having these shapes.
+    /// Returns the tensors that the layer needs for inputs of these shapes.
     fn needs(&self, _inputs: &[Shape]) -> Needs {
         Needs::Nothing
     }
 
-    /// Gives it another number of outputs, where they are its own to choose.
+    /// Sets the number of outputs, if the layer chooses it.
     fn set_units(&mut self, _units: usize) {}
 
-    /// Whether networks that are to be trained may have it.
+    /// Returns whether the layer may be in a network to train.
     fn can_train(&self) -> bool {
         true
     }
 
-    /// The first version of the pruned file that has it.
+    /// Returns the first version of the pruned file with this kind.
     fn since(&self) -> u32 {
         1
     }
 
-    /// What one sample becomes, plainly: what those who compute are tested against. Kinds with a weight have none.
+    /// Computes one sample in the simplest way, as a reference for tests. Not implemented for kinds
+    /// with a weight.
     fn plain(&self, _inputs: &[Plain<'_>], _own: Own<'_>, _output: Shape) -> Vec<f32> {
         Vec::new()
     }
@@ -153,11 +156,11 @@ pub trait Kind {
 pub enum Needs {
     /// None.
     Nothing,
-    /// A weight of this shape, and a bias of its first size.
+    /// A weight of this shape and a bias of its first dimension.
     Weight(LayerKind, Vec<usize>),
-    /// The places of the units that it keeps, rising.
+    /// Indices of kept units, increasing.
     Index,
-    /// A factor and a shift for each unit that comes in.
+    /// A factor and a shift per input unit.
     Scale,
 }
 
@@ -168,22 +171,22 @@ pub enum Own<'a> {
     Nothing,
     /// A weight and its bias.
     Weight(&'a PrunedLayer),
-    /// Which units are kept.
+    /// Indices of kept units.
     Index(&'a [u32]),
     /// A factor and a shift for each unit.
     Scale(&'a UnitScale),
 }
 
-/// The values of one sample that come in.
+/// One input of one sample.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain<'a> {
     /// The values, row-major, channels first.
     pub values: &'a [f32],
-    /// Their shape.
+    /// Shape of the values.
     pub shape: Shape,
 }
 
-/// What is wrong where not one shape comes in.
+/// Returns the only input shape, or an error.
 fn one(inputs: &[Shape]) -> Result<Shape, String> {
     match *inputs {
         [input] => Ok(input),

@@ -1,60 +1,60 @@
-//! How layers without a weight run: what the sparse runtime asks of them.
+//! Layers without a weight in the sparse runtime.
 
 use std::fmt::Debug;
 
 use crate::passes::Extent;
 use crate::runtime::{Buffer, Layout};
 
-/// A layer without a weight in the sparse runtime: each unit of the output is made of the inputs' units of the
-/// same number.
+/// A layer without a weight in the sparse runtime. Each output unit depends on the input units with
+/// the same number.
 pub(crate) trait Unweighted: Debug + Send + Sync {
-    /// What comes out of a unit whose inputs always are these.
+    /// Computes the output of a unit with constant inputs.
     fn constant(&self, inputs: &[f32]) -> f32;
 
-    /// The outputs of `lanes` samples, 1 or many.
+    /// Computes the outputs of `lanes` samples, 1 or many.
     fn run(&self, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize);
 }
 
-/// Where the values lie.
+/// Layouts of inputs and output.
 #[derive(Debug)]
 pub(crate) struct Places {
-    /// Whether negative outputs become 0.
+    /// Whether a ReLU follows.
     pub(crate) relu: bool,
     pub(crate) output: Extent,
-    /// Of each input.
+    /// Layout of each input.
     pub(crate) from: Vec<Layout>,
     pub(crate) to: Layout,
 }
 
 impl Places {
-    /// The least value that comes out.
+    /// Returns the lower bound of the outputs: 0 with a ReLU.
     pub(crate) fn least(&self) -> f32 {
         if self.relu { 0.0 } else { f32::NEG_INFINITY }
     }
 
-    /// Each unit and row of the output.
+    /// Iterates over units and rows of the output.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let Extent { units, height, .. } = self.output;
         (0..units).flat_map(move |unit| (0..height).map(move |row| (unit, row)))
     }
 }
 
-/// The values that come in.
+/// Input buffers.
 #[derive(Clone, Copy)]
 pub(crate) struct Inputs<'a> {
     pub(crate) buffers: &'a [Buffer],
-    /// Which of the buffers they are in.
+    /// Numbers of the buffers.
     pub(crate) numbers: &'a [usize],
 }
 
 impl<'a> Inputs<'a> {
-    /// The values of one input.
+    /// Returns the values of one input.
     pub(crate) fn get(self, input: usize) -> &'a [f32] {
         self.buffers[self.numbers[input]].get()
     }
 }
 
-/// The values as they are: an activation by itself, or a value in another layout.
+/// Copies values: for an activation by itself, or into another layout.
 #[derive(Debug)]
 pub(crate) struct Copied;
 

@@ -1,8 +1,8 @@
-//! Logits against labels: probabilities, errors, and cross-entropy in nats.
+//! Classification: probabilities, errors, and cross-entropy in nats.
 
 use super::Evaluation;
 
-/// An evaluation of a net with classes under way.
+/// Accumulates the evaluation of a classifier.
 #[derive(Debug, Default)]
 pub struct Score {
     samples: usize,
@@ -11,10 +11,10 @@ pub struct Score {
 }
 
 impl Score {
-    /// Adds a sample; of equal logits the first is the class.
+    /// Adds a sample. The first of equal largest logits is the class.
     ///
     /// # Panics
-    /// If there is no logit for `label`.
+    /// If `label` is out of range.
     pub fn add(&mut self, logits: &[f32], label: usize) {
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let class = logits.iter().position(|&logit| logit >= largest);
@@ -27,7 +27,7 @@ impl Score {
         self.nll_sum += sum.ln() - f64::from(logits[label] - largest);
     }
 
-    /// The evaluation of the samples that were added.
+    /// Returns the evaluation.
     pub fn finish(self) -> Evaluation {
         Evaluation::Classes {
             samples: self.samples,
@@ -37,7 +37,7 @@ impl Score {
     }
 }
 
-/// The probabilities of logits.
+/// Computes the softmax of logits.
 #[expect(clippy::cast_possible_truncation, reason = "probabilities are f32")]
 pub fn softmax(logits: &[f32]) -> Vec<f32> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);

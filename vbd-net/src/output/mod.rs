@@ -1,4 +1,5 @@
-//! What a net's outputs are and how good: a file for each loss. Training, runtime and C share it.
+//! Interpretation and evaluation of outputs, one file per loss, shared by training, runtime and the
+//! C interface.
 
 mod cross_entropy;
 pub mod mse;
@@ -6,36 +7,36 @@ pub mod mse;
 pub use cross_entropy::{Score, softmax};
 pub use mse::SquaredErrors;
 
-/// How well a net does on a set of samples, with the pruned means.
+/// Evaluation of a net on a set of samples, with the pruned means.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Evaluation {
-    /// Of a net with classes.
+    /// Of a classifier.
     Classes {
-        /// How many samples.
+        /// Number of samples.
         samples: usize,
-        /// How many of them got another class than their label's.
+        /// Number of misclassified samples.
         wrong: usize,
-        /// Mean cross-entropy, nats.
+        /// Mean cross-entropy in nats.
         nll: f64,
     },
-    /// Of a net whose outputs are values.
+    /// Of a net with a squared error.
     Values {
-        /// How many samples.
+        /// Number of samples.
         samples: usize,
-        /// Mean over samples and outputs of the squared error.
+        /// Squared error, averaged over samples and outputs.
         loss: f64,
     },
 }
 
 impl Evaluation {
-    /// How many samples.
+    /// Number of samples.
     pub fn samples(&self) -> usize {
         match *self {
             Self::Classes { samples, .. } | Self::Values { samples, .. } => samples,
         }
     }
 
-    /// The number by which nets of one loss compare: the less the better.
+    /// Returns the figure for comparing nets with the same loss; lower is better.
     pub fn quality(&self) -> Quality {
         match *self {
             Self::Classes { samples, wrong, .. } => {
@@ -45,17 +46,17 @@ impl Evaluation {
         }
     }
 
-    /// `wrong / samples`, of a net with classes.
+    /// Returns `wrong / samples` of a classifier.
     pub fn test_error(&self) -> Option<f64> {
         self.quality().error()
     }
 
-    /// Mean over samples and outputs of the squared error, of a net whose outputs are values.
+    /// Returns the squared error averaged over samples and outputs, of a net with that loss.
     pub fn test_loss(&self) -> Option<f64> {
         self.quality().loss()
     }
 
-    /// How many samples got another class than their label's, of a net with classes.
+    /// Returns the number of misclassified samples of a classifier.
     pub fn wrong(&self) -> Option<usize> {
         match *self {
             Self::Classes { wrong, .. } => Some(wrong),
@@ -63,7 +64,7 @@ impl Evaluation {
         }
     }
 
-    /// Mean cross-entropy in nats, of a net with classes.
+    /// Returns the mean cross-entropy of a classifier, in nats.
     pub fn nll(&self) -> Option<f64> {
         match *self {
             Self::Classes { nll, .. } => Some(nll),
@@ -72,17 +73,17 @@ impl Evaluation {
     }
 }
 
-/// How good a net is, by the loss that it has: the less the better.
+/// Error or loss of a net; lower is better.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Quality {
-    /// Share of the samples that got a wrong class.
+    /// Fraction of misclassified samples.
     Error(f64),
-    /// Mean over samples and outputs of the squared error.
+    /// Squared error, averaged over samples and outputs.
     Loss(f64),
 }
 
 impl Quality {
-    /// The share of wrong classes, if it is that.
+    /// Returns the error, if the net is a classifier.
     pub fn error(self) -> Option<f64> {
         match self {
             Self::Error(error) => Some(error),
@@ -90,7 +91,7 @@ impl Quality {
         }
     }
 
-    /// The mean squared error, if it is that.
+    /// Returns the mean squared error, if the net has that loss.
     pub fn loss(self) -> Option<f64> {
         match self {
             Self::Loss(loss) => Some(loss),
@@ -98,7 +99,7 @@ impl Quality {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     pub fn value(self) -> f64 {
         match self {
             Self::Error(value) | Self::Loss(value) => value,

@@ -1,8 +1,8 @@
-//! Values against values: the squared error, summed as a likelihood and averaged as a report.
+//! Squared error: summed as a likelihood, averaged in reports.
 
 use super::Evaluation;
 
-/// The sum over outputs of the squared error of one sample.
+/// Computes the squared error of one sample, summed over outputs.
 ///
 /// # Shapes
 /// - `outputs`, `targets`: `[output_len]`
@@ -13,14 +13,15 @@ pub fn squared_error(outputs: &[f32], targets: &[f32]) -> f64 {
         .sum()
 }
 
-/// The negative log-likelihood of unit variance, in nats, but for its constant: half of a squared error.
+/// Returns the negative log-likelihood with unit variance in nats, without its constant: half the
+/// squared error.
 ///
 /// `-ln N(target; output, 1) = 0.5 (output - target)^2 + const`, summed over outputs.
 pub fn nll(squared_error: f64) -> f64 {
     0.5 * squared_error
 }
 
-/// An evaluation of a net without classes under way.
+/// Accumulates the evaluation of a net with a squared error.
 #[derive(Debug, Default)]
 pub struct SquaredErrors {
     samples: usize,
@@ -29,14 +30,14 @@ pub struct SquaredErrors {
 }
 
 impl SquaredErrors {
-    /// Adds samples of as many outputs each with the sum of their squared errors.
+    /// Adds samples with `outputs` outputs each and their total squared error.
     pub fn add(&mut self, samples: usize, outputs: usize, squared_error: f64) {
         self.samples += samples;
         self.outputs += samples * outputs;
         self.sum += squared_error;
     }
 
-    /// The evaluation of the samples that were added.
+    /// Returns the evaluation.
     pub fn finish(self) -> Evaluation {
         Evaluation::Values {
             samples: self.samples,

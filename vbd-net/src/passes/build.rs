@@ -1,4 +1,4 @@
-//! From a graph to the steps that compute it.
+//! Turns a graph into steps.
 
 use super::{Extent, Op, Pixels, Program, Selected, Step, Value};
 use crate::error::{Error, Result};
@@ -9,31 +9,32 @@ use crate::ops::conv2d::FUSED_WINDOW;
 use crate::ops::{self, Own, Units};
 use crate::spec::LayerSpec;
 
-/// Units that all flattenings and selections may give where others than weights read them.
+/// Maximum number of units of flatten and select layers that are copied because other layers than
+/// weights read them.
 const MOST_COPIED: usize = 1 << 18;
 
-/// Where the values of a node are: in what a step gives, behind flattenings and selections.
+/// Location of a node's values: a step's output, seen through flatten and select layers.
 #[derive(Debug, Clone)]
 struct View {
     value: Value,
     selected: Selected,
-    /// Whether it is that value as it stands.
+    /// Whether it is the step's output unchanged.
     is_whole: bool,
-    /// Whether nobody but the next node on the way reads what the step gives.
+    /// Whether the next node is the only consumer of the step's output.
     is_private: bool,
 }
 
 struct Builder<'a> {
     net: &'a PrunedNet,
     program: Program,
-    /// Of each node so far.
+    /// View of each node so far.
     views: Vec<View>,
-    /// Units of flattenings and selections that were copied.
+    /// Number of copied units of flatten and select layers.
     copied: usize,
 }
 
 impl Program {
-    /// The layers as steps, whole.
+    /// Builds the complete steps of the layers.
     pub(super) fn build(net: &PrunedNet) -> Result<Self> {
         let graph = net.graph();
         // The input of a net that starts linear is read value by value.
@@ -100,7 +101,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The values of a flattening or a selection: weights read them where they are, all else in a copy.
+    /// Handles a flatten or select layer. Weights read through it; other consumers read a copy.
     fn moved(&mut self, id: NodeId, view: View) -> Result<View> {
         let (graph, shape) = (self.net.graph(), self.net.graph().node(id).shape);
         if graph.is_read_by_weights(id) {
@@ -125,7 +126,7 @@ impl Builder<'_> {
         Ok(copied)
     }
 
-    /// A copy of what a node sees, for one that reads it.
+    /// Returns the view of a consumer.
     fn behind(&self, id: NodeId) -> View {
         let view = self.views[id.index()].clone();
         let is_sole = self.net.graph().sole_consumer(id).is_some();
@@ -146,7 +147,7 @@ impl Builder<'_> {
         View::whole(self.program.steps.len())
     }
 
-    /// Positions of a unit of a value, as the network has them.
+    /// Returns the positions of a value's unit, as in the network.
     fn area(&self, value: Value) -> usize {
         match value {
             0 => self.net.graph().node(NodeId::INPUT).shape.area(),
@@ -154,7 +155,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A ReLU: of the step that gives the values, if nobody else reads them.
+    /// Handles a ReLU: fuses it with the step before it if nothing else reads that step.
     fn relu(&mut self, id: NodeId) -> View {
         let view = self.behind(self.net.graph().node(id).inputs[0]);
         let own = view.value.checked_sub(1).filter(|_| view.is_private);
@@ -175,7 +176,8 @@ impl Builder<'_> {
         }
     }
 
-    /// A pooling: of the convolution before it, if that can and nobody else reads it.
+    /// Handles a pooling: fuses it with the convolution before it if possible and nothing else
+    /// reads that.
     fn pool(&mut self, id: NodeId) -> View {
         let graph = self.net.graph();
         let from = graph.node(id).inputs[0];
@@ -206,7 +208,7 @@ impl Builder<'_> {
         self.push(Step::new(self.unweighted(id), vec![value], [input, output]))
     }
 
-    /// A layer with a weight: a selection before it is a wider weight with zeros in it.
+    /// Handles a layer with a weight. A selection before it becomes columns of zeros.
     fn weight(&mut self, id: NodeId, own: &PrunedLayer) -> Result<View> {
         let (graph, spec) = (self.net.graph(), self.net.spec());
         let node = graph.node(id);
@@ -241,7 +243,8 @@ impl Builder<'_> {
         Ok(self.push(step))
     }
 
-    /// Each unit of a view times a factor, and a shift: a weight with one entry a row.
+    /// Multiplies each unit of a view by a factor and adds a shift: a weight with one entry per
+    /// row.
     fn diagonal(
         &mut self,
         id: NodeId,
@@ -272,7 +275,7 @@ impl Builder<'_> {
         Ok(self.push(step))
     }
 
-    /// The columns of a weight, if they can be counted in 32 bits.
+    /// Returns the columns of a weight, if they fit in 32 bits.
     fn columns(&self, cols: usize) -> Result<usize> {
         match u32::try_from(cols) {
             Ok(_) => Ok(cols),

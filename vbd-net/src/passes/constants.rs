@@ -1,14 +1,14 @@
-//! Units that cannot vary become part of the biases of those that read them.
+//! Folds constant units into the biases of their consumers.
 
 use std::collections::BTreeMap;
 
 use super::{Op, Program, Step};
 use crate::matrix::SparseMatrix;
 
-/// The units of a value that cannot vary, and what they always are.
+/// Constant units of a value and their values.
 type Constants = BTreeMap<u32, f32>;
 
-/// Constants of all values that are remembered.
+/// Maximum number of constants kept over all values.
 const MOST_KNOWN: usize = 1 << 20;
 
 impl Program {
@@ -44,7 +44,7 @@ impl Program {
 }
 
 impl Step {
-    /// Folds constant inputs into the bias; which outputs are constant then.
+    /// Folds constant inputs into the bias. Returns the outputs that are constant then.
     #[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
     fn fold(&mut self, inputs: &Constants) -> Constants {
         // At the edge of a padded image zeros stand in for a constant, so that it varies.
@@ -81,7 +81,7 @@ impl Step {
     }
 }
 
-/// The unit that a column of a weight reads.
+/// Returns the unit that a column of a weight reads.
 pub(super) fn unit_of(col: u32, per_unit: usize) -> u32 {
     u32::try_from(col as usize / per_unit).expect("a part of an u32")
 }

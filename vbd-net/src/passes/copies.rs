@@ -1,4 +1,4 @@
-//! A value has one layout in memory: whoever wants it with other zeros around it reads a copy.
+//! Copies values for consumers that need another padding, so that each value has one layout.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::{Op, Program, Step, Value};
 use crate::ops::Copied;
 
 impl Program {
-    /// Copies values that are read with paddings of several sizes.
+    /// Adds copies of values that are read with several paddings.
     pub(super) fn copy_for_layouts(&mut self) {
         let mut numbers: Vec<Value> = vec![0];
         let old = std::mem::take(&mut self.steps);
@@ -36,7 +36,7 @@ impl Program {
         }
     }
 
-    /// The zeros that each value has around it.
+    /// Returns the padding of each value.
     pub(crate) fn paddings(&self) -> Vec<usize> {
         let mut paddings = vec![0; self.steps.len() + 1];
         for step in self.steps.iter().filter(|step| step.op.is_weighted()) {

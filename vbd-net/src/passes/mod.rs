@@ -1,16 +1,16 @@
-//! What is left of a net once everything that cannot matter is gone, as steps that compute.
+//! Compiles a net into the steps that matter.
 //!
 //! ```text
-//! Graph -> build          a step for each layer that computes, with the ReLU and the pooling behind it
-//!       -> normalisation  pixels are read raw, where linear layers alone read them
-//!       -> constants      what cannot vary becomes part of a bias
-//!       -> unread         what nobody reads disappears
-//!       -> copies         one layout a value
+//! Graph -> build          a step for each layer that computes, with its ReLU and pooling
+//!       -> normalisation  reads raw pixels, if only linear layers read them
+//!       -> constants      folds constant units into biases
+//!       -> unread         drops what has no consumer
+//!       -> copies         one layout per value
 //! ```
 //!
-//! A unit is a neuron, a channel, or of a net that starts with linear layers an input value. A unit without
-//! incoming weights is a constant, which folds into the biases of the weights that read it; a unit that nobody
-//! reads disappears, with all that only it reads.
+//! A unit is a neuron, a channel, or an input value of a net that starts with linear layers. A unit
+//! without incoming weights is a constant, which folds into the biases of its consumers. A unit
+//! without consumers is dropped with everything that only it reads.
 
 mod build;
 mod constants;
@@ -30,14 +30,14 @@ use crate::ops::Unweighted;
 pub(crate) use normalisation::Pixels;
 pub(crate) use selected::Selected;
 
-/// What one sample is between two steps.
+/// Extent of one sample between two steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// Neurons or channels.
+    /// Number of neurons or channels.
     pub(crate) units: usize,
-    /// Rows of a channel; 1 of a neuron.
+    /// Rows of a channel; 1 for a neuron.
     pub(crate) height: usize,
-    /// Columns of a channel; 1 of a neuron.
+    /// Columns of a channel; 1 for a neuron.
     pub(crate) width: usize,
 }
 
@@ -54,30 +54,30 @@ impl Extent {
         }
     }
 
-    /// Values of a unit.
+    /// Returns the number of values per unit.
     pub(crate) fn area(self) -> usize {
         self.height * self.width
     }
 }
 
-/// What a step computes.
+/// Operation of a step.
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
     /// `y = W x + b`.
     Linear,
-    /// A convolution, and max-pooling of `pool x pool` windows behind it where that is more than 1.
+    /// A convolution, followed by max-pooling of `pool x pool` windows if `pool` is above 1.
     Conv {
         kernel: usize,
         stride: usize,
         padding: usize,
         pool: usize,
     },
-    /// What works unit by unit.
+    /// A layer without a weight.
     Unweighted(Arc<dyn Unweighted>),
 }
 
 impl Op {
-    /// A convolution that mixes channels and nothing else.
+    /// A 1 x 1 convolution.
     const BY_CHANNEL: Self = Self::Conv {
         kernel: 1,
         stride: 1,
@@ -85,7 +85,7 @@ impl Op {
         pool: 1,
     };
 
-    /// Zeros around what the step reads.
+    /// Returns the padding of the step's input.
     pub(crate) fn padding(&self) -> usize {
         match self {
             Self::Conv { padding, .. } => *padding,
@@ -93,40 +93,41 @@ impl Op {
         }
     }
 
-    /// Whether the step has a weight.
+    /// Returns whether the step has a weight.
     fn is_weighted(&self) -> bool {
         matches!(self, Self::Linear | Self::Conv { .. })
     }
 }
 
-/// The number of a value: 0 is the net's input, `i + 1` what step `i` gives.
+/// Number of a value: 0 is the net's input, `i + 1` the output of step `i`.
 pub(crate) type Value = usize;
 
-/// One step: a layer with the activation and the pooling behind it.
+/// A step: a layer with its activation and pooling.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
-    /// Whose tensors it has: a layer's weight; or a selection's or a scale's as a weight of one entry a row.
+    /// Owner of the tensors: a layer's weight, or a selection or scale as a weight with one entry
+    /// per row.
     pub(crate) owns: Owns,
     pub(crate) op: Op,
-    /// The flattening or selection that it copies the values of.
+    /// The flatten or select layer whose values it copies.
     pub(crate) copies: Option<NodeId>,
-    /// The values that it reads; none of a weight without columns.
+    /// Input values; none for a weight without columns.
     pub(crate) inputs: Vec<Value>,
-    /// Whether unit `i` of the output is made of unit `i` of the input, so that both live or neither.
+    /// Whether output unit `i` depends on input unit `i` only, so that both live or neither does.
     pub(crate) ties: bool,
-    /// Whether negative outputs become 0. Where there is pooling too, the order is the same either way.
+    /// Whether a ReLU follows. With pooling, either order gives the same result.
     pub(crate) relu: bool,
-    /// Of each input.
+    /// Extent of each input.
     pub(crate) input: Extent,
     pub(crate) output: Extent,
-    /// Rows are outputs; columns are inputs, [`Step::per_unit`] of each unit.
+    /// The weight: rows are outputs, columns are inputs, [`Step::per_unit`] of each unit.
     pub(crate) weight: SparseMatrix,
-    /// One a row; of a first convolution perhaps one a row and output, before pooling.
+    /// One bias per row; a first convolution may have one per row and output before pooling.
     pub(crate) bias: Vec<f32>,
 }
 
 impl Step {
-    /// Rows and columns of a unit's outputs before pooling.
+    /// Returns rows and columns of a unit's outputs before pooling.
     fn outputs(&self) -> [usize; 2] {
         let pool = match self.op {
             Op::Conv { pool, .. } => pool,
@@ -135,7 +136,7 @@ impl Step {
         [self.output.height, self.output.width].map(|side| side * pool)
     }
 
-    /// Columns of the weight for each input unit: its values, or the taps of a kernel.
+    /// Returns the columns of the weight per input unit: its values, or the taps of a kernel.
     pub(crate) fn per_unit(&self) -> usize {
         match self.op {
             Op::Conv { kernel, .. } => kernel * kernel,
@@ -143,7 +144,7 @@ impl Step {
         }
     }
 
-    /// Multiply-adds for one sample.
+    /// Returns the multiply-adds per sample.
     pub(crate) fn multiply_adds(&self) -> usize {
         match self.op {
             Op::Conv { .. } => self.weight.nnz() * self.outputs().iter().product::<usize>(),
@@ -152,7 +153,7 @@ impl Step {
         }
     }
 
-    /// Which of the net's weights it has.
+    /// Returns the number of its weight in the net.
     pub(crate) fn layer(&self) -> Option<usize> {
         match self.owns {
             Owns::Weight(weight) => Some(weight),
@@ -165,20 +166,20 @@ impl Step {
     }
 }
 
-/// The steps that are left; the last one gives the logits.
+/// The remaining steps; the last one computes the outputs.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     pub(crate) steps: Vec<Step>,
-    /// What the net's input is to those that read it.
+    /// Extent of the net's input as seen by its consumers.
     pub(crate) input: Extent,
-    /// Which of its units are read, once the others are dropped, rising; input values if linear steps alone read
-    /// them, else channels.
+    /// Input units that are read, increasing, once the others are dropped: input values if only
+    /// linear steps read them, else channels.
     pub(crate) inputs: Vec<u32>,
     pub(crate) pixels: Pixels,
 }
 
 impl Program {
-    /// What a plan computes.
+    /// Creates the program of a plan.
     pub(crate) fn new(net: &PrunedNet) -> Result<Self> {
         let mut program = Self::build(net)?;
         program.read_raw_pixels(net);
@@ -189,16 +190,16 @@ impl Program {
         Ok(program)
     }
 
-    /// What a smaller net computes: on inputs that are normalised, and with one unit of every layer at
-    /// least, for a layer of none is no network.
-    pub(crate) fn smaller(net: &PrunedNet) -> Result<Self> {
+    /// Creates the program of a shrunk net: on normalised inputs, and with at least one unit per
+    /// layer.
+    pub(crate) fn shrunk(net: &PrunedNet) -> Result<Self> {
         let mut program = Self::build(net)?;
         program.fold_constants();
         program.drop_unread(1);
         Ok(program)
     }
 
-    /// The extent of a value.
+    /// Returns the extent of a value.
     pub(crate) fn extent(&self, value: Value) -> Extent {
         match value.checked_sub(1) {
             Some(step) => self.steps[step].output,

@@ -1,25 +1,26 @@
-//! The normalisation of pixels, `x = (p scale - mean) / std`, in the first step as far as it goes.
+//! Folds the normalisation of pixels, `x = (p scale - mean) / std`, into the first step as far as
+//! possible.
 
 use crate::matrix::SparseMatrix;
 
 use super::{Op, Program, Step};
 use crate::net::PrunedNet;
 
-/// What the first step takes.
+/// Input of the first step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pixels {
-    /// Pixels as they are: the normalisation is in its weights and its bias.
+    /// Raw pixels: the normalisation is part of weights and bias.
     Raw,
-    /// Pixels by their factor, `p scale / std`, so that one of 0 comes in as 0: the normalisation has no
-    /// shift, or the shift is in the step's bias.
+    /// Scaled pixels, `p scale / std`, so that 0 stays 0: the normalisation has no shift, or the
+    /// shift is part of the bias.
     Scaled,
     /// Normalised pixels.
     Normalised,
 }
 
 impl Program {
-    /// `W ((p scale - mean) / std) + b = (W scale / std) p + (b - W mean / std)`, worked out in f64: where linear
-    /// steps alone read the input, they read pixels.
+    /// Lets linear steps read raw pixels if only linear steps read the input: `W ((p scale - mean)
+    /// / std) + b = (W scale / std) p + (b - W mean / std)`, computed in f64.
     pub(super) fn read_raw_pixels(&mut self, net: &PrunedNet) {
         if !net.graph().starts_linear() {
             return;
@@ -30,7 +31,8 @@ impl Program {
         self.pixels = Pixels::Raw;
     }
 
-    /// Takes the shift of the normalisation into the biases of a first convolution, if it alone reads the input.
+    /// Moves the shift of the normalisation into the biases of a first convolution, if it is the
+    /// only consumer of the input.
     pub(super) fn shift_pixels(&mut self, net: &PrunedNet) {
         let mut readers = self
             .steps
@@ -64,13 +66,13 @@ fn fold(first: &mut Step, net: &PrunedNet) {
     first.weight = folded;
 }
 
-/// Biases of a first convolution's outputs at most: 256 KB.
+/// Maximum number of biases of a first convolution: 256 KB.
 const MOST_BIASES: usize = 1 << 16;
-/// Products that these take at most: some milliseconds.
+/// Maximum number of products to compute them: some milliseconds.
 const MOST_SHIFTS: usize = 1 << 22;
 
-/// Takes the shift of the normalisation into the bias of a first convolution, one for each output, if
-/// these are not too many; returns what the convolution takes then.
+/// Moves the shift of the normalisation into the bias of a first convolution, one per output, if
+/// these are not too many. Returns the input of the convolution then.
 #[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
 fn shift(first: &mut Step, inputs: &[u32], net: &PrunedNet) -> Pixels {
     let (mean, std) = (net.mean_values(), net.std_values());

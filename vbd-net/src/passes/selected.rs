@@ -1,21 +1,21 @@
-//! Which places of what there was the places are that come behind some selections.
+//! Maps positions after select and flatten layers to positions before them.
 
 use std::sync::Arc;
 
-/// Places behind selections and a flattening, worked out one by one: a selected channel may have far
+/// Positions after select and flatten layers, computed on demand: a selected channel may have far
 /// more values than the file has bytes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selected {
-    /// What was selected, rising; `None` for everything.
+    /// Selected indices, increasing; `None` for all.
     index: Option<Arc<[u32]>>,
-    /// Values of each of `index`; 0 and 1 are one.
+    /// Values per selected index; 0 counts as 1.
     area: usize,
-    /// Whether an image was flattened.
+    /// Whether an image has been flattened.
     is_flat: bool,
 }
 
 impl Selected {
-    /// Goes through a selection.
+    /// Applies a selection.
     pub(crate) fn select(&mut self, index: &[u32]) {
         let place = |&at: &u32| {
             let place = self.place(at as usize);
@@ -25,14 +25,14 @@ impl Selected {
         self.area = 1;
     }
 
-    /// Goes through a flattening of units of `area` values; a second one changes nothing.
+    /// Applies a flattening of units with `area` values. A second one has no effect.
     pub(crate) fn flatten(&mut self, area: usize) {
         if !std::mem::replace(&mut self.is_flat, true) {
             self.area = area;
         }
     }
 
-    /// Where the value, or unit, at `place` was before.
+    /// Returns the original position of the value or unit at `place`.
     pub(crate) fn place(&self, place: usize) -> usize {
         let area = self.area.max(1);
         match &self.index {

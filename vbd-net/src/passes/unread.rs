@@ -1,4 +1,4 @@
-//! Units that nobody reads disappear, with all that only they read.
+//! Drops units without consumers, with everything that only they read.
 
 use std::collections::BTreeSet;
 
@@ -6,15 +6,15 @@ use super::constants::unit_of;
 use super::{Extent, Program, Step, Value};
 use crate::matrix::SparseMatrix;
 
-/// Which units of each value are read. Tied values have one set.
+/// The units of each value that are read. Tied values share one set.
 struct Reads {
-    /// The class of each value, by the least value of it.
+    /// Class of each value, named by its smallest value.
     class: Vec<Value>,
-    /// Of each class.
+    /// Units read of each class.
     units: Vec<BTreeSet<u32>>,
-    /// Classes that nobody reads, of which some units stay for a layer to have any.
+    /// Unread classes that keep some units so that the layer is not empty.
     idle: Vec<bool>,
-    /// How many units of its output a step knew when it last told what it reads.
+    /// Number of output units that were read when a step's inputs were last updated.
     told: Vec<usize>,
 }
 
@@ -25,8 +25,8 @@ impl Reads {
 }
 
 impl Program {
-    /// Drops the units that nobody reads, but for `least` of a layer, and the steps that give nothing else, and
-    /// numbers those that are left anew.
+    /// Drops unread units, except `least` per layer, and steps without outputs, and renumbers the
+    /// rest.
     pub(super) fn drop_unread(&mut self, least: u32) {
         let reads = self.reads(least);
         let kept = |value: Value| -> Vec<u32> { reads.of(value).iter().copied().collect() };
@@ -55,7 +55,7 @@ impl Program {
         self.inputs = inputs;
     }
 
-    /// Reading goes from the output back, until nothing is added.
+    /// Propagates reads from the output backwards until nothing changes.
     fn reads(&self, least: u32) -> Reads {
         let class = self.classes();
         let mut reads = Reads {
@@ -82,7 +82,7 @@ impl Program {
         reads
     }
 
-    /// The class of each value: values that steps tie are one.
+    /// Returns the class of each value. Tied values share a class.
     fn classes(&self) -> Vec<Value> {
         fn root(class: &[Value], mut value: Value) -> Value {
             while class[value] != value {
@@ -103,7 +103,7 @@ impl Program {
         (0..class.len()).map(|value| root(&class, value)).collect()
     }
 
-    /// Adds what is read by what is read; whether there was any.
+    /// Propagates reads once. Returns whether anything changed.
     fn read_once(&self, reads: &mut Reads) -> bool {
         let mut is_new = false;
         for (index, step) in self.steps.iter().enumerate().rev() {
@@ -127,7 +127,7 @@ impl Program {
 }
 
 impl Step {
-    /// The step between fewer units; without weights and biases if it is idle.
+    /// Returns the step restricted to these units; without weights and biases if it is idle.
     fn keep(self, inputs: &[u32], outputs: &[u32], is_idle: bool) -> Self {
         let (mut weight, mut bias) = (SparseMatrix::default(), Vec::new());
         if self.op.is_weighted() {

@@ -1,6 +1,6 @@
-//! Memory for vectors.
+//! Aligned memory.
 
-/// f32 values that start on a cache line, so that no vector of a kernel straddles two.
+/// f32 values aligned to a cache line, so that no vector of a kernel straddles two.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     data: Vec<f32>,
@@ -8,11 +8,11 @@ pub(crate) struct Buffer {
     len: usize,
 }
 
-/// Bytes of a cache line, and of the widest vector.
+/// Bytes of a cache line and of the widest vector.
 const LINE: usize = 64;
 
 impl Buffer {
-    /// `len` zeros.
+    /// Creates a buffer of `len` zeros.
     pub(crate) fn zeroed(len: usize) -> Self {
         let data = vec![0.0_f32; len + LINE / size_of::<f32>()];
         // A hint only: where it cannot be known, vectors straddle lines and results are the same.

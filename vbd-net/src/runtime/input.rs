@@ -1,4 +1,4 @@
-//! How pixels come in.
+//! Reads pixels into the first buffer.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -7,23 +7,23 @@ use super::layout::Layout;
 use crate::net::PrunedNet;
 use crate::passes::{Extent, Pixels, Program};
 
-/// How pixels become the first step's input.
+/// Conversion of pixels to the first step's input.
 #[derive(Debug)]
 pub(super) struct Input {
-    /// Pixels of a sample that are read.
+    /// Number of pixels read per sample.
     len: usize,
-    /// Of a net that does not take pixels as they are, how one sample is normalised.
+    /// Normalisation of a sample, unless the net reads raw pixels.
     pub(super) image: Option<Image>,
     lanes: Transpose,
 }
 
-/// `x = pixel * factor + shift`, for the channels that are read.
+/// `x = pixel * factor + shift` for the channels that are read.
 #[derive(Debug)]
 pub(super) struct Image {
     extent: Extent,
-    /// The first pixel of each channel.
+    /// First pixel of each channel.
     channels: Vec<usize>,
-    /// Factor and shift of each pixel of those channels.
+    /// Factor and shift of each pixel of these channels.
     factors: Vec<f32>,
     shifts: Vec<f32>,
     layout: Layout,
@@ -86,20 +86,21 @@ impl Input {
         }
     }
 
-    /// Pixels of a sample that are read.
+    /// Number of pixels read per sample.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Samples into as many lanes or more.
+    /// Loads samples into lanes.
     pub(super) fn load_lanes<T: Pixel>(
         &self,
         arch: Arch,
-        samples: (&[T], usize),
+        samples: &[T],
+        sample_len: usize,
         y: &mut [f32],
         lanes: usize,
     ) {
-        self.lanes.run(arch, samples, y, lanes);
+        self.lanes.run(arch, samples, sample_len, y, lanes);
     }
 }
 

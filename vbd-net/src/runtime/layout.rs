@@ -1,9 +1,9 @@
-//! Where the values of a unit lie in a buffer.
+//! Layout of a unit's values in a buffer.
 
 use crate::passes::Extent;
 
-/// The places of a unit's values, as the step that reads them wants them: row by row, with the zeros of
-/// a convolution's padding around them.
+/// Positions of a unit's values as its consumer needs them: row by row, surrounded by the zeros of
+/// a convolution's padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
     padding: usize,
@@ -12,7 +12,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Of values of extent `extent` with `padding` zeros on every side.
+    /// Creates the layout of an extent with `padding` zeros on every side.
     pub(crate) fn new(extent: Extent, padding: usize) -> Self {
         Self {
             padding,
@@ -21,32 +21,32 @@ impl Layout {
         }
     }
 
-    /// Values of a unit, padding included; `None` if they are more than can be counted.
+    /// Returns the values per unit including padding, or `None` on overflow.
     pub(crate) fn unit_len(self) -> Option<usize> {
         self.rows.checked_mul(self.cols)
     }
 
-    /// Whether there are zeros around the values.
+    /// Returns whether there is padding.
     pub(crate) fn is_padded(self) -> bool {
         self.padding > 0
     }
 
-    /// Rows of a unit, padding included.
+    /// Returns the rows of a unit including padding.
     pub(crate) fn rows(self) -> usize {
         self.rows
     }
 
-    /// From a row to the next.
+    /// Returns the distance between rows.
     pub(crate) fn row_step(self) -> usize {
         self.cols
     }
 
-    /// The place of the first value of a unit's row.
+    /// Returns the position of the first value of a unit's row.
     pub(crate) fn row(self, unit: usize, y: usize) -> usize {
         unit * self.rows * self.cols + self.place(y, 0)
     }
 
-    /// The place of a value.
+    /// Returns the position of a value.
     pub(crate) fn place(self, y: usize, x: usize) -> usize {
         (y + self.padding) * self.cols + x + self.padding
     }

@@ -1,8 +1,8 @@
-//! Running a pruned net: a [`Plan`] of what is left of it, and [`Session`]s with their buffers.
+//! Runs pruned nets: a [`Plan`] describes the computation, a [`Session`] holds its buffers.
 //!
 //! ```text
-//! PrunedNet -> chain    (crate::chain) what cannot matter is gone, normalisation is folded
-//!           -> layout   where each activation lies
+//! PrunedNet -> passes   (crate::passes) irrelevant parts dropped, normalisation folded
+//!           -> layout   position of each activation
 //!           -> kernels  one for each step, by its density
 //! ```
 

@@ -1,4 +1,4 @@
-//! What is computed: made once of a net, and never changed.
+//! The plan of a computation, built once per net and immutable.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,44 +20,46 @@ use crate::passes::{Pixels, Program};
 use crate::simd;
 use crate::spec::Loss;
 
-/// Values of all activations of one sample, and of what normalises it, at most: 16 MB.
+/// Maximum number of values per sample, activations and normalisation together: 16 MB.
 const MOST_VALUES: usize = 1 << 22;
-/// What a pixel that is normalised costs the plan, in values.
+/// Cost of a normalised pixel in the plan, in values.
 const VALUES_A_PIXEL: usize = 6;
-/// Values of all activations of the samples that go side by side: 1 MB, about a core's share of cache.
+/// Maximum number of activation values of samples processed together: 1 MB, about a core's share of
+/// cache.
 const CACHED_VALUES: usize = 1 << 18;
-/// Up to as many samples go side by side in vectors at all: 16 MB.
+/// Maximum number of activation values for processing samples in vectors at all: 16 MB.
 const SIDE_BY_SIDE_VALUES: usize = 1 << 22;
 
-/// What computes a layer's products.
+/// Kernel of a layer.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kernel {
-    /// Each kept weight by itself.
+    /// Kept weights only.
     Sparse,
-    /// All weights of the rows and columns that are left, zeros too, in vectors.
+    /// All weights of the remaining rows and columns including zeros, in vectors.
     Dense,
-    /// Each kept weight of a convolution over all positions.
+    /// Kept weights of a convolution, each over all positions.
     Taps,
-    /// Nothing is left to compute.
+    /// No computation is left.
     None,
 }
 
-/// What a plan does for one of the net's layers.
+/// Plan of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LayerPlan {
-    /// What computes it for many samples at once.
+    /// Kernel for many samples.
     pub kernel: Kernel,
-    /// What computes it for one sample.
+    /// Kernel for one sample.
     pub kernel_one: Kernel,
-    /// Multiply-adds a sample that are left.
+    /// Remaining multiply-adds per sample.
     pub multiply_adds: usize,
 }
 
-/// How a pruned net is computed: what cannot matter is gone, and each layer has its kernels.
+/// A compiled pruned net: irrelevant parts are dropped, and each layer has its kernels.
 ///
-/// A plan never changes; its clones share it, and threads may. A [`Session`] has the buffers to run it.
+/// A plan is immutable and cheap to clone; clones and threads share it. A [`Session`] holds the
+/// buffers to run it.
 ///
 /// ```
 /// # use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, SparseMatrix, spec::LayerKind};
@@ -83,7 +85,7 @@ pub struct Plan {
     pub(super) inner: Arc<Inner>,
 }
 
-/// The plan itself.
+/// Shared state of a plan.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) net: String,
@@ -93,43 +95,43 @@ pub(super) struct Inner {
     pub(super) arch: Arch,
     pub(super) input: Input,
     pub(super) stages: Vec<Part>,
-    /// Values of one sample in each buffer: the net's input first, then what each stage gives.
+    /// Values per sample in each buffer: the net's input, then the output of each stage.
     pub(super) lens: Vec<usize>,
-    /// Values that some stage wants besides, for one sample.
+    /// Scratch values per sample.
     pub(super) scratch: usize,
-    /// Samples that go side by side at most; 0 where activations are so large that none do.
+    /// Maximum number of samples processed together; 0 if activations are too large.
     pub(super) lanes: usize,
     layers: Vec<LayerPlan>,
 }
 
-/// A stage and what it reads.
+/// A stage and its inputs.
 #[derive(Debug)]
 pub(super) struct Part {
-    /// Numbers of buffers; none of a stage whose weight has no columns.
+    /// Numbers of input buffers; none if the weight has no columns.
     pub(super) inputs: Vec<usize>,
     pub(super) stage: Stage,
 }
 
 impl Plan {
-    /// Plans a net.
+    /// Compiles a net.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] if a sample's activations, or what a layer works in, are more than 16 MB;
-    /// [`Error::InstructionSet`] if `VBD_SIMD` names a set that this machine lacks.
+    /// [`Error::TooLarge`] if the activations or scratch buffers of a sample exceed 16 MB;
+    /// [`Error::InstructionSet`] if `VBD_SIMD` names an unavailable instruction set.
     pub fn new(net: &PrunedNet) -> Result<Self> {
         simd::instruction_set()?;
         Self::for_arch(net, simd::arch())
     }
 
-    /// Opens a pruned file and plans its net.
+    /// Reads a pruned file and compiles its net.
     ///
     /// # Errors
-    /// As [`PrunedFile::read`], and [`Plan::new`].
+    /// Those of [`PrunedFile::read`] and [`Plan::new`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::new(PrunedFile::read(path.as_ref())?.net())
     }
 
-    /// A plan for another instruction set than this machine's best.
+    /// Compiles a net for another instruction set than the machine's best.
     #[doc(hidden)]
     pub fn for_arch(net: &PrunedNet, arch: Arch) -> Result<Self> {
         let program = Program::new(net)?;
@@ -140,7 +142,8 @@ impl Plan {
             let from: Vec<Layout> = step.inputs.iter().map(|&input| layouts[input]).collect();
             let stage = Stage::new(
                 step,
-                (&from, layouts[index + 1]),
+                &from,
+                layouts[index + 1],
                 raw.then_some(&program.inputs[..]),
                 reads_input && program.pixels == Pixels::Scaled,
             );
@@ -189,38 +192,38 @@ impl Plan {
         })
     }
 
-    /// Buffers to run the plan with, on the threads that this process shares.
+    /// Creates a session on the process's shared threads.
     pub fn session(&self) -> Session {
         self.session_on(&Threads::shared())
     }
 
-    /// Buffers to run the plan with, on threads of the caller's choice: a hundred sessions on the same
-    /// threads have no more of them than one.
+    /// Creates a session on the given threads. Any number of sessions can share them.
     pub fn session_on(&self, threads: &Threads) -> Session {
         Session::new(self.clone(), threads.clone())
     }
 
-    /// Values of one input sample.
+    /// Returns the number of input values per sample.
     pub fn input_len(&self) -> usize {
         self.inner.input_len
     }
 
-    /// Values that one sample becomes: a logit a class, or of another loss than cross-entropy, values like its target's.
+    /// Returns the number of outputs per sample: one logit per class, or the values of another
+    /// loss's target.
     pub fn output_len(&self) -> usize {
         self.inner.output_len
     }
 
-    /// What the outputs are measured by, and so what they are.
+    /// Returns the loss, which determines the meaning of the outputs.
     pub fn loss(&self) -> Loss {
         self.inner.loss
     }
 
-    /// What is done for each of the net's layers with weights, in order.
+    /// Returns the plans of the layers with weights, in order.
     pub fn layers(&self) -> &[LayerPlan] {
         &self.inner.layers
     }
 
-    /// Multiply-adds a sample.
+    /// Returns the multiply-adds per sample.
     pub fn multiply_adds(&self) -> usize {
         self.inner
             .layers
@@ -229,13 +232,13 @@ impl Plan {
             .sum()
     }
 
-    /// How many values of an input sample are read.
+    /// Returns the number of input values that are read per sample.
     pub fn live_inputs(&self) -> usize {
         self.inner.input.len()
     }
 }
 
-/// The layout and the length of each value, the net's input first, if a sample's activations are not too
+/// Returns layout and length of each value, the net's input first, if the activations are not too
 /// large.
 fn buffers(net: &PrunedNet, program: &Program) -> Result<(Vec<Layout>, Vec<usize>)> {
     let (mut layouts, mut lens) = (Vec::new(), Vec::new());
@@ -265,7 +268,7 @@ fn buffers(net: &PrunedNet, program: &Program) -> Result<(Vec<Layout>, Vec<usize
     Ok((layouts, lens))
 }
 
-/// How many samples go side by side: one vector where there are convolutions.
+/// Returns the number of samples processed together: one vector if there are convolutions.
 fn lanes(stages: &[Part], values: usize) -> usize {
     let convolves = stages
         .iter()
@@ -280,7 +283,7 @@ fn lanes(stages: &[Part], values: usize) -> usize {
 }
 
 impl Stage {
-    /// Scratch that the stage needs for one sample.
+    /// Returns the scratch values that the stage needs per sample.
     pub(super) fn scratch_len(&self) -> usize {
         match self {
             Self::Conv(conv) => conv.one.scratch_len(),

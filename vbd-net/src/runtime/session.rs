@@ -1,4 +1,4 @@
-//! Buffers to run a plan with.
+//! Buffers for running a plan.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,18 +10,18 @@ use super::threads::Threads;
 use crate::error::{Error, Result};
 use crate::ops::Inputs;
 
-/// From as many samples on they go side by side: a few would leave most lanes empty.
+/// Minimum number of samples for processing in lanes: fewer would leave most lanes empty.
 const SIDE_BY_SIDE: usize = 4;
-/// From as many multiply-adds on a batch is cut up for several threads: some 5 microseconds of work.
+/// Minimum number of multiply-adds for splitting a batch over threads: some 5 microseconds of work.
 const FOR_THREADS: usize = 100_000;
-/// Values that the buffers of all threads hold at most, if one thread's do not hold more: 48 MB.
+/// Maximum number of values in the buffers of all threads, unless one thread needs more: 48 MB.
 const ALL_VALUES: usize = 12 << 20;
 
-/// A plan with its buffers: runs one sample or a batch, and allocates nothing once it has run a batch
-/// as large.
+/// A plan with its buffers. Runs samples or batches without allocating, once it has run a batch of
+/// the same size.
 ///
-/// The logits of finite pixels depend neither on what else is in the batch nor on the number of threads,
-/// to the last bit. Batches that are large enough are shared between the session's [`Threads`].
+/// The outputs for finite pixels do not depend on the rest of the batch or on the number of
+/// threads, bit for bit. Large batches are shared between the session's [`Threads`].
 #[derive(Debug)]
 pub struct Session {
     plan: Plan,
@@ -30,16 +30,16 @@ pub struct Session {
     logits: Vec<f32>,
 }
 
-/// The buffers of one thread.
+/// Buffers of one thread.
 #[derive(Debug)]
 pub(super) struct Worker {
-    /// What goes into each stage and comes out of the last, of one sample.
+    /// Inputs of each stage and outputs of the last, for one sample.
     one: Vec<Buffer>,
-    /// The same of many samples, feature-major.
+    /// The same for many samples, feature-major.
     many: Vec<Buffer>,
-    /// What a convolution of one sample wants besides.
+    /// Scratch of a convolution of one sample.
     scratch: Buffer,
-    /// The inputs of a dense layer that are not 0.
+    /// Nonzero inputs of a dense layer.
     nonzero: Vec<(u32, f32)>,
 }
 
@@ -100,15 +100,11 @@ impl Worker {
         }
     }
 
-    /// At most `lanes` samples side by side.
+    /// Runs at most `lanes` samples together.
     fn run_many<T: Pixel>(&mut self, plan: &Inner, pixels: &[T], logits: &mut [f32], lanes: usize) {
         let many = &mut self.many;
-        plan.input.load_lanes(
-            plan.arch,
-            (pixels, plan.input_len),
-            many[0].get_mut(),
-            lanes,
-        );
+        plan.input
+            .load_lanes(plan.arch, pixels, plan.input_len, many[0].get_mut(), lanes);
         for (index, Part { inputs, stage }) in plan.stages.iter().enumerate() {
             let (before, after) = many.split_at_mut(index + 1);
             let y = after[0].get_mut();
@@ -145,19 +141,19 @@ impl Session {
         }
     }
 
-    /// The plan.
+    /// Returns the plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// The outputs of as many samples as there are: logits, or by the net's loss other values.
+    /// Computes the outputs of samples: logits, or other values depending on the loss.
     ///
     /// # Shapes
     /// - `pixels`: `[n, input_len]`, row-major, channels first: raw pixels of 0 to 255, u8 or f32
     /// - returns: `[n, output_len]`
     ///
     /// # Errors
-    /// [`Error::Input`] if these are not whole samples.
+    /// [`Error::Input`] if the length is not a multiple of the input length.
     pub fn run<T: Pixel>(&mut self, pixels: &[T]) -> Result<&[f32]> {
         let plan = &*self.plan.inner;
         let samples = pixels.len() / plan.input_len;
@@ -205,7 +201,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Samples that go side by side, so that each thread has some blocks.
+/// Returns the number of samples processed together, so that each thread gets some blocks.
 fn lanes(samples: usize, threads: usize) -> usize {
     (samples / threads.max(1))
         .clamp(LANES, 4 * LANES)

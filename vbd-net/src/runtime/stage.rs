@@ -1,4 +1,4 @@
-//! One step with its kernels: one for a single sample, one for many.
+//! A step with its kernels for one sample and for many.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::ops::linear::{LinearKernels, One};
 use crate::ops::{Places, Unweighted};
 use crate::passes::{Op, Step};
 
-/// A step that runs.
+/// A compiled step.
 #[derive(Debug)]
 pub(super) enum Stage {
     Linear(LinearKernels),
@@ -21,12 +21,13 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    /// The kernels of `step`, from buffers of layouts `from` to one of layout `to`. `raw` are the pixels
-    /// that a step's inputs are, where it takes pixels as they come; `margins` says whether what comes in
-    /// are images whose margins are 0.
+    /// Creates the kernels of `step` from input layouts `from` to output layout `to`. If the step
+    /// reads raw pixels, `raw` are the pixels of its inputs. `margins` states whether the inputs
+    /// are images with margins of 0.
     pub(super) fn new(
         step: &Step,
-        (from, to): (&[Layout], Layout),
+        from: &[Layout],
+        to: Layout,
         raw: Option<&[u32]>,
         margins: bool,
     ) -> Self {
@@ -73,7 +74,7 @@ impl Stage {
         }
     }
 
-    /// The kernel for many samples, and the one for one sample.
+    /// Returns the kernels for many samples and for one sample.
     pub(super) fn kernels(&self) -> [Kernel; 2] {
         match self {
             Self::Linear(linear) => match linear.one {

@@ -1,7 +1,7 @@
-//! The threads that sessions run on: the one that calls, and helpers that take blocks of its batch.
+//! Threads of sessions: the calling thread, and helpers that take blocks of its batch.
 //!
-//! A batch of 64 takes some ten microseconds, as long as a thread of a pool takes to wake up. So helpers
-//! look out for the next batch for a while before they park; nobody waits for one that is parked, and
+//! A batch of 64 takes about ten microseconds, as long as waking a thread of a pool. So helpers
+//! poll for the next batch for a while before they park. Nothing waits for a parked helper, and
 //! nothing is allocated.
 #![expect(unsafe_code, reason = "helpers outlive the batch that they are lent")]
 
@@ -13,17 +13,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockE
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long a helper looks out for the next batch before it parks.
+/// Polling time of a helper before it parks.
 const LOOK_OUT: Duration = Duration::from_micros(100);
 
-/// What each thread does, told which of them it is: the caller is 0.
+/// Work of each thread, called with its number; the caller is 0.
 type Job = &'static (dyn Fn(usize) + Sync);
 
-/// The threads that any number of [`Session`](super::Session)s share.
+/// Threads shared by any number of [`Session`](super::Session)s.
 ///
-/// A clone is a handle to the same threads. They start with the first batch that is large enough to be
-/// shared, park when there is none, and end when the last handle is dropped. While one session uses
-/// them, another that calls at the same time computes on its own thread alone.
+/// A clone is a handle to the same threads. They start with the first batch that is large enough to
+/// share, park when idle, and end when the last handle is dropped. While one session uses them,
+/// other sessions compute on their own calling thread only.
 ///
 /// ```
 /// use vbd_net::runtime::Threads;
@@ -37,31 +37,31 @@ pub struct Threads {
     owner: Arc<Owner>,
 }
 
-/// Who ends the helpers.
+/// Ends the helpers when dropped.
 struct Owner {
     crew: Arc<Crew>,
     helpers: OnceLock<Mutex<Vec<JoinHandle<()>>>>,
 }
 
-/// What the helpers and those that call them share.
+/// State shared by helpers and callers.
 struct Crew {
-    /// The callers' thread included.
+    /// Number of threads including the caller's.
     count: usize,
-    /// Held by the caller whose batch it is.
+    /// Held by the caller that uses the helpers.
     in_use: Mutex<()>,
-    /// The batch that helpers may join.
+    /// Batch that helpers may join.
     job: Mutex<Option<Job>>,
-    /// How many batches there were; one more when the helpers are to end.
+    /// Number of batches so far; incremented once more to end the helpers.
     batches: AtomicU64,
     ends: AtomicBool,
     sleepers: AtomicUsize,
     wake: Condvar,
-    /// Helpers at work on the batch.
+    /// Number of helpers working on the batch.
     active: AtomicUsize,
     panicked: AtomicBool,
 }
 
-/// The environment variable with the number of the process's shared threads.
+/// Environment variable with the number of shared threads of the process.
 pub const VARIABLE: &str = "VBD_NUM_THREADS";
 
 fn shared_count() -> usize {
@@ -72,7 +72,7 @@ fn shared_count() -> usize {
 }
 
 impl Threads {
-    /// `count` threads, the caller's among them: `count - 1` helpers. 0 counts as 1.
+    /// Creates `count` threads including the caller's, that is `count - 1` helpers. 0 counts as 1.
     pub fn new(count: usize) -> Self {
         let crew = Crew {
             count: count.max(1),
@@ -93,19 +93,19 @@ impl Threads {
         }
     }
 
-    /// The threads of this process that are used where none are named: as many as [`VARIABLE`] says when
-    /// they are first asked for, else as the machine has.
+    /// Returns the default threads of the process. Their number is read from [`VARIABLE`] at the
+    /// first call, or else is that of the machine.
     pub fn shared() -> Self {
         static SHARED: OnceLock<Threads> = OnceLock::new();
         SHARED.get_or_init(|| Self::new(shared_count())).clone()
     }
 
-    /// How many there are, the caller's included.
+    /// Returns the number of threads including the caller's.
     pub fn count(&self) -> usize {
         self.owner.crew.count
     }
 
-    /// Runs `job` on this thread, and on up to `threads - 1` helpers that are free at once.
+    /// Runs `job` on this thread and on up to `threads - 1` idle helpers.
     pub(super) fn run(&self, threads: usize, job: &(dyn Fn(usize) + Sync)) {
         if threads.min(self.count()) < 2 {
             return job(0);
@@ -147,7 +147,7 @@ impl fmt::Debug for Threads {
 }
 
 impl Owner {
-    /// Starts the helpers, the first time.
+    /// Starts the helpers at the first call.
     fn start(&self) {
         self.helpers.get_or_init(|| {
             let helpers = (1..self.crew.count).filter_map(|helper| {
@@ -176,7 +176,7 @@ impl Drop for Owner {
     }
 }
 
-/// A job that is out; dropping it takes it back, on a panic too.
+/// A published job. Dropping it withdraws the job, also on a panic.
 struct Lent<'a>(&'a Crew);
 
 impl Drop for Lent<'_> {
@@ -199,7 +199,7 @@ impl Crew {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the helpers that there is something new.
+    /// Wakes the helpers.
     fn tell(&self) {
         self.batches.fetch_add(1, Ordering::SeqCst);
         if self.sleepers.load(Ordering::SeqCst) > 0 {
@@ -209,7 +209,7 @@ impl Crew {
         }
     }
 
-    /// A helper's life.
+    /// Main loop of a helper.
     fn help(&self, helper: usize) {
         let mut seen = 0;
         loop {
@@ -233,7 +233,7 @@ impl Crew {
         }
     }
 
-    /// Looks out for a batch after the one that was `seen`, then parks until there is one.
+    /// Polls for a batch newer than `seen`, then parks until there is one.
     fn next_batch(&self, seen: u64) -> u64 {
         let start = Instant::now();
         while start.elapsed() < LOOK_OUT {

@@ -1,10 +1,10 @@
-//! The table of the kinds of layer, as TOML and JSON have them.
+//! The layers of a network, as in TOML and JSON.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ops::{Add, Conv2d, Flatten, Kind, Linear, MaxPool2d, Relu, Scale, Select};
 
-/// A layer and its own sizes; what follows from the layers that it reads is not repeated here.
+/// A layer and its own sizes, without sizes that follow from its inputs.
 // Exhaustive on purpose: a new kind of layer breaks the build of every crate that must run or train it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -21,7 +21,7 @@ pub enum LayerSpec {
 }
 
 impl LayerSpec {
-    /// What the layer is, whatever its kind.
+    /// Returns the layer as a [`Kind`].
     pub fn kind(&self) -> &dyn Kind {
         match self {
             Self::Linear(kind) => kind,
@@ -35,7 +35,7 @@ impl LayerSpec {
         }
     }
 
-    /// The same, to be changed.
+    /// Returns the layer as a mutable [`Kind`].
     pub fn kind_mut(&mut self) -> &mut dyn Kind {
         match self {
             Self::Linear(kind) => kind,
@@ -50,7 +50,7 @@ impl LayerSpec {
     }
 }
 
-/// The kinds of layer that own a weight.
+/// Kind of a layer with a weight.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,7 +62,7 @@ pub enum LayerKind {
 }
 
 impl LayerKind {
-    /// The kind's word in TOML and JSON.
+    /// Returns the name in TOML and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Linear => "linear",

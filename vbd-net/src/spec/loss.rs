@@ -1,21 +1,21 @@
-//! What a network's outputs are measured by, and against what.
+//! Loss and target of a network.
 
 use serde::{Deserialize, Serialize};
 
-/// How far outputs are from their targets.
+/// Loss of a network.
 // Exhaustive on purpose: a new loss breaks the build of every crate that must run or train it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
-    /// Outputs are logits of classes, targets are labels.
+    /// Cross-entropy: outputs are logits of classes, targets are labels.
     #[default]
     CrossEntropy,
-    /// Outputs are values, and so are targets.
+    /// Mean squared error: outputs and targets are values.
     Mse,
 }
 
 impl Loss {
-    /// The loss's word in TOML and JSON.
+    /// Returns the name in TOML and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CrossEntropy => "cross-entropy",
@@ -23,7 +23,7 @@ impl Loss {
         }
     }
 
-    /// Whether it is the loss of a network that says nothing.
+    /// Returns whether it is the default.
     #[expect(
         clippy::trivially_copy_pass_by_ref,
         reason = "what serde asks of a predicate"
@@ -33,11 +33,11 @@ impl Loss {
     }
 }
 
-/// The targets of a network without classes.
+/// Target of a network without classes.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
-    /// The normalised input itself: an autoencoder.
+    /// The normalised input: the network is an autoencoder.
     Input,
 }

@@ -1,8 +1,8 @@
-//! A network as data: what its layers are, not how they are computed.
+//! A network as data: its layers, not their computation.
 //!
-//! A [`NetSpec`] is read from TOML (`vbd-models/nets`, or a user's own file), travels as JSON in the
-//! metadata of every file this project writes, and is all that an engine needs to build a network.
-//! Sizes that follow from others are worked out by [`NetSpec::resolve`], never written.
+//! A [`NetSpec`] is read from TOML (`vbd-models/nets`, or a user's own file), stored as JSON in the
+//! metadata of every file, and sufficient for an engine to build the network. Sizes that follow
+//! from others are omitted and computed by [`NetSpec::resolve`].
 
 mod layer;
 mod loss;
@@ -17,27 +17,27 @@ pub use normalize::{Measured, Normalize, Normalizer, Statistic};
 
 use crate::error::Error;
 
-/// A network: the shape that goes in, the layers in order, and what comes out of the last.
+/// A network: input shape, layers in order, and loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetSpec {
-    /// Name of the network, as reports show it.
+    /// Name of the network, shown in reports.
     pub name: String,
     /// `[channels, height, width]`, or `[features]`.
     pub input: Vec<usize>,
-    /// Width of the last layer, where that gives logits.
+    /// Number of classes, for cross-entropy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
-    /// What the outputs are measured by.
+    /// Loss.
     #[serde(default, skip_serializing_if = "Loss::is_default")]
     pub loss: Loss,
-    /// What they are measured against, where those are no labels.
+    /// Target, unless labels are the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// How pixels become inputs.
+    /// Normalisation of pixels.
     #[serde(default)]
     pub normalize: Normalize,
-    /// The layers, from input to output.
+    /// Layers, from input to output.
     #[serde(rename = "layer")]
     pub layers: Vec<LayerSpec>,
 }
@@ -56,12 +56,12 @@ impl NetSpec {
         }
     }
 
-    /// Number of values in one input sample.
+    /// Returns the number of values per input sample.
     pub fn input_len(&self) -> usize {
         self.input.iter().product()
     }
 
-    /// Number of values that one sample becomes: a logit a class, or as many values as came in.
+    /// Returns the number of outputs per sample: one per class, or as many as inputs.
     pub fn output_len(&self) -> usize {
         match self.loss {
             Loss::CrossEntropy => self.classes.unwrap_or(0),
@@ -69,7 +69,7 @@ impl NetSpec {
         }
     }
 
-    /// An error of this network that names the layer, or the field.
+    /// Creates an error that names the layer or field.
     pub fn problem(&self, layer: &str, problem: impl Into<String>) -> Error {
         Error::Spec {
             net: self.name.clone(),

@@ -1,4 +1,4 @@
-//! How pixels become inputs: `x = (pixel * scale - mean) / std`.
+//! Normalisation of pixels: `x = (pixel * scale - mean) / std`.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,40 +7,40 @@ use crate::data::{Samples, Values};
 use crate::graph::Shape;
 use crate::runtime::Pixel;
 
-/// The rule, before any data are seen.
+/// Normalisation of a network, before any data are measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Normalize {
     /// Factor on the pixel, an integer of 0 to 255.
     #[serde(default = "Normalize::default_scale")]
     pub scale: f64,
-    /// What is taken away after scaling.
+    /// Mean subtracted after scaling.
     #[serde(default = "Statistic::zero")]
     pub mean: Statistic,
-    /// What the difference is divided by.
+    /// Standard deviation to divide by.
     #[serde(default = "Statistic::one")]
     pub std: Statistic,
 }
 
-/// A mean or a standard deviation: of every pixel of the training set, or given.
+/// A mean or a standard deviation: given, or measured on the training set.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Statistic {
-    /// One number for all.
+    /// One number for all values.
     Number(f64),
-    /// One number a channel.
+    /// One number per channel.
     Channels(Vec<f64>),
-    /// `"image"`: one number a pixel, measured on the training images.
+    /// `"image"`: one number per pixel, measured on the training images.
     Measured(Measured),
 }
 
-/// The word for a statistic that is measured.
+/// Kind of a measured statistic.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measured {
-    /// Pixel by pixel over the training images.
+    /// Per pixel over the training images.
     Image,
 }
 
@@ -53,7 +53,7 @@ impl Statistic {
         Self::Number(1.0)
     }
 
-    /// Whether it is one number a pixel, and so a tensor in the file.
+    /// Returns whether it is one number per pixel, stored as a tensor.
     pub fn is_image(&self) -> bool {
         matches!(self, Self::Measured(Measured::Image))
     }
@@ -66,7 +66,7 @@ impl Statistic {
                 if values.len() != channels {
                     let found = values.len();
                     return Err(format!(
-                        "{name} has {found} numbers for {channels} channels"
+                        "{name} has {found} numbers: expected one or one per channel ({channels})"
                     ));
                 }
                 values
@@ -74,12 +74,12 @@ impl Statistic {
             Self::Measured(_) => return Ok(()),
         };
         match values.iter().find(|&&value| !valid(value)) {
-            Some(value) => Err(format!("{name} cannot be {value}")),
+            Some(value) => Err(format!("{name} is out of range: {value}")),
             None => Ok(()),
         }
     }
 
-    /// One number an input value; `measured` where it is an image.
+    /// Expands to one number per input value; `measured` is the image, if needed.
     #[expect(clippy::cast_possible_truncation, reason = "inputs are f32")]
     fn expand(&self, spec: &NetSpec, measured: Option<Vec<f32>>) -> Option<Vec<f32>> {
         let len = spec.input_len();
@@ -116,7 +116,7 @@ impl Normalize {
 
     pub(crate) fn check(&self, shape: Shape) -> Result<(), String> {
         if !self.scale.is_finite() || self.scale == 0.0 {
-            return Err(format!("scale cannot be {}", self.scale));
+            return Err(format!("scale is out of range: {}", self.scale));
         }
         self.mean.check("mean", shape, f64::is_finite)?;
         self.std
@@ -124,23 +124,23 @@ impl Normalize {
     }
 }
 
-/// The rule with its numbers: one mean and one standard deviation for each input value.
+/// A normalisation with its numbers: one mean and one standard deviation per input value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalizer {
     /// Factor on the pixel.
     pub scale: f32,
-    /// What is taken away, `[input_len]`.
+    /// Mean, `[input_len]`.
     pub mean: Vec<f32>,
-    /// What the difference is divided by, `[input_len]`.
+    /// Standard deviation, `[input_len]`.
     pub std: Vec<f32>,
 }
 
 impl Normalizer {
-    /// Measures what the rule leaves to the training images. A pixel that never varies gets the
-    /// standard deviation 1.
+    /// Measures the images on the training set. A pixel that never varies gets standard deviation
+    /// 1.
     ///
     /// # Panics
-    /// If the images are not of the network's input length.
+    /// If the images do not have the network's input length.
     #[expect(clippy::cast_possible_truncation, reason = "inputs are f32")]
     pub fn measure(spec: &NetSpec, train: &Samples) -> Self {
         let rule = &spec.normalize;
@@ -166,8 +166,8 @@ impl Normalizer {
         Self::with_images(spec, mean, std).expect("measured images have the network's input length")
     }
 
-    /// The rule with its measured images as they stand in a file. `None` if one that the rule asks
-    /// for is absent or has the wrong length.
+    /// Creates a normaliser from stored images. Returns `None` if a required one is missing or has
+    /// the wrong length.
     #[expect(clippy::cast_possible_truncation, reason = "inputs are f32")]
     pub fn with_images(
         spec: &NetSpec,
@@ -192,7 +192,7 @@ impl Normalizer {
         }
     }
 
-    /// Normalises a value: `(pixel * scale - mean) / std`, by the statistics of its place.
+    /// Normalises the value at `place` of a sample: `(pixel * scale - mean) / std`.
     #[inline(always)]
     pub fn value<T: Pixel>(&self, pixel: T, place: usize) -> f32 {
         normalized(
@@ -204,7 +204,7 @@ impl Normalizer {
     }
 }
 
-/// `(pixel * scale - mean) / std`.
+/// Computes `(pixel * scale - mean) / std`.
 #[inline(always)]
 pub(crate) fn normalized(pixel: f32, scale: f32, mean: f32, std: f32) -> f32 {
     (pixel * scale - mean) / std
@@ -216,7 +216,7 @@ struct Moments {
     std: f64,
 }
 
-/// Of exact sums of each pixel and of its square.
+/// Computes moments from exact sums of each pixel and its square.
 fn moments_of_bytes(pixels: &[u8], len: usize) -> Vec<Moments> {
     let (mut sum, mut square_sum) = (vec![0_u64; len], vec![0_u64; len]);
     for image in pixels.chunks_exact(len.max(1)) {
@@ -237,7 +237,8 @@ fn moments_of_bytes(pixels: &[u8], len: usize) -> Vec<Moments> {
     moments.collect()
 }
 
-/// Of differences from the first sample, so that a value that never varies has a deviation of exactly 0.
+/// Computes moments from differences to the first sample, so that a constant value has a deviation
+/// of exactly 0.
 fn moments_of_floats(values: &[f32], len: usize) -> Vec<Moments> {
     let Some(first) = values.get(..len) else {
         let none = Moments {

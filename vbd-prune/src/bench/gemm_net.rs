@@ -1,4 +1,4 @@
-//! The dense net on the `gemm` crate: what a dense runtime without a framework around it takes.
+//! The dense net on the `gemm` crate: a dense runtime without a framework.
 #![expect(
     unsafe_code,
     reason = "the gemm crate takes pointers; bounds are checked here"
@@ -10,19 +10,20 @@ use vbd_net::spec::LayerSpec;
 
 use vbd_net::PrunedNet;
 
-/// The net with dense weights. Layers without a weight are computed plainly, a ReLU for the whole batch.
+/// The net with dense weights. Layers without a weight are computed in the simplest way, a ReLU on
+/// the whole batch.
 pub(super) struct GemmNet {
     net: PrunedNet,
     /// Factor and shift of each pixel.
     rule: Vec<(f32, f32)>,
-    /// The weight of each node, dense; nothing of a node without.
+    /// Dense weight of each node; empty for nodes without one.
     weights: Vec<Vec<f32>>,
-    /// What each node gives for all samples.
+    /// Output of each node for all samples.
     values: Vec<Vec<f32>>,
     columns: Vec<f32>,
 }
 
-/// How a convolution goes over an image.
+/// Geometry of a convolution.
 #[derive(Clone, Copy)]
 struct Window<'a> {
     conv: &'a Conv2d,
@@ -32,7 +33,7 @@ struct Window<'a> {
     output: [usize; 2],
 }
 
-/// Channels, height and width; a feature is a channel of one value.
+/// Returns channels, height and width; a feature is a channel of one value.
 fn sides(shape: Shape) -> [usize; 3] {
     match shape {
         Shape::Image {
@@ -49,12 +50,12 @@ impl Window<'_> {
         self.output[0] * self.output[1]
     }
 
-    /// Rows of the matrix of columns: the entries of a row of the weight.
+    /// Returns the rows of the column matrix: the entries per row of the weight.
     fn taps(self) -> usize {
         self.input[0] * self.conv.kernel * self.conv.kernel
     }
 
-    /// Where a tap lies at an output position, unless it lies in the padding.
+    /// Returns the input position of a tap at an output position, or `None` in the padding.
     fn place(self, [channel, dy, dx]: [usize; 3], [y, x]: [usize; 2]) -> Option<usize> {
         let [_, height, width] = self.input;
         let (stride, padding) = (self.conv.stride, self.conv.padding);
@@ -63,7 +64,7 @@ impl Window<'_> {
         (y < height && x < width).then_some((channel * height + y) * width + x)
     }
 
-    /// Each channel, tap and position.
+    /// Visits each channel, tap and position.
     fn visit(self, mut f: impl FnMut(usize, Option<usize>)) {
         let (kernel, mut index) = (self.conv.kernel, 0);
         for channel in 0..self.input[0] {
@@ -96,7 +97,7 @@ impl GemmNet {
         }
     }
 
-    /// The outputs of `n` samples.
+    /// Computes the outputs of `n` samples.
     pub(super) fn run(&mut self, pixels: &[f32], n: usize) -> &[f32] {
         let Self {
             net,
@@ -130,7 +131,7 @@ impl GemmNet {
                         output: [height, width],
                     };
                     let x = &before[node.inputs[0].index()];
-                    convolve(y, x, (weight, &own.bias), window, columns);
+                    convolve(y, x, weight, &own.bias, window, columns);
                 }
                 (LayerSpec::Relu(_), _) => {
                     let x = before[node.inputs[0].index()].iter();
@@ -175,7 +176,8 @@ fn linear(y: &mut Vec<f32>, x: &[f32], weight: &[f32], bias: &[f32], n: usize) {
 fn convolve(
     y: &mut Vec<f32>,
     x: &[f32],
-    (weight, bias): (&[f32], &[f32]),
+    weight: &[f32],
+    bias: &[f32],
     window: Window<'_>,
     columns: &mut Vec<f32>,
 ) {
@@ -201,7 +203,7 @@ fn convolve(
     }
 }
 
-/// A matrix inside a slice: entry `(i, j)` is `data[i * strides[0] + j * strides[1]]`.
+/// A matrix in a slice: entry `(i, j)` is `data[i * strides[0] + j * strides[1]]`.
 #[derive(Clone, Copy)]
 struct Matrix<'a> {
     data: &'a [f32],
@@ -209,7 +211,7 @@ struct Matrix<'a> {
 }
 
 #[expect(clippy::many_single_char_names, reason = "the names of BLAS")]
-/// `out += a b`, with `a [m, k]`, `b [k, n]` and `out [m, n]` row-major.
+/// Computes `out += a b` with `a [m, k]`, `b [k, n]` and `out [m, n]` row-major.
 fn add_product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, [m, k, n]: [usize; 3]) {
     let holds = |matrix: Matrix<'_>, [rows, cols]: [usize; 2]| {
         let [row, col] = matrix.strides;

@@ -1,4 +1,4 @@
-//! How long inference takes: the sparse runtime beside the same net dense.
+//! Benchmarks of inference: the sparse runtime against the dense net.
 
 mod gemm_net;
 mod options;
@@ -21,25 +21,25 @@ use crate::sparse_net::DenseNet;
 use vbd_net::runtime::{Plan, Session};
 use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, UnitScale};
 
-/// Bytes of the dense nets and of a batch's largest activations, at most: a file may name a net that
-/// is far larger than itself, and this makes it dense.
+/// Maximum bytes of the dense nets and a batch's largest activations: a small file can describe a
+/// large net, which is made dense here.
 const MOST_BYTES: usize = 1 << 30;
 
-/// What was measured.
+/// Engine that was measured.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum What {
+pub enum Engine {
     /// The sparse runtime.
     Sparse,
-    /// The dense net by the `gemm` crate, without a framework around it.
+    /// The dense net on the `gemm` crate, without a framework.
     Gemm,
-    /// The dense net by Candle's operations.
+    /// The dense net with Candle's operations.
     Candle,
 }
 
-impl What {
-    /// Its word, as in JSON.
+impl Engine {
+    /// Returns the name used in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sparse => "sparse",
@@ -49,36 +49,37 @@ impl What {
     }
 }
 
-/// Which net was measured.
+/// Network that was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Of {
-    /// The file's.
-    File,
-    /// The one that the file's was made smaller from, dense.
-    Before,
+pub enum Subject {
+    /// The pruned net of the file.
+    #[serde(rename = "file")]
+    Pruned,
+    /// The original of a shrunk net, dense.
+    #[serde(rename = "before")]
+    Original,
 }
 
-/// One measurement, in microseconds a sample.
+/// A measurement, in microseconds per sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Row {
-    /// What was measured.
-    pub what: What,
-    /// On which net.
-    pub net: Of,
-    /// Samples of a call.
+    /// Engine that was measured.
+    pub what: Engine,
+    /// Network that was measured.
+    pub net: Subject,
+    /// Batch size.
     pub batch: usize,
-    /// Threads that it could have.
+    /// Number of threads available.
     pub threads: usize,
-    /// The median of all calls.
+    /// Median over calls.
     pub median_us: f64,
-    /// What 99 calls of 100 stay within.
+    /// 99th percentile over calls.
     pub p99_us: f64,
 }
 
-/// Measures `net` at each of the `batches`, on f32 pixels: `images`, or made up where there are none.
-/// The contenders take turns, so that what else the machine does hits all of them. Of a net that was made
-/// smaller, the dense net that it was made from is one of them.
+/// Measures `net` at each batch size, on f32 pixels from `images`, or on synthetic ones if `None`.
+/// The engines take turns, so that disturbances affect all of them. For a shrunk net, the original
+/// dense net is measured too.
 ///
 /// ```
 /// # use vbd_core::{recipe::{NetToml, Recipe}, train::*, weight::*};
@@ -110,31 +111,35 @@ pub struct Row {
 /// ```
 ///
 /// # Errors
-/// As [`Plan::new`]; [`Error::BatchTooLarge`] if the dense net and a batch need more than 1 GB;
-/// [`vbd_net::Error::Input`] if `images` are no whole samples; [`Error::Candle`] if Candle cannot run the net.
+/// Those of [`Plan::new`]; [`Error::BatchTooLarge`] if the dense net and a batch need more than 1
+/// GB; [`vbd_net::Error::Input`] if `images` are not whole samples; [`Error::Candle`] if Candle
+/// fails.
 pub fn bench(
     net: &PrunedNet,
     batches: &[usize],
     images: Option<Values<'_>>,
     options: BenchOptions,
 ) -> Result<Vec<Row>> {
-    for spec in [net.spec(), net.before()] {
+    for spec in [net.spec(), net.original()] {
         check_size(net, spec, batches)?;
     }
-    let whole = net.is_smaller().then(|| whole(net));
+    let whole = net.is_shrunk().then(|| whole(net));
     let whole = whole.transpose()?;
     let mut runners = vec![
         (
-            Of::File,
+            Subject::Pruned,
             Runner::Sparse(Box::new(Plan::new(net)?.session())),
         ),
-        (Of::File, Runner::Gemm(GemmNet::new(net))),
-        (Of::File, Runner::Candle(DenseNet::new(net, &Device::Cpu)?)),
+        (Subject::Pruned, Runner::Gemm(GemmNet::new(net))),
+        (
+            Subject::Pruned,
+            Runner::Candle(DenseNet::new(net, &Device::Cpu)?),
+        ),
     ];
     if let Some(whole) = &whole {
-        runners.push((Of::Before, Runner::Gemm(GemmNet::new(whole))));
+        runners.push((Subject::Original, Runner::Gemm(GemmNet::new(whole))));
         let candle = DenseNet::new(whole, &Device::Cpu)?;
-        runners.push((Of::Before, Runner::Candle(candle)));
+        runners.push((Subject::Original, Runner::Candle(candle)));
     }
     let mut rows = Vec::new();
     for &batch in batches {
@@ -157,12 +162,16 @@ pub fn bench(
             }
         }
         let timed = runners.iter().zip(calls);
-        rows.extend(timed.map(|((of, runner), calls)| Row::of((runner.what(), *of), batch, calls)));
+        rows.extend(
+            timed.map(|((subject, runner), calls)| {
+                Row::new(runner.engine(), *subject, batch, calls)
+            }),
+        );
     }
     Ok(rows)
 }
 
-/// One of those that take turns.
+/// An engine under measurement.
 enum Runner {
     Sparse(Box<Session>),
     Gemm(GemmNet),
@@ -170,15 +179,15 @@ enum Runner {
 }
 
 impl Runner {
-    fn what(&self) -> What {
+    fn engine(&self) -> Engine {
         match self {
-            Self::Sparse(_) => What::Sparse,
-            Self::Gemm(_) => What::Gemm,
-            Self::Candle(_) => What::Candle,
+            Self::Sparse(_) => Engine::Sparse,
+            Self::Gemm(_) => Engine::Gemm,
+            Self::Candle(_) => Engine::Candle,
         }
     }
 
-    /// Runs a batch, which `x` has as a tensor.
+    /// Runs a batch, given as slice and as tensor.
     fn run(&mut self, pixels: &[f32], x: &Tensor) -> Result<()> {
         match self {
             Self::Sparse(session) => _ = black_box(session.run(pixels)?),
@@ -189,10 +198,10 @@ impl Runner {
     }
 }
 
-/// The network that `net` was made smaller from, with weights that are all there: made up, for time does
-/// not depend on them.
+/// Returns the original network of `net` with dense synthetic weights, on which time does not
+/// depend.
 fn whole(net: &PrunedNet) -> Result<PrunedNet> {
-    let mut spec = net.before().clone();
+    let mut spec = net.original().clone();
     spec.normalize = net.spec().normalize.clone();
     let layers = spec.weights()?.into_iter().map(|weight| {
         let value = 1.0 / weight.cols() as f32;
@@ -233,7 +242,7 @@ fn whole(net: &PrunedNet) -> Result<PrunedNet> {
 }
 
 impl Row {
-    fn of((what, net): (What, Of), batch: usize, mut calls: Vec<Duration>) -> Self {
+    fn new(what: Engine, net: Subject, batch: usize, mut calls: Vec<Duration>) -> Self {
         calls.sort_unstable();
         let at = |place: usize| {
             let call = calls.get(place.min(calls.len().saturating_sub(1)));
@@ -253,8 +262,8 @@ impl Row {
     }
 }
 
-/// Refuses what needs more memory than [`MOST_BYTES`]: the dense net, its largest columns of a
-/// convolution, and the activations of the largest batch.
+/// Rejects sizes that need more memory than [`MOST_BYTES`] for the dense net, its largest column
+/// matrix and the activations of the largest batch.
 fn check_size(net: &PrunedNet, spec: &NetSpec, batches: &[usize]) -> Result<()> {
     let graph = spec.resolve()?;
     let values = graph
@@ -280,7 +289,8 @@ fn check_size(net: &PrunedNet, spec: &NetSpec, batches: &[usize]) -> Result<()> 
     Ok(())
 }
 
-/// `batch` samples: the images over and over, or a fifth of the pixels lit, as digits have them.
+/// Returns `batch` samples: the images repeated, or synthetic ones with a fifth of the pixels
+/// nonzero, as in digits.
 fn pixels(net: &PrunedNet, images: Option<Values<'_>>, batch: usize) -> Result<Vec<f32>> {
     let len = net.spec().input_len();
     let Some(images) = images.filter(|images| !images.is_empty()) else {

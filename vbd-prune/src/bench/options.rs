@@ -1,18 +1,18 @@
-//! How long to measure.
+//! Options of a benchmark.
 
 use std::time::Duration;
 
-/// How long to measure.
+/// Options of a benchmark.
 ///
 /// Name | Default | Range | Meaning
 /// -|-|-|-
-/// `time` | 1 s | | for each contender at each batch size
-/// `turns` | 25 | 1 or more | that each of them has of it
+/// `time` | 1 s | | measuring time per engine and batch size
+/// `turns` | 25 | 1 or more | number of turns this time is divided into
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BenchOptions {
-    /// Time for each contender at each batch size.
+    /// Measuring time per engine and batch size.
     pub time: Duration,
-    /// Turns that each of them has.
+    /// Number of turns this time is divided into.
     pub turns: u32,
 }
 

@@ -1,23 +1,24 @@
-//! How the `log_alpha` of weights are spread.
+//! Histograms of `log_alpha`.
 
 use serde::Serialize;
 use vbd_core::method::WeightMethod;
 use vbd_core::posterior::LOG_ALPHA_DISPLAYED;
 use vbd_core::weight::Weight;
 
-/// Bins of a histogram, each 1 wide.
+/// Number of bins, each of width 1.
 const BINS: usize = 40;
 
-/// A histogram of `log_alpha` from -20 to 20 in bins 1 wide; what lies outside is in the outer bins.
+/// A histogram of `log_alpha` from -20 to 20 in bins of width 1; the outer bins include values
+/// outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Histogram {
-    /// Where the first bin starts.
+    /// Start of the first bin.
     pub low: i32,
-    /// Where the last bin ends.
+    /// End of the last bin.
     pub high: i32,
-    /// Weights in each bin.
+    /// Number of weights in each bin.
     pub counts: Vec<u64>,
-    /// Weights that died for good, in no bin.
+    /// Number of dead weights, which are in no bin.
     pub dead: u64,
 }
 
@@ -33,7 +34,7 @@ impl Histogram {
         }
     }
 
-    /// The histogram of a weight; `None` where its method has no `log_alpha`.
+    /// Creates the histogram of a weight; `None` if its method has no `log_alpha`.
     pub fn of(weight: &Weight, method: &dyn WeightMethod) -> Option<Self> {
         let log_alpha = method.log_alpha(weight.view())?;
         let mut histogram = Self::empty();
@@ -48,7 +49,7 @@ impl Histogram {
         Some(histogram)
     }
 
-    /// The histogram of several weights together; `None` where there is none.
+    /// Adds up histograms; `None` if there are none.
     pub fn sum<'a>(histograms: impl Iterator<Item = &'a Self>) -> Option<Self> {
         histograms.fold(None, |sum, histogram| {
             let mut sum = sum.unwrap_or_else(Self::empty);
@@ -61,7 +62,7 @@ impl Histogram {
     }
 }
 
-/// The bin of a `log_alpha`, clamped as it is displayed.
+/// Returns the bin of a `log_alpha`, clamped to the range.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,4 +1,4 @@
-//! What `vbd inspect` tells of a file: sizes and sparsity, layer by layer.
+//! The report of `vbd inspect`: sizes and sparsity, layer by layer.
 
 mod histogram;
 mod structure;
@@ -23,7 +23,7 @@ use vbd_net::format::{self, Method, Provenance, PrunedFile, ValueType};
 use vbd_net::runtime::{Kernel, Plan};
 use vbd_net::{PrunedLayer, PrunedNet};
 
-/// A file's sizes and sparsity. As JSON it has the fields of `vbd inspect --json`.
+/// Sizes and sparsity of a file. Serialises to the JSON of `vbd inspect --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// `checkpoint` or `pruned`.
@@ -32,41 +32,41 @@ pub struct Report {
     pub version: u32,
     /// Name of the network.
     pub model: String,
-    /// What the network's outputs are measured by.
+    /// Loss of the network.
     pub loss: Loss,
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// Size of the net that it was made from as a dense file with f32 values.
+    /// Size of the original net as a dense f32 file in bytes.
     pub dense_bytes: u64,
     /// `dense_bytes / bytes`.
     pub size_ratio: f64,
-    /// Entries of all weights, biases excluded.
+    /// Number of entries of all weights, excluding biases.
     pub numel: usize,
-    /// Those that are kept.
+    /// Number of kept entries.
     pub nnz: usize,
     /// `1 - nnz / numel`.
     pub sparsity: f64,
-    /// `numel / nnz`; `None` where nothing is left.
+    /// `numel / nnz`; `None` if nothing is kept.
     pub compression_ratio: Option<f64>,
-    /// Type of weights and biases, of a pruned file.
+    /// Type of weights and biases in a pruned file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<ValueType>,
-    /// Threshold of `log_alpha` that decides what is kept; `None` where the zeros do.
+    /// Threshold of `log_alpha`; `None` if the zeros decide what is kept.
     pub threshold: Option<f32>,
-    /// Layer by layer.
+    /// Reports of the layers.
     pub layers: Vec<LayerReport>,
-    /// Units, parameters and multiply-adds before and after.
+    /// Units, parameters and multiply-adds of the original and the shrunk net.
     pub structure: Structure,
-    /// How many units each gate keeps, of a checkpoint that has gates.
+    /// Units kept by each gate of a checkpoint.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateCount>,
-    /// The `log_alpha` of all weights, where the file has posteriors.
+    /// Histogram of the `log_alpha` of all weights, if the file has posteriors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_alpha: Option<Histogram>,
-    /// The method that the weights were trained by, where it is known.
+    /// Method of training, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
-    /// Where the net comes from.
+    /// Provenance of the net.
     pub provenance: Provenance,
 }
 
@@ -75,42 +75,42 @@ pub struct Report {
 pub struct LayerReport {
     /// Name of the layer.
     pub name: String,
-    /// Its kind.
+    /// Kind of the layer.
     pub kind: LayerKind,
-    /// Shape of its weight.
+    /// Shape of the weight.
     pub shape: Vec<usize>,
-    /// Entries of its weight.
+    /// Number of entries of the weight.
     pub numel: usize,
-    /// Those that are kept.
+    /// Number of kept entries.
     pub nnz: usize,
     /// `1 - nnz / numel`.
     pub sparsity: f64,
-    /// How the weight is stored: a [`Layout`](vbd_net::Layout)'s word, or of a checkpoint `dense` or
-    /// `compact`.
+    /// Storage of the weight: the name of a [`Layout`](vbd_net::Layout), or `dense` or `compact` in
+    /// a checkpoint.
     pub layout: &'static str,
-    /// Bytes of the weight's tensors, header entries and bias aside; of a checkpoint with
+    /// Bytes of the weight's tensors, without header entries and bias; in a checkpoint including
     /// states and moments.
     pub bytes: u64,
-    /// Inputs with at least one kept weight; of a convolution, input channels.
+    /// Number of inputs (input channels) with at least one kept weight.
     pub live_inputs: usize,
-    /// Outputs with at least one kept weight; of a convolution, output channels.
+    /// Number of outputs (output channels) with at least one kept weight.
     pub live_outputs: usize,
-    /// What computes it for many samples at once; absent of a net that is too large to run.
+    /// Kernel for many samples; `None` if the net is too large to run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<Kernel>,
-    /// What computes it for one sample.
+    /// Kernel for one sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_one: Option<Kernel>,
-    /// Multiply-adds a sample that are left.
+    /// Remaining multiply-adds per sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multiply_adds: Option<usize>,
-    /// The weights' `log_alpha`, where the file has posteriors.
+    /// Histogram of the weights' `log_alpha`, if the file has posteriors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_alpha: Option<Histogram>,
 }
 
 impl Report {
-    /// The report of an opened file.
+    /// Creates the report of an opened file.
     ///
     /// # Errors
     /// Of a checkpoint, as [`prune_checkpoint`]; [`Error::NoNetwork`] of a weights file, which has a [`WeightsReport`].
@@ -124,10 +124,10 @@ impl Report {
         }
     }
 
-    /// The report of a pruned file.
+    /// Creates the report of a pruned file.
     ///
     /// # Errors
-    /// None of a file that was read or made by this crate.
+    /// None for a file created by this crate.
     pub fn of_file(file: &PrunedFile) -> Result<Self> {
         let net = file.net();
         let layers = net
@@ -135,17 +135,22 @@ impl Report {
             .iter()
             .zip(file.storage())
             .map(|(layer, storage)| layer_report(layer, storage.layout.as_str(), storage.bytes));
-        let label = (format::KIND, file.version(), file.bytes());
         Ok(Self {
             values: Some(file.values()),
-            ..Self::assemble(label, net, layers.collect())?
+            ..Self::assemble(
+                format::KIND,
+                file.version(),
+                file.bytes(),
+                net,
+                layers.collect(),
+            )?
         })
     }
 
-    /// The report of a checkpoint that takes `bytes` on disk, at the training's threshold.
+    /// Creates the report of a checkpoint of `bytes` on disk, at the training threshold.
     ///
     /// # Errors
-    /// As [`prune_checkpoint`].
+    /// Those of [`prune_checkpoint`].
     pub fn of_checkpoint(checkpoint: &Checkpoint, bytes: u64) -> Result<Self> {
         let net = prune_checkpoint(checkpoint, None)?;
         let settings = checkpoint.recipe.method.of_weights(&checkpoint.spec)?;
@@ -170,7 +175,7 @@ impl Report {
         let layers: Vec<LayerReport> = layers.collect();
         let histograms = layers.iter().filter_map(|layer| layer.log_alpha.as_ref());
         let log_alpha = Histogram::sum(histograms);
-        let report = Self::assemble((train::KIND, train::VERSION, bytes), &net, layers)?;
+        let report = Self::assemble(train::KIND, train::VERSION, bytes, &net, layers)?;
         Ok(Self {
             log_alpha,
             gates: gate_counts(checkpoint)?,
@@ -179,7 +184,9 @@ impl Report {
     }
 
     fn assemble(
-        (format, version, bytes): (&'static str, u32, u64),
+        format: &'static str,
+        version: u32,
+        bytes: u64,
         net: &PrunedNet,
         mut layers: Vec<LayerReport>,
     ) -> Result<Self> {
@@ -217,7 +224,7 @@ impl Report {
     }
 }
 
-/// How many units each gate keeps at its own threshold.
+/// Counts the units that each gate keeps at its own threshold.
 fn gate_counts(checkpoint: &Checkpoint) -> Result<Vec<GateCount>> {
     let method = &checkpoint.recipe.method;
     let gates = Gate::all(&checkpoint.spec, method)?;
@@ -261,7 +268,7 @@ fn layer_report(layer: &PrunedLayer, layout: &'static str, bytes: u64) -> LayerR
     }
 }
 
-/// Bytes of a weight's tensors in a checkpoint: values and two moments each, and the places.
+/// Returns the bytes of a weight's tensors in a checkpoint: values, two moments each, and indices.
 fn checkpoint_bytes(weight: &Weight) -> u64 {
     let places = weight.live().map_or(0, <[u32]>::len);
     ((weight.theta().value.len() * weight.arrays() + places) * size_of::<f32>()) as u64

@@ -1,5 +1,4 @@
-//! What is left of a net's units: of the net as it was, and of the smaller one without those that nothing
-//! needs.
+//! Structure of a net: units of the original and of the shrunk net.
 
 use serde::Serialize;
 use vbd_net::graph::{Graph, INPUT, NodeId, Owns};
@@ -8,44 +7,44 @@ use vbd_net::ops::Units;
 use crate::error::Result;
 use vbd_net::PrunedNet;
 
-/// Units, parameters and multiply-adds before and after.
+/// Units, parameters and multiply-adds of the original and the shrunk net.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Structure {
-    /// Unit by unit of the network, its classes excluded.
+    /// Units at each position of the network, excluding outputs.
     pub units: Vec<UnitCount>,
-    /// Whether the net is the smaller one already.
+    /// Whether the net is already shrunk.
     pub is_made: bool,
-    /// Weights and biases of the net as it was.
+    /// Weights and biases of the original net.
     pub parameters_before: usize,
-    /// Those of the smaller net, zeros too.
+    /// Weights and biases of the shrunk net, including zeros.
     pub parameters_after: usize,
-    /// Multiply-adds a sample of the dense net as it was.
+    /// Multiply-adds per sample of the original dense net.
     pub multiply_adds_before: usize,
-    /// Those of the smaller net, dense too.
+    /// Multiply-adds per sample of the shrunk net, dense.
     pub multiply_adds_after: usize,
 }
 
-/// Units of one place in a network.
+/// Units at one position of a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnitCount {
-    /// `input`, `flatten`, or the layer whose features or channels they are.
+    /// `input`, `flatten`, or the layer of the features or channels.
     pub name: String,
-    /// Units of the net as it was.
+    /// Units of the original net.
     pub units: usize,
-    /// Those that are needed, or the one that a layer keeps where none is.
+    /// Kept units; at least one per layer.
     pub kept: usize,
 }
 
 impl Structure {
-    /// The structure of a net, made smaller already or not.
+    /// Computes the structure of a net, shrunk or not.
     ///
     /// # Errors
-    /// None of a net that was read or made by this crate.
+    /// None for a net created by this crate.
     pub fn of(net: &PrunedNet) -> Result<Self> {
-        let smaller = net.smaller()?;
-        let (before, after) = (net.before().resolve()?, smaller.graph());
+        let smaller = net.shrunk()?;
+        let (before, after) = (net.original().resolve()?, smaller.graph());
         Ok(Self {
-            is_made: net.is_smaller(),
+            is_made: net.is_shrunk(),
             units: units(&before, after),
             parameters_before: parameters(&before),
             parameters_after: parameters(after),
@@ -55,7 +54,7 @@ impl Structure {
     }
 }
 
-/// The units that go into each weight, and those that come out of each but the last.
+/// Counts the input units of each weight, and the outputs of each but the last.
 fn units(before: &Graph, after: &Graph) -> Vec<UnitCount> {
     let mut units = Vec::new();
     let mut count = |name: &str, all, kept| {
@@ -80,7 +79,7 @@ fn units(before: &Graph, after: &Graph) -> Vec<UnitCount> {
     units
 }
 
-/// The weight, the sum or the input that a node's units are made by.
+/// Returns the weight, sum or input that produces a node's units.
 fn maker(graph: &Graph, id: NodeId) -> NodeId {
     let node = graph.node(id);
     match node.units {

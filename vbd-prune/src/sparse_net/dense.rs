@@ -1,4 +1,4 @@
-//! The dense net with Candle's operations, for devices that are no CPU.
+//! The dense net with Candle's operations, for other devices than the CPU.
 
 use candle_core::{DType, Device, Module, Result, Tensor};
 use vbd_net::graph::{NodeId, Shape};
@@ -8,19 +8,19 @@ use vbd_net::statistic::PerInput;
 
 use vbd_net::{PrunedLayer, PrunedNet};
 
-/// The net with dense weights on one device: what [`SparseNet`](super::SparseNet) runs elsewhere than on a
-/// CPU, and what the sparse runtime is tested against.
+/// The net with dense weights on one device. [`SparseNet`](super::SparseNet) runs it on other
+/// devices than the CPU, and tests compare the sparse runtime with it.
 #[derive(Debug)]
 pub struct DenseNet {
     net: PrunedNet,
     mean: Tensor,
     std: Tensor,
-    /// The tensors of each node.
+    /// Tensors of each node.
     tensors: Vec<Vec<Tensor>>,
 }
 
 impl DenseNet {
-    /// Brings the weights to a device.
+    /// Copies the weights to a device.
     ///
     /// # Errors
     /// If the device fails.
@@ -69,7 +69,7 @@ impl DenseNet {
             (_, [weight, bias]) => inputs[0].broadcast_mul(weight)?.broadcast_add(bias),
             (_, [index]) => inputs[0].contiguous()?.index_select(index, 1),
             (Some(layer), _) => vbd_core::ops::forward(layer, inputs),
-            (None, _) => candle_core::bail!("the input is no layer"),
+            (None, _) => candle_core::bail!("the input is not a layer"),
         }
     }
 }
@@ -98,7 +98,7 @@ fn dense_weight(layer: &PrunedLayer, device: &Device) -> Result<Tensor> {
     Tensor::from_vec(layer.weight.to_dense(), &layer.shape[..], device)
 }
 
-/// One number an input value, as a tensor that broadcasts over `[batch, ..input]`.
+/// Returns the numbers of the inputs as a tensor that broadcasts over `[batch, ..input]`.
 fn statistic(values: &PerInput, spec: &NetSpec, device: &Device) -> Result<Tensor> {
     let values: Vec<f32> = (0..spec.input_len())
         .map(|index| values.at(index))

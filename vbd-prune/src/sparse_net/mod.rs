@@ -1,4 +1,4 @@
-//! A pruned net that runs: raw pixels in, logits or values out, as a Candle module or over slices.
+//! A runnable pruned net: raw pixels in, logits or values out, as a Candle module or on slices.
 
 mod dense;
 
@@ -19,16 +19,16 @@ use crate::weights::prune_checkpoint;
 use vbd_net::PrunedNet;
 use vbd_net::runtime::{Pixel, Plan, Session};
 
-/// Samples that go through the net together in [`SparseNet::evaluate`], at most.
+/// Maximum number of samples per batch in [`SparseNet::evaluate`].
 const EVALUATED_AT_ONCE: usize = 4096;
-/// Values that come out for them, at most, if one sample's are not more: 16 MB.
+/// Maximum number of outputs per batch, unless a sample has more: 16 MB.
 const VALUES_AT_ONCE: usize = 1 << 22;
 
-/// A pruned net that runs.
+/// A runnable pruned net.
 ///
-/// On a CPU it is a [`Plan`] with its [`Session`]s, one for each thread that calls at the same time. On
-/// another device it runs the dense net with Candle's operations, on weights that are brought there
-/// once.
+/// On the CPU it is a [`Plan`] with [`Session`]s, one per thread that calls concurrently. On
+/// another device it runs the dense net with Candle's operations, with weights that are copied
+/// there once.
 ///
 /// ```
 /// # use vbd_core::{recipe::{NetToml, Recipe}, train::*, weight::*};
@@ -60,17 +60,17 @@ const VALUES_AT_ONCE: usize = 1 << 22;
 pub struct SparseNet {
     net: PrunedNet,
     plan: Plan,
-    /// Those that nobody runs just now.
+    /// Idle sessions.
     sessions: Mutex<Vec<Session>>,
-    /// The dense net on each device that it has been run on.
+    /// Dense net on each device used so far.
     elsewhere: Mutex<Vec<(DeviceLocation, Arc<DenseNet>)>>,
 }
 
 impl SparseNet {
-    /// The net of a pruned file or in memory.
+    /// Creates a runnable net.
     ///
     /// # Errors
-    /// As [`Plan::new`].
+    /// Those of [`Plan::new`].
     pub fn new(net: &PrunedNet) -> Result<Self> {
         Ok(Self {
             net: net.clone(),
@@ -80,40 +80,41 @@ impl SparseNet {
         })
     }
 
-    /// The weights of a checkpoint that are kept at `threshold`, by default the training's.
+    /// Prunes a checkpoint at `threshold`, by default the training's.
     ///
     /// # Errors
-    /// As [`prune_checkpoint`](crate::prune_checkpoint), and [`Plan::new`].
+    /// Those of [`prune_checkpoint`](crate::prune_checkpoint) and [`Plan::new`].
     pub fn from_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<Self> {
         Self::new(&prune_checkpoint(checkpoint, threshold)?)
     }
 
-    /// Opens a pruned file, a checkpoint or a run's folder and makes it run.
+    /// Opens a pruned file, a checkpoint or a run directory.
     ///
     /// # Errors
-    /// As [`open`](crate::open()), and [`Plan::new`].
+    /// Those of [`open`](crate::open()) and [`Plan::new`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::new(&open(path)?.net()?)
     }
 
-    /// The network.
+    /// Returns the network.
     pub fn spec(&self) -> &NetSpec {
         self.net.spec()
     }
 
-    /// How it is computed on a CPU.
+    /// Returns the plan used on the CPU.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// The outputs of `n` samples, on the CPU: logits, or by the net's loss other values.
+    /// Computes the outputs of `n` samples on the CPU: logits, or other values depending on the
+    /// loss.
     ///
     /// # Shapes
     /// - `pixels`: `[n, input_len]`, row-major, channels first; bytes or f32
     /// - returns: `[n, output_len]`
     ///
     /// # Errors
-    /// [`vbd_net::Error::Input`] if there are not as many pixels.
+    /// [`vbd_net::Error::Input`] if the number of pixels does not match.
     pub fn outputs<'a>(&self, pixels: impl Into<Values<'a>>, n: usize) -> Result<Vec<f32>> {
         match pixels.into() {
             Values::U8(pixels) => self.run(pixels, n),
@@ -121,10 +122,10 @@ impl SparseNet {
         }
     }
 
-    /// What one sample is for the net: probabilities of its classes, or values with their loss.
+    /// Predicts one sample: class probabilities, or values with their loss.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Input`] if it has not the network's input length.
+    /// [`vbd_net::Error::Input`] if the sample does not have the network's input length.
     pub fn predict<'a>(&self, pixels: impl Into<Values<'a>>) -> Result<Prediction> {
         let pixels = pixels.into();
         let outputs = self.outputs(pixels, 1)?;
@@ -142,12 +143,12 @@ impl SparseNet {
         })
     }
 
-    /// How well the net does on samples: error and cross-entropy where it has classes, else mean squared error. The
-    /// sum is taken in the order of the samples.
+    /// Evaluates the net on samples: error and cross-entropy for a classifier, else mean squared
+    /// error. Sums are in sample order.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Input`] if the inputs are of another size; of a net with classes [`vbd_net::Error::NoLabels`],
-    /// or [`vbd_net::Error::Label`] if a label has no class.
+    /// [`vbd_net::Error::Input`] if the inputs have another size; for a classifier,
+    /// [`vbd_net::Error::NoLabels`], or [`vbd_net::Error::Label`] if a label is out of range.
     pub fn evaluate(&self, samples: &Samples) -> Result<Evaluation> {
         match self.spec().loss {
             Loss::CrossEntropy => self.evaluate_classes(samples),
@@ -198,7 +199,8 @@ impl SparseNet {
         Ok(errors.finish())
     }
 
-    /// Runs all samples; `take` gets the number of a block's first sample, its inputs and its outputs.
+    /// Runs all samples in batches. `take` receives the index of a batch's first sample, its inputs
+    /// and its outputs.
     fn in_blocks(
         &self,
         samples: &Samples,
@@ -249,21 +251,21 @@ impl SparseNet {
     }
 }
 
-/// What one sample is for a net.
+/// Prediction for one sample.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Prediction {
-    /// Of a net with classes: the probability of each.
+    /// Of a classifier: the probability of each class.
     Classes(Vec<f32>),
-    /// Of a net without.
+    /// Of a net with a squared error.
     Values {
-        /// What comes out.
+        /// Outputs of the net.
         outputs: Vec<f32>,
-        /// Mean over outputs of the squared error.
+        /// Squared error, averaged over outputs.
         loss: f64,
     },
 }
 
-/// Raw pixels in, logits or values out; the normalisation is the net's.
+/// Maps raw pixels to logits or values. The net normalises the pixels.
 ///
 /// # Shapes
 /// - `x`: `[batch, features]` or `[batch, channels, height, width]`, u8 or a float type

@@ -1,4 +1,4 @@
-//! Dropout (Hinton et al. 2012): a unit is 0 with probability `rate`, else divided by what is left.
+//! Dropout (Hinton et al. 2012): a unit is 0 with probability `rate`, else divided by `1 - rate`.
 
 use super::keys::RATE;
 use super::{Definition, GateNoise};
@@ -10,7 +10,7 @@ pub(super) const DEFINITION: Definition = Definition {
         range: Range::Number {
             least: 0.0,
             most: 1.0 - f64::EPSILON,
-            words: "0 to 1, without 1",
+            words: "0 to 1, excluding 1",
         },
         ..RATE
     }],
@@ -21,7 +21,7 @@ pub(super) const DEFINITION: Definition = Definition {
     },
 };
 
-/// The factor `d / (1 - p)`, `d` drawn for each sample and unit: 1 in the mean, with variance `p / (1 - p)`.
+/// The factor `d / (1 - p)` with a draw `d` per sample and unit: mean 1, variance `p / (1 - p)`.
 #[derive(Debug)]
 struct Bernoulli {
     rate: f64,

@@ -1,4 +1,4 @@
-//! Gaussian dropout on units (Srivastava et al. 2014; learnt: Kingma et al. 2015, type A).
+//! Gaussian dropout on units (Srivastava et al. 2014; learned: Kingma et al. 2015, type A).
 
 use super::keys::{KL_WEIGHT, PRIOR, RATE, prior};
 use super::{Definition, GateNoise};
@@ -10,7 +10,7 @@ use crate::recipe::{Key, Range, Settings, Value};
 pub(super) const DEFINITION: Definition = Definition {
     keys: &[
         Key {
-            meaning: "alpha = rate / (1 - rate): fixed, or where learning starts",
+            meaning: "alpha = rate / (1 - rate), fixed or the initial value",
             ..RATE
         },
         Key {
@@ -18,7 +18,7 @@ pub(super) const DEFINITION: Definition = Definition {
             default: Value::Flag(false),
             from_trained: None,
             range: Range::Flag,
-            meaning: "whether each unit learns an alpha",
+            meaning: "whether each unit's alpha is learned",
         },
         PRIOR,
         KL_WEIGHT,
@@ -27,12 +27,12 @@ pub(super) const DEFINITION: Definition = Definition {
     build: |settings| Box::new(Gaussian::new(settings)),
 };
 
-/// The factor `1 + sqrt(alpha) eps`, `alpha = rate / (1 - rate)`: fixed, or where the learning of one for each unit starts.
-/// Its KL counts once a unit; nothing dies by it.
+/// The factor `1 + sqrt(alpha) eps`. `alpha = rate / (1 - rate)` is fixed, or the initial value of
+/// one alpha per unit. The KL counts once per unit; nothing is pruned.
 #[derive(Debug)]
 struct Gaussian {
     alpha: f64,
-    /// Of the alpha that is learnt.
+    /// Prior of a learned alpha.
     prior: Option<Prior>,
 }
 

@@ -1,4 +1,4 @@
-//! A posterior for each unit's factor, by which units die (Liu et al. 2019, eq. 19).
+//! A posterior for each unit's factor that prunes units (Liu et al. 2019, eq. 19).
 
 use super::keys::{KL_WEIGHT, PRIOR};
 use super::{Definition, GateNoise};
@@ -15,7 +15,7 @@ pub(super) const DEFINITION: Definition = Definition {
             default: Value::Methods(3.0),
             from_trained: None,
             range: Range::FINITE,
-            meaning: "units at this log_alpha or over it are pruned",
+            meaning: "units with log_alpha at or above this are pruned",
         },
         Key {
             name: "log_sigma2_init",
@@ -26,7 +26,7 @@ pub(super) const DEFINITION: Definition = Definition {
                 most: 20.0,
                 words: "-40 to 20",
             },
-            meaning: "first log_sigma2",
+            meaning: "initial log_sigma2",
         },
     ],
     applies: |_, _| true,
@@ -40,7 +40,7 @@ pub(super) const DEFINITION: Definition = Definition {
     },
 };
 
-/// Theta and `log_sigma2` of each unit are learnt.
+/// Gate with learned theta and `log_sigma2` per unit.
 #[derive(Debug)]
 struct Normal(Variational);
 

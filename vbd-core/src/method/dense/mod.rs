@@ -1,4 +1,4 @@
-//! Plain weights: theta alone, no noise, nothing that goes.
+//! Plain weights: theta only, without noise or pruning.
 
 use std::sync::Arc;
 

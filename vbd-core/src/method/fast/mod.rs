@@ -1,5 +1,5 @@
-//! Fast dropout (Wang and Manning 2013): `b ~ N(sum theta x, alpha sum theta^2 x^2)`, alpha fixed, no KL; local
-//! reparameterisation with `sigma2 = alpha theta^2`.
+//! Fast dropout (Wang and Manning 2013): `b ~ N(sum theta x, alpha sum theta^2 x^2)` with fixed
+//! alpha and no KL. This is local reparameterisation with `sigma2 = alpha theta^2`.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub(super) const DEFINITION: Definition = Definition {
         RATE,
         Key {
             default: Value::Flag(false),
-            meaning: "whether each layer learns its alpha, without a prior",
+            meaning: "whether each layer's alpha is learned, without a prior",
             ..LEARN
         },
     ],

@@ -1,4 +1,4 @@
-//! The step of theta where the variance is `alpha theta^2`.
+//! Update of theta for the variance `alpha theta^2`.
 
 use pulp::Simd;
 
@@ -6,14 +6,14 @@ use crate::kernels::vector::{each_vector, kernel};
 use crate::method::DataGradient;
 use crate::optim::{self, Descent, Moments, Slices};
 
-/// Entries, and the mean and variance that a step computes with.
+/// Entries with the mean and variance used in a step.
 pub(super) struct Entries<'a> {
     pub(super) theta: Slices<'a>,
     pub(super) mean: &'a mut [f32],
     pub(super) variance: &'a mut [f32],
 }
 
-/// The alpha of each entry in the step, and after it.
+/// Alpha of each entry before and after the step.
 #[derive(Clone, Copy)]
 pub(super) struct Alphas<'a> {
     pub(super) of_step: &'a [f32],
@@ -21,7 +21,8 @@ pub(super) struct Alphas<'a> {
 }
 
 kernel! {
-    /// Moves theta by `g_mean + 2 alpha theta g_variance`, and works out mean and variance anew.
+    /// Updates theta by the gradient `g_mean + 2 alpha theta g_variance`, and computes mean and
+    /// variance anew.
     pub(super) fn update_scaled<S>(
         simd,
         entries: Entries<'_>,
@@ -61,7 +62,7 @@ fn update_by<S: Simd>(
 }
 
 kernel! {
-    /// The mean and variance of entries: theta, and `alpha theta^2`.
+    /// Computes mean and variance of entries: theta and `alpha theta^2`.
     pub(super) fn moments<S>(
         simd,
         mean: &mut [f32],

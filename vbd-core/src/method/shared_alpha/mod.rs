@@ -1,8 +1,9 @@
-//! One alpha for each row or the whole weight, learnt or fixed: `sigma2 = alpha theta^2` (Liu et al. 2019, eq. 5
-//! and 17; Kingma et al. 2015, type B; fast dropout, Wang and Manning 2013). Nothing is pruned by it.
+//! One alpha per row or weight, learned or fixed: `sigma2 = alpha theta^2` (Liu et al. 2019, eq. 5
+//! and 17; Kingma et al. 2015, type B; fast dropout, Wang and Manning 2013). It prunes nothing.
 //!
-//! With `G1` and `G2` the gradients by the means and the variances, theta gets `G1 + 2 alpha theta G2`, and
-//! `log_alpha` the sum over its entries of `alpha theta^2 G2` and of the KL's slope: it counts once a weight.
+//! With `G1` and `G2` the gradients with respect to means and variances, the gradient of theta is
+//! `G1 + 2 alpha theta G2`. That of `log_alpha` sums `alpha theta^2 G2` and the KL's slope over its
+//! entries: the KL counts once per weight.
 
 mod kernel;
 #[cfg(test)]
@@ -20,46 +21,46 @@ use crate::prior::Prior;
 use crate::recipe::{Key, Range, Settings, Value};
 use crate::weight::{Scope, State};
 
-/// What shares one alpha; the first has one for each weight.
+/// Scope of one alpha. The first choice is one per weight.
 pub(super) const ALPHA: Key = Key {
     name: "alpha",
     default: Value::Word("weight"),
     from_trained: None,
     range: Range::Words(&["weight", "row", "layer"]),
-    meaning: "what has an alpha: a weight, an output neuron or channel, or the layer; nothing is pruned by a shared one",
+    meaning: "scope of one alpha: a weight, an output neuron or channel, or the layer; a shared alpha prunes nothing",
 };
-/// Where the learning of alpha starts, or the alpha that is fixed.
+/// Initial or fixed alpha.
 pub(super) const RATE: Key = Key {
     name: "rate",
     default: Value::Number(0.5),
     from_trained: None,
     range: Range::RATE,
-    meaning: "alpha = rate / (1 - rate): fixed, or where learning starts",
+    meaning: "alpha = rate / (1 - rate), fixed or the initial value",
 };
-/// Whether alpha is learnt.
+/// Whether alpha is learned.
 pub(super) const LEARN: Key = Key {
     name: "learn",
     default: Value::Flag(true),
     from_trained: None,
     range: Range::Flag,
-    meaning: "whether a shared alpha is learnt",
+    meaning: "whether a shared alpha is learned",
 };
 
-/// Entries that are expanded and updated at once.
+/// Number of entries processed at once.
 const AT_ONCE: usize = 128;
 
-/// A posterior whose alpha is that of a row or the weight.
+/// A posterior with one alpha per row or weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct SharedAlpha {
     prior: Option<Prior>,
     by_row: bool,
-    /// The first `log_alpha`, or the one that is fixed.
+    /// Initial or fixed `log_alpha`.
     log_alpha: f32,
     is_learnt: bool,
 }
 
 impl SharedAlpha {
-    /// The method of settings with a `rate`.
+    /// Builds the method from settings with a `rate`.
     #[expect(clippy::cast_possible_truncation, reason = "trained in f32")]
     pub(super) fn of(settings: &Settings<'_>, prior: Option<Prior>, is_learnt: bool) -> Self {
         let rate = settings.number("rate");
@@ -71,7 +72,7 @@ impl SharedAlpha {
         }
     }
 
-    /// The group of an entry; `None` of one that only fills a vector.
+    /// Returns the group of an entry; `None` for padding.
     fn group(self, entries: &EntryView<'_>, index: usize) -> Option<usize> {
         if self.by_row {
             entries.row(index)
@@ -80,7 +81,7 @@ impl SharedAlpha {
         }
     }
 
-    /// The logarithms of alpha, one for each group.
+    /// Returns `log_alpha` of each group.
     fn log_alphas<'a>(&'a self, shared: &'a [State]) -> &'a [f32] {
         match shared.first() {
             Some(state) => &state.parameter.value,
@@ -93,7 +94,7 @@ impl SharedAlpha {
         log_alphas.iter().map(|log_alpha| log_alpha.exp()).collect()
     }
 
-    /// Writes the alpha of each of the entries from `first` on.
+    /// Writes the alpha of each entry from `first` on.
     fn expand(self, entries: &EntryView<'_>, first: usize, alphas: &[f32], out: &mut [f32]) {
         if let [alpha] = alphas {
             out.fill(*alpha);
@@ -276,7 +277,7 @@ impl CpuMethod for SharedAlpha {
 }
 
 impl SharedAlpha {
-    /// `log_alpha`, `[out, 1, ...]` or `[1, ...]`.
+    /// Returns `log_alpha`, `[out, 1, ...]` or `[1, ...]`.
     fn tensor_log_alpha(self, theta: &Tensor, states: &[Tensor]) -> CandleResult<Tensor> {
         let mut shape = vec![1; theta.rank()];
         let Some(log_alpha) = states.first() else {

@@ -1,5 +1,5 @@
-//! What happens to a weight after backward, in one pass: the KL's gradient, the optimiser's step of theta and
-//! `log_sigma2`, the clamp, and the masked mean and variance of the next step.
+//! Update of a weight in one pass: KL gradient, optimiser step of theta and `log_sigma2`, clamp,
+//! and masked mean and variance for the next step.
 
 use pulp::Simd;
 
@@ -10,17 +10,17 @@ use crate::optim::{self, Descent, Moments, Slices};
 use crate::posterior::{self, LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, LOG_SIGMA2_MIN};
 use crate::prior::{K1, K2, K3, Prior};
 
-/// The rule by which weights take part in a step.
+/// Rule for masking weights in a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Masking {
-    /// Weights at this `log_alpha` or over it are masked.
+    /// Weights with `log_alpha` at or above this are masked.
     pub(crate) log_alpha_threshold: f32,
-    /// Whether they are masked at all; dead ones always are.
+    /// Whether to mask them; dead weights are always masked.
     pub(crate) active: bool,
 }
 
 impl Masking {
-    /// [`posterior::is_kept`], or that a weight is not dead for good.
+    /// Returns [`posterior::is_kept`], or if inactive whether a weight is live.
     #[inline(always)]
     fn keeps<S: Simd>(self, theta: F32s<S>, log_sigma2: F32s<S>) -> Mask<S> {
         if self.active {
@@ -33,7 +33,7 @@ impl Masking {
 }
 
 kernel! {
-    /// The mean and variance that a step computes with: 0 where a weight is masked.
+    /// Computes the mean and variance used in a step: 0 where a weight is masked.
     pub(crate) fn mask<S>(
         simd,
         mean: &mut [f32],
@@ -46,7 +46,7 @@ kernel! {
     }
 }
 
-/// [`mask`] for kernels: mean and variance of theta and `log_sigma2`.
+/// [`mask`] for use in kernels.
 #[inline(always)]
 fn mask_on<S: Simd>(simd: S, masked: [&mut [f32]; 2], of: [&[f32]; 2], masking: Masking) {
     each_vector(
@@ -61,7 +61,7 @@ fn mask_on<S: Simd>(simd: S, masked: [&mut [f32]; 2], of: [&[f32]; 2], masking: 
     );
 }
 
-/// Weights with a posterior, and the mean and variance that a step computes with.
+/// Weights with a posterior, and their mean and variance in a step.
 pub(crate) struct Posteriors<'a> {
     pub(crate) theta: Slices<'a>,
     pub(crate) log_sigma2: Slices<'a>,
@@ -69,7 +69,7 @@ pub(crate) struct Posteriors<'a> {
     pub(crate) variance: &'a mut [f32],
 }
 
-/// How weights with a posterior are updated.
+/// Settings of an update of posteriors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rule {
     pub(crate) prior: Prior,
@@ -82,7 +82,7 @@ pub(crate) struct Rule {
 // limit update_variational: avx2 30, scalar 700 instructions a weight
 // limit update_variational_log_uniform: avx2 44, scalar 1050 instructions a weight
 kernel! {
-    /// Updates theta and `log_sigma2`, and the masked mean and variance with them.
+    /// Updates theta and `log_sigma2`, and computes the masked mean and variance.
     pub(crate) fn update_variational<S>(
         simd,
         weights: Posteriors<'_>,
@@ -102,7 +102,7 @@ kernel! {
     }
 }
 
-/// The update by an optimiser for theta, and one for `log_sigma2`, that does not decay.
+/// Updates by one optimiser for theta and one without decay for `log_sigma2`.
 #[inline(always)]
 fn variational_by<S: Simd, R: optim::Rule>(
     simd: S,
@@ -131,8 +131,8 @@ fn variational_by<S: Simd, R: optim::Rule>(
     }
 }
 
-/// Weights that are updated at once. A weight's update is one long chain of dependent operations; done in
-/// three passes over a few weights, chains of neighbours overlap, and what is between stays in cache.
+/// Number of weights updated at once. Each update is a long chain of dependent operations; in three
+/// passes over a few weights, the chains overlap and intermediate values stay in cache.
 const AT_ONCE: usize = 128;
 
 #[inline(always)]
@@ -224,13 +224,13 @@ fn clamp_log_sigma2<S: Simd>(log_sigma2: F32s<S>) -> F32s<S> {
     dead.select(log_sigma2, log_sigma2.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX))
 }
 
-/// The sum of the KL over weights; dead ones have none.
+/// Returns the KL summed over weights; dead weights have none.
 pub(crate) fn kl_sum(theta: &[f32], log_sigma2: &[f32], prior: Prior) -> f64 {
     let kl = |(&theta, &log_sigma2)| prior.kl(posterior::log_alpha(theta, log_sigma2));
     theta.iter().zip(log_sigma2).map(kl).sum()
 }
 
-/// The posteriors of some weights.
+/// Posteriors of some weights.
 #[derive(Clone, Copy)]
 struct Posterior<S: Simd> {
     theta: F32s<S>,
@@ -238,14 +238,14 @@ struct Posterior<S: Simd> {
     sigma2: F32s<S>,
 }
 
-/// The KL's gradients.
+/// Gradients of the KL.
 #[derive(Clone, Copy)]
 struct KlGradient<S: Simd> {
     theta: F32s<S>,
     log_sigma2: F32s<S>,
 }
 
-/// Gradients of the hierarchical prior's KL by theta and `log_sigma2`.
+/// Computes the gradients of the hierarchical prior's KL with respect to theta and `log_sigma2`.
 #[inline(always)]
 fn hierarchical<S: Simd>(Posterior { theta, sigma2, .. }: Posterior<S>) -> KlGradient<S> {
     let gamma = theta.mul_add(theta, sigma2);
@@ -256,7 +256,7 @@ fn hierarchical<S: Simd>(Posterior { theta, sigma2, .. }: Posterior<S>) -> KlGra
     }
 }
 
-/// Gradients of the log-uniform prior's KL by theta and `log_sigma2`.
+/// Computes the gradients of the log-uniform prior's KL with respect to theta and `log_sigma2`.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "constants")]
 fn log_uniform<S: Simd>(weight: Posterior<S>) -> KlGradient<S> {

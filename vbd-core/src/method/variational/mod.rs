@@ -1,5 +1,5 @@
 //! A posterior `N(theta, sigma2)` for each entry, trained as theta and `log_sigma2` (additive
-//! reparameterisation); entries over a threshold of `log_alpha` go.
+//! reparameterisation). Entries with `log_alpha` at or above a threshold are pruned.
 
 pub(crate) mod kernel;
 
@@ -18,13 +18,13 @@ use crate::prior::Prior;
 use crate::recipe::{Key, Range, Settings, Value};
 use crate::weight::{Scope, State};
 
-/// The keys of a posterior of its own for each entry.
+/// Keys of a posterior per entry.
 pub(super) const LOG_ALPHA_THRESHOLD: Key = Key {
     name: "log_alpha_threshold",
     default: Value::Number(3.0),
     from_trained: None,
     range: Range::FINITE,
-    meaning: "weights at this log_alpha or over it are pruned",
+    meaning: "weights with log_alpha at or above this are pruned",
 };
 pub(super) const LOG_SIGMA2_INIT: Key = Key {
     name: "log_sigma2_init",
@@ -35,7 +35,7 @@ pub(super) const LOG_SIGMA2_INIT: Key = Key {
         most: 20.0,
         words: "-40 to 20",
     },
-    meaning: "first log_sigma2; -8 with `--from`, if the recipe says nothing",
+    meaning: "initial log_sigma2; with `--from` the default is -8",
 };
 
 /// A posterior for each entry, and its prior.
@@ -43,13 +43,13 @@ pub(super) const LOG_SIGMA2_INIT: Key = Key {
 pub struct Variational {
     /// The prior of each entry.
     pub prior: Prior,
-    /// Entries at this `log_alpha` or over it are pruned.
+    /// Entries with `log_alpha` at or above this are pruned.
     pub log_alpha_threshold: f32,
-    /// First value of every `log_sigma2`.
+    /// Initial `log_sigma2`.
     pub log_sigma2_init: f32,
 }
 
-/// Variational Bayesian dropout with this threshold, as of checkpoints that a caller puts together.
+/// Returns variational Bayesian dropout with this threshold, for checkpoints built by a caller.
 pub fn vbd(log_alpha_threshold: f32) -> Arc<dyn WeightMethod> {
     Arc::new(Variational {
         prior: Prior::Hierarchical,
@@ -59,7 +59,7 @@ pub fn vbd(log_alpha_threshold: f32) -> Arc<dyn WeightMethod> {
 }
 
 impl Variational {
-    /// A posterior with this first log variance, by which nothing is pruned.
+    /// Returns a posterior with this initial log variance that prunes nothing.
     pub(crate) fn never_pruned(prior: Prior, log_sigma2_init: f32) -> Self {
         Self {
             prior,

@@ -1,4 +1,4 @@
-//! Variational Bayesian dropout (Liu et al. 2019): the hierarchical prior.
+//! Variational Bayesian dropout (Liu et al. 2019), with the hierarchical prior.
 
 use super::Definition;
 use super::posterior::{KEYS, applies, build};

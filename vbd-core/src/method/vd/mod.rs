@@ -1,5 +1,5 @@
-//! Variational dropout: the log-uniform prior (Kingma et al. 2015; sparse by each weight's own alpha, Molchanov
-//! et al. 2017).
+//! Variational dropout with the log-uniform prior (Kingma et al. 2015; sparse with one alpha per
+//! weight, Molchanov et al. 2017).
 
 use super::Definition;
 use super::posterior::{KEYS, applies, build};

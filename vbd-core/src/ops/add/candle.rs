@@ -1,8 +1,8 @@
-//! The sum by Candle's operations.
+//! Sum with Candle operations.
 
 use candle_core::{Result, Tensor};
 
-/// The sum of tensors of one shape, in their order.
+/// Sums tensors of equal shape in order.
 pub(in crate::ops) fn candle(inputs: &[Tensor]) -> Result<Tensor> {
     let mut sum = inputs[0].clone();
     for input in &inputs[1..] {

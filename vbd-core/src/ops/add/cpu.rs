@@ -1,11 +1,11 @@
-//! The sum by kernels.
+//! Sum with kernels.
 
 use rayon::prelude::*;
 
 use crate::ops::{Backward, Plain};
 use crate::step::CHUNK;
 
-/// The sum of inputs, in their order: each has the output's gradient.
+/// Sums the inputs in order. Each has the output's gradient.
 pub(in crate::ops) struct Cpu;
 
 impl Plain for Cpu {

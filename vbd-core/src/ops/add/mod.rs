@@ -1,4 +1,4 @@
-//! The sum of layers.
+//! Sum of layers.
 
 mod candle;
 mod cpu;

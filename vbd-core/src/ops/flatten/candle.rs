@@ -1,4 +1,4 @@
-//! The flattening by Candle's operations.
+//! Flattening with Candle operations.
 
 use candle_core::{Result, Tensor};
 

@@ -1,4 +1,4 @@
-//! An image as a vector: by kernels it is one already.
+//! Flattening of an image. Kernels need no operation for it.
 
 mod candle;
 

@@ -1,4 +1,4 @@
-//! Max-pooling by kernels, over as many channels as come in.
+//! Max-pooling with kernels, over all channels of the input.
 
 use rayon::prelude::*;
 use vbd_net::graph::Shape;
@@ -7,7 +7,7 @@ use vbd_net::ops::MaxPool2d;
 use crate::kernels::pool::{self, Pooled, Window};
 use crate::ops::{Backward, Plain};
 
-/// The largest value of each window.
+/// Maximum of each window.
 pub(in crate::ops) struct Cpu {
     window: Window,
 }

@@ -1,4 +1,4 @@
-//! The ReLU by kernels, where no weight takes it along.
+//! ReLU with kernels, unless fused with a weight.
 
 use crate::kernels::reparameterise::{relu, relu_backward};
 use crate::ops::{Backward, Plain};

@@ -1,4 +1,4 @@
-//! `max(x, 0)`, with the gradient 0 at 0.
+//! `max(x, 0)` with gradient 0 at 0.
 
 mod candle;
 mod cpu;

@@ -1,8 +1,8 @@
-//! A gate with the parameters that it trains.
+//! A gate of the Candle engine.
 
 use candle_core::{Device, Result as CandleResult, Tensor};
 
-use super::trained::{Descent, Trained};
+use super::variable::{Descent, Variable};
 use crate::error::Result;
 use crate::gate::Gate as Spec;
 use crate::layers::{Masking, drawn, gated, multiply};
@@ -11,11 +11,11 @@ use crate::weight::{GateParameters, State, Weight};
 
 /// A gate of the network.
 pub(super) struct Gate {
-    /// Its number among the method's gates.
+    /// Number among the method's gates.
     pub(super) number: usize,
     spec: Spec,
-    theta: Trained,
-    states: Vec<(State, Trained)>,
+    theta: Variable,
+    states: Vec<(State, Variable)>,
 }
 
 impl Gate {
@@ -25,7 +25,7 @@ impl Gate {
         own: &GateParameters,
         device: &Device,
     ) -> Result<Self> {
-        let trained = |parameter| Trained::new(parameter, &[spec.units], device);
+        let trained = |parameter| Variable::new(parameter, &[spec.units], device);
         let states = own.units.states();
         let states = states.map(|state| Ok((state.clone(), trained(&state.parameter)?)));
         Ok(Self {
@@ -51,7 +51,7 @@ impl Gate {
         states.map(|(_, trained)| trained.value().clone()).collect()
     }
 
-    /// A training draw, or without a key the mean with pruned units at zero.
+    /// Computes a training draw, or without a key the mean with pruned units at zero.
     pub(super) fn forward(
         &self,
         x: &Tensor,
@@ -82,7 +82,7 @@ impl Gate {
         }
     }
 
-    /// The KL, weighted by the gate's own weight; `None` where nothing is learnt.
+    /// Returns the KL times the gate's own weight; `None` if nothing is learned.
     pub(super) fn kl(&self) -> CandleResult<Option<Tensor>> {
         let Some(method) = &self.spec.method else {
             return Ok(None);
@@ -92,7 +92,7 @@ impl Gate {
         weighted.transpose()
     }
 
-    /// A step of all that is learnt; dead units stay dead.
+    /// Updates all learned values; dead units stay dead.
     pub(super) fn update(&mut self, descent: Descent<'_>) -> CandleResult<()> {
         let Some(method) = &self.spec.method else {
             return Ok(());

@@ -1,14 +1,14 @@
-//! The Candle engine: the layers and Candle's autograd, on any device.
+//! The Candle engine: layers and autograd, on any device.
 
 mod gate;
-mod trained;
-mod weighted;
+mod variable;
+mod weight_layer;
 
 use candle_core::{DType, Device, Tensor};
 
 use self::gate::Gate;
-use self::trained::{Descent, Trained};
-use self::weighted::{Map, Weighted};
+use self::variable::{Descent, Variable};
+use self::weight_layer::{Map, WeightLayer};
 use super::cpu::cannot_train;
 use super::{At, Batch, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
@@ -22,10 +22,10 @@ use vbd_net::data::{Samples, Values};
 use vbd_net::graph::NodeId;
 use vbd_net::spec::{LayerSpec, Loss, NetSpec, Normalizer};
 
-/// Samples that are evaluated at once.
+/// Batch size of evaluation.
 const EVALUATION_BATCH: usize = 1000;
 
-/// A network that trains on any of Candle's devices.
+/// Engine that trains a network on any of Candle's devices.
 pub struct CandleStep {
     device: Device,
     spec: NetSpec,
@@ -33,33 +33,33 @@ pub struct CandleStep {
     scale: f64,
     mean: Tensor,
     std: Tensor,
-    layers: Vec<Placed>,
-    /// The value of each node of the graph, behind its gate.
+    layers: Vec<LayerNode>,
+    /// Value of each node of the graph, after its gate.
     nodes: Vec<usize>,
-    /// The values of the last [`Step::outputs`].
+    /// Values of the last [`Step::outputs`].
     drawn: Vec<Tensor>,
-    /// The states that all weights of a method share.
-    net: Vec<(State, Trained)>,
+    /// States shared by all weights of a method.
+    net: Vec<(State, Variable)>,
 }
 
-/// A layer, and the numbers of the values that it reads: 0 is the input, `i + 1` what layer `i` gives.
-struct Placed {
+/// A layer and the numbers of its input values: 0 is the input, `i + 1` the output of layer `i`.
+struct LayerNode {
     layer: Layer,
     inputs: Vec<usize>,
 }
 
 enum Layer {
-    Weighted(Weighted),
+    Weight(WeightLayer),
     Gate(Gate),
     Plain(LayerSpec),
 }
 
 impl CandleStep {
-    /// Builds the engine on a device.
+    /// Creates the engine on a device.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Spec`] if the layers do not fit together; [`crate::Error::Shape`] if the parameters are not
-    /// the network's; or if the device fails.
+    /// [`vbd_net::Error::Spec`] if the network is invalid; [`crate::Error::Shape`] if the
+    /// parameters do not match it; or if the device fails.
     pub fn new(
         spec: &NetSpec,
         objective: Objective,
@@ -84,7 +84,7 @@ impl CandleStep {
         })
     }
 
-    /// The normalised inputs of a batch, `[batch, input_len]`.
+    /// Returns the normalised inputs of a batch, `[batch, input_len]`.
     fn inputs(&self, batch: &Batch) -> Result<Tensor> {
         let shape = (batch.len(), self.spec.input_len());
         let pixels = match batch.inputs() {
@@ -97,7 +97,7 @@ impl CandleStep {
         Ok(x)
     }
 
-    /// What the outputs of a batch of these inputs are compared with.
+    /// Returns the targets of a batch with these inputs.
     fn targets(&self, batch: &Batch, x: &Tensor) -> Result<TargetTensor> {
         Ok(match self.spec.loss {
             Loss::CrossEntropy => {
@@ -110,9 +110,9 @@ impl CandleStep {
         })
     }
 
-    fn weighted(&self) -> impl Iterator<Item = &Weighted> {
+    fn weighted(&self) -> impl Iterator<Item = &WeightLayer> {
         self.layers.iter().filter_map(|placed| match &placed.layer {
-            Layer::Weighted(weighted) => Some(weighted),
+            Layer::Weight(weighted) => Some(weighted),
             _ => None,
         })
     }
@@ -124,7 +124,7 @@ impl CandleStep {
         })
     }
 
-    /// Outputs of normalised inputs, `[batch, outputs]`; with noise if `at` is given.
+    /// Computes the outputs of normalised inputs, `[batch, outputs]`, with noise if `at` is given.
     fn forward(&self, x: &Tensor, at: Option<&At>) -> Result<Tensor> {
         let shape = [&[x.dim(0)?], &self.spec.input[..]].concat();
         let mut values = self.values(vec![x.reshape(shape)?], at)?;
@@ -132,7 +132,7 @@ impl CandleStep {
         Ok(outputs.flatten_from(1)?)
     }
 
-    /// The input and the values of all layers, from those that are there on.
+    /// Completes the values of all layers, given the first ones.
     fn values(&self, mut values: Vec<Tensor>, at: Option<&At>) -> Result<Vec<Tensor>> {
         let draw = |stream| {
             at.map(|at| {
@@ -144,7 +144,7 @@ impl CandleStep {
                 (at.key(stream), masking)
             })
         };
-        for Placed { layer, inputs } in &self.layers[values.len() - 1..] {
+        for LayerNode { layer, inputs } in &self.layers[values.len() - 1..] {
             let first = &values[inputs[0]];
             let y = match layer {
                 Layer::Plain(layer) => {
@@ -152,7 +152,7 @@ impl CandleStep {
                     ops::forward(layer, &inputs.collect::<Vec<_>>())?
                 }
                 Layer::Gate(gate) => gate.forward(first, draw(Stream::gate(gate.number)))?,
-                Layer::Weighted(weighted) => {
+                Layer::Weight(weighted) => {
                     let draw = draw(Stream::layer(weighted.number));
                     weighted.forward(first, &self.net_of(weighted.number), draw)?
                 }
@@ -162,14 +162,14 @@ impl CandleStep {
         Ok(values)
     }
 
-    /// The outputs of the values of all layers, in host memory; keeps the values.
+    /// Stores the values of all layers. Returns the outputs in host memory.
     fn keep(&mut self, values: &[Tensor]) -> Result<Vec<f32>> {
         self.drawn = values.iter().map(Tensor::detach).collect();
         let outputs = self.drawn.last().expect("a network has layers");
         Ok(outputs.flatten_all()?.to_vec1()?)
     }
 
-    /// The states of the net that the method of a weight has.
+    /// Returns the states of the net that a weight's method has.
     fn net_of(&self, number: usize) -> Vec<Tensor> {
         let names = self.objective.weights[number].method.net_states();
         let found = names.iter().filter_map(|own| {
@@ -206,22 +206,22 @@ impl CandleStep {
     }
 }
 
-fn net_states(parameters: &Parameters, device: &Device) -> Result<Vec<(State, Trained)>> {
+fn net_states(parameters: &Parameters, device: &Device) -> Result<Vec<(State, Variable)>> {
     let states = parameters.net.iter().map(|state| {
         let len = [state.parameter.value.len()];
-        let trained = Trained::new(&state.parameter, &len, device)?;
+        let trained = Variable::new(&state.parameter, &len, device)?;
         Ok((state.clone(), trained))
     });
     states.collect()
 }
 
-/// The layers of a network with its gates, each with its own parameters.
+/// Creates the layers and gates of a network with their parameters.
 fn compile(
     spec: &NetSpec,
     objective: &Objective,
     parameters: &Parameters,
     device: &Device,
-) -> Result<(Vec<Placed>, Vec<usize>)> {
+) -> Result<(Vec<LayerNode>, Vec<usize>)> {
     let (graph, gates) = (spec.resolve()?, &objective.gates);
     parameters.check(graph.weights().len(), gates)?;
     let mut layers = Vec::new();
@@ -236,8 +236,9 @@ fn compile(
             let layer = match (graph.weight_number(id), Map::of(spec_of)) {
                 (Some(number), Some(map)) => {
                     let (weight, own) = (&graph.weights()[number], &parameters.layers[number]);
-                    Layer::Weighted(Weighted::new(
-                        (number, objective.weights[number].clone()),
+                    Layer::Weight(WeightLayer::new(
+                        number,
+                        objective.weights[number].clone(),
                         weight,
                         map,
                         own,
@@ -248,12 +249,12 @@ fn compile(
             };
             let inputs = node.inputs.iter().map(|input| values[input.index()]);
             let inputs = inputs.collect();
-            layers.push(Placed { layer, inputs });
+            layers.push(LayerNode { layer, inputs });
             value = layers.len();
         }
         let numbered = gates.iter().enumerate();
         for (number, gate) in numbered.filter(|(_, gate)| gate.node == id) {
-            layers.push(Placed {
+            layers.push(LayerNode {
                 layer: Layer::Gate(Gate::new(number, gate, &parameters.gates[number], device)?),
                 inputs: vec![value],
             });
@@ -292,7 +293,7 @@ impl Step for CandleStep {
         }
         for placed in &mut self.layers {
             match &mut placed.layer {
-                Layer::Weighted(weighted) => {
+                Layer::Weight(weighted) => {
                     weighted.update(descent, &net[weighted.number], &update)?;
                 }
                 Layer::Gate(gate) => gate.update(descent)?,
@@ -370,7 +371,7 @@ impl Step for CandleStep {
         Ok(Parameters {
             layers: self
                 .weighted()
-                .map(Weighted::parameters)
+                .map(WeightLayer::parameters)
                 .collect::<Result<_>>()?,
             gates: self.gates().map(Gate::parameters).collect::<Result<_>>()?,
             net: self

@@ -1,7 +1,8 @@
 //! A block of a weight's rows: the unit of work of the CPU engine.
 //!
-//! A block owns all that concerns its rows, so that threads share nothing they write. Blocks are cut
-//! by the weight's shape and its live entries alone: the number of threads changes no sum.
+//! A block owns all data of its rows, so that threads share nothing they write. Blocks are
+//! determined by the weight's shape and its live entries only, so the number of threads changes no
+//! sum.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,9 +16,9 @@ use crate::method::{DataGradient, Update, WeightMethod};
 use crate::noise::NoiseKey;
 use crate::weight::{LayerParameters, Parameter, State};
 
-/// Some rows of a weight with their biases, moments, gradients and scratch.
+/// Some rows of a weight with their biases, moments, gradients and scratch buffers.
 pub(super) struct Block {
-    /// Which block of its layer it is.
+    /// Number of the block in its layer.
     pub(super) number: usize,
     pub(super) first_row: usize,
     pub(super) entries: Entries,
@@ -27,13 +28,14 @@ pub(super) struct Block {
     pub(super) bias_gradient: Vec<f32>,
     pub(super) theta_gradient: Vec<f32>,
     pub(super) sigma2_gradient: Vec<f32>,
-    /// What the form of the weight keeps between its calls.
+    /// Scratch buffers of the weight's form.
     pub(super) scratch: [Vec<f32>; 4],
     pub(super) partial_sums: Vec<[f32; PARTIAL_SUMS]>,
     noise: Vec<f32>,
 }
 
-/// Cuts a layer in its dense form into blocks of `block_rows` rows; `places` are the entries of rows.
+/// Divides a layer in dense form into blocks of `block_rows` rows; `places` returns the entries of
+/// rows.
 pub(super) fn cut(
     layer: &LayerParameters,
     method: &Arc<dyn WeightMethod>,
@@ -51,11 +53,11 @@ pub(super) fn cut(
 }
 
 impl Block {
-    /// Block `number` of a layer in its dense form: `rows` rows, with their entries.
+    /// Creates block `number` of a layer in dense form, with these rows and their entries.
     fn new(layer: &LayerParameters, number: usize, rows: Range<usize>, entries: Entries) -> Self {
         let cut = |values: &[f32]| values[rows.clone()].to_vec();
         let columns = layer.weight.numel() / layer.bias.value.len();
-        // Where nobody says what is dead, noise is drawn for all rows.
+        // If no state marks dead entries, noise is drawn for all rows.
         let is_marked = layer.weight.states().any(|state| state.dead.is_some());
         let is_alive = |row: usize| {
             let mut entries = row * columns..(row + 1) * columns;
@@ -89,12 +91,12 @@ impl Block {
         &self.bias
     }
 
-    /// Makes outputs of means without noise: `y` `[rows, positions, lanes]`.
+    /// Computes outputs from means without noise: `y` `[rows, positions, lanes]`.
     pub(super) fn finish_mean(&self, y: &mut [f32], relu: bool) {
         mean_rows(y, &self.bias.value, relu);
     }
 
-    /// Makes outputs of means and variances: `y`, `spread` `[rows, positions, lanes]`.
+    /// Computes outputs from means and variances: `y`, `spread` `[rows, positions, lanes]`.
     pub(super) fn finish_sample(
         &mut self,
         y: &mut [f32],
@@ -113,7 +115,7 @@ impl Block {
         sample_rows(y, spread, &self.bias.value, relu, noise, &mut self.noise);
     }
 
-    /// Takes the gradient of the rows' outputs through ReLU and noise, and sums it for the biases.
+    /// Computes the gradient through ReLU and noise, and sums it for the biases.
     pub(super) fn backward_noise(
         &mut self,
         g: &mut [f32],
@@ -134,7 +136,7 @@ impl Block {
         update.descent.step(bias, &self.bias_gradient);
     }
 
-    /// Room for the gradients of `len` entries.
+    /// Allocates the gradients of `len` entries.
     pub(super) fn resize_gradients(&mut self, len: usize) {
         self.theta_gradient.resize(len, 0.0);
         if self.entries.is_sampled() {
@@ -142,7 +144,8 @@ impl Block {
         }
     }
 
-    /// The block's part of the sums of its method's first phase, by the gradients of all entries.
+    /// Returns the block's contribution to the sums of the first phase, from the gradients of all
+    /// entries.
     pub(super) fn gather_sums(&self, shared: &[State], len: usize) -> Vec<f64> {
         let mut sums = vec![0.0; len];
         let data = DataGradient {

@@ -1,8 +1,8 @@
-//! From a network and its gates to the layers that compute.
+//! Compiles a network and its gates into layers.
 //!
-//! Plain weights between dead units leave the computation: each weight keeps only the rows of units that
-//! live and the columns that read units that live. A weight with a posterior keeps its rows, which its
-//! noise is drawn by, and loses its dead entries one by one (see [`super::form`]).
+//! Plain weights of dead units are not computed: each weight keeps only the rows of live units and
+//! the columns that read live units. A weight with a posterior keeps its rows, which index its
+//! noise, and drops dead entries one by one (see [`super::form`]).
 
 use vbd_net::graph::{Graph, NodeId, WeightSpec};
 use vbd_net::ops::Units;
@@ -12,34 +12,35 @@ use super::form::Compaction;
 use super::gate::Gate;
 use super::geometry::{Geometry, narrow};
 use super::gradients::Read;
-use super::layer::{Layer, Weighted};
+use super::layer::{Layer, WeightLayer, WeightLayerConfig};
 use crate::error::{Error, Result};
 use crate::gate::Gate as GateSpec;
 use crate::ops;
 use crate::step::Objective;
-use crate::weight::{GateParameters, Narrow, Parameters};
+use crate::weight::{GateParameters, Parameters, Submatrix};
 
-/// The layers that compute, each weight with the ReLU behind it. Layer `i` gives value `i + 1`.
-pub(super) struct Compiled {
+/// A compiled network: layers, each weight with the ReLU after it. Layer `i` computes value `i +
+/// 1`.
+pub(super) struct Program {
     pub(super) layers: Vec<Layer>,
-    /// The values that each layer reads.
+    /// Input values of each layer.
     pub(super) reads: Vec<Vec<Read>>,
-    /// Numbers of a sample in each value; the last are the logits.
+    /// Numbers per sample in each value; the last are the outputs.
     pub(super) units: Vec<usize>,
-    /// The input values that are read.
+    /// Input values that are read.
     pub(super) inputs: Vec<u32>,
-    /// What is computed of each node, behind its gate.
+    /// Live values of each node, after its gate.
     pub(super) nodes: Vec<Flow>,
 }
 
-/// What is computed of the values between two layers.
+/// Live values between two layers.
 #[derive(Clone)]
 pub(super) struct Flow {
-    /// Features or channels, rising.
+    /// Live features or channels, increasing.
     units: Vec<u32>,
-    /// Values of each.
+    /// Values per unit.
     area: usize,
-    /// The number of the value that they are.
+    /// Number of the value.
     pub(super) value: usize,
 }
 
@@ -56,12 +57,12 @@ impl Flow {
         self.units.len() * self.area
     }
 
-    /// The places of its values among the node's.
+    /// Returns the indices of the values in the node.
     pub(super) fn places(&self) -> Vec<u32> {
         self.flat().units
     }
 
-    /// The same values, each of them a unit.
+    /// Returns the values with each of them as a unit.
     fn flat(&self) -> Self {
         let area = narrow(self.area);
         let units = self.units.iter();
@@ -75,14 +76,14 @@ impl Flow {
     }
 }
 
-/// Compiles a network whose parameters and objective are known to be its own.
+/// Compiles a network with matching parameters and objective.
 pub(super) fn compile(
     spec: &NetSpec,
     graph: &Graph,
     objective: &Objective,
     parameters: &Parameters,
     compaction: Compaction,
-) -> Result<Compiled> {
+) -> Result<Program> {
     let mut settings = objective.weights.iter();
     let narrows =
         compaction != Compaction::Never && settings.all(|setting| setting.method.is_plain());
@@ -100,7 +101,7 @@ pub(super) fn compile(
         compaction,
         gates: gates.collect(),
         nodes: Vec::with_capacity(graph.nodes().len()),
-        compiled: Compiled {
+        compiled: Program {
             layers: Vec::new(),
             reads: Vec::new(),
             units: Vec::new(),
@@ -113,13 +114,13 @@ pub(super) fn compile(
         compiler.nodes.push(flow);
         compiler.gate(id)?;
     }
-    Ok(Compiled {
+    Ok(Program {
         nodes: compiler.nodes,
         ..compiler.compiled
     })
 }
 
-/// A gate with the units of it that are computed.
+/// A gate with its live units.
 struct LiveGate<'a> {
     number: usize,
     spec: &'a GateSpec,
@@ -127,7 +128,7 @@ struct LiveGate<'a> {
     units: Vec<u32>,
 }
 
-/// The units of a gate that are computed: all that live, where its weights can do without the others.
+/// Returns the units of a gate that are computed: live ones, if its weights can drop the others.
 fn live_units(gate: &GateSpec, own: &GateParameters, narrows: bool) -> Vec<u32> {
     let narrows = narrows && gate.folds;
     let units = (0..).zip(own.alive());
@@ -151,9 +152,9 @@ struct Compiler<'a> {
     objective: &'a Objective,
     compaction: Compaction,
     gates: Vec<LiveGate<'a>>,
-    /// What is computed of each node so far.
+    /// Live values of each node so far.
     nodes: Vec<Flow>,
-    compiled: Compiled,
+    compiled: Program,
 }
 
 impl Compiler<'_> {
@@ -190,7 +191,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Adds a layer that gives `flow`.
+    /// Adds a layer with the output `flow`.
     fn push(&mut self, layer: Layer, inputs: Vec<usize>, flow: Flow) -> Flow {
         let read = |value| Read { value, adds: false };
         self.compiled.layers.push(layer);
@@ -204,7 +205,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// What comes in: of an image that is flattened at once, its values; else its channels.
+    /// Returns the input: single values if the image is flattened immediately, else channels.
     fn input(&mut self) -> Flow {
         let shape = self.graph.node(NodeId::INPUT).shape;
         let mut gates = self.gates.iter();
@@ -224,7 +225,7 @@ impl Compiler<'_> {
         flow
     }
 
-    /// Puts the gate behind a node, if there is one, between it and all that read it.
+    /// Inserts the gate after a node, if there is one, before all its consumers.
     fn gate(&mut self, id: NodeId) -> Result<()> {
         let Some(LiveGate {
             number,
@@ -249,12 +250,12 @@ impl Compiler<'_> {
             units: units.to_vec(),
             ..*flow
         };
-        let gate = Gate::new(spec, *number, (units.to_vec(), source), own);
+        let gate = Gate::new(spec, *number, units.to_vec(), source, own);
         self.nodes[id.index()] = self.push(Layer::Gate(Box::new(gate)), inputs, gated);
         Ok(())
     }
 
-    /// A layer with a weight: the rows of units that live, and the columns that read such.
+    /// Adds a layer with a weight: rows of live units, and columns that read live units.
     fn weight(&mut self, id: NodeId, weight: &WeightSpec, mut flow: Flow) -> Flow {
         let number = self.graph.weight_number(id).unwrap_or_default();
         if self.graph.is_linear(id) {
@@ -269,7 +270,7 @@ impl Compiler<'_> {
             |gate| gate.units.clone(),
         );
         let is_whole = rows.len() == weight.rows() && flow.units.len() == weight.shape[1];
-        let narrow = (!is_whole).then(|| Narrow::new(&weight.shape, &rows, &flow.units));
+        let narrow = (!is_whole).then(|| Submatrix::new(&weight.shape, &rows, &flow.units));
         let geometry = Geometry::new(self.spec, self.graph, weight);
         let geometry = geometry.narrowed(rows.len(), flow.units.len());
         let next = self.graph.sole_consumer(id);
@@ -282,18 +283,23 @@ impl Compiler<'_> {
             area: geometry.positions,
             value: flow.value,
         };
-        let weighted = Weighted::new(
-            (number, &weight.layer, &weight.shape),
-            (geometry, narrow),
-            (relu, reads_pixels, self.compaction),
-            self.objective.weights[number].clone(),
-        );
+        let layer = WeightLayer::new(WeightLayerConfig {
+            number,
+            name: weight.layer.clone(),
+            shape: weight.shape.clone(),
+            narrow,
+            geometry,
+            relu,
+            reads_pixels,
+            compaction: self.compaction,
+            setting: self.objective.weights[number].clone(),
+        });
         let inputs = vec![flow.value];
-        self.push(Layer::Weighted(Box::new(weighted)), inputs, out)
+        self.push(Layer::Weight(Box::new(layer)), inputs, out)
     }
 }
 
-/// Whether a node is a ReLU that alone reads a weight.
+/// Returns whether a node is a ReLU that is the only consumer of a weight.
 fn is_relu_of_weight(spec: &NetSpec, graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
     matches!(graph.layer(id, spec), Some(LayerSpec::Relu(_)))
@@ -301,13 +307,13 @@ fn is_relu_of_weight(spec: &NetSpec, graph: &Graph, id: NodeId) -> bool {
         && graph.sole_consumer(node.inputs[0]) == Some(id)
 }
 
-/// What to say of a layer in a network that is to be trained, where it is one that pruning writes.
+/// Returns the error for a layer that only pruning writes.
 pub(in crate::step) fn cannot_train(spec: &NetSpec, layer: &str) -> Error {
-    let problem = "`vbd prune` writes such a layer, and it cannot be trained";
+    let problem = "cannot train this kind of layer: it is only written by `vbd prune`";
     spec.problem(layer, problem).into()
 }
 
-/// Where each of `some` lies in `all`; both rise. The first that is not there, if one is not.
+/// Returns the index of each of `some` in `all`; both increase. The error is the first missing one.
 fn places(some: &[u32], all: &[u32]) -> Result<Vec<u32>, u32> {
     let place = |unit: &u32| all.binary_search(unit).map(narrow).map_err(|_| *unit);
     some.iter().map(place).collect()

@@ -1,4 +1,4 @@
-//! Some entries of a weight in the order that a form computes with, wherever they lie in the weight.
+//! Entries of a weight in the order of a form.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use super::geometry::narrow;
 use crate::method::{DataGradient, EntryView, EntryViewMut, NOWHERE, Update, WeightMethod};
 use crate::weight::{Parameter, Scope, State, Weight};
 
-/// Entries with their states, and the mean and variance that a step computes with.
+/// Entries with their states, and the mean and variance used in a step.
 pub(super) struct Entries {
     method: Arc<dyn WeightMethod>,
     shape: Vec<usize>,
-    /// Flat row-major place of each entry in its weight.
+    /// Flat row-major index of each entry in its weight.
     places: Vec<u32>,
-    /// Row of each, where a state is one of rows.
+    /// Row of each entry, if a state belongs to rows.
     rows: Vec<u32>,
     theta: Parameter,
     own: Vec<State>,
@@ -22,7 +22,7 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// Takes the entries at `places` from a weight in its dense form.
+    /// Extracts the entries at `places` from a weight in dense form.
     pub(super) fn gather(
         weight: &Weight,
         method: &Arc<dyn WeightMethod>,
@@ -54,7 +54,7 @@ impl Entries {
         }
     }
 
-    /// Puts the entries back into dense parameters; `own` are the states of entries.
+    /// Writes the entries to dense parameters; `own` are the per-entry states.
     pub(super) fn scatter<'a>(
         &self,
         theta: &mut Parameter,
@@ -70,7 +70,7 @@ impl Entries {
         self.places.len()
     }
 
-    /// Whether the entries have variances.
+    /// Returns whether the entries have variances.
     pub(super) fn is_sampled(&self) -> bool {
         self.method.is_sampled()
     }
@@ -87,7 +87,7 @@ impl Entries {
         }
     }
 
-    /// Works out the means and variances that a step computes with.
+    /// Computes the means and variances used in a step.
     pub(super) fn mask(&mut self, shared: &[State], active: bool) {
         let mut mean = std::mem::take(&mut self.mean);
         let mut variance = std::mem::take(&mut self.variance);
@@ -96,13 +96,13 @@ impl Entries {
         (self.mean, self.variance) = (mean, variance);
     }
 
-    /// Adds the entries' part to the sums of the method's first phase.
+    /// Adds the entries' contribution to the sums of the first phase.
     pub(super) fn gather_sums(&self, shared: &[State], data: DataGradient<'_>, sums: &mut [f64]) {
         self.method
             .gather(self.view(shared), data, &self.variance, sums);
     }
 
-    /// Updates the entries at `range` by their gradients, and the means and variances with them.
+    /// Updates the entries in `range` by their gradients, and computes means and variances.
     pub(super) fn update(
         &mut self,
         range: Range<usize>,
@@ -129,23 +129,23 @@ impl Entries {
         self.method.update(entries, data, shared.of_step, update);
     }
 
-    /// Sets every theta, which is not learnt.
+    /// Sets every theta, for gates that do not learn it.
     pub(super) fn set_theta(&mut self, value: f32) {
         self.theta = Parameter::new(vec![value; self.theta.value.len()]);
         self.mean.fill(value);
     }
 
-    /// The part of the penalty that is a sum over entries.
+    /// Returns the penalty of the entries, summed.
     pub(super) fn penalty(&self, shared: &[State]) -> f64 {
         self.method.penalty(self.view(shared))
     }
 }
 
-/// What the entries of a weight share, in the second phase of a step.
+/// Values shared by the entries of a weight in the second phase of a step.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Shared<'a> {
-    /// The states of rows, columns, the weight and the net, as they are after the step.
+    /// States of rows, columns, the weight and the net after the step.
     pub(super) states: &'a [State],
-    /// What the first phase returned.
+    /// Result of the first phase.
     pub(super) of_step: &'a [f32],
 }

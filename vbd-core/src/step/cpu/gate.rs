@@ -1,4 +1,4 @@
-//! A gate in the compiled network.
+//! A gate of the compiled network.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use crate::method::{DataGradient, Dense, Update};
 use crate::noise::NoiseKey;
 use crate::weight::GateParameters;
 
-/// The units of a gate that are computed, with all that concerns them.
+/// The live units of a gate with their parameters and scratch buffers.
 pub(super) struct Gate {
     pub(super) spec: Spec,
-    /// Its number among the method's gates.
+    /// Number among the method's gates.
     pub(super) number: usize,
-    /// Which of the gate's units.
+    /// Indices of the live units.
     units: Vec<u32>,
-    /// Which of the units that come in they are; `None` if they are all that do.
+    /// Their indices among the input's units; `None` for all of them.
     source: Option<Vec<u32>>,
     entries: Entries,
-    /// `[units, lanes]`: the factors of the step, and their noise.
+    /// Factors of the step, `[units, lanes]`, and their noise.
     factor: Vec<f32>,
     eps: Vec<f32>,
     by_theta: Vec<f32>,
@@ -33,10 +33,11 @@ impl Gate {
     pub(super) fn new(
         spec: &Spec,
         number: usize,
-        (units, source): (Vec<u32>, Option<Vec<u32>>),
+        units: Vec<u32>,
+        source: Option<Vec<u32>>,
         parameters: &GateParameters,
     ) -> Self {
-        // Of noise alone nothing is learnt.
+        // Pure noise has no learned parameters.
         let method = spec.method.clone();
         let method = method.unwrap_or_else(|| Arc::new(Dense));
         Self {
@@ -52,7 +53,7 @@ impl Gate {
         }
     }
 
-    /// The parameters of all units; those that are not computed are dead.
+    /// Returns the parameters of all units; those that are not computed are dead.
     pub(super) fn parameters(&self) -> GateParameters {
         let mut all = GateParameters::new(&self.spec);
         let dead = vec![false; self.spec.units];
@@ -65,12 +66,12 @@ impl Gate {
         self.entries.mask(&[], active && self.spec.prunes);
     }
 
-    /// The KL, weighted by the gate's own weight.
+    /// Returns the KL times the gate's own weight.
     pub(super) fn kl(&self) -> f64 {
         self.spec.setting.kl_weight() * self.entries.penalty(&[])
     }
 
-    /// Where the values of a unit lie in what comes in.
+    /// Returns the range of a unit's values in the input.
     fn source(&self, index: usize, lanes: usize) -> Range<usize> {
         let unit = self
             .source
@@ -80,7 +81,7 @@ impl Gate {
         unit * len..(unit + 1) * len
     }
 
-    /// Outputs of a batch, with noise if there is a key.
+    /// Computes the outputs of a batch, with noise if there is a key.
     ///
     /// # Shapes
     /// - `x`: `[values, lanes]`, more may follow; `y`: `[units, area, lanes]`
@@ -139,13 +140,14 @@ impl Gate {
         }
     }
 
-    /// Gradients and update, after [`Gate::forward`] of the same inputs with noise.
+    /// Computes gradients and updates the parameters, after [`Gate::forward`] of the same inputs with noise.
     ///
     /// # Shapes
-    /// - `g_x`, where it is wanted: as `x`, and nothing more; `g`: as `y`
+    /// - `g_x`, if needed: `[values, lanes]`; `g`: like `y`
     pub(super) fn backward(
         &mut self,
-        (x, g_x): (&[f32], Option<&mut [f32]>),
+        x: &[f32],
+        g_x: Option<&mut [f32]>,
         g: &[f32],
         update: &Update,
         lanes: usize,

@@ -7,10 +7,10 @@ use vbd_net::spec::Normalizer;
 
 use crate::data::Batch;
 
-/// Input features that one thread gathers at a time.
+/// Input features per piece of work.
 const GATHER_CHUNK: usize = 64;
 
-/// Normalises some input values of each sample; lanes beyond the batch get zeros.
+/// Normalises some input values of each sample. Lanes beyond the batch are 0.
 ///
 /// # Shapes
 /// - `out`: `[places, lanes]`

@@ -1,12 +1,12 @@
-//! Where the taps of a weight lie: a linear layer is a convolution of one position.
+//! Geometry of a weight's taps. A linear layer is a convolution with one position.
 
 use vbd_net::graph::{Graph, Shape, WeightSpec};
 use vbd_net::spec::{LayerSpec, NetSpec};
 
-/// A weight's input and output, and the taps that connect their positions.
+/// Input and output of a weight, and the taps that connect their positions.
 ///
-/// Activations are `[features, lanes]` with feature `(channel, y, x)`. A tap is a kernel position and
-/// an input channel: number `kernel position * channels + channel`.
+/// Activations are `[features, lanes]` with feature `(channel, y, x)`. A tap is a kernel position
+/// and an input channel, with number `kernel position * channels + channel`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Geometry {
     /// Rows of the weight: output features, or output channels.
@@ -23,11 +23,11 @@ pub(super) struct Geometry {
     inside: Vec<u32>,
 }
 
-/// The input position of a kernel position that lies in the padding.
+/// Input position of a kernel position in the padding.
 pub(super) const OUTSIDE: u32 = u32::MAX;
 
 impl Geometry {
-    /// The geometry of a weight of a network.
+    /// Creates the geometry of a weight of a network.
     pub(super) fn new(spec: &NetSpec, graph: &Graph, weight: &WeightSpec) -> Self {
         let shape_of = |id| graph.node(id).shape;
         let input = graph.node(weight.node).inputs[0];
@@ -81,7 +81,7 @@ impl Geometry {
         }
     }
 
-    /// The same windows over fewer rows and input channels, or input features.
+    /// Returns the geometry with fewer rows and input channels or features.
     pub(super) fn narrowed(self, rows: usize, channels: usize) -> Self {
         Self {
             rows,
@@ -90,22 +90,23 @@ impl Geometry {
         }
     }
 
-    /// Taps of a row.
+    /// Returns the number of taps per row.
     pub(super) fn taps(&self) -> usize {
         self.kernel_area * self.channels
     }
 
-    /// Input features.
+    /// Returns the number of input features.
     pub(super) fn inputs(&self) -> usize {
         self.channels * self.input_area
     }
 
-    /// The input position of each kernel position at an output position.
+    /// Returns the input position of each kernel position at an output position.
     pub(super) fn inside(&self, position: usize) -> &[u32] {
         &self.inside[position * self.kernel_area..][..self.kernel_area]
     }
 
-    /// `[positions, taps]`: the input row of each tap; outside, the row of zeros behind the input.
+    /// Returns the input row of each tap, `[positions, taps]`. Outside the image it is the row of
+    /// zeros after the input.
     pub(super) fn input_rows(&self) -> Vec<u32> {
         let mut rows = Vec::with_capacity(self.positions * self.taps());
         for position in 0..self.positions {
@@ -119,7 +120,7 @@ impl Geometry {
         rows
     }
 
-    /// The taps, channel by channel: neighbours read the same part of the input.
+    /// Returns the taps ordered by channel: neighbours read the same part of the input.
     pub(super) fn taps_by_channel(&self) -> Vec<u32> {
         let channels = (0..self.channels).map(narrow);
         let step = narrow(self.channels);
@@ -128,13 +129,13 @@ impl Geometry {
             .collect()
     }
 
-    /// The flat row-major place of a row's tap in the weight.
+    /// Returns the flat row-major index of a row's tap in the weight.
     pub(super) fn place(&self, row: usize, tap: usize) -> u32 {
         let (kernel_position, channel) = (tap / self.channels, tap % self.channels);
         narrow((row * self.channels + channel) * self.kernel_area + kernel_position)
     }
 
-    /// The row and the tap at a flat row-major place of the weight.
+    /// Returns row and tap at a flat row-major index of the weight.
     pub(super) fn row_and_tap(&self, place: u32) -> (usize, usize) {
         let (place, row_len) = (place as usize, self.taps());
         let (row, rest) = (place / row_len, place % row_len);
@@ -145,7 +146,7 @@ impl Geometry {
     }
 }
 
-/// A place inside a weight or an activation as 32 bits.
+/// Converts an index in a weight or an activation to u32.
 pub(super) fn narrow(place: usize) -> u32 {
     u32::try_from(place).expect("a spec allows 2^28 entries of a weight and 2^24 of an activation")
 }

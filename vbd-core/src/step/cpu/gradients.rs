@@ -1,28 +1,29 @@
-//! Where the gradients of values lie: a buffer is used again once its gradient has been handed on.
+//! Buffers of gradients: a buffer is reused once its gradient has been propagated.
 
 use crate::kernels::buffer::Buffer;
 
-/// What a layer reads: the number of a value, and whether another layer behind has its gradient already.
+/// An input of a layer: the number of a value, and whether a later layer has already written its
+/// gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Read {
     pub(super) value: usize,
-    /// Whether the gradient is added to what is there.
+    /// Whether the gradient is added to an existing one.
     pub(super) adds: bool,
 }
 
-/// The gradients of a network's values.
+/// Gradients of a network's values.
 #[derive(Default)]
 pub(super) struct Gradients {
-    /// The buffer of each value; the input has no gradient.
+    /// Buffer of each value; the input has no gradient.
     slots: Vec<usize>,
     buffers: Vec<Buffer>,
-    /// Where a gradient is worked out that is to be added.
+    /// Scratch buffer for a gradient that is added.
     pub(super) scratch: Buffer,
 }
 
 impl Gradients {
-    /// Plans the way back through layers that read `reads`, layer `i` giving value `i + 1` of `lens[i + 1]`
-    /// numbers. Says of each read whether it adds.
+    /// Plans backward through layers that read `reads`, where layer `i` computes value `i + 1` of
+    /// `lens[i + 1]` numbers. Sets whether each read adds.
     pub(super) fn plan(reads: &mut [Vec<Read>], lens: &[usize]) -> Self {
         let mut slots: Vec<Option<usize>> = vec![None; lens.len()];
         let (mut sizes, mut free): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
@@ -56,12 +57,12 @@ impl Gradients {
         }
     }
 
-    /// Takes the buffer of a value's gradient out.
+    /// Takes the buffer of a value's gradient.
     pub(super) fn take(&mut self, value: usize) -> Buffer {
         std::mem::take(&mut self.buffers[self.slots[value]])
     }
 
-    /// Puts it back.
+    /// Returns the buffer.
     pub(super) fn put(&mut self, value: usize, buffer: Buffer) {
         self.buffers[self.slots[value]] = buffer;
     }

@@ -17,63 +17,64 @@ use crate::noise::NoiseKey;
 use crate::ops::Plain;
 use crate::recipe::WeightSetting;
 use crate::step::CHUNK;
-use crate::weight::{LayerParameters, Narrow, Parameter, State, Weight};
+use crate::weight::{LayerParameters, Parameter, State, Submatrix, Weight};
 
-/// A layer that computes.
+/// A layer of the compiled network.
 pub(super) enum Layer {
-    Weighted(Box<Weighted>),
+    Weight(Box<WeightLayer>),
     Gate(Box<Gate>),
     Plain(Box<dyn Plain>),
 }
 
-/// A layer with a weight, and the ReLU that follows it.
-pub(super) struct Weighted {
-    /// Its number among the network's weights.
+/// Definition of a [`WeightLayer`].
+pub(super) struct WeightLayerConfig {
+    /// Number of the weight in the network.
     pub(super) number: usize,
-    name: String,
-    shape: Vec<usize>,
-    /// The rows and columns that are computed; `None` for all.
-    narrow: Option<Narrow>,
-    geometry: Geometry,
-    relu: bool,
-    /// Whether it is the first layer, and linear.
-    reads_pixels: bool,
+    /// Name of the layer.
+    pub(super) name: String,
+    /// Shape of the weight.
+    pub(super) shape: Vec<usize>,
+    /// Rows and columns that are computed; `None` for all.
+    pub(super) narrow: Option<Submatrix>,
+    pub(super) geometry: Geometry,
+    /// Whether a ReLU follows.
+    pub(super) relu: bool,
+    /// Whether it is the first layer and linear.
+    pub(super) reads_pixels: bool,
     pub(super) compaction: Compaction,
     pub(super) setting: WeightSetting,
+}
+
+/// A layer with a weight, and the ReLU after it.
+pub(super) struct WeightLayer {
+    pub(super) config: WeightLayerConfig,
     form: Box<dyn Form>,
     blocks: Vec<Block>,
-    /// The states of rows, columns and the whole weight, then those of the net.
+    /// States of rows, columns and the whole weight, followed by those of the net.
     shared: Vec<State>,
-    /// How many of them are the weight's own.
+    /// Number of the weight's own shared states.
     own_shared: usize,
-    /// The sums of the method's first phase, in the step under way.
+    /// Sums of the method's first phase in the current step.
     sums: Vec<f64>,
     x_square: Buffer,
-    /// `x` and `x^2` with the samples first, where the form reads them so.
+    /// `x` and `x^2` with the samples first, for forms that read them transposed.
     turned: [Buffer; 2],
-    /// After forward `eps / (2 sqrt(var))`, after backward the gradient of the variance.
+    /// `eps / (2 sqrt(var))` after forward, the gradient of the variance after backward.
     spread: Buffer,
     g_square: Buffer,
 }
 
-impl Weighted {
-    pub(super) fn new(
-        (number, name, shape): (usize, &str, &[usize]),
-        (geometry, narrow): (Geometry, Option<Narrow>),
-        (relu, reads_pixels, compaction): (bool, bool, Compaction),
-        setting: WeightSetting,
-    ) -> Self {
+impl WeightLayer {
+    /// Creates a layer without parameters; see [`WeightLayer::load`].
+    pub(super) fn new(config: WeightLayerConfig) -> Self {
         Self {
-            number,
-            name: name.to_owned(),
-            shape: shape.to_vec(),
-            form: choose(&geometry, &[], reads_pixels, Compaction::Never),
-            narrow,
-            geometry,
-            relu,
-            reads_pixels,
-            compaction,
-            setting,
+            form: choose(
+                &config.geometry,
+                &[],
+                config.reads_pixels,
+                Compaction::Never,
+            ),
+            config,
             blocks: Vec::new(),
             shared: Vec::new(),
             own_shared: 0,
@@ -87,7 +88,7 @@ impl Weighted {
 
     #[cfg(feature = "bench-internals")]
     pub(super) fn name(&self) -> &str {
-        &self.name
+        &self.config.name
     }
 
     pub(super) fn reads_pixels(&self) -> bool {
@@ -98,11 +99,15 @@ impl Weighted {
         &self.blocks
     }
 
-    /// Takes parameters over, in the form that suits how many of them live; `net` are the states that all
-    /// weights of a method share.
+    /// Loads parameters and chooses the form by the share of live entries. `net` are the states shared
+    /// by all weights of a method.
     pub(super) fn load(&mut self, layer: &LayerParameters, net: &[State]) -> Result<()> {
-        layer.check(&self.name, &self.shape, &*self.setting.method)?;
-        let dense = match &self.narrow {
+        layer.check(
+            &self.config.name,
+            &self.config.shape,
+            &*self.config.setting.method,
+        )?;
+        let dense = match &self.config.narrow {
             Some(narrow) => narrow.take(layer)?,
             None => LayerParameters {
                 weight: layer.weight.to_dense(),
@@ -111,14 +116,19 @@ impl Weighted {
         };
         let compact = dense.weight.to_compact();
         let live = compact.live().expect("the compact form has places");
-        // Entries that never die may move though they are 0.
-        let compaction = if self.setting.method.kills() {
-            self.compaction
+        // Entries that cannot die may be updated even if they are 0.
+        let compaction = if self.config.setting.method.kills() {
+            self.config.compaction
         } else {
             Compaction::Never
         };
-        self.form = choose(&self.geometry, live, self.reads_pixels, compaction);
-        self.blocks = self.form.cut(&dense, &self.setting.method);
+        self.form = choose(
+            &self.config.geometry,
+            live,
+            self.config.reads_pixels,
+            compaction,
+        );
+        self.blocks = self.form.cut(&dense, &self.config.setting.method);
         let shared = dense.weight.states();
         self.shared = shared
             .filter(|state| !state.is_of_entries())
@@ -129,10 +139,10 @@ impl Weighted {
         Ok(())
     }
 
-    /// Takes over the states that all weights of its method share, where it has such.
+    /// Loads the states shared by all weights of its method, if any.
     fn take_net(&mut self, net: &[State]) {
         self.shared.truncate(self.own_shared);
-        let names = self.setting.method.net_states();
+        let names = self.config.setting.method.net_states();
         let own = names
             .iter()
             .filter_map(|state| net.iter().find(|of_net| of_net.name == state.name));
@@ -140,11 +150,15 @@ impl Weighted {
     }
 
     pub(super) fn parameters(&self) -> Result<LayerParameters> {
-        let shape = self.narrow.as_ref().map_or(&self.shape[..], Narrow::shape);
+        let shape = self
+            .config
+            .narrow
+            .as_ref()
+            .map_or(&self.config.shape[..], Submatrix::shape);
         let numel = shape.iter().product();
         let dead = |value| Parameter::new(vec![value; numel]);
         let mut theta = dead(0.0);
-        let mut states = self.setting.method.states(shape);
+        let mut states = self.config.setting.method.states(shape);
         for state in states.iter_mut().filter(|state| state.is_of_entries()) {
             state.parameter = dead(state.dead.unwrap_or_default());
         }
@@ -163,11 +177,11 @@ impl Weighted {
             bias.v.extend(&own.v);
         }
         let layer = LayerParameters {
-            name: self.name.clone(),
+            name: self.config.name.clone(),
             weight: Weight::dense(shape, theta, states)?,
             bias,
         };
-        match &self.narrow {
+        match &self.config.narrow {
             Some(narrow) => narrow.put(&layer),
             None => Ok(layer),
         }
@@ -181,27 +195,27 @@ impl Weighted {
         });
     }
 
-    /// The part of the weighted penalty that is a sum over a block's entries.
+    /// Returns a block's sum over entries of the weighted penalty.
     pub(super) fn penalty(&self, block: &Block) -> f64 {
-        self.setting.kl_weight * block.entries.penalty(&self.shared)
+        self.config.setting.kl_weight * block.entries.penalty(&self.shared)
     }
 
-    /// The part of the weighted penalty that belongs to the weight's own shared states.
+    /// Returns the weighted penalty of the weight's own shared states.
     pub(super) fn shared_penalty(&self) -> f64 {
         let own = &self.shared[..self.own_shared];
-        let own = (!own.is_empty()).then(|| self.setting.method.shared_penalty(own));
-        self.setting.kl_weight * own.unwrap_or_default()
+        let own = (!own.is_empty()).then(|| self.config.setting.method.shared_penalty(own));
+        self.config.setting.kl_weight * own.unwrap_or_default()
     }
 
-    /// Outputs of a batch, with noise if there is a key.
+    /// Computes the outputs of a batch, with noise if there is a key.
     ///
     /// # Shapes
-    /// - `y`: `[features, lanes]`; `inputs.x`: likewise, and the row of zeros behind it
+    /// - `y`: `[features, lanes]`; `inputs.x`: likewise, followed by a row of zeros
     pub(super) fn forward(&mut self, inputs: Inputs<'_>, y: &mut [f32], key: Option<NoiseKey>) {
         let lanes = inputs.lanes;
         let sampled = key.filter(|_| self.blocks[0].entries.is_sampled());
-        let chunk = self.form.block_rows() * self.geometry.positions * lanes;
-        let (form, relu) = (&self.form, self.relu);
+        let chunk = self.form.block_rows() * self.config.geometry.positions * lanes;
+        let (form, relu) = (&self.form, self.config.relu);
         let Some(key) = sampled else {
             y.par_chunks_mut(chunk)
                 .zip(&mut self.blocks)
@@ -233,21 +247,23 @@ impl Weighted {
         });
     }
 
-    /// Gradients, after [`Weighted::forward`] of the same inputs with noise; and the update, but where the
-    /// method has two phases: of those this is the first, and [`Weighted::finish`] the second.
+    /// Computes the gradients after [`WeightLayer::forward`] of the same inputs with noise, and updates the
+    /// parameters. For a method with two phases this is the first one, and [`WeightLayer::finish`] the second.
     ///
     /// # Shapes
-    /// - `g_x`, where it is wanted: as `inputs.x` without its row of zeros
-    /// - `y`, and its gradient `g`, which is overwritten: `[features, lanes]`
+    /// - `g_x`, if needed: like `inputs.x` without its row of zeros
+    /// - `y` and its gradient `g`, which is overwritten: `[features, lanes]`
     pub(super) fn backward(
         &mut self,
-        (inputs, g_x): (Inputs<'_>, Option<&mut [f32]>),
-        (y, g): (&[f32], &mut [f32]),
+        inputs: Inputs<'_>,
+        g_x: Option<&mut [f32]>,
+        y: &[f32],
+        g: &mut [f32],
         update: &Update,
     ) {
         let lanes = inputs.lanes;
-        let chunk = self.form.block_rows() * self.geometry.positions * lanes;
-        let (form, relu) = (&self.form, self.relu);
+        let chunk = self.form.block_rows() * self.config.geometry.positions * lanes;
+        let (form, relu) = (&self.form, self.config.relu);
         self.spread.resize(g.len());
         let rows = g
             .par_chunks_mut(chunk)
@@ -263,13 +279,13 @@ impl Weighted {
                 mean: g,
                 variance: &self.spread,
             };
-            form.input_gradient(&self.blocks, gradients, (g_x, &mut self.g_square), lanes);
+            form.input_gradient(&self.blocks, gradients, g_x, &mut self.g_square, lanes);
             if self.blocks[0].entries.is_sampled() {
                 let out = g_x
                     .par_chunks_mut(CHUNK)
                     .zip(self.g_square.par_chunks(CHUNK));
-                // The row of zeros behind the inputs has no gradient.
-                let x = &inputs.x[..self.geometry.inputs() * lanes];
+                // The row of zeros after the inputs has no gradient.
+                let x = &inputs.x[..self.config.geometry.inputs() * lanes];
                 out.zip(x.par_chunks(CHUNK))
                     .for_each(|((g_x, g_square), x)| {
                         add_square_gradient(g_x, x, g_square);
@@ -277,7 +293,7 @@ impl Weighted {
             }
         }
         if form.reads_turned() {
-            turn_inputs(&mut self.turned, self.geometry.inputs(), inputs);
+            turn_inputs(&mut self.turned, self.config.geometry.inputs(), inputs);
         }
         let [x, x_square] = &self.turned;
         let inputs = Inputs {
@@ -285,8 +301,8 @@ impl Weighted {
             turned: Turned { x, x_square },
             ..inputs
         };
-        let update = &update.times(self.setting.kl_weight);
-        let len = self.setting.method.sums(&self.shape);
+        let update = &update.times(self.config.setting.kl_weight);
+        let len = self.config.setting.method.sums(&self.config.shape);
         let shared = &self.shared;
         let rows = g.par_chunks(chunk).zip(self.spread.par_chunks(chunk));
         let blocks = rows.zip(&mut self.blocks);
@@ -303,24 +319,24 @@ impl Weighted {
             block.gather_sums(shared, len)
         });
         let sums: Vec<Vec<f64>> = sums.collect();
-        // In the blocks' order, whatever the number of threads.
+        // Added in the order of blocks, for any number of threads.
         self.sums = add_up(len, sums.iter().map(Vec::as_slice));
     }
 
-    /// The sums of the first phase; empty of a method without one.
+    /// Returns the sums of the first phase; empty for a method without one.
     pub(super) fn sums(&self) -> &[f64] {
         &self.sums
     }
 
-    /// Moves the weight's own shared states by the sums of the first phase; returns what the second needs.
+    /// Updates the weight's own shared states by the sums of the first phase. Returns the input of the second.
     pub(super) fn share(&mut self, update: &Update) -> Vec<f32> {
-        let update = &update.times(self.setting.kl_weight);
+        let update = &update.times(self.config.setting.kl_weight);
         let own = &mut self.shared[..self.own_shared];
-        self.setting.method.share(&self.sums, own, update)
+        self.config.setting.method.share(&self.sums, own, update)
     }
 
-    /// The second phase of a step: moves the entries. `net` are the states of the net after the step, and `of_step`
-    /// what the first phase returned.
+    /// Runs the second phase of a step, which updates the entries. `net` are the states of the net after the
+    /// step, `of_step` is the result of the first phase.
     pub(super) fn finish(
         &mut self,
         net: &[State],
@@ -330,7 +346,7 @@ impl Weighted {
     ) {
         self.take_net(net);
         self.sums.clear();
-        let update = &update.times(self.setting.kl_weight);
+        let update = &update.times(self.config.setting.kl_weight);
         let (form, states) = (&self.form, &self.shared[..]);
         self.blocks.par_iter_mut().for_each(|block| {
             block.update_entries(Shared { states, of_step }, update);
@@ -339,7 +355,7 @@ impl Weighted {
     }
 }
 
-/// Adds up sums of `len` numbers, in their order.
+/// Adds up vectors of `len` numbers in order.
 pub(super) fn add_up<'a>(len: usize, parts: impl Iterator<Item = &'a [f64]>) -> Vec<f64> {
     let mut sums = vec![0.0; len];
     for part in parts {
@@ -350,7 +366,7 @@ pub(super) fn add_up<'a>(len: usize, parts: impl Iterator<Item = &'a [f64]>) -> 
     sums
 }
 
-/// Turns the inputs of a batch and their squares: `[samples, features]`.
+/// Transposes the inputs of a batch and their squares to `[samples, features]`.
 fn turn_inputs([x, x_square]: &mut [Buffer; 2], features: usize, inputs: Inputs<'_>) {
     let len = inputs.samples * features;
     x.resize(len);

@@ -1,5 +1,5 @@
-//! The CPU engine: hand-written forward, backward, KL and Adam over the compiled network, with its
-//! own thread pool and every buffer kept between steps.
+//! The CPU engine: hand-written forward, backward, KL and update of the compiled network, with its
+//! own thread pool and buffers that are kept between steps.
 
 mod block;
 mod compile;
@@ -18,13 +18,13 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pub(super) use self::compile::cannot_train;
-use self::compile::{Compiled, Flow, compile};
+use self::compile::{Flow, Program, compile};
 use self::form::{Compaction, Inputs, Turned};
 use self::gate::Gate;
 use self::gather::gather;
 use self::geometry::narrow;
 use self::gradients::{Gradients, Read};
-use self::layer::{Layer, Weighted, add_up};
+use self::layer::{Layer, WeightLayer, add_up};
 use self::pixel_batch::PixelBatch;
 use super::{At, Batch, CHUNK, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
@@ -40,21 +40,21 @@ use vbd_net::data::Samples;
 use vbd_net::graph::{Graph, NodeId};
 use vbd_net::spec::{Loss, NetSpec, Normalizer};
 
-/// Samples that are evaluated at once, whatever the batches of the training.
+/// Batch size of evaluation, independent of the training.
 const EVALUATION_BATCH: usize = 128;
 
-/// How the CPU engine works.
+/// Settings of the CPU engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CpuConfig {
-    /// Samples of the largest batch.
+    /// Maximum batch size.
     pub batch_size: usize,
-    /// Threads; 0 for as many as there are cores.
+    /// Number of threads; 0 for one per core.
     pub threads: usize,
-    /// Whether dead weights leave the computation where that makes it faster.
+    /// Whether to skip dead weights where that is faster.
     pub compaction: bool,
 }
 
-/// A network that trains on the CPU.
+/// Engine that trains a network on the CPU.
 pub struct CpuStep {
     pool: Arc<ThreadPool>,
     spec: NetSpec,
@@ -62,36 +62,36 @@ pub struct CpuStep {
     objective: Objective,
     normalizer: Normalizer,
     layers: Vec<Layer>,
-    /// The values that each layer reads; layer `i` gives value `i + 1`, and value 0 is the input.
+    /// Input values of each layer; layer `i` computes value `i + 1`, and value 0 is the input.
     reads: Vec<Vec<Read>>,
-    /// The states that all weights of a method share.
+    /// States shared by all weights of a method.
     net: Vec<State>,
-    /// Whether weights and units are masked as a step with `kl_scale > 0` wants them; `None` if unknown.
+    /// Whether weights and units are masked for a step with `kl_scale > 0`; `None` if unknown.
     masked: Option<bool>,
     pixels: PixelBatch,
-    /// The input values that are read.
+    /// Input values that are read.
     inputs: Vec<u32>,
-    /// Numbers of a sample in each value; the last are the outputs.
+    /// Numbers per sample in each value; the last are the outputs.
     units: Vec<usize>,
-    /// Samples of the batch whose outputs the values are, if they are those of [`Step::outputs`].
+    /// Number of samples of the last [`Step::outputs`], if the values are still its.
     drawn: usize,
-    /// What is computed of each node of the graph, behind its gate.
+    /// Live values of each node of the graph, after its gate.
     nodes: Vec<Flow>,
-    /// `[units, lanes]` each, and a row of zeros for taps outside an image.
+    /// Values, `[units, lanes]` each, followed by a row of zeros for taps outside an image.
     values: Vec<Buffer>,
     gradients: Gradients,
     targets: BatchTargets,
     config: CpuConfig,
 }
 
-/// What the outputs of a batch are compared with.
+/// Targets of a batch.
 struct BatchTargets {
     samples: usize,
-    /// Of a network with classes.
+    /// Labels, for a classifier.
     labels: Vec<u8>,
-    /// Of one whose target is its input: `[inputs, lanes]`.
+    /// Values, for a network whose target is its input: `[inputs, lanes]`.
     values: Buffer,
-    /// All input values, of such a network.
+    /// Indices of all input values, for such a network.
     places: Vec<u32>,
 }
 
@@ -131,11 +131,11 @@ impl BatchTargets {
 }
 
 impl CpuStep {
-    /// Builds the engine.
+    /// Creates the engine.
     ///
     /// # Errors
-    /// [`vbd_net::Error::InstructionSet`]; [`Error::Shape`] if the parameters are not the network's;
-    /// [`Error::Threads`]; [`vbd_net::Error::Spec`] if the network has a layer that cannot be trained.
+    /// [`vbd_net::Error::InstructionSet`]; [`Error::Shape`] if the parameters do not match the
+    /// network; [`Error::Threads`]; [`vbd_net::Error::Spec`] if a layer cannot be trained.
     pub fn new(
         spec: &NetSpec,
         objective: Objective,
@@ -174,25 +174,25 @@ impl CpuStep {
         Ok(engine)
     }
 
-    /// Threads that the engine works with.
+    /// Returns the number of threads.
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
     }
 
-    /// Makes a layer compact, whatever lives of it.
+    /// Makes a layer compact at any density, for benchmarks.
     #[cfg(feature = "bench-internals")]
     #[doc(hidden)]
     pub fn compact_only(&mut self, name: &str) -> Result<()> {
         let parameters = self.parameters()?;
         for layer in self.weighted_mut().filter(|layer| layer.name() == name) {
-            layer.compaction = Compaction::Always;
-            layer.load(&parameters.layers[layer.number], &parameters.net)?;
+            layer.config.compaction = Compaction::Always;
+            layer.load(&parameters.layers[layer.config.number], &parameters.net)?;
         }
         self.masked = None;
         Ok(())
     }
 
-    /// Checks that the engine has room for a batch, and the network its inputs and targets.
+    /// Checks that a batch fits the engine and the network.
     fn check(&self, batch: &Batch) -> Result<()> {
         batch.check(&self.spec)?;
         if batch.len() <= self.config.batch_size {
@@ -211,16 +211,16 @@ impl CpuStep {
         pool.install(|| f(self))
     }
 
-    fn weighted(&self) -> impl Iterator<Item = &Weighted> {
+    fn weighted(&self) -> impl Iterator<Item = &WeightLayer> {
         self.layers.iter().filter_map(|layer| match layer {
-            Layer::Weighted(weighted) => Some(&**weighted),
+            Layer::Weight(weighted) => Some(&**weighted),
             _ => None,
         })
     }
 
-    fn weighted_mut(&mut self) -> impl Iterator<Item = &mut Weighted> {
+    fn weighted_mut(&mut self) -> impl Iterator<Item = &mut WeightLayer> {
         self.layers.iter_mut().filter_map(|layer| match layer {
-            Layer::Weighted(weighted) => Some(&mut **weighted),
+            Layer::Weight(weighted) => Some(&mut **weighted),
             _ => None,
         })
     }
@@ -236,7 +236,7 @@ impl CpuStep {
         if self.masked != Some(active) {
             for layer in &mut self.layers {
                 match layer {
-                    Layer::Weighted(weighted) => weighted.mask(active, &self.pixels),
+                    Layer::Weight(weighted) => weighted.mask(active, &self.pixels),
                     Layer::Gate(gate) => gate.mask(active),
                     Layer::Plain(_) => {}
                 }
@@ -245,11 +245,11 @@ impl CpuStep {
         }
     }
 
-    /// Takes the inputs of a batch and its targets; returns its size in lanes.
+    /// Loads inputs and targets of a batch. Returns its size in lanes.
     fn take(&mut self, batch: &Batch) -> usize {
         let lanes = batch.len().next_multiple_of(LANES);
         self.targets.take(batch, &self.normalizer, lanes);
-        if self.weighted().any(Weighted::reads_pixels) {
+        if self.weighted().any(WeightLayer::reads_pixels) {
             self.pixels.fill(batch);
             return lanes;
         }
@@ -260,12 +260,12 @@ impl CpuStep {
         lanes
     }
 
-    /// The outputs of every layer, with noise if `at` is given.
+    /// Computes the outputs of every layer, with noise if `at` is given.
     fn forward(&mut self, lanes: usize, at: Option<&At>) {
         self.forward_from(0, lanes, at);
     }
 
-    /// The outputs of the layers from the `first` on.
+    /// Computes the outputs of the layers from `first` on.
     fn forward_from(&mut self, first: usize, lanes: usize, at: Option<&At>) {
         for (index, layer) in self.layers.iter_mut().enumerate().skip(first) {
             let (before, after) = self.values.split_at_mut(index + 1);
@@ -273,7 +273,7 @@ impl CpuStep {
             let (reads, units) = (&self.reads[index], &self.units);
             let first = reads[0].value;
             match layer {
-                Layer::Weighted(weighted) => {
+                Layer::Weight(weighted) => {
                     let inputs = Inputs {
                         x: &before[first][..(units[first] + 1) * lanes],
                         x_square: &[],
@@ -282,7 +282,7 @@ impl CpuStep {
                         samples: self.targets.samples,
                         lanes,
                     };
-                    let key = at.map(|at| at.key(Stream::layer(weighted.number)));
+                    let key = at.map(|at| at.key(Stream::layer(weighted.config.number)));
                     weighted.forward(inputs, y, key);
                 }
                 Layer::Gate(gate) => {
@@ -300,7 +300,7 @@ impl CpuStep {
         }
     }
 
-    /// Gradients of every layer and the updates, `g` being the gradient of the outputs.
+    /// Computes gradients and updates of every layer from the gradient of the outputs.
     fn backward(&mut self, lanes: usize, update: &Update) {
         for (index, layer) in self.layers.iter_mut().enumerate().rev() {
             let (values, units) = (&self.values, &self.units);
@@ -316,7 +316,7 @@ impl CpuStep {
                 };
                 let wanted = (value > 0).then(|| &mut g_x[..x_len]);
                 match layer {
-                    Layer::Weighted(weighted) => {
+                    Layer::Weight(weighted) => {
                         let inputs = Inputs {
                             x: &values[value][..x_len + lanes],
                             x_square: &[],
@@ -325,11 +325,11 @@ impl CpuStep {
                             samples: self.targets.samples,
                             lanes,
                         };
-                        weighted.backward((inputs, wanted), (y, &mut g[..len]), update);
+                        weighted.backward(inputs, wanted, y, &mut g[..len], update);
                     }
                     Layer::Gate(gate) => {
                         let x = &values[value][..x_len];
-                        gate.backward((x, wanted), &g[..len], update, lanes);
+                        gate.backward(x, wanted, &g[..len], update, lanes);
                     }
                     Layer::Plain(plain) => {
                         if let Some(g_x) = wanted {
@@ -353,28 +353,28 @@ impl CpuStep {
         }
     }
 
-    /// The second phase of the methods that have two: first those whose weights share nothing with others.
+    /// Runs the second phase of methods with two phases, first those whose weights share no states.
     fn finish(&mut self, update: &Update) {
         let mut layers = std::mem::take(&mut self.layers);
-        let mut two_phased: Vec<&mut Weighted> = layers
+        let mut two_phased: Vec<&mut WeightLayer> = layers
             .iter_mut()
             .filter_map(|layer| match layer {
-                Layer::Weighted(weighted) if !weighted.sums().is_empty() => Some(&mut **weighted),
+                Layer::Weight(weighted) if !weighted.sums().is_empty() => Some(&mut **weighted),
                 _ => None,
             })
             .collect();
         for weighted in &mut two_phased {
-            if weighted.setting.method.net_states().is_empty() {
+            if weighted.config.setting.method.net_states().is_empty() {
                 let of_step = weighted.share(update);
                 weighted.finish(&[], &of_step, update, &self.pixels);
             }
         }
         two_phased.retain(|weighted| !weighted.sums().is_empty());
         while let Some(first) = two_phased.first() {
-            let method = Arc::clone(&first.setting.method);
+            let method = Arc::clone(&first.config.setting.method);
             let names: Vec<&str> = method.net_states().iter().map(|own| own.name).collect();
             let (of_method, others): (Vec<_>, Vec<_>) = two_phased.into_iter().partition(|other| {
-                let states = other.setting.method.net_states();
+                let states = other.config.setting.method.net_states();
                 states.iter().any(|state| names.contains(&state.name))
             });
             let sums = of_method.iter().map(|weighted| weighted.sums());
@@ -383,7 +383,7 @@ impl CpuStep {
             let mut own: Vec<&mut State> =
                 own.filter(|state| names.contains(&state.name)).collect();
             let mut states: Vec<State> = own.iter().map(|state| (**state).clone()).collect();
-            let of_net = update.times(of_method[0].setting.kl_weight);
+            let of_net = update.times(of_method[0].config.setting.kl_weight);
             let of_step = method.share(&sums, &mut states, &of_net);
             for (own, state) in own.iter_mut().zip(states) {
                 **own = state;
@@ -396,7 +396,7 @@ impl CpuStep {
         self.layers = layers;
     }
 
-    /// The outputs of the last forward pass, `[batch, outputs]`.
+    /// Returns the outputs of the last forward pass, `[batch, outputs]`.
     fn last_outputs(&self, lanes: usize) -> Vec<f32> {
         let last = self.layers.len();
         let (outputs, y) = (self.units[last], &self.values[last]);
@@ -441,7 +441,7 @@ impl CpuStep {
     }
 }
 
-/// `sum += x`.
+/// Computes `sum += x`.
 fn add(sum: &mut [f32], x: &[f32]) {
     let chunks = sum.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
     chunks.for_each(|(sum, x)| sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x));
@@ -507,7 +507,7 @@ impl Step for CpuStep {
                 .map(|(weighted, block)| weighted.penalty(block))
                 .collect()
         });
-        let of_weights = self.weighted().map(Weighted::shared_penalty);
+        let of_weights = self.weighted().map(WeightLayer::shared_penalty);
         let of_net = self.objective.net_methods();
         let of_net = of_net.map(|setting| {
             setting.kl_weight
@@ -529,7 +529,7 @@ impl Step for CpuStep {
         Ok(Parameters {
             layers: self
                 .weighted()
-                .map(Weighted::parameters)
+                .map(WeightLayer::parameters)
                 .collect::<Result<_>>()?,
             gates: self.gates().map(Gate::parameters).collect(),
             net: self.net.clone(),
@@ -546,7 +546,7 @@ impl Step for CpuStep {
         } else {
             Compaction::Never
         };
-        let Compiled {
+        let Program {
             layers,
             mut reads,
             units,
@@ -569,7 +569,7 @@ impl Step for CpuStep {
         self.nodes = nodes;
         self.drawn = 0;
         for layer in self.weighted_mut() {
-            layer.load(&parameters.layers[layer.number], &parameters.net)?;
+            layer.load(&parameters.layers[layer.config.number], &parameters.net)?;
         }
         self.masked = None;
         Ok(())

@@ -1,9 +1,9 @@
-//! A batch as its pixels that are not zero, in both orders.
+//! The nonzero pixels of a batch, by sample and by pixel.
 //!
 //! An input is `x = v - m` with `v = pixel * scale / std` and `m = mean / std`, and most pixels of
-//! handwriting are zero. A sum over inputs is then one over the pixels that are not zero, plus a part
-//! that is the same for every sample:
-//! `sum x w = sum v w - sum m w` and `sum x^2 s = sum ((v - m)^2 - m^2) s + sum m^2 s`.
+//! handwriting are zero. A sum over inputs is therefore a sum over nonzero pixels plus a part that
+//! is the same for every sample: `sum x w = sum v w - sum m w` and `sum x^2 s = sum ((v - m)^2 -
+//! m^2) s + sum m^2 s`.
 
 use vbd_net::data::Values;
 use vbd_net::runtime::Pixel;
@@ -11,7 +11,7 @@ use vbd_net::spec::Normalizer;
 
 use crate::data::Batch;
 
-/// Pixels in some order: for each sample its pixels, or for each pixel its samples.
+/// Pixels in an order: for each sample its pixels, or for each pixel its samples.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     ends: Vec<usize>,
@@ -36,7 +36,7 @@ impl Order {
     }
 }
 
-/// The batch, and what it is shifted by.
+/// The batch and its shift.
 #[derive(Debug, Default)]
 pub(super) struct PixelBatch {
     pub(super) by_sample: Order,
@@ -62,7 +62,7 @@ impl PixelBatch {
         self.samples
     }
 
-    /// Takes the pixels of a batch.
+    /// Loads the pixels of a batch.
     pub(super) fn fill(&mut self, batch: &Batch) {
         self.samples = batch.len();
         match batch.inputs() {
@@ -103,7 +103,7 @@ impl PixelBatch {
         }
     }
 
-    /// Sorts the pixels by place: a counting sort, so that the samples of a pixel stay in order.
+    /// Sorts by pixel with a counting sort, so that the samples of a pixel stay in order.
     fn turn(&mut self) {
         let Self {
             by_sample,

@@ -1,8 +1,8 @@
-//! The random numbers of one sample, in the order in which they are asked for.
+//! Random numbers of one sample, in the order of use.
 
 use vbd_core::noise::{NoiseKey, Stream};
 
-/// Uniform and normal numbers that a sample may ask for; a test of `pen` asks for every shape's.
+/// Maximum number of uniform and normal numbers per sample; a test of `pen` covers every shape.
 const UNIFORMS: usize = 4;
 const NORMALS: usize = 128;
 /// Uniform numbers.
@@ -10,7 +10,7 @@ const UNIFORM: Stream = Stream::Other(0xD161);
 /// Normal numbers.
 const NORMAL: Stream = Stream::Other(0xD162);
 
-/// Draws that depend on the seed, the split and the sample's index alone.
+/// Draws that depend only on seed, split and index of the sample.
 pub(super) struct Draws {
     uniform: [f32; UNIFORMS],
     normal: [f32; NORMALS],
@@ -19,7 +19,7 @@ pub(super) struct Draws {
 }
 
 impl Draws {
-    /// The draws of sample `index` of a split.
+    /// Creates the draws of sample `index` of a split.
     pub(super) fn new(seed: u64, split: u32, index: u32) -> Self {
         let mut draws = Self {
             uniform: [0.0; UNIFORMS],
@@ -41,13 +41,13 @@ impl Draws {
         draws
     }
 
-    /// A number in (0, 1].
+    /// Draws a uniform number in (0, 1].
     pub(super) fn uniform(&mut self) -> f32 {
         self.next_uniform += 1;
         self.uniform[self.next_uniform - 1]
     }
 
-    /// A standard normal number.
+    /// Draws a standard normal number.
     pub(super) fn normal(&mut self) -> f32 {
         self.next_normal += 1;
         self.normal[self.next_normal - 1]

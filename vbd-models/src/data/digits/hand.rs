@@ -1,31 +1,32 @@
-//! One hand: how it distorts all that it writes.
+//! Handwriting: the distortion of all strokes of one sample.
 //!
-//! Only additions, multiplications, divisions and square roots are used, here and in `pen` and `ink`:
-//! each is rounded the same way on every machine, so that the set is the same too.
+//! This module, `pen` and `ink` only use additions, multiplications, divisions and square roots,
+//! which are rounded the same way on every machine, so the data set is the same too.
 
 use super::draws::Draws;
 use super::pen::{Line, Point};
 use super::skeletons::Stroke;
 
-/// Mean, standard deviation and least value of the factor on all of a hand's distortions. Set so
-/// that a dense LeNet-300-100 errs on about 1.5 % of the test samples, on MNIST 1.6 to 1.9.
+/// Mean, standard deviation and minimum of the factor on all distortions of a hand. Chosen so that
+/// a dense LeNet-300-100 has a test error of about 1.5 %; on MNIST it has 1.6 to 1.9 %.
 const MESS: [f32; 3] = [1.08, 0.4, 0.3];
 /// Standard deviation of the tangent of the angle of rotation.
 const TILT: f32 = 0.1;
-/// Mean and standard deviation of the slant: how far the top leans to the right, over the height.
+/// Mean and standard deviation of the slant: displacement of the top to the right, relative to the
+/// height.
 const SLANT: [f32; 2] = [0.1, 0.2];
-/// Standard deviation of the width over the height.
+/// Standard deviation of the ratio of width to height.
 const STRETCH: f32 = 0.16;
 /// Standard deviations of the quadratic and of the cubic terms of the displacement, in half heights.
 const BEND: [f32; 2] = [0.06, 0.05];
-/// Standard deviation of each point's own error, in half heights.
+/// Standard deviation of the error of single points, in half heights.
 const TREMOR: f32 = 0.06;
-/// Terms of second and third order in two variables.
+/// Number of terms of second and third order in two variables.
 const TERMS: usize = 7;
 
-/// What one hand does to every stroke of a digit.
+/// Distortion of all strokes of a digit.
 pub(super) struct Hand {
-    /// Standard deviation of a point's own error.
+    /// Standard deviation of the error of single points.
     tremor: f32,
     /// The linear part: rotation, slant and proportions.
     linear: [[f32; 2]; 2],
@@ -34,7 +35,7 @@ pub(super) struct Hand {
 }
 
 impl Hand {
-    /// A new hand: neat mostly, messy sometimes, as its `mess` has it.
+    /// Draws a hand, usually neat, sometimes messy.
     pub(super) fn new(draws: &mut Draws) -> Self {
         let [mean, spread, least] = MESS;
         let mess = (mean + spread * draws.normal()).max(least);
@@ -61,7 +62,7 @@ impl Hand {
         }
     }
 
-    /// The points of a stroke, each a little astray; a corner's two stay together.
+    /// Displaces each point of a stroke slightly. The two points of a corner stay together.
     pub(super) fn jitter(&self, stroke: Stroke, draws: &mut Draws) -> Line {
         let mut line: Line = Vec::with_capacity(stroke.len());
         for (index, &(x, y)) in stroke.iter().enumerate() {
@@ -79,7 +80,7 @@ impl Hand {
         line
     }
 
-    /// Where a point of the box [-1, 1]^2 comes to lie.
+    /// Maps a point of the box [-1, 1]^2.
     pub(super) fn bend(&self, [x, y]: Point) -> Point {
         let terms = [
             x * x,

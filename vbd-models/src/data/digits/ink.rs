@@ -1,18 +1,18 @@
-//! Ink on paper: from polylines to grey pixels.
+//! Rendering: from polylines to gray pixels.
 
 use super::draws::Draws;
 use super::pen::{Line, Point};
 use super::{PIXELS, SIDE};
 
-/// One pen, and how it is held. Lengths in pixels.
+/// A pen. Lengths are in pixels.
 struct Pen {
-    /// Half the width of a stroke.
+    /// Half the stroke width.
     radius: f32,
     /// Width of its soft edge.
     blur: f32,
-    /// How much wider a stroke is at its end than at its beginning, over its width.
+    /// Relative increase of the stroke width from beginning to end.
     pressure: f32,
-    /// Brightness of full ink; what is over 1 saturates.
+    /// Brightness of full ink; values above 1 saturate.
     darkness: f32,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn draw(lines: &[Line], draws: &mut Draws, pixels: &mut [u8]) {
     }
 }
 
-/// One straight piece: the ink of a pixel falls from 1 to 0 across the stroke's edge.
+/// Draws a straight segment. The ink falls from 1 to 0 across the stroke's edge.
 fn stamp(paper: &mut [f32; PIXELS], [from, to]: [Point; 2], radius: f32, blur: f32) {
     let reach = radius + 0.5 * blur;
     let [columns, rows] = [0, 1].map(|axis| {
@@ -75,7 +75,7 @@ fn stamp(paper: &mut [f32; PIXELS], [from, to]: [Point; 2], radius: f32, blur: f
     }
 }
 
-/// The pixel that a coordinate lies in, kept in the picture.
+/// Returns the pixel of a coordinate, clamped to the image.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

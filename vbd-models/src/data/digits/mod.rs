@@ -1,12 +1,12 @@
-//! `digits`: a built-in set of handwriting-like digits that needs no file and no network.
+//! `digits`: a built-in data set of handwriting-like digits without files or network access.
 //!
-//! Each digit is drawn from a skeleton of pen strokes (`skeletons`), distorted by a hand of its own
-//! (`hand`: trembling points, a smooth cubic displacement, slant, rotation, proportions), fitted to a
-//! 20 x 20 box and centred by its mass as MNIST's are (`pen`), and inked with a pen of its own
-//! (`ink`: thickness, blur, pressure, darkness). Most hands are neat, some are not.
+//! Each digit is drawn from a skeleton of pen strokes (`skeletons`), distorted by a random hand
+//! (`hand`: displaced points, a smooth cubic displacement, slant, rotation, proportions), fitted to
+//! a 20 x 20 box and centred by its mass as in MNIST (`pen`), and rendered with a random pen
+//! (`ink`: thickness, blur, pressure, darkness). Most hands are neat, some are messy.
 //!
-//! A sample is a function of the seed, its split and its index: a smaller set is the beginning of a
-//! larger one, and neither the number of threads nor the machine changes a bit of it.
+//! A sample only depends on seed, split and index: a smaller set is a prefix of a larger one, on
+//! any number of threads and any machine, bit for bit.
 
 mod draws;
 mod hand;
@@ -31,18 +31,19 @@ pub const DEFAULT_TRAIN: usize = 60_000;
 /// Test samples of the set called `digits`.
 pub const DEFAULT_TEST: usize = 10_000;
 
-/// Most samples of a split: 3.3 GB.
+/// Maximum number of samples per split: 3.3 GB.
 pub const MAX_SAMPLES: usize = 1 << 22;
 
-/// Rows, and columns, of a picture.
+/// Side of an image.
 const SIDE: usize = 28;
-/// Pixels of a picture.
+/// Pixels of an image.
 const PIXELS: usize = SIDE * SIDE;
 const CLASSES: usize = SHAPES.len();
-/// Orders the ten digits of each ten samples.
+/// Stream that orders the ten digits of every ten samples.
 const ORDER: Stream = Stream::Other(0xD160);
 
-/// Makes a set of digits: white on black, `[1, 28, 28]`, every class in every ten samples.
+/// Generates a data set of digits: white on black, `[1, 28, 28]`, with every class in every ten
+/// samples.
 ///
 /// ```
 /// let digits = vbd_models::data::digits(0, 100, 20)?;
@@ -55,13 +56,13 @@ const ORDER: Stream = Stream::Other(0xD160);
 /// ```
 ///
 /// # Errors
-/// [`vbd_net::Error::Data`] if a split has over [`MAX_SAMPLES`].
+/// [`vbd_net::Error::Data`] if a split has more than [`MAX_SAMPLES`] samples.
 pub fn digits(seed: u64, train: usize, test: usize) -> Result<Dataset> {
     let (train, test) = (samples(seed, 0, train)?, samples(seed, 1, test)?);
     Ok(Dataset::new(NAME, [1, SIDE, SIDE], CLASSES, train, test)?)
 }
 
-/// The first `len` samples of a split.
+/// Generates the first `len` samples of a split.
 fn samples(seed: u64, split: u32, len: usize) -> Result<Samples> {
     if len > MAX_SAMPLES {
         return Err(Error::Net(vbd_net::Error::Data {
@@ -100,13 +101,13 @@ fn samples(seed: u64, split: u32, len: usize) -> Result<Samples> {
     Ok(Samples::new(images, labels, PIXELS)?)
 }
 
-/// Draws one digit into black pixels.
+/// Draws a digit into a black image.
 fn draw(class: usize, draws: &mut Draws, image: &mut [u8]) {
     let lines = pen::write(choose(SHAPES[class], draws.uniform()), draws);
     ink::draw(&lines, draws, image);
 }
 
-/// The shape at `part` of the way through the weights, for `part` in (0, 1].
+/// Returns the shape at the fraction `part`, in (0, 1], of the total weight.
 fn choose(shapes: &'static [Shape], part: f32) -> &'static Shape {
     let total: u16 = shapes.iter().map(|shape| u16::from(shape.weight)).sum();
     let mut rest = part * f32::from(total);
@@ -182,8 +183,8 @@ mod tests {
         );
     }
 
-    /// SHA-256 of the first 1,000 training images. A change of it is a change of every result on
-    /// `digits`: calibrate again, and say so in CHANGELOG.
+    /// SHA-256 of the first 1,000 training images. Changing it changes every result on `digits`:
+    /// recalibrate and note it in CHANGELOG.
     const IMAGES_SUM: &str = "396faaf0610e1f598e4d9fcaee5072ab158e6ff3957f562c197cbed6eddec637";
 
     #[test]

@@ -1,4 +1,4 @@
-//! The way of the pen: from a shape to smooth, distorted polylines on the pixel grid.
+//! Pen paths: from a shape to smooth, distorted polylines in pixels.
 
 use super::SIDE;
 use super::draws::Draws;
@@ -7,22 +7,24 @@ use super::skeletons::Shape;
 
 /// Standard deviation of the size.
 const ZOOM: f32 = 0.05;
-/// Standard deviation of the place, in pixels.
+/// Standard deviation of the position, in pixels.
 const SHIFT: f32 = 0.6;
-/// Side of the box that the middle of the strokes fills, in pixels: with their width, about 20.
+/// Side of the box that the centre lines of the strokes fill, in pixels: about 20 with the stroke
+/// width.
 const BOX: f32 = 18.0;
-/// The middle of the picture.
+/// Centre of the image.
 const CENTRE: f32 = SIDE as f32 / 2.0;
-/// Straight pieces between two points of a skeleton.
+/// Number of straight segments between two points of a skeleton.
 const PIECES: u8 = 5;
 
-/// A place, in parts of the skeleton's box or in pixels.
+/// A point, relative to the skeleton's box or in pixels.
 pub(super) type Point = [f32; 2];
 
-/// A polyline: one stroke, drawn.
+/// A stroke as a polyline.
 pub(super) type Line = Vec<Point>;
 
-/// The strokes of one digit by one hand, in pixels, its centre of mass near the picture's.
+/// Draws the strokes of a digit by one hand, in pixels, with the centre of mass near the image's
+/// centre.
 pub(super) fn write(shape: &Shape, draws: &mut Draws) -> Vec<Line> {
     let hand = Hand::new(draws);
     let mut lines: Vec<Line> = shape
@@ -40,7 +42,7 @@ pub(super) fn write(shape: &Shape, draws: &mut Draws) -> Vec<Line> {
     lines
 }
 
-/// A Catmull-Rom spline through the points, cut into straight pieces.
+/// Computes a Catmull-Rom spline through the points as straight segments.
 fn smooth(points: &[Point]) -> Line {
     let mut line = vec![points[0]];
     for (index, pair) in points.windows(2).enumerate() {
@@ -73,13 +75,13 @@ fn smooth(points: &[Point]) -> Line {
     line
 }
 
-/// Whether two points are the two of a corner: copies of one another.
+/// Returns whether two points form a corner, that is, are equal.
 fn same(one: Point, other: Point) -> bool {
     one.map(f32::to_bits) == other.map(f32::to_bits)
 }
 
-/// Makes the digit fill its box and brings its centre of mass to the picture's, as MNIST was made;
-/// both a little off.
+/// Scales the digit to its box and moves its centre of mass to the image's centre, as in MNIST,
+/// both with small errors.
 fn place(lines: &mut [Line], draws: &mut Draws) {
     let mut low = [f32::INFINITY; 2];
     let mut high = [f32::NEG_INFINITY; 2];
@@ -100,7 +102,7 @@ fn place(lines: &mut [Line], draws: &mut Draws) {
     }
 }
 
-/// The mean place of the ink.
+/// Returns the centre of mass of the strokes.
 fn centre_of_mass(lines: &[Line]) -> Point {
     let (mut sum, mut total) = ([0.0; 2], 1e-6);
     for pair in lines.iter().flat_map(|line| line.windows(2)) {

@@ -1,16 +1,16 @@
-//! How each digit is written: its shapes, as strokes of the pen.
+//! Shapes of the digits, as pen strokes.
 //!
-//! A stroke is a smooth curve through its points, in per cent of a box as high as the digit: x to
-//! the right, y downwards. Two equal points in a row make a corner.
+//! A stroke is a smooth curve through its points, in per cent of a box with the digit's height: x
+//! to the right, y downwards. Two equal consecutive points form a corner.
 
-/// The path of the pen from where it is put down to where it is lifted.
+/// Path of the pen between putting it down and lifting it.
 pub(super) type Stroke = &'static [(u8, u8)];
 
-/// One way of writing a digit.
+/// A way of writing a digit.
 pub(super) struct Shape {
-    /// How often it is chosen, beside the other shapes of its digit.
+    /// Relative frequency among the shapes of its digit.
     pub(super) weight: u8,
-    /// Its strokes.
+    /// Strokes of the shape.
     pub(super) strokes: &'static [Stroke],
 }
 

@@ -1,7 +1,7 @@
-//! IDX files: the format of MNIST, and of any image set of a user's own.
+//! IDX files: the format of MNIST and of a user's own image sets.
 //!
-//! A data set is a folder of four files, each gzipped or not (`NAME` or `NAME.gz`, and with a dot,
-//! `train-images.idx3-ubyte`, as some archives have them):
+//! A data set is a directory with four files, each optionally gzipped (`NAME` or `NAME.gz`) and
+//! optionally with a dot (`train-images.idx3-ubyte`), as in some archives:
 //!
 //! | file | content |
 //! |---|---|
@@ -10,9 +10,9 @@
 //! | `t10k-images-idx3-ubyte` | test images |
 //! | `t10k-labels-idx1-ubyte` | a label for each |
 //!
-//! Without the two files of labels the set has none.
+//! Without both label files, the data set is unlabeled.
 //!
-//! A file is a magic number, a size for each dimension (all big-endian, 32 bits), then the bytes:
+//! A file has a magic number, the dimensions (big-endian, 32 bits each), then the bytes:
 //!
 //! | magic | sizes | bytes |
 //! |---|---|---|
@@ -20,7 +20,7 @@
 //! | `0x00000803` | images, rows, columns | pixels of grey images |
 //! | `0x00000804` | images, channels, rows, columns | pixels, channel by channel |
 //!
-//! Files are taken as hostile: nothing is allocated because a header says so.
+//! Files are untrusted: no allocation depends on the header alone.
 //!
 //! ```
 //! use vbd_models::data::{digits, idx};
@@ -46,7 +46,7 @@ use self::read::{Idx, read_images, read_labels};
 pub use self::write::{IdxFile, files, write_folder};
 use crate::error::{Error, Result};
 
-/// The four files, in the order: training images, training labels, test images, test labels.
+/// Names of the four files: training images, training labels, test images, test labels.
 pub const FILE_NAMES: [&str; 4] = [
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -54,23 +54,23 @@ pub const FILE_NAMES: [&str; 4] = [
     "t10k-labels-idx1-ubyte",
 ];
 
-/// Most classes that a label, one byte, can tell apart.
+/// Maximum number of classes, since a label is one byte.
 const MAX_CLASSES: usize = 256;
 
-/// Reads the files of a folder: with labels, or where it has neither file of them, without. Of labels without
-/// `classes` there are as many classes as the largest label asks for.
+/// Reads a data set from a directory. Without both label files it is unlabeled. Without `classes`,
+/// the number of classes follows from the largest label.
 ///
 /// # Errors
-/// [`Error::NoIdxFiles`] naming the files that the folder lacks; [`Error::Idx`] naming the file and
-/// the field if one has a wrong magic number, is too short or too long, has no sample or empty
-/// images, over [`MAX_PIXELS`] bytes, another count than its partner, other sizes than the training
-/// images, or a label that is not below `classes`; [`Error::Gzip`] if one cannot be unpacked.
+/// [`Error::NoIdxFiles`] naming missing files; [`Error::Idx`] naming file and field if a file has a
+/// wrong magic number or length, has no samples, empty images or over [`MAX_PIXELS`] bytes, if its
+/// count differs from its partner's or its image size from the training images, or if a label is
+/// not below `classes`; [`Error::Gzip`] if unpacking fails.
 pub fn read_folder(name: &str, folder: &Path, classes: Option<usize>) -> Result<Dataset> {
     let [train, test] = find(folder)?;
     read(name, &train, &test, classes)
 }
 
-/// [`read_folder`] of a set that has labels, below `classes`.
+/// Like [`read_folder`], for a data set with labels below `classes`.
 pub(super) fn read_labelled_folder(name: &str, folder: &Path, classes: usize) -> Result<Dataset> {
     let [train, test] = find(folder)?;
     if train.labels.is_none() {
@@ -81,17 +81,17 @@ pub(super) fn read_labelled_folder(name: &str, folder: &Path, classes: usize) ->
     read(name, &train, &test, Some(classes))
 }
 
-/// The paths of a split.
+/// File paths of a split.
 struct SplitFiles {
     images: PathBuf,
     labels: Option<PathBuf>,
 }
 
-/// A split, read.
+/// Samples of a split.
 struct Split {
     shape: [usize; 3],
     samples: Samples,
-    /// One more than the largest label.
+    /// Largest label plus one.
     classes: usize,
 }
 
@@ -106,7 +106,7 @@ fn read(
     if test.shape != train.shape {
         return Err(Error::Idx {
             path: test_files.images.clone(),
-            field: "the shape of an image",
+            field: "image shape",
             found: format!("{:?}", test.shape),
             expected: format!("{:?}, as in {}", train.shape, train_files.images.display()),
         });
@@ -121,14 +121,14 @@ fn read(
     )?)
 }
 
-/// Whether a folder has any of the four files.
+/// Returns whether a directory has any of the four files.
 pub(super) fn has_any(folder: &Path) -> bool {
     FILE_NAMES
         .iter()
         .any(|name| find_file(folder, name).is_some())
 }
 
-/// The paths of the files: of training, of test.
+/// Finds the files of both splits, training first.
 fn find(folder: &Path) -> Result<[SplitFiles; 2]> {
     std::fs::read_dir(folder).map_err(Error::io(folder))?;
     let found = FILE_NAMES.map(|name| find_file(folder, name));
@@ -151,7 +151,7 @@ fn find(folder: &Path) -> Result<[SplitFiles; 2]> {
     }
 }
 
-/// The file by one of its names.
+/// Finds a file by one of its names.
 fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
     let dotted = name.replace("-idx", ".idx");
     let names = [
@@ -166,9 +166,9 @@ fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Images of one split, with labels where there are any.
+/// Reads the images of a split, and its labels if there are any.
 fn read_split(files: &SplitFiles, classes: Option<usize>) -> Result<Split> {
-    // The small file first: what is wrong with it is told at once.
+    // Reads the small file first, to report its errors early.
     let labels = files.labels.as_ref();
     let labels = labels
         .map(|path| read_labels_below(path, classes))
@@ -188,10 +188,10 @@ fn read_split(files: &SplitFiles, classes: Option<usize>) -> Result<Split> {
     if images_len != labels.len() {
         return Err(Error::Idx {
             path: path.clone(),
-            field: "the number of labels",
+            field: "number of labels",
             found: labels.len().to_string(),
             expected: format!(
-                "{images_len}, the number of images in {}",
+                "{images_len}, as many as images in {}",
                 files.images.display()
             ),
         });
@@ -204,7 +204,7 @@ fn read_split(files: &SplitFiles, classes: Option<usize>) -> Result<Split> {
     })
 }
 
-/// The labels of a file, all below `classes`.
+/// Reads labels and checks that they are below `classes`.
 fn read_labels_below(path: &Path, classes: Option<usize>) -> Result<Vec<u8>> {
     let labels = read_labels(path)?.bytes;
     let largest = labels.iter().copied().max().map_or(0, usize::from);
@@ -214,7 +214,7 @@ fn read_labels_below(path: &Path, classes: Option<usize>) -> Result<Vec<u8>> {
     }
     Err(Error::Idx {
         path: path.to_owned(),
-        field: "a label",
+        field: "label",
         found: largest.to_string(),
         expected: format!("0 to {}", classes.saturating_sub(1)),
     })

@@ -1,4 +1,4 @@
-//! Reading one IDX file, gzipped or not.
+//! Reads an IDX file, gzipped or not.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -8,7 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::error::{Error, Result};
 
-/// Most bytes of one file's images.
+/// Maximum number of image bytes per file.
 pub const MAX_PIXELS: u64 = 1 << 32;
 
 const LABELS: u32 = 0x0801;
@@ -16,7 +16,7 @@ const GREY_IMAGES: u32 = 0x0803;
 const IMAGES: u32 = 0x0804;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// What one file holds: the sizes of its dimensions, and as many bytes as they ask for.
+/// Content of a file: dimensions and bytes.
 pub(super) struct Idx<const DIMENSIONS: usize> {
     pub(super) sizes: [usize; DIMENSIONS],
     pub(super) bytes: Vec<u8>,
@@ -25,36 +25,36 @@ pub(super) struct Idx<const DIMENSIONS: usize> {
 /// Reads a file of labels: `[count]`.
 pub(super) fn read_labels(path: &Path) -> Result<Idx<1>> {
     let mut file = IdxReader::open(path)?;
-    let magic = file.word("the magic number")?;
+    let magic = file.word("magic number")?;
     if magic != LABELS {
         return Err(file.wrong_magic(magic, "0x00000801, labels"));
     }
-    let sizes = [file.word("the number of labels")?];
-    file.rest(sizes, "the number of labels")
+    let sizes = [file.word("number of labels")?];
+    file.rest(sizes, "number of labels")
 }
 
 /// Reads a file of images: `[count, channels, rows, columns]`.
 pub(super) fn read_images(path: &Path) -> Result<Idx<4>> {
     let mut file = IdxReader::open(path)?;
-    let channels = match file.word("the magic number")? {
+    let channels = match file.word("magic number")? {
         GREY_IMAGES => false,
         IMAGES => true,
         magic => {
             return Err(file.wrong_magic(magic, "0x00000803 or 0x00000804, images"));
         }
     };
-    let count = file.word("the number of images")?;
+    let count = file.word("number of images")?;
     let channels = if channels {
-        file.word("the number of channels")?
+        file.word("number of channels")?
     } else {
         1
     };
-    let rows = file.word("the number of rows")?;
-    let columns = file.word("the number of columns")?;
-    file.rest([count, channels, rows, columns], "the product of the sizes")
+    let rows = file.word("number of rows")?;
+    let columns = file.word("number of columns")?;
+    file.rest([count, channels, rows, columns], "product of the sizes")
 }
 
-/// A file, unpacked as it is read.
+/// Reader that unpacks gzip.
 struct IdxReader<'a> {
     path: &'a Path,
     gzipped: bool,
@@ -78,7 +78,7 @@ impl<'a> IdxReader<'a> {
         })
     }
 
-    /// The next number of the header.
+    /// Reads the next number of the header.
     fn word(&mut self, field: &'static str) -> Result<u32> {
         let mut word = Vec::with_capacity(4);
         self.read(&mut word, 4)?;
@@ -88,11 +88,11 @@ impl<'a> IdxReader<'a> {
         }
     }
 
-    /// What follows the header: exactly the bytes that it tells of.
+    /// Reads the rest of the file, which must have exactly the length given by the header.
     fn rest<const N: usize>(mut self, sizes: [u32; N], product: &'static str) -> Result<Idx<N>> {
         if sizes.contains(&0) {
             let found = sizes.map(|size| size.to_string()).join(" x ");
-            return Err(self.problem("the size", found, "no dimension of 0"));
+            return Err(self.problem("size", found, "nonzero dimensions"));
         }
         let len = sizes
             .iter()
@@ -102,7 +102,7 @@ impl<'a> IdxReader<'a> {
             return Err(self.problem(product, found, &format!("at most {MAX_PIXELS}")));
         };
         let mut bytes = Vec::new();
-        // One byte more shows whether the file goes on; memory grows with what really arrives.
+        // One more byte shows whether the file continues. Memory grows with the data actually read.
         self.read(&mut bytes, len + 1)?;
         let found = bytes.len() as u64;
         if found != len {
@@ -110,10 +110,15 @@ impl<'a> IdxReader<'a> {
                 std::cmp::Ordering::Less => format!("cut off after {found} bytes"),
                 _ => format!("followed by more than its {len} bytes"),
             };
-            return Err(self.problem("the data", found, &format!("{len} bytes")));
+            return Err(self.problem("data", found, &format!("{len} bytes")));
         }
-        let too_large =
-            |_| self.problem("the size", len.to_string(), "what this machine can address");
+        let too_large = |_| {
+            self.problem(
+                "size",
+                len.to_string(),
+                "a size that this machine can address",
+            )
+        };
         let mut sizes_read = [0; N];
         for (read, &size) in sizes_read.iter_mut().zip(&sizes) {
             *read = usize::try_from(size).map_err(too_large)?;
@@ -137,7 +142,7 @@ impl<'a> IdxReader<'a> {
     }
 
     fn wrong_magic(&self, found: u32, expected: &str) -> Error {
-        self.problem("the magic number", format!("{found:#010x}"), expected)
+        self.problem("magic number", format!("{found:#010x}"), expected)
     }
 
     fn problem(&self, field: &'static str, found: impl Into<String>, expected: &str) -> Error {

@@ -1,4 +1,4 @@
-//! Writing a data set as IDX files, and what they hash to.
+//! Writes data sets as IDX files and computes their hashes.
 
 use std::path::Path;
 
@@ -9,33 +9,34 @@ use super::FILE_NAMES;
 use crate::data::checksum::sha256_hex;
 use crate::error::{Error, Result};
 
-/// One of the files of a data set, unzipped: its bytes are the header's, then the body's.
+/// A file of a data set, not compressed: header, then body.
 #[derive(Debug, Clone)]
 pub struct IdxFile<'a> {
-    /// Its name.
+    /// File name.
     pub name: &'static str,
-    /// Magic number and sizes.
+    /// Magic number and dimensions.
     pub header: Vec<u8>,
-    /// Pixels or labels, as the data set holds them.
+    /// Pixels or labels.
     pub body: &'a [u8],
 }
 
 impl IdxFile<'_> {
-    /// The whole file.
+    /// Returns the bytes of the file.
     pub fn bytes(&self) -> Vec<u8> {
         [&self.header, self.body].concat()
     }
 
-    /// The file's SHA-256, in hexadecimal.
+    /// Returns the file's SHA-256 in hexadecimal.
     pub fn sha256(&self) -> String {
         sha256_hex([&self.header[..], self.body])
     }
 }
 
-/// The files of a data set, in the order of [`FILE_NAMES`]: four, or without labels those of the images alone.
+/// Returns the files of a data set in the order of [`FILE_NAMES`], without label files for
+/// unlabeled data.
 ///
 /// # Errors
-/// [`vbd_net::Error::Data`] if a size does not fit into 32 bits, or the inputs are no bytes.
+/// [`vbd_net::Error::Data`] if a size does not fit into 32 bits or the inputs are not bytes.
 pub fn files(set: &Dataset) -> Result<Vec<IdxFile<'_>>> {
     let [images, labels, test_images, test_labels] = FILE_NAMES;
     let train = split_files([images, labels], set, &set.train)?;
@@ -43,8 +44,9 @@ pub fn files(set: &Dataset) -> Result<Vec<IdxFile<'_>>> {
     Ok(train.into_iter().chain(test).collect())
 }
 
-/// Writes the files, unzipped, into a folder, which is made if it is not there. Each file is
-/// whole or absent. A set of one channel gets MNIST's own form, others the form with channels.
+/// Writes the files, not compressed, to a directory, which is created if needed. Each file is
+/// written atomically. A data set with one channel has MNIST's format, others the format with
+/// channels.
 ///
 /// # Errors
 /// [`vbd_net::Error::Io`] naming the file, and those of [`files`].
@@ -57,7 +59,7 @@ pub fn write_folder(set: &Dataset, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The files of a split: images, and labels where there are any.
+/// Returns the files of a split: images, and labels if there are any.
 fn split_files<'a>(
     [images, labels]: [&'static str; 2],
     set: &Dataset,
@@ -84,9 +86,9 @@ fn images_file<'a>(name: &'static str, set: &Dataset, samples: &'a Samples) -> R
         .bytes()
         .ok_or_else(|| vbd_net::Error::Data {
             name: set.name.clone(),
-            field: "the type of its inputs",
+            field: "input type",
             found: "f32".to_owned(),
-            expected: "u8, as IDX files have pixels".to_owned(),
+            expected: "u8".to_owned(),
         })?;
     Ok(IdxFile {
         name,
@@ -100,7 +102,7 @@ fn header(set: &Dataset, magic: u32, sizes: &[usize]) -> Result<Vec<u8>> {
     for &size in sizes {
         let size = u32::try_from(size).map_err(|_| vbd_net::Error::Data {
             name: set.name.clone(),
-            field: "a size of an IDX file",
+            field: "dimension of an IDX file",
             found: size.to_string(),
             expected: format!("at most {}", u32::MAX),
         })?;

@@ -1,4 +1,4 @@
-//! The sum of layers: the end of a residual branch.
+//! Sum of layers: the end of a residual branch.
 
 mod run;
 
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, Own, Plain, Units};
 use crate::graph::Shape;
 
-/// Layers that one sum adds, at most: what a file says is walked many times.
+/// Maximum number of inputs, because the layers of untrusted files are traversed often.
 const MOST_INPUTS: usize = 256;
 
-/// The sum of some layers of one shape, value by value.
+/// Element-wise sum of layers of equal shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Add {
-    /// Its name, for those that read it by that.
+    /// Name for consumers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The names of the layers that it adds, two or more; `input` is the network's input.
+    /// Names of the layers to add, two or more; `input` is the network's input.
     pub inputs: Vec<String>,
 }
 
@@ -55,7 +55,7 @@ impl Kind for Add {
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [first, rest @ ..] = inputs else {
-            return Err("adds nothing: expected two layers or more".to_owned());
+            return Err("adds no layers: expected two or more".to_owned());
         };
         if inputs.len() > MOST_INPUTS {
             let found = inputs.len();
@@ -69,7 +69,7 @@ impl Kind for Add {
                 let [a, b] = [&self.inputs[0], &self.inputs[index]];
                 let [one, other] = [first.dims(), other.dims()];
                 return Err(format!(
-                    "adds `{a}`, which has shape {one:?}, and `{b}`, which has {other:?}: expected one shape"
+                    "adds `{a}` of shape {one:?} and `{b}` of shape {other:?}: expected equal shapes"
                 ));
             }
         }

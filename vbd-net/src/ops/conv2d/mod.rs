@@ -16,17 +16,17 @@ use crate::spec::LayerKind;
 pub struct Conv2d {
     /// Prefix of the layer's tensors.
     pub name: String,
-    /// What it reads; `None` is the layer before it.
+    /// Name of the input layer; `None` for the layer above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
-    /// Channels of the output.
+    /// Number of output channels.
     pub out_channels: usize,
     /// Side of the square kernel.
     pub kernel: usize,
-    /// Step between positions.
+    /// Stride.
     #[serde(default = "one_step", skip_serializing_if = "is_one")]
     pub stride: usize,
-    /// Zeros added on every side.
+    /// Zero padding on every side.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub padding: usize,
 }
@@ -48,7 +48,7 @@ impl Kind for Conv2d {
             ..
         } = *self;
         if stride == 0 {
-            return Err("stride is 0".to_owned());
+            return Err("stride must be positive, got 0".to_owned());
         }
         checked_len(&[out_channels, channels, kernel, kernel], MAX_TENSOR)?;
         let side = |size: usize| {

@@ -1,4 +1,4 @@
-//! An image as a vector.
+//! Flattens an image.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,10 +9,10 @@ use crate::graph::Shape;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flatten {
-    /// Its name, for those that read it by that.
+    /// Name for consumers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it reads; `None` is the layer before it.
+    /// Name of the input layer; `None` for the layer above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
 }

@@ -10,16 +10,17 @@ use super::{Kind, Needs, Units, one};
 use crate::graph::{MAX_ACTIVATION, MAX_TENSOR, Shape, checked_len};
 use crate::spec::LayerKind;
 
-/// `y = x W^T + b`, `[batch, in] -> [batch, out_features]`; an image is flattened first.
+/// Fully connected layer, `y = x W^T + b`, `[batch, in] -> [batch, out_features]`. An image is
+/// flattened first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Linear {
     /// Prefix of the layer's tensors: `fc1` gives `fc1.weight`.
     pub name: String,
-    /// What it reads; `None` is the layer before it.
+    /// Name of the input layer; `None` for the layer above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
-    /// Width of the output.
+    /// Number of outputs.
     pub out_features: usize,
 }
 

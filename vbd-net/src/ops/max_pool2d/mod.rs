@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, Own, Plain, Units, one};
 use crate::graph::{Shape, image, image_of};
 
-/// Largest value of each `kernel x kernel` window, windows side by side.
+/// Maximum of each `kernel x kernel` window, with adjacent windows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaxPool2d {
-    /// Its name, for those that read it by that.
+    /// Name for consumers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it reads; `None` is the layer before it.
+    /// Name of the input layer; `None` for the layer above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
-    /// Side of the window, and the step between windows.
+    /// Side of the window and step between windows.
     pub kernel: usize,
 }
 
@@ -33,7 +33,7 @@ impl Kind for MaxPool2d {
         let kernel = self.kernel;
         if kernel == 0 || kernel > height || kernel > width {
             return Err(format!(
-                "pool {kernel} does not fit its input, {height} x {width}"
+                "pool of {kernel} does not fit its input of {height} x {width}"
             ));
         }
         image_of(channels, height / kernel, width / kernel)

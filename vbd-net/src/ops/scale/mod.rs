@@ -1,17 +1,17 @@
-//! A factor and a shift for each unit: what is left of a gate that could not fold.
+//! A factor and a shift per unit: a gate that could not be folded.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Needs, Own, Plain, Units, one};
 use crate::graph::Shape;
 
-/// `y = x w + b` with one `w` and one `b` for each feature or channel. Pruning writes it.
+/// `y = x w + b` with one `w` and one `b` per feature or channel. Written by pruning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
     /// Prefix of the layer's tensors: `NAME.weight` and `NAME.bias`.
     pub name: String,
-    /// What it reads; `None` is the layer before it.
+    /// Name of the input layer; `None` for the layer above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
 }

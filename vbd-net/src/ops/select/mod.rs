@@ -1,21 +1,20 @@
-//! Some of the units.
+//! Selection of units.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Needs, Own, Plain, Units, one};
 use crate::graph::Shape;
 
-/// Some of the features, or channels, by the places in the tensor `NAME.index`: what reads the inputs of a net
-/// that was made smaller. Pruning writes it.
+/// Selects features or channels by the indices in the tensor `NAME.index`. Written by pruning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Select {
     /// Prefix of the layer's tensor.
     pub name: String,
-    /// What it reads; `None` is the layer before it.
+    /// Name of the input layer; `None` for the layer above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
-    /// How many are kept.
+    /// Number of units kept.
     pub units: usize,
 }
 
@@ -30,7 +29,7 @@ impl Kind for Select {
         let (input, units) = (one(inputs)?, self.units);
         let all = input.units();
         if units == 0 || units > all {
-            return Err(format!("keeps {units} of {all}: expected 1 to {all}"));
+            return Err(format!("keeps {units} of {all} units: expected 1 to {all}"));
         }
         Ok(input.with_units(units))
     }

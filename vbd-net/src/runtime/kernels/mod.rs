@@ -1,10 +1,10 @@
-//! What the runtime's kernels share: functions over slices, SIMD through `pulp`, no branches on the instruction
-//! set, no allocation.
+//! Building blocks of the runtime's kernels: functions on slices with SIMD through `pulp`, without
+//! branches on the instruction set and without allocation.
 //!
-//! Every kernel starts an output's sum with its bias and adds the products in one order, fused where the
-//! machine fuses: that of their inputs, in convolutions that of `ops/conv2d/run/taps.rs`, where products with 0 may be left out. So all of them give the
-//! same bits, and a sample's logits do not depend on which kernel, what batch or how many threads computed
-//! them.
+//! Every kernel starts an output's sum with its bias and adds the products in one order, fused
+//! where the machine fuses: in the order of inputs, or for convolutions in that of
+//! `ops/conv2d/run/taps.rs`, where products with 0 may be skipped. All kernels therefore give the
+//! same bits, and outputs do not depend on kernel, batch or number of threads.
 
 mod pixel;
 mod transpose;
@@ -14,10 +14,10 @@ use pulp::Simd;
 pub use pixel::Pixel;
 pub(super) use transpose::{Transpose, logits};
 
-/// Samples in a vector of the widest instruction set; batches go through in multiples of it.
+/// Samples per vector of the widest instruction set; batches are processed in multiples of it.
 pub(crate) const LANES: usize = 16;
 
-/// `a b + c` of single numbers, rounded as the vectors of `S` round it.
+/// Computes `a b + c` for scalars, rounded like the vectors of `S`.
 #[inline(always)]
 pub(crate) fn mul_add<S: Simd>(_simd: S, a: f32, b: f32, c: f32) -> f32 {
     // AVX2, AVX-512 and NEON fuse; the scalar fall-back does not.
@@ -28,7 +28,8 @@ pub(crate) fn mul_add<S: Simd>(_simd: S, a: f32, b: f32, c: f32) -> f32 {
     }
 }
 
-/// The instruction sets of this machine: its best, AVX2 where there is more, and none.
+/// Returns instruction sets of this machine for tests: the best, AVX2 if there is a better one, and
+/// scalar.
 #[doc(hidden)]
 pub fn arches() -> Vec<pulp::Arch> {
     let mut arches = vec![pulp::Arch::new(), pulp::Arch::Scalar];

@@ -1,4 +1,4 @@
-//! What comes into a net: raw pixels as bytes or f32, and activations.
+//! Inputs of a net: raw pixels as bytes or f32, and activations.
 #![expect(
     unsafe_code,
     reason = "bounds checks are a fifth of a batch's time: one for all is made before"
@@ -8,7 +8,7 @@ use pulp::Simd;
 
 use super::LANES;
 
-/// Neighbouring pixels that are turned together.
+/// Number of neighbouring pixels that are transposed together.
 pub(in super::super) const QUAD: usize = 4;
 
 /// An input value: a raw pixel, or an activation.
@@ -34,10 +34,10 @@ impl Pixel for f32 {
 pub(in super::super) mod sealed {
     use super::{QUAD, Simd};
 
-    /// What a type of pixels does for its turn.
+    /// Transposition of a pixel type.
     pub trait Turn: Sized {
-        /// Four neighbouring pixels, from `pixel` on, of as many samples as fill a vector: each
-        /// pixel's vector. `start` says where a sample starts.
+        /// Returns four neighbouring pixels, from `pixel` on, of as many samples as fill a vector:
+        /// one vector per pixel. `start` maps a lane to the start of its sample.
         ///
         /// # Safety
         /// `start(i) + pixel + 4` is at most `samples.len()` for each sample.
@@ -50,10 +50,10 @@ pub(in super::super) mod sealed {
     }
 }
 
-/// Four pixels.
+/// Reads four pixels.
 ///
 /// # Safety
-/// They lie in `samples`.
+/// They are inside `samples`.
 #[inline(always)]
 unsafe fn quad<T: Copy>(samples: &[T], start: usize) -> [T; QUAD] {
     debug_assert!(start + QUAD <= samples.len());

@@ -1,4 +1,4 @@
-//! Samples into lanes, and logits out of them.
+//! Transposes samples into lanes and logits out of them.
 #![expect(
     unsafe_code,
     reason = "bounds checks are a fifth of a batch's time: one for all is made before"
@@ -9,25 +9,25 @@ use pulp::{Arch, Simd, WithSimd};
 use super::mul_add;
 use super::pixel::{Pixel, QUAD};
 
-/// Which pixels are read of a sample, and where they go, four neighbours at a time.
+/// Pixels to read of a sample and their target rows, in groups of four neighbours.
 #[derive(Debug, Default)]
 pub(in super::super) struct Transpose {
     quads: Vec<Quad>,
-    /// Factor and shift of each pixel, where they are not 1 and 0.
+    /// Factor and shift of each pixel, unless 1 and 0.
     rules: Vec<[(f32, f32); QUAD]>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Quad {
-    /// The first pixel.
+    /// First pixel.
     start: u32,
-    /// The row of lanes that each goes to.
+    /// Target row of each pixel.
     rows: [u32; QUAD],
 }
 
 impl Transpose {
-    /// Pixels with the row that each goes to, by rising pixel, of samples of `sample_len`. A quad's
-    /// other pixels are read with them, and go to the row `spare`.
+    /// Creates the transposition of pixels to rows, by increasing pixel, for samples of
+    /// `sample_len` values. Other pixels of a group go to the row `spare`.
     pub(in super::super) fn new(
         pixels: impl Iterator<Item = (u32, u32)>,
         sample_len: usize,
@@ -52,7 +52,7 @@ impl Transpose {
         }
     }
 
-    /// With a factor and a shift for each pixel.
+    /// Adds a factor and a shift per pixel.
     pub(in super::super) fn with_rule(mut self, rule: impl Fn(u32) -> (f32, f32)) -> Self {
         let of = |quad: &Quad| {
             std::array::from_fn(|side| rule(quad.start + u32::try_from(side).unwrap_or(0)))
@@ -61,14 +61,15 @@ impl Transpose {
         self
     }
 
-    /// Writes each pixel that is read of each sample; lanes without a sample get anything finite.
+    /// Transposes the pixels of each sample. Lanes without a sample get arbitrary finite values.
     ///
     /// # Shapes
     /// - `samples`: `[at most lanes, sample_len]`; `y`: `[rows, lanes]`
     pub(in super::super) fn run<T: Pixel>(
         &self,
         arch: Arch,
-        (samples, sample_len): (&[T], usize),
+        samples: &[T],
+        sample_len: usize,
         y: &mut [f32],
         lanes: usize,
     ) {
@@ -96,7 +97,7 @@ struct Run<'a, T> {
 }
 
 impl<T: Pixel> Run<'_, T> {
-    /// Samples that are shorter than a quad.
+    /// Transposes samples shorter than four pixels.
     fn by_pixel<S: Simd>(self, simd: S) {
         for (lane, sample) in self.samples.chunks_exact(self.sample_len).enumerate() {
             for (index, quad) in self.transpose.quads.iter().enumerate() {
@@ -129,7 +130,8 @@ impl<T: Pixel> Run<'_, T> {
         }
     }
 
-    /// A vector of samples into the lanes from `lane`; `start` says where each starts.
+    /// Transposes a vector of samples into the lanes from `lane`; `start` maps a lane to the start
+    /// of its sample.
     #[inline(always)]
     fn group<S: Simd, const RULE: bool>(
         &mut self,
@@ -193,10 +195,11 @@ mod tests {
     use super::*;
     use crate::testing::Draws;
 
-    /// The bounds-checked twin, pixel by pixel.
+    /// Bounds-checked reference, pixel by pixel.
     fn transpose_slow<T: Pixel>(
         pixels: &[(u32, u32)],
-        (samples, sample_len): (&[T], usize),
+        samples: &[T],
+        sample_len: usize,
         y: &mut [f32],
         lanes: usize,
     ) {
@@ -212,13 +215,13 @@ mod tests {
         let transpose = Transpose::new(pixels.iter().copied(), sample_len, spare);
         for lanes in [16, 32, 64] {
             let n = (samples.len() / sample_len).min(lanes);
-            let samples = (&samples[..n * sample_len], sample_len);
+            let samples = &samples[..n * sample_len];
             let (mut fast, mut slow) = (
                 vec![0.0; (pixels.len() + 1) * lanes],
                 vec![0.0; pixels.len() * lanes],
             );
-            transpose.run(arch, samples, &mut fast, lanes);
-            transpose_slow(pixels, samples, &mut slow, lanes);
+            transpose.run(arch, samples, sample_len, &mut fast, lanes);
+            transpose_slow(pixels, samples, sample_len, &mut slow, lanes);
             for (fast, slow) in fast.chunks(lanes).zip(slow.chunks(lanes)) {
                 assert_eq!(fast[..n], slow[..n]);
             }

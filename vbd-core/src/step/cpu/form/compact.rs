@@ -1,4 +1,4 @@
-//! A weight of which only the live entries are stored and computed with.
+//! A weight with only its live entries stored and computed.
 
 use std::sync::Arc;
 
@@ -15,30 +15,30 @@ use crate::step::cpu::block::{Block, cut};
 use crate::step::cpu::geometry::{Geometry, narrow};
 use crate::weight::LayerParameters;
 
-/// Blocks that the rows, and the input channels, are cut into.
+/// Number of blocks of rows, and of input channels.
 const BLOCKS: usize = 8;
 
-/// Entries of a block lie row after row.
+/// Compact form. Entries of a block are ordered by row.
 pub(super) struct CompactForm {
     geometry: Geometry,
     block_rows: usize,
     /// `[positions, taps]`.
     input_rows: Vec<u32>,
     blocks: Vec<Rows>,
-    /// For each piece of the input channels, the entries that read it.
+    /// Entries that read each group of input channels.
     readers: Vec<Vec<Reader>>,
     reader_channels: usize,
 }
 
-/// The live entries of a block.
+/// Live entries of a block.
 struct Rows {
     places: Vec<u32>,
-    /// Where each row's entries end; the first is 0.
+    /// End of each row's entries; the first is 0.
     ends: Vec<usize>,
     taps: Vec<u32>,
 }
 
-/// An entry, found by the input channel that it reads.
+/// An entry, indexed by its input channel.
 struct Reader {
     block: u32,
     entry: u32,
@@ -90,7 +90,7 @@ impl CompactForm {
         }
     }
 
-    /// The input row of each tap at an output position.
+    /// Returns the input row of each tap at an output position.
     fn table(&self, position: usize) -> &[u32] {
         let taps = self.geometry.taps();
         &self.input_rows[position * taps..][..taps]
@@ -154,7 +154,8 @@ impl Form for CompactForm {
         &self,
         blocks: &[Block],
         g: OutputGradients<'_>,
-        (g_x, g_square): (&mut [f32], &mut [f32]),
+        g_x: &mut [f32],
+        g_square: &mut [f32],
         lanes: usize,
     ) {
         let chunk = self.reader_channels * self.geometry.input_area * lanes;
@@ -194,7 +195,7 @@ impl Form for CompactForm {
     }
 }
 
-/// Adds what each entry hands on to the input rows it reads.
+/// Adds each entry's contribution to the gradients of its input rows.
 struct Scatter<'a> {
     form: &'a CompactForm,
     blocks: &'a [Block],
@@ -235,7 +236,7 @@ impl WithSimd for Scatter<'_> {
     }
 }
 
-/// The gradients of a block's entries.
+/// Gradients of a block's entries.
 struct Gradients<'a> {
     form: &'a CompactForm,
     rows: &'a Rows,

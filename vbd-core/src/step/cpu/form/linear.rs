@@ -1,4 +1,4 @@
-//! A dense weight of a linear layer, by dense products.
+//! Dense weight of a linear layer, with dense products.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use crate::step::cpu::block::{Block, cut};
 use crate::step::cpu::geometry::{Geometry, narrow};
 use crate::weight::LayerParameters;
 
-/// Entries that a block holds at least, and about as many as stay in a core's cache.
+/// Minimum number of entries per block, about as many as fit into a core's cache.
 const LEAST_ENTRIES: usize = 4096;
 const MOST_ENTRIES: usize = 32 * 1024;
-/// Blocks of a weight that is large enough to be shared between threads.
+/// Number of blocks of a weight that is large enough to share between threads.
 const SHARED: usize = 4;
-/// Input features whose gradient is one piece of work: whole tiles.
+/// Input features per piece of work of the input gradient: whole tiles.
 const INPUT_CHUNK: usize = 10 * TILE_ROWS;
 
-/// Entries of a block are `[rows, inputs]`.
+/// Dense form of a linear layer. Entries of a block are `[rows, inputs]`.
 pub(super) struct LinearForm {
     inputs: usize,
     block_rows: usize,
@@ -83,12 +83,13 @@ impl Form for LinearForm {
         }
     }
 
-    /// `W^T g` and `S^T g_variance`, blocks added in their order.
+    /// Computes `W^T g` and `S^T g_variance`, adding blocks in order.
     fn input_gradient(
         &self,
         blocks: &[Block],
         g: OutputGradients<'_>,
-        (g_x, g_square): (&mut [f32], &mut [f32]),
+        g_x: &mut [f32],
+        g_square: &mut [f32],
         lanes: usize,
     ) {
         let chunk = INPUT_CHUNK * lanes;

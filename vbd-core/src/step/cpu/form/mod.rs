@@ -1,11 +1,11 @@
-//! The forms in which a weight takes part in a step; all give the same numbers to rounding.
+//! Forms of a weight in a step; all give the same numbers up to rounding.
 //!
 //! | form | for | weight |
 //! |---|---|---|
 //! | [`linear`] | linear layers | dense, by dense products |
-//! | [`pixels`] | a first linear layer | dense, over the pixels that are not zero |
+//! | [`pixels`] | a first linear layer | dense, over nonzero pixels |
 //! | [`taps`] | convolutions | dense, by gathered products |
-//! | [`compact`] | any layer once it is sparse | live entries alone |
+//! | [`compact`] | any sparse layer | live entries only |
 
 mod compact;
 mod linear;
@@ -21,46 +21,45 @@ use super::pixel_batch::PixelBatch;
 use crate::method::{Update, WeightMethod};
 use crate::weight::LayerParameters;
 
-/// What goes into a layer.
+/// Inputs of a layer.
 #[derive(Clone, Copy)]
 pub(super) struct Inputs<'a> {
-    /// `[features, lanes]`, and a row of zeros.
+    /// Inputs, `[features, lanes]`, followed by a row of zeros.
     pub(super) x: &'a [f32],
-    /// `x^2`, where the layer is sampled.
+    /// `x^2`, if the layer is sampled.
     pub(super) x_square: &'a [f32],
-    /// Both with the samples first, for a form that reads them so.
+    /// Both with the samples first, for forms that read them transposed.
     pub(super) turned: Turned<'a>,
-    /// The batch's pixels, for a form that reads them instead of `x`.
+    /// Pixels of the batch, for forms that read them instead of `x`.
     pub(super) pixels: &'a PixelBatch,
     pub(super) samples: usize,
     pub(super) lanes: usize,
 }
 
-/// What goes into a layer, `[samples, features]`.
+/// Transposed inputs, `[samples, features]`.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Turned<'a> {
     pub(super) x: &'a [f32],
     pub(super) x_square: &'a [f32],
 }
 
-/// The gradients of a layer's outputs: of their means and of their variances,
-/// `[rows, positions, lanes]`.
+/// Gradients of a layer's outputs with respect to means and variances, `[rows, positions, lanes]`.
 #[derive(Clone, Copy)]
 pub(super) struct OutputGradients<'a> {
     pub(super) mean: &'a [f32],
     pub(super) variance: &'a [f32],
 }
 
-/// How a weight's rows are computed.
+/// A form of a weight: how its rows are computed.
 pub(super) trait Form: Send + Sync {
-    /// Rows of a block.
+    /// Returns the number of rows per block.
     fn block_rows(&self) -> usize;
 
-    /// The layer's parameters, in blocks of this form's own order.
+    /// Divides the layer's parameters into blocks, in this form's order.
     fn cut(&self, layer: &LayerParameters, method: &Arc<dyn WeightMethod>) -> Vec<Block>;
 
-    /// Means of a block's outputs and, where `variance` is wanted, their variances:
-    /// `[rows, positions, lanes]`.
+    /// Computes the means of a block's outputs and, if requested, their variances: `[rows,
+    /// positions, lanes]`.
     fn forward(
         &self,
         block: &mut Block,
@@ -69,20 +68,22 @@ pub(super) trait Form: Send + Sync {
         variance: Option<&mut [f32]>,
     );
 
-    /// Into `out`: the gradient of `x` through the means, and that of `x^2` through the variances,
-    /// `[features, lanes]`. Shared between threads inside.
+    /// Computes the gradients of `x` through the means into `g_x`, and of `x^2` through the variances
+    /// into `g_square`, `[features, lanes]`. Uses several threads.
     fn input_gradient(
         &self,
         blocks: &[Block],
         g: OutputGradients<'_>,
-        out: (&mut [f32], &mut [f32]),
+        g_x: &mut [f32],
+        g_square: &mut [f32],
         lanes: usize,
     );
 
-    /// The gradients of all of a block's entries; `g` are those of the block's outputs.
+    /// Computes the gradients of all entries of a block; `g` are those of its outputs.
     fn gradients(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>);
 
-    /// The gradients of a block's entries and their update, where the method has no first phase.
+    /// Computes the gradients of a block's entries and updates them, for a method without a first
+    /// phase.
     fn update(
         &self,
         block: &mut Block,
@@ -94,33 +95,33 @@ pub(super) trait Form: Send + Sync {
         block.update_entries(Shared::default(), update);
     }
 
-    /// Called when means and variances were worked out anew.
+    /// Called after means and variances have been recomputed.
     fn masked(&self, _block: &mut Block, _inputs: &PixelBatch) {}
 
-    /// Whether the form reads [`Inputs::pixels`] instead of `x`.
+    /// Returns whether the form reads [`Inputs::pixels`] instead of `x`.
     fn reads_pixels(&self) -> bool {
         false
     }
 
-    /// Whether [`Form::update`] reads [`Inputs::turned`].
+    /// Returns whether [`Form::update`] reads [`Inputs::turned`].
     fn reads_turned(&self) -> bool {
         false
     }
 }
 
-/// A weight's density at which the compact form becomes faster, by the form it leaves; measured, see
+/// Densities below which the compact form is faster, by the form it replaces; measured, see
 /// docs/performance.md.
 const COMPACT_BELOW_LINEAR: f64 = 0.35;
 const COMPACT_BELOW_PIXELS: f64 = 0.25;
 const COMPACT_BELOW_TAPS: f64 = 0.30;
 
-/// When a weight's dead entries leave the computation.
+/// When to skip a weight's dead entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compaction {
     Never,
-    /// Where that makes a step faster.
+    /// If that makes a step faster.
     WhereFaster,
-    /// Whatever lives, so that a benchmark can tell where it is faster.
+    /// Always, for benchmarks.
     #[cfg(feature = "bench-internals")]
     Always,
 }
@@ -136,7 +137,7 @@ impl Compaction {
     }
 }
 
-/// The form for a layer: by its kind and the share of its entries that live.
+/// Chooses the form of a layer by its kind and its share of live entries.
 pub(super) fn choose(
     geometry: &Geometry,
     live: &[u32],

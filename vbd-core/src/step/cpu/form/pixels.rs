@@ -1,8 +1,8 @@
-//! A dense weight of a first linear layer, over the pixels that are not zero.
+//! Dense weight of a first linear layer, over nonzero pixels.
 //!
 //! SIMD lanes are outputs: a pixel's row of weights is added to the outputs of each sample that has
-//! it, and a pixel's gradients are sums over the samples that have it. What the mean image takes away
-//! is the same for all samples, and goes into a constant for each output; see [`PixelBatch`].
+//! it, and a pixel's gradients are sums over the samples that have it. The contribution of the mean
+//! image is the same for all samples and becomes a constant per output; see [`PixelBatch`].
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,19 +19,20 @@ use crate::step::cpu::geometry::{Geometry, narrow};
 use crate::step::cpu::pixel_batch::{Order, PixelBatch};
 use crate::weight::LayerParameters;
 
-/// Entries of a block: two of them, means and variances, stay in a core's cache.
+/// Maximum number of entries per block: means and variances stay in a core's cache.
 const MOST_ENTRIES: usize = 64 * 1024;
-/// Blocks of a weight, at least, so that threads share it evenly.
+/// Minimum number of blocks of a weight, so that threads share it evenly.
 const LEAST_BLOCKS: usize = 4;
 /// Outputs in the widest vector.
 const VECTOR: usize = 16;
-/// Pixels whose gradients are made and used at once, while they are in the nearest cache.
+/// Number of pixels whose gradients are computed and used at once, in first-level cache.
 const PIXELS: usize = 16;
 
-/// Entries of a block are `[inputs, width]`: the block's rows, and none to fill the last vector.
+/// Form of a first linear layer. Entries of a block are `[inputs, width]`: the block's rows, padded
+/// to whole vectors.
 ///
-/// A block's scratch holds the constants of the means and of the variances, and the gradients of both
-/// with the samples first.
+/// A block's scratch holds the constants of means and variances, and the gradients of both with the
+/// samples first.
 pub(super) struct PixelsForm {
     inputs: usize,
     block_rows: usize,
@@ -65,7 +66,7 @@ fn row(order: &Order, index: usize) -> SparseRow<'_> {
     }
 }
 
-/// Adds the parts of some pixels to the constants: `-m w` to the means', `m^2 s` to the variances'.
+/// Adds the contribution of some pixels to the constants: `-m w` for means, `m^2 s` for variances.
 fn add_constants(block: &mut Block, pixels: Range<usize>, shift: &[f32]) {
     let width = PixelsForm::width(block);
     let [mean, variance, ..] = &mut block.scratch;
@@ -83,7 +84,7 @@ fn add_constants(block: &mut Block, pixels: Range<usize>, shift: &[f32]) {
 }
 
 kernel! {
-    /// Adds the rows of some pixels' weights, each by its shift.
+    /// Adds the rows of some pixels' weights, scaled by their shifts.
     fn add_weighted<S>(simd, sums: &mut [f32], weights: &[f32], shift: &[f32], of: Moment) {
         for (weights, &m) in weights.chunks_exact(sums.len()).zip(shift) {
             if m != 0.0 {
@@ -162,7 +163,7 @@ impl Form for PixelsForm {
             }));
         }
         let finish = |out: &mut [f32], by_sample: &[f32], constants: &[f32]| {
-            // What lies beyond the batch must be finite.
+            // Values beyond the batch must be finite.
             out.chunks_exact_mut(inputs.lanes)
                 .for_each(|row| row[samples..].fill(0.0));
             let by_sample = Rows {
@@ -183,7 +184,8 @@ impl Form for PixelsForm {
         &self,
         _blocks: &[Block],
         _g: OutputGradients<'_>,
-        _g_x: (&mut [f32], &mut [f32]),
+        _g_x: &mut [f32],
+        _g_square: &mut [f32],
         _lanes: usize,
     ) {
         unreachable!("a first layer's input needs no gradient");
@@ -226,7 +228,7 @@ impl Form for PixelsForm {
 }
 
 impl PixelsForm {
-    /// The pixels that are worked on at once.
+    /// Iterates over groups of pixels that are processed together.
     fn pieces(&self) -> impl Iterator<Item = Range<usize>> {
         let inputs = self.inputs;
         let firsts = (0..inputs).step_by(PIXELS);
@@ -234,8 +236,8 @@ impl PixelsForm {
     }
 }
 
-/// The gradients of a block's outputs summed over all samples, `[width]`, of means and variances: for what the
-/// mean image takes away. With the samples first they are in the block's scratch.
+/// Gradients of a block's outputs summed over all samples, `[width]`, of means and variances, for
+/// the mean image. The gradients with the samples first are in the block's scratch.
 struct ByOutput {
     sums: [Vec<f32>; 2],
 }
@@ -263,7 +265,7 @@ impl ByOutput {
         Self { sums }
     }
 
-    /// Writes the gradients of the entries that read `pixels` into the block's, at `at`.
+    /// Computes the gradients of the entries that read `pixels` and writes them at `at`.
     fn gradients(
         &self,
         block: &mut Block,
@@ -303,7 +305,7 @@ impl ByOutput {
     }
 }
 
-/// What the mean image takes away from: the means, or the variances.
+/// Means or variances.
 #[derive(Clone, Copy)]
 enum Moment {
     Mean,
@@ -311,7 +313,7 @@ enum Moment {
 }
 
 impl Moment {
-    /// By how much of a pixel's shift.
+    /// Returns the coefficient of a pixel's shift.
     #[inline(always)]
     fn coefficient(self, shift: f32) -> f32 {
         match self {
@@ -322,7 +324,7 @@ impl Moment {
 }
 
 kernel! {
-    /// Adds to each pixel's gradients what the mean image takes away.
+    /// Adds the contribution of the mean image to each pixel's gradients.
     fn shift_gradients<S>(simd, gradients: &mut [f32], sums: &[f32], shift: &[f32], of: Moment) {
         for (gradients, &m) in gradients.chunks_exact_mut(sums.len()).zip(shift) {
             add_scaled(simd, gradients, sums, of.coefficient(m));

@@ -1,4 +1,4 @@
-//! A dense weight of a convolution, by gathered products: no column buffer.
+//! Dense weight of a convolution, with gathered products and without a column buffer.
 
 use std::sync::Arc;
 
@@ -12,29 +12,31 @@ use crate::step::cpu::block::{Block, cut};
 use crate::step::cpu::geometry::{Geometry, OUTSIDE, narrow};
 use crate::weight::LayerParameters;
 
-/// Rows of a block, and input channels whose gradient is one piece of work: two tiles, so that what one
-/// reads is still near for the other.
+/// Rows per block, and input channels per piece of work of the input gradient: two tiles, which
+/// share cached inputs.
 const BLOCK_ROWS: usize = 2 * TILE_ROWS;
-/// Fewer rows where the weight has too few to be shared between threads.
+/// Weights with fewer rows than this have smaller blocks, to share them between threads.
 const FEW_ROWS: usize = 4 * TILE_ROWS;
 
-/// Entries of a block are `[taps, rows]`.
+/// Dense form of a convolution. Entries of a block are `[taps, rows]`.
 pub(super) struct TapsForm {
     geometry: Geometry,
     block_rows: usize,
     /// `[positions, taps]`.
     input_rows: Vec<u32>,
-    /// The taps in the order in which the weight's gradient is computed, and the output's positions.
+    /// Taps in the order of the weight's gradient, and output positions.
     order: Vec<u32>,
     dots: Vec<Run>,
-    /// For output positions the kernel positions inside: kernel position, input position.
+    /// For output positions, the kernel positions inside the image: kernel position, input
+    /// position.
     forward: Reached,
-    /// For input positions the kernel positions that reach them: kernel position, output position.
+    /// For input positions, the kernel positions that reach them: kernel position, output position.
     backward: Reached,
 }
 
-/// For each position the kernel positions that connect it, and the position at their other end: the same
-/// in neighbouring positions, but that the other end moves along, so only the first of them is kept.
+/// For each position, the connected kernel positions and the position at their other end.
+/// Neighbouring positions have the same list with the other end moved along, so only the first of
+/// them is stored.
 struct Reached {
     runs: Vec<Run>,
     lists: Vec<Vec<(u32, u32)>>,
@@ -81,7 +83,7 @@ impl TapsForm {
                 reached[place as usize].push((kernel_position, narrow(position)));
             }
         }
-        // In one order of kernel positions wherever a position lies.
+        // In the same order of kernel positions at every position.
         for list in &mut reached {
             list.sort_unstable();
         }
@@ -159,7 +161,8 @@ impl Form for TapsForm {
         &self,
         blocks: &[Block],
         g: OutputGradients<'_>,
-        (g_x, g_square): (&mut [f32], &mut [f32]),
+        g_x: &mut [f32],
+        g_square: &mut [f32],
         lanes: usize,
     ) {
         let geometry = &self.geometry;

@@ -1,8 +1,8 @@
-//! Many samples: each tap over a block of outputs, samples side by side.
+//! Convolution of many samples: each tap over a block of outputs, with samples in lanes.
 //!
-//! A block's sums stay in registers. Two taps of which one is below the other read the same inputs, all
-//! but a row, and each of these is read once for both. Where an image's columns are 0 in all samples at
-//! the block's rows, as margins are, taps that would read nothing else are left out.
+//! A block's sums stay in registers. Two vertically adjacent taps read the same inputs except one
+//! row, so each input is read once for both. Columns of an image that are 0 in all samples in the
+//! block's rows, such as margins, are skipped.
 #![expect(
     unsafe_code,
     reason = "a bounds check for each input read takes as long as its product: one for all is made before"
@@ -16,10 +16,11 @@ use super::taps::{Tap, Taps};
 use super::{Geometry, number};
 use crate::runtime::kernels::LANES;
 
-/// Columns of inputs whose zeros are looked for, at most.
+/// Maximum number of input columns that are checked for zeros.
 const MOST_COLUMNS: usize = u64::BITS as usize;
 
-/// `N` taps, one below the other: the first one's place in a buffer at the first output, and the values.
+/// `N` vertically adjacent taps: the buffer position of the first one at the first output, and the
+/// values.
 type Entry<const N: usize> = (u32, [f32; N]);
 
 /// A sparse convolution of [`LANES`] samples.
@@ -27,20 +28,20 @@ type Entry<const N: usize> = (u32, [f32; N]);
 pub(crate) struct ConvMany {
     pairs: Vec<Entry<2>>,
     singles: Vec<Entry<1>>,
-    /// Where the pairs and singles of an output channel start, for each of the `groups` of kernel columns
-    /// that may be left out; and behind the last channel, where those end.
+    /// Starts of the pairs and singles of each output channel, for each of the `groups` of kernel
+    /// columns that can be skipped, followed by the ends of the last channel.
     starts: Vec<[u32; 2]>,
-    /// Each kernel column by itself, or where none is left out all together.
+    /// Number of groups: one per kernel column, or one for all if none can be skipped.
     groups: usize,
-    /// One a channel; or one a channel and output, column by column.
+    /// One bias per channel, or one per channel and output, column by column.
     bias: Vec<f32>,
-    /// Places of the input that are read: those before this.
+    /// Upper bound of the input positions that are read.
     reach: usize,
     geometry: Geometry,
 }
 
 impl ConvMany {
-    /// As [`Conv::new`](super::Conv::new).
+    /// See [`Conv::new`](super::Conv::new).
     pub(super) fn new(taps: &Taps, bias: &[f32], geometry: Geometry) -> Self {
         let Geometry { kernel, output, .. } = geometry;
         let [height, width] = geometry.outputs();
@@ -85,7 +86,7 @@ impl ConvMany {
         }
     }
 
-    /// [`LANES`] samples.
+    /// Computes [`LANES`] samples.
     ///
     /// # Shapes
     /// - `x`, `y`: `[places, LANES]`, places as the layouts have them
@@ -98,7 +99,7 @@ impl ConvMany {
     }
 }
 
-/// Whether columns of zeros are looked for.
+/// Returns whether columns of zeros are skipped.
 fn skips(geometry: &Geometry) -> bool {
     let Geometry {
         margins,
@@ -115,10 +116,10 @@ struct Run<'a> {
     y: &'a mut [f32],
 }
 
-/// Adds the products of the `entries` with what they read from `first` on.
+/// Adds the products of the `entries` with the inputs from position `first`.
 ///
 /// # Safety
-/// All of it lies in `x`.
+/// All inputs read are inside `x`.
 #[inline(always)]
 unsafe fn add<S: Simd, const N: usize, const A: usize, const P: usize>(
     simd: S,
@@ -146,7 +147,8 @@ unsafe fn add<S: Simd, const N: usize, const A: usize, const P: usize>(
 }
 
 impl Run<'_> {
-    /// Outputs in blocks of `A x P`, the last of a row or column shifted back to fit.
+    /// Computes outputs in blocks of `A x P`. The last block of a row or column is shifted back to
+    /// fit.
     #[inline(always)]
     fn blocks<S: Simd, const A: usize, const P: usize>(mut self, simd: S) {
         let Geometry { stride, kernel, .. } = self.conv.geometry;
@@ -178,7 +180,8 @@ impl Run<'_> {
         }
     }
 
-    /// Which columns of the padded input are not 0 in some sample, in some of the rows of some channel.
+    /// Returns which columns of the padded input are nonzero in any sample and channel, in the
+    /// given rows.
     #[inline(always)]
     fn live_columns<S: Simd>(&self, simd: S, strip: usize, rows: Range<usize>) -> u64 {
         let Geometry { input, from, .. } = self.conv.geometry;
@@ -201,7 +204,7 @@ impl Run<'_> {
         live
     }
 
-    /// All channels of a block, by some groups of their taps: their inputs are near each other.
+    /// Computes all channels of a block from groups of taps whose inputs are near each other.
     #[inline(always)]
     fn block<S: Simd, const STRIDES: bool, const A: usize, const P: usize>(
         &mut self,

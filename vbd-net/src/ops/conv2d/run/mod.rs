@@ -1,4 +1,4 @@
-//! Sparse convolutions, with bias, max-pooling and ReLU in the same registers.
+//! Sparse convolutions with fused bias, max-pooling and ReLU.
 
 mod many;
 mod one;
@@ -16,10 +16,10 @@ use many::ConvMany;
 use one::ConvOne;
 use taps::{Tap, Taps};
 
-/// Side of the pooling windows that are computed in registers.
+/// Side of pooling windows that are computed in registers.
 pub(crate) const FUSED_WINDOW: usize = 2;
 
-/// A sparse convolution, of one sample and of many.
+/// A sparse convolution, for one sample and for many.
 #[derive(Debug)]
 pub(crate) struct Conv {
     pub(crate) one: ConvOne,
@@ -27,11 +27,12 @@ pub(crate) struct Conv {
 }
 
 impl Conv {
-    /// Values behind a buffer that may be read with it, or written.
+    /// Values beyond the end of a buffer that may be read or written.
     pub(crate) const SLACK: usize = planes::SLACK;
 
-    /// Columns of `weight` are taps: those of the first input channel, of the second, and so on. The
-    /// bias is one a channel, or one a channel and output before pooling.
+    /// Creates the convolution. The columns of `weight` are the taps of the first input channel,
+    /// then of the second, and so on. The bias is one value per channel, or one per channel and
+    /// output before pooling.
     pub(crate) fn new(weight: &SparseMatrix, bias: &[f32], geometry: Geometry) -> Self {
         let taps = Taps::new(weight, geometry.kernel);
         Self {
@@ -41,44 +42,43 @@ impl Conv {
     }
 }
 
-/// What a convolution is made from, its weight and bias aside.
+/// Geometry of a convolution.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Geometry {
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
-    /// 1 or [`FUSED_WINDOW`].
+    /// Side of the fused pooling window: 1 or [`FUSED_WINDOW`].
     pub(crate) pool: usize,
     pub(crate) relu: bool,
-    /// Whether inputs are likely to be 0 in many samples at the same place, as the margins of images
-    /// are.
+    /// Whether the same inputs are likely to be 0 in many samples, like the margins of images.
     pub(crate) margins: bool,
-    /// What comes in.
+    /// Extent of the input.
     pub(crate) input: Extent,
-    /// What comes out, pooled.
+    /// Extent of the output after pooling.
     pub(crate) output: Extent,
     pub(crate) from: Layout,
     pub(crate) to: Layout,
 }
 
 impl Geometry {
-    /// Rows and columns of a channel's outputs before they are pooled.
+    /// Returns rows and columns of a channel's outputs before pooling.
     fn outputs(&self) -> [usize; 2] {
         [self.output.height, self.output.width].map(|side| side * self.pool)
     }
 
-    /// The place of the input that a tap reads for an output before pooling.
+    /// Returns the input position that a tap reads for an output before pooling.
     fn read_by(&self, tap: &Tap, [y, x]: [usize; 2]) -> usize {
         let row = tap.unit * self.from.rows() + y * self.stride + tap.dy;
         row * self.from.row_step() + x * self.stride + tap.dx
     }
 
-    /// Whether there is a bias for each output, and not one for each channel.
+    /// Returns whether there is one bias per output instead of one per channel.
     fn has_bias_each(&self, bias: &[f32]) -> bool {
         bias.len() > self.output.units
     }
 }
 
-/// A place of a buffer, or how many of its values something is.
+/// Converts a buffer position or length to u32.
 fn number(place: usize) -> u32 {
     u32::try_from(place).expect("a buffer has fewer places")
 }

@@ -1,8 +1,8 @@
-//! One sample: each tap over all positions, SIMD across the positions.
+//! Convolution of one sample: each tap over all positions, with SIMD across positions.
 //!
-//! What a tap reads for each position of a pooling window is first copied to a plane of its own, position
-//! by position: so no vector straddles cache lines or has lanes to spare, and all channels read the same
-//! planes. Where all rows of outputs together need too much of them, they are made for some at a time.
+//! The inputs of a tap for each position of a pooling window are first copied to a plane: no vector
+//! straddles cache lines or has unused lanes, and all channels share the planes. If all rows
+//! together need too much memory, planes are made for a few rows at a time.
 #![expect(
     unsafe_code,
     reason = "bounds checks take as long as the products: one for all is made before"
@@ -22,19 +22,19 @@ const WINDOW: usize = FUSED_WINDOW * FUSED_WINDOW;
 /// A sparse convolution of one sample.
 #[derive(Debug)]
 pub(crate) struct ConvOne {
-    /// Where each channel's taps end, after the 0 where the first one's start.
+    /// End of each channel's taps, preceded by 0.
     ends: Vec<usize>,
-    /// For each tap where the planes start that the positions of a pooling window read (only the first
-    /// counts where there is no pooling), and its value.
+    /// For each tap, the starts of the planes read by the positions of a pooling window (only the
+    /// first without pooling), and its value.
     taps: Vec<([u32; WINDOW], f32)>,
     planes: Planes,
-    /// One a channel; or one a channel, position of a pooling window and output.
+    /// One bias per channel, or one per channel, position in the pooling window and output.
     bias: Vec<f32>,
     geometry: Geometry,
 }
 
 impl ConvOne {
-    /// As [`Conv::new`](super::Conv::new).
+    /// See [`Conv::new`](super::Conv::new).
     pub(super) fn new(taps: &Taps, bias: &[f32], geometry: Geometry) -> Self {
         let Geometry { pool, output, .. } = geometry;
         let window = |window: usize| match pool {
@@ -77,20 +77,21 @@ impl ConvOne {
         }
     }
 
-    /// Whether outputs go through the scratch: there is padding between them, or what is written behind
-    /// some would hit others that are there.
+    /// Returns whether outputs are written through the scratch buffer, because of padding between
+    /// them or because writing them would overwrite others.
     fn is_placed(&self) -> bool {
         let Geometry { output, to, .. } = self.geometry;
         to.is_padded() || self.planes.rows < output.height
     }
 
-    /// Length of the scratch that [`ConvOne::run`] wants: the planes, and one channel's outputs.
+    /// Returns the length of the scratch buffer for [`ConvOne::run`]: the planes and one channel's
+    /// outputs.
     pub(crate) fn scratch_len(&self) -> usize {
         let outputs = self.planes.rows * self.geometry.output.width;
         self.planes.len() + outputs.next_multiple_of(LANES) + LANES
     }
 
-    /// One sample.
+    /// Computes one sample.
     pub(crate) fn run(&self, arch: Arch, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
         arch.dispatch(Run {
             conv: self,
@@ -101,7 +102,7 @@ impl ConvOne {
     }
 }
 
-/// The largest of a window's sums, and the ReLU of it.
+/// Returns the maximum of a window's sums, optionally with ReLU.
 #[inline(always)]
 fn finish<S: Simd, const W: usize, const V: usize>(
     simd: S,
@@ -131,7 +132,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// `V` vectors of positions of one channel, from `from` on.
+    /// Computes `V` vectors of positions of one channel, from `from`.
     #[inline(always)]
     fn block<S: Simd, const W: usize, const V: usize>(
         &mut self,
@@ -178,7 +179,7 @@ impl Run<'_> {
             .copy_from_slice(&largest);
     }
 
-    /// All positions of one channel that there are planes for.
+    /// Computes all positions of one channel that have planes.
     #[inline(always)]
     fn channel<S: Simd, const W: usize>(
         &mut self,
@@ -210,7 +211,7 @@ impl Run<'_> {
         }
     }
 
-    /// Takes one channel's outputs to where the next step wants them, with padding around.
+    /// Copies one channel's outputs to the output buffer with its padding.
     #[inline(always)]
     fn place(&mut self, channel: usize, rows: Range<usize>) {
         let conv = self.conv;

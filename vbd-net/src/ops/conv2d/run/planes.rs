@@ -1,4 +1,4 @@
-//! What each tap reads at all positions, copied out: position by position, without what lies between.
+//! Planes: contiguous copies of each tap's inputs at all positions.
 #![expect(
     unsafe_code,
     reason = "bounds checks take longer than a copy of four values: one for all is made before"
@@ -9,31 +9,31 @@ use std::ops::Range;
 use super::Geometry;
 use crate::runtime::kernels::LANES;
 
-/// Values of planes that are made at a time, unless a row of outputs needs more: 64 KB.
+/// Maximum number of plane values made at a time, unless a row of outputs needs more: 64 KB.
 const CACHED_VALUES: usize = if cfg!(test) { 1 << 7 } else { 1 << 14 };
 
-/// Values that are read at a time at most.
+/// Maximum number of values read at a time.
 pub(super) const SLACK: usize = 2 * LANES;
 
-/// Where planes come from and how large they are.
+/// Sources and sizes of planes.
 #[derive(Debug)]
 pub(super) struct Planes {
-    /// Where each starts in the input, at the first output; rising.
+    /// Start of each plane in the input at the first output, increasing.
     starts: Vec<u32>,
-    /// Values of the input that are read: those before this.
+    /// Upper bound of the input positions that are read.
     reach: usize,
-    /// Rows of outputs that planes are made for at a time.
+    /// Number of output rows per batch of planes.
     pub(super) rows: usize,
-    /// Rows of outputs, and outputs of a row.
+    /// Number of output rows, and outputs per row.
     height: usize,
     width: usize,
-    /// From what an output reads to what its neighbour does, and the one below it.
+    /// Distance between the inputs of neighbouring outputs, and of outputs in adjacent rows.
     step: usize,
     row_step: usize,
 }
 
 impl Planes {
-    /// Planes from these places of the input on, in any order and more than once.
+    /// Creates planes that start at these input positions, in any order and with repetitions.
     pub(crate) fn new(mut starts: Vec<u32>, geometry: &Geometry) -> Self {
         starts.sort_unstable();
         starts.dedup();
@@ -56,23 +56,23 @@ impl Planes {
         }
     }
 
-    /// Length of a plane.
+    /// Returns the length of a plane.
     fn plane_len(&self) -> usize {
         (self.rows * self.width).next_multiple_of(LANES)
     }
 
-    /// Values of all planes.
+    /// Returns the number of values of all planes.
     pub(crate) fn len(&self) -> usize {
         self.starts.len() * self.plane_len()
     }
 
-    /// Where the plane lies that starts at a place of the input, which is one of them.
+    /// Returns the position of the plane that starts at an input position.
     pub(crate) fn place(&self, start: u32) -> usize {
         let plane = self.starts.partition_point(|&other| other < start);
         plane * self.plane_len()
     }
 
-    /// Makes the planes for some rows of outputs.
+    /// Fills the planes for some rows of outputs.
     #[inline(always)]
     pub(crate) fn make(&self, x: &[f32], planes: &mut [f32], rows: Range<usize>) {
         match (self.step, self.width) {
@@ -84,7 +84,7 @@ impl Planes {
         }
     }
 
-    /// Where neighbours are `STEP` apart: `N` values of `READ` at a time.
+    /// Copies rows with neighbours `STEP` apart: `N` values of `READ` at a time.
     #[inline(always)]
     fn copy_rows<const STEP: usize, const N: usize, const READ: usize>(
         &self,
@@ -125,7 +125,7 @@ impl Planes {
         }
     }
 
-    /// The same value by value.
+    /// Copies rows value by value.
     fn copy_values(&self, x: &[f32], planes: &mut [f32], rows: Range<usize>) {
         let planes = planes.chunks_mut(self.plane_len());
         for (&start, plane) in self.starts.iter().zip(planes) {

@@ -1,4 +1,4 @@
-//! In which order a convolution's taps are added, for one sample and for many.
+//! Order of a convolution's taps, for one sample and for many.
 
 use crate::matrix::SparseMatrix;
 
@@ -11,16 +11,16 @@ pub(super) struct Tap {
     pub(super) value: f32,
 }
 
-/// The taps of a weight, channel by channel.
+/// Taps of a weight, channel by channel.
 #[derive(Debug, Default)]
 pub(super) struct Taps {
     pairs: Vec<[Tap; 2]>,
     singles: Vec<Tap>,
-    /// Where the pairs and singles of each output channel end.
+    /// Ends of the pairs and singles of each output channel.
     ends: Vec<[usize; 2]>,
 }
 
-/// The taps of one output channel: pairs of which the second is below the first come first.
+/// Taps of one output channel: first pairs of vertically adjacent taps, then singles.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ChannelTaps<'a> {
     pub(super) pairs: &'a [[Tap; 2]],
@@ -28,7 +28,8 @@ pub(super) struct ChannelTaps<'a> {
 }
 
 impl Taps {
-    /// Columns of `weight` are the kernel of the first input channel, of the second, and so on.
+    /// Creates the taps. The columns of `weight` are the kernel of the first input channel, then of
+    /// the second, and so on.
     pub(crate) fn new(weight: &SparseMatrix, kernel: usize) -> Self {
         let mut taps = Self::default();
         for row in 0..weight.rows() {
@@ -50,7 +51,7 @@ impl Taps {
         taps
     }
 
-    /// The taps of one more channel, kernel column by kernel column.
+    /// Adds the taps of a channel, kernel column by kernel column.
     fn push(&mut self, mut own: Vec<Tap>) {
         own.sort_by_key(|tap| (tap.dx, tap.unit, tap.dy));
         let mut own = own.into_iter().peekable();
@@ -64,7 +65,7 @@ impl Taps {
         self.ends.push([self.pairs.len(), self.singles.len()]);
     }
 
-    /// The output channels.
+    /// Iterates over the output channels.
     pub(crate) fn channels(&self) -> impl Iterator<Item = ChannelTaps<'_>> {
         let mut start = [0; 2];
         self.ends.iter().map(move |&end| {
@@ -78,7 +79,7 @@ impl Taps {
 }
 
 impl<'a> ChannelTaps<'a> {
-    /// In the order in which they are added.
+    /// Iterates over the taps in the order of addition.
     pub(crate) fn iter(self) -> impl Iterator<Item = &'a Tap> {
         self.pairs.iter().flatten().chain(self.singles)
     }

@@ -1,4 +1,4 @@
-//! One sample through a dense linear layer: SIMD across the outputs, column by column.
+//! Dense linear layer for one sample: SIMD across outputs, column by column.
 
 use crate::matrix::SparseMatrix;
 use pulp::{Arch, Simd, WithSimd};
@@ -6,13 +6,13 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::runtime::Buffer;
 use crate::runtime::kernels::{LANES, Pixel};
 
-/// Vectors of outputs whose sums stay in registers at a time.
+/// Number of output vectors whose sums stay in registers.
 const STRIP: usize = 8;
 
-/// A weight stored column by column, outputs padded to whole vectors.
+/// A weight stored by columns, with outputs padded to whole vectors.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    /// Where each column's input lies.
+    /// Position of each column's input.
     places: Vec<u32>,
     /// `[columns, width]`.
     weights: Buffer,
@@ -23,17 +23,18 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// Outputs, padded.
+    /// Returns the padded number of outputs.
     fn width(rows: usize) -> usize {
         rows.next_multiple_of(LANES)
     }
 
-    /// How many numbers the stored weight of `columns` columns has.
+    /// Returns the number of stored values of a weight with `columns` columns.
     pub(crate) fn len(rows: usize, columns: usize) -> usize {
         Self::width(rows).saturating_mul(columns)
     }
 
-    /// `columns` are those with entries, rising; `place` says where a column's input lies.
+    /// Creates the weight. `columns` are the columns with entries, increasing; `place` maps a
+    /// column to the position of its input.
     pub(crate) fn new(
         weight: &SparseMatrix,
         columns: &[u32],
@@ -63,8 +64,8 @@ impl Columns {
         }
     }
 
-    /// `y = W x + b`, and the ReLU of it; `y` has room for whole vectors. `nonzero` has room for all
-    /// columns.
+    /// Computes `y = W x + b`, optionally with ReLU. `y` has room for whole vectors, `nonzero` for
+    /// all columns.
     pub(crate) fn run<T: Pixel>(
         &self,
         arch: Arch,
@@ -89,7 +90,7 @@ struct Run<'a, T> {
 }
 
 impl<T: Pixel> Run<'_, T> {
-    /// Sums `V` vectors of outputs over all inputs; one by one they are `inputs`.
+    /// Sums `V` vectors of outputs over all inputs, which `inputs` gives one by one.
     #[inline(always)]
     fn strip<S: Simd, const V: usize>(
         columns: &Columns,

@@ -1,14 +1,15 @@
-//! Many samples through a linear layer: one sample a lane, so that a weight is read once for all.
+//! Sparse linear layer for many samples: one sample per lane, so that each weight is read once for
+//! all.
 //!
 //! Activations are feature-major, `[features, lanes]`.
 
 use crate::matrix::SparseMatrix;
 use pulp::{Arch, Simd, WithSimd};
 
-/// Vectors of samples whose sums stay in registers at a time.
+/// Number of sample vectors whose sums stay in registers.
 const STRIP: usize = 4;
 
-/// A sparse weight in rows.
+/// A sparse weight stored by rows.
 #[derive(Debug)]
 pub(crate) struct LaneRows {
     rows: Vec<Row>,
@@ -17,12 +18,12 @@ pub(crate) struct LaneRows {
     relu: bool,
 }
 
-/// An output. They are computed in the order of where their inputs lie, so that what one of them reads
-/// is still in cache for the next.
+/// An output row. Rows are ordered by the positions of their inputs, so that consecutive rows find
+/// theirs in cache.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     output: u32,
-    /// How many entries it has.
+    /// Number of entries.
     len: u32,
     bias: f32,
 }
@@ -55,7 +56,8 @@ impl LaneRows {
         }
     }
 
-    /// `y = W x + b`, and the ReLU of it, for `lanes` samples, a multiple of [`LANES`](crate::runtime::kernels::LANES).
+    /// Computes `y = W x + b`, optionally with ReLU, for `lanes` samples, a multiple of
+    /// [`LANES`](crate::runtime::kernels::LANES).
     pub(crate) fn run(&self, arch: Arch, x: &[f32], y: &mut [f32], lanes: usize) {
         arch.dispatch(Run {
             rows: self,

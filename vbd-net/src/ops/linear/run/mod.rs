@@ -1,4 +1,4 @@
-//! Sparse linear layers: a kernel for one sample, by density, and one for many.
+//! Sparse linear layers: a kernel for one sample, chosen by density, and one for many samples.
 
 mod columns;
 mod lanes;
@@ -12,7 +12,7 @@ use rows::RowGroups;
 use crate::matrix::SparseMatrix;
 use crate::runtime::kernels::{LANES, Pixel};
 
-/// A sparse linear layer, of one sample and of many.
+/// A sparse linear layer, for one sample and for many.
 #[derive(Debug)]
 pub(crate) struct LinearKernels {
     pub(crate) one: One,
@@ -26,11 +26,12 @@ pub(crate) enum One {
     Columns(Columns),
 }
 
-/// A vector of 16 products costs as much as this many entries of [`RowGroups`] do, measured.
+/// Cost of a vector of 16 products in entries of [`RowGroups`], measured.
 const ENTRIES_A_VECTOR: f64 = 0.8;
 
 impl LinearKernels {
-    /// The kernels of a weight; `raw` are the pixels that its columns are, where it takes pixels as they come.
+    /// Creates the kernels of a weight. If the layer reads raw pixels, `raw` are the pixels of its
+    /// columns.
     pub(crate) fn new(
         weight: &SparseMatrix,
         bias: &[f32],

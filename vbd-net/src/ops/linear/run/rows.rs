@@ -1,28 +1,28 @@
-//! One sample through a sparse linear layer: rows of few entries, four at a time.
+//! Sparse linear layer for one sample: short rows, four at a time.
 
 use crate::matrix::SparseMatrix;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::runtime::kernels::{Pixel, mul_add};
 
-/// Rows that are summed side by side, so that no sum waits for itself.
+/// Number of rows summed together, so that their additions overlap.
 const GROUP: usize = 4;
 
-/// A sparse weight with its rows in groups of about the same length (SELL-4-σ): rows are sorted by
-/// their number of entries and filled up to that of the longest in their group.
+/// A sparse weight with rows grouped by length (SELL-4-σ): rows are sorted by their number of
+/// entries and padded to the longest in their group.
 #[derive(Debug)]
 pub(crate) struct RowGroups {
-    /// Entries of each group's rows.
+    /// Number of entries per row of each group.
     lens: Vec<u32>,
     places: Vec<[u32; GROUP]>,
     values: Vec<[f32; GROUP]>,
-    /// Which row, and its bias; filled up with rows that are not there.
+    /// Row number and bias; padded with nonexistent rows.
     rows: Vec<[(u32, f32); GROUP]>,
     relu: bool,
 }
 
 impl RowGroups {
-    /// `place` says where a column's input lies.
+    /// Creates the groups. `place` maps a column to the position of its input.
     pub(crate) fn new(
         weight: &SparseMatrix,
         bias: &[f32],
@@ -68,7 +68,7 @@ impl RowGroups {
         groups
     }
 
-    /// `y = W x + b`, and the ReLU of it.
+    /// Computes `y = W x + b`, optionally with ReLU.
     pub(crate) fn run<T: Pixel>(&self, arch: Arch, x: &[T], y: &mut [f32]) {
         arch.dispatch(Run { groups: self, x, y });
     }

@@ -1,8 +1,8 @@
-//! A layer with parameters: its map, its weight and its bias.
+//! A layer with parameters: its map, weight and bias.
 
 use candle_core::{Device, Result as CandleResult, Tensor};
 
-use super::trained::{Descent, Trained};
+use super::variable::{Descent, Variable};
 use crate::error::Result;
 use crate::layers::{Conv2dMap, LinearMap, Masking, WeightedMap, sample};
 use crate::method::Update;
@@ -12,16 +12,16 @@ use crate::weight::{LayerParameters, Scope, State, Weight};
 use vbd_net::graph::WeightSpec;
 use vbd_net::spec::LayerSpec;
 
-/// The maps of a network's layers.
+/// Map of a layer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Map {
-    /// An image that comes in is flattened.
+    /// Linear map; flattens an image.
     Linear,
     Conv2d(Conv2dMap),
 }
 
 impl Map {
-    /// The map of a layer, if it has one.
+    /// Returns the map of a layer, if it has one.
     pub(super) fn of(layer: &LayerSpec) -> Option<Self> {
         match layer {
             LayerSpec::Linear(_) => Some(Self::Linear),
@@ -48,23 +48,24 @@ impl WeightedMap for Map {
 }
 
 /// A layer with parameters.
-pub(super) struct Weighted {
-    /// Its number among the network's weights.
+pub(super) struct WeightLayer {
+    /// Number of the weight in the network.
     pub(super) number: usize,
     setting: WeightSetting,
     spec: WeightSpec,
     map: Map,
-    theta: Trained,
-    /// The states of its method, those of entries first.
-    states: Vec<(State, Trained)>,
-    bias: Trained,
+    theta: Variable,
+    /// States of its method, per-entry states first.
+    states: Vec<(State, Variable)>,
+    bias: Variable,
 }
 
-impl Weighted {
+impl WeightLayer {
     /// # Errors
-    /// [`crate::Error::Shape`] if the parameters are not those of `spec`, or if the device fails.
+    /// [`crate::Error::Shape`] if the parameters do not match `spec`, or if the device fails.
     pub(super) fn new(
-        (number, setting): (usize, WeightSetting),
+        number: usize,
+        setting: WeightSetting,
         spec: &WeightSpec,
         map: Map,
         parameters: &LayerParameters,
@@ -80,16 +81,16 @@ impl Weighted {
             } else {
                 &len
             };
-            let trained = Trained::new(&state.parameter, of, device)?;
+            let trained = Variable::new(&state.parameter, of, device)?;
             Ok((state.clone(), trained))
         });
         Ok(Self {
             number,
             setting,
             map,
-            theta: Trained::new(weight.theta(), shape, device)?,
+            theta: Variable::new(weight.theta(), shape, device)?,
             states: states.collect::<Result<_>>()?,
-            bias: Trained::new(&parameters.bias, &shape[..1], device)?,
+            bias: Variable::new(&parameters.bias, &shape[..1], device)?,
             spec: spec.clone(),
         })
     }
@@ -105,14 +106,14 @@ impl Weighted {
         })
     }
 
-    /// The states of the method: the weight's own, then those of the net.
+    /// Returns the states of the method: the weight's own, then those of the net.
     fn states(&self, net: &[Tensor]) -> Vec<Tensor> {
         let own = self.states.iter().map(|(_, trained)| trained.value());
         own.chain(net).cloned().collect()
     }
 
-    /// A training draw, or without a key the mean with pruned weights at zero. `net` are the states of the net
-    /// that its method has.
+    /// Computes a training draw, or without a key the mean with pruned weights at zero. `net` are
+    /// the states of the net that its method has.
     pub(super) fn forward(
         &self,
         x: &Tensor,
@@ -129,7 +130,7 @@ impl Weighted {
         sample(&self.map, x, &moments, bias, key)
     }
 
-    /// The penalty, summed and weighted; `None` of a method without one.
+    /// Returns the summed and weighted penalty; `None` if the method has none.
     pub(super) fn penalty(&self, net: &[Tensor]) -> CandleResult<Option<Tensor>> {
         let (method, states) = (&self.setting.method, self.states(net));
         let penalty = method.tensor_penalty(self.theta.value(), &states)?;
@@ -137,7 +138,7 @@ impl Weighted {
         weighted.transpose()
     }
 
-    /// A step of every parameter; dead weights stay dead.
+    /// Updates every parameter; dead weights stay dead.
     pub(super) fn update(
         &mut self,
         descent: Descent<'_>,

@@ -1,22 +1,22 @@
-//! A plain weight between units of which some are dead: only the rows and columns of the others.
+//! Submatrices of plain weights, for networks with dead units.
 
 use super::{LayerParameters, Parameter, Weight};
 use crate::error::Result;
 
-/// Some rows and columns of a layer. What lies outside of them is 0 and has no moments.
+/// Some rows and columns of a layer's weight. Everything outside is 0 and has no moments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Narrow {
+pub(crate) struct Submatrix {
     /// Shape of the whole weight.
     whole: Vec<usize>,
-    /// Shape of what is taken.
+    /// Shape of the submatrix.
     shape: Vec<usize>,
     rows: Vec<u32>,
-    /// Flat row-major places of what is taken.
+    /// Flat row-major indices of its entries.
     places: Vec<u32>,
 }
 
-impl Narrow {
-    /// The given rows, and of the columns those that read the given inputs, features or channels.
+impl Submatrix {
+    /// Selects rows, and the columns that read the given inputs (features or channels).
     pub(crate) fn new(whole: &[usize], rows: &[u32], inputs: &[u32]) -> Self {
         let area = whole[2..].iter().product::<usize>();
         let row_len = whole[1] * area;
@@ -37,12 +37,12 @@ impl Narrow {
         }
     }
 
-    /// Shape of what is taken.
+    /// Shape of the submatrix.
     pub(crate) fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// Takes the rows and columns out of a plain layer.
+    /// Extracts the submatrix from a plain layer.
     pub(crate) fn take(&self, layer: &LayerParameters) -> Result<LayerParameters> {
         let theta = layer.weight.to_dense().theta().gather(&self.places, 0.0);
         Ok(LayerParameters {
@@ -52,7 +52,7 @@ impl Narrow {
         })
     }
 
-    /// Puts them back.
+    /// Inserts the submatrix into a plain layer that is 0 elsewhere.
     pub(crate) fn put(&self, narrow: &LayerParameters) -> Result<LayerParameters> {
         let zeros = |len: usize| Parameter::new(vec![0.0; len]);
         let mut theta = zeros(self.whole.iter().product());
@@ -79,7 +79,7 @@ mod tests {
             weight: Weight::dense(&[3, 4, 2, 1], Parameter::new(theta), Vec::new()).unwrap(),
             bias: Parameter::new(vec![1.0, 2.0, 3.0]),
         };
-        let narrow = Narrow::new(&[3, 4, 2, 1], &[0, 2], &[1, 3]);
+        let narrow = Submatrix::new(&[3, 4, 2, 1], &[0, 2], &[1, 3]);
         let taken = narrow.take(&layer).unwrap();
         assert_eq!(taken.weight.shape(), [2, 2, 2, 1]);
         let expected = [3.0, 4.0, 7.0, 8.0, 19.0, 20.0, 23.0, 24.0];

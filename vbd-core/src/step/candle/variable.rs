@@ -1,4 +1,4 @@
-//! A value that an optimiser trains, as tensors on a device.
+//! A trained value as tensors on a device.
 
 use candle_core::{Device, Result as CandleResult, Tensor, Var, backprop::GradStore};
 
@@ -7,18 +7,18 @@ use crate::optim::{Optimizer, Trainable};
 use crate::step::At;
 use crate::weight::Parameter;
 
-/// What a step of an optimiser takes.
+/// Settings of an optimiser step.
 #[derive(Clone, Copy)]
 pub(super) struct Descent<'a> {
     pub(super) gradients: &'a GradStore,
     pub(super) optimizer: Optimizer,
     pub(super) at: &'a At,
-    /// Factor on the step size.
+    /// Factor on the learning rate.
     pub(super) lr_factor: f64,
 }
 
 impl Descent<'_> {
-    /// The same for a state of a method, or the factors of a gate.
+    /// Returns the settings for a state of a method or the factors of a gate.
     pub(super) fn of_state(self, lr_factor: f64) -> Self {
         Self {
             lr_factor,
@@ -26,7 +26,7 @@ impl Descent<'_> {
         }
     }
 
-    /// The same for values that do not decay.
+    /// Returns the settings without weight decay.
     pub(super) fn without_decay(self) -> Self {
         Self {
             optimizer: self.optimizer.without_decay(),
@@ -36,13 +36,13 @@ impl Descent<'_> {
 }
 
 /// A trained value and its moments.
-pub(super) struct Trained {
+pub(super) struct Variable {
     value: Var,
     m: Tensor,
     v: Tensor,
 }
 
-impl Trained {
+impl Variable {
     pub(super) fn new(parameter: &Parameter, shape: &[usize], device: &Device) -> Result<Self> {
         let tensor = |values: &[f32]| Tensor::from_slice(values, shape, device);
         Ok(Self {
@@ -65,7 +65,7 @@ impl Trained {
         })
     }
 
-    /// A step of the optimiser; `finish` may change the new value.
+    /// Runs an optimiser step. `finish` may change the new value.
     pub(super) fn update(
         &mut self,
         descent: Descent<'_>,
@@ -88,7 +88,7 @@ impl Trained {
         self.value.set(&finish(new.value)?)
     }
 
-    /// Sets the value, and leaves the moments.
+    /// Sets the value and keeps the moments.
     pub(super) fn set(&self, value: &Tensor) -> CandleResult<()> {
         // Not what is derived from the value itself.
         self.value.set(&value.copy()?.detach())
