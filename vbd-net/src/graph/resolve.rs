@@ -172,16 +172,15 @@ impl NetSpec {
         match (self.loss, self.classes, self.target) {
             (Loss::CrossEntropy, None, _) => Err(self.problem(
                 "classes",
-                "missing: expected 1 to 256 classes, or `loss = \"mse\"` and `target = \"input\"`",
+                "missing: expected 1 to 2^24 classes, or `loss = \"mse\"` and `target = \"input\"`",
             )),
             (Loss::CrossEntropy, _, Some(_)) => Err(self.problem(
                 "target",
                 "only allowed with `loss = \"mse\"`: cross-entropy uses labels",
             )),
-            (Loss::CrossEntropy, Some(1..=256), None) | (Loss::Mse, None, Some(Target::Input)) => {
-                Ok(())
-            }
-            (Loss::CrossEntropy, ..) => Err(self.problem("classes", "expected 1 to 256 classes")),
+            (Loss::CrossEntropy, Some(1..=MAX_ACTIVATION), None)
+            | (Loss::Mse, None, Some(Target::Input)) => Ok(()),
+            (Loss::CrossEntropy, ..) => Err(self.problem("classes", "expected 1 to 2^24 classes")),
             (Loss::Mse, Some(_), _) => {
                 Err(self.problem("classes", "not allowed with `loss = \"mse\"`"))
             }
