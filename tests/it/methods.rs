@@ -18,6 +18,10 @@ fn goes_the_whole_road(tables: &str) {
     let lines = json_lines(&lab.succeed("train mixed.toml --out one --threads 1 --json"));
     lab.succeed("train mixed.toml --out two --threads 2");
     lab.assert_same_tensors("one", "two");
+    // from the checkpoint before the last, the last epoch again
+    std::fs::remove_file(lab.last_checkpoint("two")).unwrap();
+    lab.succeed("train --resume two --threads 1");
+    lab.assert_same_tensors("one", "two");
     let error = lines[lines.len() - 2]["test_error"].as_f64().unwrap();
     assert!(error < 0.3, "{tables}: {error}");
     lab.succeed("prune one -o small.safetensors --structured");

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use vbd_net::PrunedNet;
 use vbd_net::data::Dataset;
 use vbd_net::spec::NetSpec;
@@ -23,9 +24,32 @@ pub(crate) fn open(file: &Path) -> anyhow::Result<Opened> {
     Ok(vbd_prune::open(file)?)
 }
 
+/// Opens the net of a file. A file with weights only needs the name or path of its network.
+pub(crate) fn net_of(file: &Path, model: Option<&str>) -> anyhow::Result<PrunedNet> {
+    let opened = open(file)?;
+    match (&opened, model) {
+        (Opened::Weights { .. }, Some(model)) => {
+            let spec = vbd_models::nets::net(model)?;
+            let net = opened.net_in(&spec);
+            net.with_context(|| format!("{} in network `{}`", file.display(), spec.name))
+        }
+        (Opened::Weights { path, .. }, None) => {
+            let text = format!("{}: file has weights but no network", path.display());
+            Err(Problem::usage(text)
+                .hint("choose one with --model NAME (see `vbd models`) or --model SPEC.toml")
+                .into())
+        }
+        (_, Some(_)) => {
+            let text = format!("--model: {} has its own network", file.display());
+            Err(Problem::usage(text).hint("omit --model").into())
+        }
+        (_, None) => Ok(opened.net()?),
+    }
+}
+
 /// Opens a file and prepares its network for inference.
-pub(crate) fn open_net(file: &Path) -> anyhow::Result<(PrunedNet, SparseNet)> {
-    let net = open(file)?.net()?;
+pub(crate) fn open_net(file: &Path, model: Option<&str>) -> anyhow::Result<(PrunedNet, SparseNet)> {
+    let net = net_of(file, model)?;
     let runnable = SparseNet::new(&net)?;
     Ok((net, runnable))
 }

@@ -32,9 +32,22 @@ pub enum Stream {
     Augment,
     /// Other uses, identified by number, such as generated data sets.
     Other(u16),
+    /// A layer of a caller's own model, told apart by its name; see [`Stream::named`].
+    Named(u32),
 }
 
 impl Stream {
+    /// Returns the stream of a name, such as a layer's prefix in a `VarBuilder`. Two names share a
+    /// stream with probability 2^-31.
+    pub fn named(name: &str) -> Self {
+        // FNV-1a, folded to 31 bits that no other stream uses.
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let folded = (hash ^ (hash >> 32)) & 0x7fff_ffff;
+        Self::Named(u32::try_from(folded).expect("31 bits"))
+    }
+
     /// Returns the stream of the weight with this number.
     pub(crate) fn layer(number: usize) -> Self {
         Self::Layer(stream_number(number))
@@ -53,6 +66,7 @@ impl Stream {
             Self::Other(index) => 3 << 16 | u32::from(index),
             Self::Gate(index) => 4 << 16 | u32::from(index),
             Self::Augment => 5 << 16,
+            Self::Named(hash) => 1 << 31 | hash,
         }
     }
 }

@@ -35,6 +35,17 @@ pub enum Error {
         /// Expected value.
         expected: String,
     },
+    /// A weight that a weights file cannot store.
+    #[error(
+        "`{tensor}`: invalid weight of shape {shape:?}: expected two to eight dimensions, 1 to 2^28 entries, a unique \
+         name, and no more rows than the file has bytes"
+    )]
+    WeightShape {
+        /// Name of the weight.
+        tensor: String,
+        /// Shape of the weight.
+        shape: Vec<usize>,
+    },
     /// A sample has an input value that is NaN or infinite.
     #[error("sample {sample}: input value {place} must be finite, got {value}")]
     InputNotFinite {

@@ -16,6 +16,20 @@ pub enum Error {
     /// An error of Candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+    /// A variable of a model cannot be saved, or a tensor cannot be loaded.
+    #[error("`{name}` {problem}")]
+    Variable {
+        /// Name of the variable or tensor.
+        name: String,
+        /// Description of the problem.
+        problem: String,
+    },
+    /// A file has weights only where a network is needed.
+    #[error("{}: file has weights but no network", path.display())]
+    NoNetwork {
+        /// Path of the file.
+        path: std::path::PathBuf,
+    },
     /// A threshold that is NaN or infinite.
     #[error("threshold must be finite, got {threshold}")]
     ThresholdNotFinite {
@@ -68,6 +82,15 @@ impl Error {
             ),
             Self::Net(error) => error.hint(),
             _ => None,
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn variable(name: &str, problem: String) -> Self {
+        Self::Variable {
+            name: name.to_owned(),
+            problem,
         }
     }
 }

@@ -77,6 +77,7 @@
 
 pub mod bench;
 pub mod error;
+pub mod module;
 mod open;
 mod origin;
 pub mod report;
@@ -87,6 +88,10 @@ mod testing;
 mod weights;
 
 pub use error::{Error, Result};
+pub use module::{
+    SaveOptions, SparseConv2d, SparseLinear, save_sparse, sparse_conv2d, sparse_linear,
+    sparse_var_builder,
+};
 pub use open::{Opened, open};
 pub use report::Report;
 pub use sparse_net::{DenseNet, Prediction, SparseNet};

@@ -6,10 +6,11 @@ use vbd_core::train::{self, Checkpoint, RunFolder};
 use vbd_net::file;
 use vbd_net::spec::NetSpec;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::weights::prune_checkpoint;
-use vbd_net::PrunedNet;
-use vbd_net::format::{self, Label, PrunedFile};
+use vbd_net::format::{self, Label, PrunedFile, WeightsFile};
+use vbd_net::tensor_file::RawTensor;
+use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, SparseMatrix};
 
 /// An opened file.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,13 @@ pub enum Opened {
         checkpoint: Box<Checkpoint>,
         /// Size in bytes.
         bytes: u64,
+    },
+    /// Sparse weights by name, without a network.
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        file: Box<WeightsFile>,
     },
     /// A pruned net.
     Pruned {
@@ -59,10 +67,14 @@ pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
             let file = Box::new(PrunedFile::from_bytes(&bytes, &path)?);
             Ok(Opened::Pruned { path, file })
         }
+        format::WEIGHTS_KIND => {
+            let file = Box::new(WeightsFile::from_bytes(&bytes, &path)?);
+            Ok(Opened::Weights { path, file })
+        }
         _ => Err(vbd_net::Error::Kind {
             path,
             found: label.kind,
-            expected: "`checkpoint` or `pruned`",
+            expected: "`checkpoint`, `pruned` or `weights`",
         }
         .into()),
     }
@@ -87,26 +99,66 @@ impl Opened {
     /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Checkpoint { path, .. } | Self::Pruned { path, .. } => path,
-        }
-    }
-
-    /// Returns the network.
-    pub fn spec(&self) -> &NetSpec {
-        match self {
-            Self::Checkpoint { checkpoint, .. } => &checkpoint.spec,
-            Self::Pruned { file, .. } => file.net().spec(),
+            Self::Checkpoint { path, .. }
+            | Self::Pruned { path, .. }
+            | Self::Weights { path, .. } => path,
         }
     }
 
     /// Returns the pruned net; of a checkpoint, at the training threshold.
     ///
     /// # Errors
-    /// Those of [`prune_checkpoint`](crate::prune_checkpoint).
+    /// Those of [`prune_checkpoint`](crate::prune_checkpoint); [`Error::NoNetwork`] for a weights file.
     pub fn net(&self) -> Result<PrunedNet> {
         match self {
             Self::Checkpoint { checkpoint, .. } => prune_checkpoint(checkpoint, None),
             Self::Pruned { file, .. } => Ok(file.net().clone()),
+            Self::Weights { path, .. } => Err(Error::NoNetwork { path: path.clone() }),
         }
+    }
+
+    /// The net of a weights file in a network: each of the network's layers takes `NAME.weight` and `NAME.bias`, which
+    /// may be dense. Of other files, [`Opened::net`].
+    ///
+    /// # Errors
+    /// [`Error::Variable`] naming a tensor that the file does not have in f32; [`vbd_net::Error::Mismatch`] naming one of
+    /// another shape.
+    pub fn net_in(&self, spec: &NetSpec) -> Result<PrunedNet> {
+        let Self::Weights { file, .. } = self else {
+            return self.net();
+        };
+        let mut parts = Parts::default();
+        for weight in spec.weights()? {
+            let [name, bias] = ["weight", "bias"].map(|what| format!("{}.{what}", weight.layer));
+            let dense = |name: &str| {
+                let raw = file.others().get(name);
+                let values = raw.and_then(RawTensor::to_f32);
+                values.ok_or_else(|| Error::variable(name, "is not in the file in f32".to_owned()))
+            };
+            let sparse = file.weights().iter().find(|own| own.name == name);
+            let (shape, matrix) = match sparse {
+                Some(own) => (own.shape.clone(), own.matrix.clone()),
+                None => {
+                    let values = dense(&name)?;
+                    let shape = file.others()[&name].shape.clone();
+                    let rows = shape.first().copied().unwrap_or(1);
+                    let sides = [rows, values.len() / rows.max(1)];
+                    let entries = values.into_iter().enumerate();
+                    (shape, SparseMatrix::from_places(sides, 0, entries))
+                }
+            };
+            parts.layers.push(PrunedLayer {
+                name: weight.layer,
+                kind: weight.kind,
+                shape,
+                weight: matrix,
+                bias: dense(&bias)?,
+            });
+        }
+        let origin = Origin {
+            threshold: file.threshold(),
+            ..Origin::default()
+        };
+        Ok(PrunedNet::new(spec.clone(), parts, origin)?)
     }
 }

@@ -57,6 +57,10 @@ pub fn prune(from: &Opened, options: &PruneOptions) -> Result<PrunedFile> {
             }
             (file.net().clone(), file.values())
         }
+        Opened::Weights { path, .. } => {
+            let path = path.clone();
+            return Err(Error::NoNetwork { path });
+        }
     };
     let net = if options.structured {
         net.shrunk()?

@@ -15,7 +15,7 @@ use common::residual::{gated_residual_checkpoint, residual_checkpoint};
 use common::{checkpoint_of, gated_checkpoint, random_checkpoint, random_samples, with_gates};
 use safetensors::Dtype;
 use vbd_core::gate::Gate;
-use vbd_core::layers::{NoiseGate, max_pool2d};
+use vbd_core::layers::{LayerOptions, NoiseGate, max_pool2d};
 use vbd_core::recipe::NetToml;
 use vbd_core::train::Checkpoint;
 use vbd_core::weight::{GateParameters, Parameter, Weight};
@@ -59,7 +59,15 @@ fn gated_logits(checkpoint: &Checkpoint, images: &[u8], n: usize) -> Vec<f32> {
             tensor(&own.theta().value),
             tensor(&own.units.state("log_sigma2").unwrap().value),
         );
-        let module = NoiseGate::new(theta, log_sigma2, threshold).unwrap();
+        let module = NoiseGate::new(
+            theta,
+            log_sigma2,
+            LayerOptions {
+                log_alpha_threshold: threshold,
+                ..LayerOptions::named("gate")
+            },
+        )
+        .unwrap();
         let is_flat = x.dim(1).unwrap() != gate.units;
         let x = if is_flat {
             x.flatten_from(1).unwrap()

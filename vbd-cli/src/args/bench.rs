@@ -29,7 +29,7 @@ pub(crate) struct BenchArgs {
     /// Time inference on this run directory, checkpoint or pruned file: sparse kernels against the
     /// gemm crate and Candle
     #[arg(conflicts_with_all = [
-        "model", "epochs", "batch_size", "lr", "seed", "kl_weight", "assignments", "steps",
+        "epochs", "batch_size", "lr", "seed", "kl_weight", "assignments", "steps",
     ])]
     pub(crate) file: Option<PathBuf>,
     /// Batch sizes for inference

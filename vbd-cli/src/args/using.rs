@@ -66,6 +66,9 @@ pub(crate) struct InspectArgs {
 pub(crate) struct EvalArgs {
     /// Run directory, checkpoint or pruned file
     pub(crate) file: PathBuf,
+    /// Network name or path to its TOML file, for a file with weights only
+    #[arg(long, value_name = "NAME|SPEC.toml")]
+    pub(crate) model: Option<String>,
     /// Data to evaluate on: digits, mnist, fashion-mnist or idx:FOLDER [default: what the file was trained on]
     #[arg(long)]
     pub(crate) data: Option<String>,
@@ -83,6 +86,9 @@ pub(crate) struct EvalArgs {
 pub(crate) struct PredictArgs {
     /// Run directory, checkpoint or pruned file
     pub(crate) file: PathBuf,
+    /// Network name or path to its TOML file, for a file with weights only
+    #[arg(long, value_name = "NAME|SPEC.toml")]
+    pub(crate) model: Option<String>,
     /// PNG or JPEG images of the network's input size
     #[arg(value_name = "IMAGE", required_unless_present = "index")]
     pub(crate) images: Vec<PathBuf>,

@@ -7,6 +7,7 @@ mod paint;
 mod progress;
 mod report;
 mod table;
+mod weights;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -20,6 +21,7 @@ pub(crate) use self::paint::Paint;
 pub(crate) use self::progress::spinner;
 pub(crate) use self::report::show_report;
 pub(crate) use self::table::{Column, Table, bar};
+pub(crate) use self::weights::show_weights;
 use crate::args::Global;
 
 /// Width of a terminal whose width is unknown.

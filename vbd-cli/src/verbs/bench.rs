@@ -50,7 +50,7 @@ pub(crate) fn run(args: &BenchArgs, context: &Context) -> anyhow::Result<Finishe
 
 /// Times a file's network, sparse and dense.
 fn inference(file: &Path, args: &BenchArgs, out: &Output) -> anyhow::Result<()> {
-    let net = files::open(file)?.net()?;
+    let net = files::net_of(file, args.changes.model.as_deref())?;
     let data = data_for(&net, file, args)?;
     let images = data.as_ref().map(|data| data.test.inputs());
     let options = BenchOptions {

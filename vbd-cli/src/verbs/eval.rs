@@ -46,7 +46,7 @@ impl EvaluationResult {
 }
 
 pub(crate) fn run(args: &EvalArgs, out: &Output) -> anyhow::Result<Finished> {
-    let (net, runnable) = files::open_net(&args.file)?;
+    let (net, runnable) = files::open_net(&args.file, args.model.as_deref())?;
     let data = files::load_data_for(&net, &args.file, args.data.as_deref(), &args.dir)?;
     let evaluation = runnable.evaluate(files::split_of(&data, args.split))?;
     let evaluated = EvalResult {

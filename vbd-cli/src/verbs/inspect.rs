@@ -1,14 +1,20 @@
 //! `vbd inspect`: shows a file's sparsity layer by layer.
 
-use vbd_prune::Report;
+use vbd_prune::report::WeightsReport;
+use vbd_prune::{Opened, Report};
 
 use super::Finished;
 use crate::args::InspectArgs;
 use crate::files;
-use crate::render::{Output, show_report};
+use crate::render::{Output, show_report, show_weights};
 
 pub(crate) fn run(args: &InspectArgs, out: &Output) -> anyhow::Result<Finished> {
-    let report = Report::new(&files::open(&args.file)?)?;
+    let opened = files::open(&args.file)?;
+    if let Opened::Weights { file, .. } = &opened {
+        show_weights(out, &WeightsReport::new(file))?;
+        return Ok(Finished::Shown);
+    }
+    let report = Report::new(&opened)?;
     show_report(out, &report)?;
     Ok(Finished::Reported(Box::new(report)))
 }

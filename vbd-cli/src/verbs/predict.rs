@@ -64,7 +64,7 @@ impl Answer {
 }
 
 pub(crate) fn run(args: &PredictArgs, out: &Output) -> anyhow::Result<Finished> {
-    let (net, runnable) = files::open_net(&args.file)?;
+    let (net, runnable) = files::open_net(&args.file, args.model.as_deref())?;
     let mut predictions = Vec::new();
     if args.index.is_empty() {
         for path in &args.images {

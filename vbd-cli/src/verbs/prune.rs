@@ -3,13 +3,15 @@
 use anyhow::Context as _;
 use vbd_core::train::is_checkpoint;
 use vbd_net::PrunedFile;
-use vbd_prune::{PruneOptions, Report};
+use vbd_net::format::WeightsFile;
+use vbd_prune::report::WeightsReport;
+use vbd_prune::{Opened, PruneOptions, Report};
 
 use super::Finished;
 use crate::args::PruneArgs;
 use crate::error::Problem;
 use crate::files;
-use crate::render::{Output, show_report};
+use crate::render::{Output, show_report, show_weights};
 
 pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
     // A mistyped path must not destroy a run.
@@ -21,6 +23,9 @@ pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
         return Err(problem.hint("choose another path with -o").into());
     }
     let from = files::open(&args.file)?;
+    if let Opened::Weights { file, .. } = &from {
+        return store_again(file, args, out);
+    }
     let options = PruneOptions {
         threshold: args.threshold,
         structured: args.structured,
@@ -35,4 +40,27 @@ pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
     vbd_net::file::write_atomic(&args.out, &bytes)?;
     show_report(out, &report)?;
     Ok(Finished::Reported(Box::new(report)))
+}
+
+/// Stores a weights file in another layout or type.
+fn store_again(file: &WeightsFile, args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
+    let refused = |what: &str, hint: &str| {
+        let text = format!("{what}: {} has weights alone", args.file.display());
+        Err(Problem::usage(text).hint(hint).into())
+    };
+    if args.threshold.is_some() {
+        return refused("--threshold", "its zeros are what is pruned");
+    }
+    if args.structured {
+        return refused(
+            "--structured",
+            "taking units out needs a network: train with `vbd train`",
+        );
+    }
+    let values = args.values.unwrap_or(file.values());
+    let stored = file.restored(args.layout.0, values);
+    let stored = stored.with_context(|| format!("storing {}", args.file.display()))?;
+    stored.write(&args.out)?;
+    show_weights(out, &WeightsReport::new(&stored))?;
+    Ok(Finished::Shown)
 }

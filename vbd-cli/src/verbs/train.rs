@@ -181,7 +181,7 @@ pub(super) fn free_name(path: &Path) -> PathBuf {
 fn parameters_of(file: &Path) -> anyhow::Result<Parameters> {
     match files::open(file)? {
         Opened::Checkpoint { checkpoint, .. } => Ok(checkpoint.parameters),
-        Opened::Pruned { path, .. } => {
+        Opened::Pruned { path, .. } | Opened::Weights { path, .. } => {
             let text = format!("--from {}: cannot train a pruned file", path.display());
             Err(Problem::new(text)
                 .hint("use the checkpoint or run that it was pruned from")

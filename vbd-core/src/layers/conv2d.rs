@@ -6,85 +6,100 @@
 //! right, the correlation between positions is not kept.
 //!
 //! ```
-//! use candle_core::{DType, Device, Module, Tensor};
-//! use vbd_core::layers::{Conv2d, Masking, VariationalConv2d};
-//! use vbd_core::noise::{NoiseKey, Stream};
+//! use candle_core::{Device, Module, Tensor};
+//! use vbd_core::layers::{Conv2dMap, LayerOptions, Noise, Posterior, VariationalConv2d};
 //!
 //! let theta = Tensor::new(&[[[[0.5_f32, -2.0], [1e-4, 1.0]]]], &Device::Cpu)?; // [out, in, kh, kw]
 //! let log_sigma2 = Tensor::full(-4.0_f32, (1, 1, 2, 2), &Device::Cpu)?;
-//! let conv = Conv2d { stride: 1, padding: 0 };
-//! let layer = VariationalConv2d::new(theta, log_sigma2, None, conv, 3.0)?;
+//! let posterior = Posterior::new(theta, log_sigma2);
+//! let options = LayerOptions::named("conv1");
+//! let layer = VariationalConv2d::new(posterior, None, Conv2dMap::default(), options)?;
 //!
 //! let x = Tensor::arange(0.0_f32, 6.0, &Device::Cpu)?.reshape((1, 1, 2, 3))?;
 //! // 0.5 * 0 - 2 * 1 + 1 * 4 and 0.5 * 1 - 2 * 2 + 1 * 5: 1e-4 is pruned
 //! assert_eq!(layer.forward(&x)?.flatten_all()?.to_vec1::<f32>()?, [2.0, 1.5]);
 //!
-//! let key = NoiseKey { seed: 0, step: 0, stream: Stream::Layer(0) };
-//! let y = layer.sample(&x, key, Masking::On)?; // differentiable
+//! let y = layer.sample(&x, &Noise::new(0).step(0))?; // differentiable
 //! assert_eq!(y.dims(), [1, 1, 1, 2]);
 //! # Ok::<(), candle_core::Error>(())
 //! ```
 
 use candle_core::{Result, Tensor};
 
-use super::{Variational, WeightedMap};
+use candle_nn::Conv2dConfig;
 
-/// Convolution with equal strides and paddings in both directions,
-/// `[batch, in, h, w] -> [batch, out, h', w']`, `h' = (h + 2 padding - kernel) / stride + 1`.
+use super::{LayerOptions, Posterior, Variational, WeightedMap};
+
+/// Convolution with equal strides, paddings and dilations in both directions,
+/// `[batch, in, h, w] -> [batch, out, h', w']`, `h' = (h + 2 padding - dilation (kernel - 1) - 1) / stride + 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conv2d {
+pub struct Conv2dMap {
     /// Step between positions.
     pub stride: usize,
     /// Zeros added on every side.
     pub padding: usize,
+    /// Groups of channels that do not mix.
+    pub groups: usize,
+    /// Step between the taps of a kernel.
+    pub dilation: usize,
 }
 
-impl Default for Conv2d {
+impl Default for Conv2dMap {
     fn default() -> Self {
+        Conv2dConfig::default().into()
+    }
+}
+
+impl From<Conv2dConfig> for Conv2dMap {
+    fn from(config: Conv2dConfig) -> Self {
         Self {
-            stride: 1,
-            padding: 0,
+            stride: config.stride,
+            padding: config.padding,
+            groups: config.groups,
+            dilation: config.dilation,
         }
     }
 }
 
 /// A convolution with a posterior for each entry of its weight.
-pub type VariationalConv2d = Variational<Conv2d>;
+pub type VariationalConv2d = Variational<Conv2dMap>;
 
 impl VariationalConv2d {
     /// A layer from its parameters.
     ///
     /// # Shapes
-    /// - `theta`, `log_sigma2`: `[out, in, kh, kw]`, of one type, on one device
+    /// - `posterior`: `[out, in / groups, kh, kw]`, of one type, on one device
     /// - `bias`: `[out]`
     ///
     /// # Errors
-    /// If the shapes do not agree, or the stride is 0.
+    /// If the shapes do not agree; or stride, dilation or groups are 0, or the groups do not divide the outputs.
     pub fn new(
-        theta: Tensor,
-        log_sigma2: Tensor,
+        posterior: Posterior,
         bias: Option<Tensor>,
-        conv: Conv2d,
-        log_alpha_threshold: f64,
+        map: Conv2dMap,
+        options: LayerOptions,
     ) -> Result<Self> {
-        theta.dims4()?;
-        if conv.stride == 0 {
-            candle_core::bail!("the stride of a convolution is 0");
-        }
-        Self::from_map(conv, (theta, log_sigma2), bias, log_alpha_threshold)
+        let (out, ..) = posterior.theta.dims4()?;
+        map.check(out)?;
+        Self::from_map(map, posterior, bias, options)
     }
 }
 
-impl WeightedMap for Conv2d {
+impl WeightedMap for Conv2dMap {
     /// Candle's convolution. Its backward pass takes the rows that the last window leaves over to be
     /// as many as the columns, and at most as many as the image has; so where any are left over, the
     /// input is padded and cut to what the windows cover.
     fn apply(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        let Self { stride, padding } = *self;
+        let Self {
+            stride,
+            padding,
+            groups,
+            dilation,
+        } = *self;
         let rows = self.cover(x.dim(2)?, weight.dim(2)?)?;
         let columns = self.cover(x.dim(3)?, weight.dim(3)?)?;
         if rows.left_over == 0 && columns.left_over == 0 {
-            return x.conv2d(weight, padding, stride, 1, 1);
+            return x.conv2d(weight, padding, stride, dilation, groups);
         }
         let x = x
             .pad_with_zeros(2, padding, padding)?
@@ -92,7 +107,7 @@ impl WeightedMap for Conv2d {
         let x = x
             .narrow(2, 0, rows.covered)?
             .narrow(3, 0, columns.covered)?;
-        x.conv2d(weight, 0, stride, 1, 1)
+        x.conv2d(weight, 0, stride, dilation, groups)
     }
 }
 
@@ -102,10 +117,34 @@ struct Cover {
     left_over: usize,
 }
 
-impl Conv2d {
+impl Conv2dMap {
+    /// Checks what the map is for a weight with so many outputs.
+    pub(super) fn check(&self, out: usize) -> Result<()> {
+        let Self {
+            stride,
+            groups,
+            dilation,
+            ..
+        } = *self;
+        for (name, value) in [
+            ("stride", stride),
+            ("groups", groups),
+            ("dilation", dilation),
+        ] {
+            if value == 0 {
+                candle_core::bail!("{name} of a convolution must be positive, got 0");
+            }
+        }
+        if out % groups != 0 {
+            candle_core::bail!("{groups} groups do not divide {out} output channels");
+        }
+        Ok(())
+    }
+
     fn cover(&self, size: usize, kernel: usize) -> Result<Cover> {
         let padded = size + 2 * self.padding;
-        let room = padded.checked_sub(kernel);
+        let span = self.dilation * kernel.saturating_sub(1) + 1;
+        let room = padded.checked_sub(span);
         let Some(left_over) = room.and_then(|room| room.checked_rem(self.stride)) else {
             let stride = self.stride;
             candle_core::bail!("kernel {kernel}, stride {stride} do not fit a side of {padded}");

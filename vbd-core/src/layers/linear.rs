@@ -5,57 +5,65 @@
 //!
 //! ```
 //! use candle_core::{Device, Module, Tensor};
-//! use vbd_core::layers::{Masking, VariationalLinear};
-//! use vbd_core::noise::{NoiseKey, Stream};
+//! use vbd_core::layers::{LayerOptions, Noise, Posterior, VariationalLinear};
 //! use vbd_core::prior::Prior;
 //!
 //! let theta = Tensor::new(&[[0.5_f32, -2.0], [1e-4, 1.0]], &Device::Cpu)?;
 //! let log_sigma2 = Tensor::full(-4.0_f32, (2, 2), &Device::Cpu)?;
-//! let layer = VariationalLinear::new(theta, log_sigma2, None, 3.0)?;
+//! let posterior = Posterior::new(theta, log_sigma2);
+//! let layer = VariationalLinear::new(posterior, None, LayerOptions::named("fc1"))?;
 //!
 //! let x = Tensor::new(&[[10.0_f32, 1.0]], &Device::Cpu)?;
 //! assert_eq!(layer.forward(&x)?.to_vec2::<f32>()?, [[3.0, 1.0]]); // 1e-4 is pruned
 //!
-//! let key = NoiseKey { seed: 0, step: 0, stream: Stream::Layer(0) };
-//! let y = layer.sample(&x, key, Masking::On)?; // `[batch, out]`, differentiable
+//! let y = layer.sample(&x, &Noise::new(0).step(0))?; // `[batch, out]`, differentiable
 //! let kl = layer.kl(Prior::Hierarchical)?;
 //! assert_eq!((y.dims(), kl.dims()), (&[1, 2][..], &[][..]));
 //! # Ok::<(), candle_core::Error>(())
 //! ```
 
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
 
-use super::{Variational, WeightedMap};
+use super::{LayerOptions, Posterior, Variational, WeightedMap};
 
-/// `y = x W^T`, `[batch, in] -> [batch, out]`.
+/// `y = x W^T`, `[batch, ..., in] -> [batch, ..., out]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Linear;
+pub struct LinearMap;
 
-impl WeightedMap for Linear {
+impl WeightedMap for LinearMap {
     fn apply(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        x.matmul(&weight.t()?)
+        let weight = weight.t()?;
+        if x.rank() == 2 {
+            return x.matmul(&weight);
+        }
+        let mut shape = x.dims().to_vec();
+        let features = x.dim(D::Minus1)?;
+        let y = x.reshape(((), features))?.matmul(&weight)?;
+        if let Some(last) = shape.last_mut() {
+            *last = y.dim(1)?;
+        }
+        y.reshape(shape)
+    }
+
+    fn out_dim(&self, rank: usize) -> usize {
+        rank - 1
     }
 }
 
 /// `y = x W^T + b` with a posterior for each entry of W.
-pub type VariationalLinear = Variational<Linear>;
+pub type VariationalLinear = Variational<LinearMap>;
 
 impl VariationalLinear {
     /// A layer from its parameters.
     ///
     /// # Shapes
-    /// - `theta`, `log_sigma2`: `[out, in]`, of one type, on one device
+    /// - `posterior`: `[out, in]`, of one type, on one device
     /// - `bias`: `[out]`
     ///
     /// # Errors
     /// If the shapes do not agree.
-    pub fn new(
-        theta: Tensor,
-        log_sigma2: Tensor,
-        bias: Option<Tensor>,
-        log_alpha_threshold: f64,
-    ) -> Result<Self> {
-        theta.dims2()?;
-        Self::from_map(Linear, (theta, log_sigma2), bias, log_alpha_threshold)
+    pub fn new(posterior: Posterior, bias: Option<Tensor>, options: LayerOptions) -> Result<Self> {
+        posterior.theta.dims2()?;
+        Self::from_map(LinearMap, posterior, bias, options)
     }
 }

@@ -5,20 +5,18 @@
 //!
 //! ```
 //! use candle_core::{Device, Module, Tensor};
-//! use vbd_core::layers::{Masking, NoiseGate};
-//! use vbd_core::noise::{NoiseKey, Stream};
+//! use vbd_core::layers::{LayerOptions, Noise, NoiseGate};
 //! use vbd_core::prior::Prior;
 //!
 //! let theta = Tensor::new(&[-2.0_f32, 1e-4], &Device::Cpu)?;
 //! let log_sigma2 = Tensor::full(-4.0_f32, 2, &Device::Cpu)?;
-//! let gate = NoiseGate::new(theta, log_sigma2, 3.0)?;
+//! let gate = NoiseGate::new(theta, log_sigma2, LayerOptions::named("gate.conv1"))?;
 //!
 //! let x = Tensor::new(&[[[[1.0_f32, 3.0]], [[5.0, 7.0]]]], &Device::Cpu)?; // `[batch, c, h, w]`
 //! let y = gate.forward(&x)?;
 //! assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [-2.0, -6.0, 0.0, 0.0]); // 1e-4 is pruned
 //!
-//! let key = NoiseKey { seed: 0, step: 0, stream: Stream::Gate(0) };
-//! let y = gate.sample(&x, key, Masking::On)?; // differentiable
+//! let y = gate.sample(&x, &Noise::new(0).step(0))?; // differentiable
 //! let kl = gate.kl(Prior::Hierarchical)?;
 //! assert_eq!((y.dims(), kl.dims()), (x.dims(), &[][..]));
 //! # Ok::<(), candle_core::Error>(())
@@ -26,19 +24,23 @@
 
 use candle_core::{Module, Result, Tensor};
 
-use super::Masking;
-use super::variational::{moments, noise};
+use super::claims::Claim;
+use super::noise::StepNoise;
+use super::variational::{clamped, moments, noise};
+use super::{LayerOptions, Masking};
 use crate::method::TensorMoments;
 use crate::noise::NoiseKey;
 use crate::posterior::{keep_mask, masked};
 use crate::prior::Prior;
 
-/// A factor for each feature or channel, with a posterior.
+/// A factor for each feature or channel, with a posterior. In every use `log_sigma2` is clamped to -40 to 20.
 #[derive(Debug, Clone)]
 pub struct NoiseGate {
     theta: Tensor,
     log_sigma2: Tensor,
-    log_alpha_threshold: f64,
+    options: LayerOptions,
+    /// Of a gate whose variables come from a `VarBuilder`.
+    pub(super) claim: Option<Claim>,
 }
 
 impl NoiseGate {
@@ -49,15 +51,17 @@ impl NoiseGate {
     ///
     /// # Errors
     /// If the shapes do not agree.
-    pub fn new(theta: Tensor, log_sigma2: Tensor, log_alpha_threshold: f64) -> Result<Self> {
+    pub fn new(theta: Tensor, log_sigma2: Tensor, options: LayerOptions) -> Result<Self> {
         let units = theta.dims1()?;
         if log_sigma2.dims() != [units] {
-            candle_core::bail!("log_sigma2 is {:?}: expected [{units}]", log_sigma2.dims());
+            let found = log_sigma2.dims();
+            candle_core::bail!("log_sigma2 has shape {found:?}: expected [{units}]");
         }
         Ok(Self {
             theta,
             log_sigma2,
-            log_alpha_threshold,
+            options,
+            claim: None,
         })
     }
 
@@ -76,7 +80,8 @@ impl NoiseGate {
     /// # Errors
     /// If the device fails.
     pub fn keep_mask(&self) -> Result<Tensor> {
-        keep_mask(&self.theta, &self.log_sigma2, self.log_alpha_threshold)
+        let log_sigma2 = clamped(&self.log_sigma2)?;
+        keep_mask(&self.theta, &log_sigma2, self.options.log_alpha_threshold)
     }
 
     /// The KL from posterior to prior, summed over the units: a scalar, in nats.
@@ -84,25 +89,39 @@ impl NoiseGate {
     /// # Errors
     /// If the device fails.
     pub fn kl(&self, prior: Prior) -> Result<Tensor> {
-        prior.kl_sum(&self.theta, &self.log_sigma2)
+        prior.kl_sum(&self.theta, &clamped(&self.log_sigma2)?)
     }
 
-    /// A training draw: sample `i` of the batch gets the key's draws for sample `i`, by unit.
+    /// A training draw, all live units taking part: row `i` along the leading dimension gets the draws of sample `i`,
+    /// by unit. Differentiable.
     ///
     /// # Shapes
     /// - `x`: `[batch, units, ...]`, and so is what is returned
     ///
     /// # Errors
     /// If the shapes do not agree or the device fails.
-    pub fn sample(&self, x: &Tensor, key: NoiseKey, masking: Masking) -> Result<Tensor> {
-        let parameters = (&self.theta, &self.log_sigma2);
-        let (theta, sigma2) = moments(parameters, self.log_alpha_threshold, masking)?;
+    pub fn sample(&self, x: &Tensor, noise: &StepNoise) -> Result<Tensor> {
+        self.draw(x, noise, Masking::Off)
+    }
+
+    /// The same, with units over the threshold at zero; their KL still moves them.
+    ///
+    /// # Errors
+    /// As [`NoiseGate::sample`].
+    pub fn sample_masked(&self, x: &Tensor, noise: &StepNoise) -> Result<Tensor> {
+        self.draw(x, noise, Masking::On)
+    }
+
+    fn draw(&self, x: &Tensor, noise: &StepNoise, masking: Masking) -> Result<Tensor> {
+        let log_sigma2 = clamped(&self.log_sigma2)?;
+        let parameters = (&self.theta, &log_sigma2);
+        let (mean, sigma2) = moments(parameters, self.options.log_alpha_threshold, masking)?;
         let moments = TensorMoments {
-            mean: theta,
+            mean,
             variance: Some(sigma2),
             alive_rows: None,
         };
-        gated(x, &moments, key)
+        gated(x, &moments, noise.key(self.options.stream))
     }
 }
 

@@ -118,7 +118,7 @@ impl Descent {
         }
     }
 
-    /// Returns the optimiser without weight decay.
+    /// Returns the optimiser without weight decay, for states of a method and factors of gates.
     #[must_use]
     pub fn without_decay(self) -> Self {
         match self {

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::layers::draw_theta;
+use crate::noise::{NoiseKey, Stream};
 use crate::recipe::{Recipe, WeightSetting};
 use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, State, Weight};
 use vbd_net::graph::WeightSpec;
@@ -20,7 +21,11 @@ impl Parameters {
             .zip(&methods)
             .map(|((index, weight), method)| {
                 let deviation = method.theta_init.deviation(weight.cols());
-                let key = (recipe.train.seed, index);
+                let key = NoiseKey {
+                    seed: recipe.train.seed,
+                    step: 0,
+                    stream: Stream::Init(index),
+                };
                 let theta = draw_theta(key, (weight.rows(), weight.cols()), deviation);
                 let bias = vec![0.0; weight.rows()];
                 fresh(&weight, method, theta, bias)

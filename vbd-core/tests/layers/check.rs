@@ -1,6 +1,7 @@
 //! What the tests of all layers share.
 
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
+use vbd_core::layers::{LayerOptions, Noise, StepNoise};
 use vbd_core::noise::{NoiseKey, Stream};
 
 use crate::support::uniform;
@@ -10,6 +11,19 @@ pub(crate) const KEY: NoiseKey = NoiseKey {
     step: 8,
     stream: Stream::Layer(2),
 };
+
+/// The noise of [`KEY`].
+pub(crate) fn noise() -> StepNoise {
+    Noise::new(KEY.seed).step(KEY.step)
+}
+
+/// Options of a layer that draws by [`KEY`].
+pub(crate) fn options(log_alpha_threshold: f64) -> LayerOptions {
+    LayerOptions {
+        log_alpha_threshold,
+        stream: KEY.stream,
+    }
+}
 
 /// Even draws about `shift`, `scale` wide, f64.
 pub(crate) fn tensor(seed: u64, shape: impl Into<Shape>, scale: f64, shift: f64) -> Tensor {

@@ -5,7 +5,7 @@ use super::size::{Declared, file_size};
 use super::writer::Content;
 
 /// Layouts to choose from. The bitmask layout exists for other readers and is only used on request.
-const OWN: [Layout; 3] = [Layout::Dense, Layout::Csr, Layout::Delta];
+pub(super) const OWN: [Layout; 3] = [Layout::Dense, Layout::Csr, Layout::Delta];
 
 /// Returns the layout of each weight: `uniform` for all, or those that give the smallest file.
 ///

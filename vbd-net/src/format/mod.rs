@@ -17,11 +17,13 @@ mod selection;
 mod size;
 mod take;
 mod values;
+mod weights;
 mod writer;
 
 pub use file::{PrunedFile, Storage, dense_bytes};
 pub use layout::Layout;
 pub use metadata::{KIND, Label, Method, Provenance, VERSION};
 pub use values::ValueType;
+pub use weights::{NamedWeight, StoredWeight, WEIGHTS_KIND, WEIGHTS_VERSION, WeightsFile};
 
 pub(crate) use layout::Part;

@@ -149,7 +149,6 @@ fn take_layer(taker: &mut Taker<'_>, spec: &WeightSpec) -> Result<(PrunedLayer, 
     let (rows, cols) = (spec.rows(), spec.cols());
     let bias = taker.take_values(&format!("{}.bias", spec.layer), taker.values, &[rows])?;
     let name = format!("{}.weight", spec.layer);
-    let layout = find_layout(taker, &name)?;
     let before = taker.taken;
     let found = Found {
         weight: &name,
@@ -157,12 +156,7 @@ fn take_layer(taker: &mut Taker<'_>, spec: &WeightSpec) -> Result<(PrunedLayer, 
         rows,
         cols,
     };
-    let weight: SparseMatrix = match layout {
-        Layout::Dense => dense::decode(taker, &found),
-        Layout::Csr => csr::decode(taker, &found),
-        Layout::Bitmask => bitmask::decode(taker, &found),
-        Layout::Delta => delta::decode(taker, &found),
-    }?;
+    let (weight, layout) = take_weight(taker, &found)?;
     let bytes = taker.taken - before;
     let layer = PrunedLayer {
         name: spec.layer.clone(),
@@ -172,6 +166,21 @@ fn take_layer(taker: &mut Taker<'_>, spec: &WeightSpec) -> Result<(PrunedLayer, 
         bias,
     };
     Ok((layer, layout, bytes))
+}
+
+/// Takes a weight in the layout given by its tensor names.
+pub(super) fn take_weight(
+    taker: &mut Taker<'_>,
+    found: &Found<'_>,
+) -> Result<(SparseMatrix, Layout)> {
+    let layout = find_layout(taker, found.weight)?;
+    let weight = match layout {
+        Layout::Dense => dense::decode(taker, found),
+        Layout::Csr => csr::decode(taker, found),
+        Layout::Bitmask => bitmask::decode(taker, found),
+        Layout::Delta => delta::decode(taker, found),
+    }?;
+    Ok((weight, layout))
 }
 
 /// Finds the layout of a weight by tensor names. Tensors of a second layout stay untaken and are

@@ -43,6 +43,19 @@ pub struct NetSpec {
 }
 
 impl NetSpec {
+    /// Creates a classifier with this many classes, without input and layers.
+    pub fn classifier(name: &str, classes: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            input: Vec::new(),
+            classes: Some(classes),
+            loss: Loss::default(),
+            target: None,
+            normalize: Normalize::default(),
+            layers: Vec::new(),
+        }
+    }
+
     /// Returns the number of values per input sample.
     pub fn input_len(&self) -> usize {
         self.input.iter().product()

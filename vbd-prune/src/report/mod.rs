@@ -2,6 +2,7 @@
 
 mod histogram;
 mod structure;
+mod weights;
 
 use std::collections::BTreeSet;
 
@@ -13,8 +14,9 @@ use vbd_net::spec::{LayerKind, Loss};
 
 pub use histogram::Histogram;
 pub use structure::{Structure, UnitCount};
+pub use weights::{WeightReport, WeightsReport};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::open::Opened;
 use crate::weights::prune_checkpoint;
 use vbd_net::format::{self, Method, Provenance, PrunedFile, ValueType};
@@ -111,13 +113,15 @@ impl Report {
     /// Creates the report of an opened file.
     ///
     /// # Errors
-    /// For a checkpoint, those of [`prune_checkpoint`].
+    /// For a checkpoint, those of [`prune_checkpoint`]; [`Error::NoNetwork`] for a weights file, which has a
+    /// [`WeightsReport`].
     pub fn new(opened: &Opened) -> Result<Self> {
         match opened {
             Opened::Checkpoint {
                 checkpoint, bytes, ..
             } => Self::of_checkpoint(checkpoint, *bytes),
             Opened::Pruned { file, .. } => Self::of_file(file),
+            Opened::Weights { path, .. } => Err(Error::NoNetwork { path: path.clone() }),
         }
     }
 

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 
 use super::*;
 use crate::kernels::test_values;
-use crate::layers::{Linear, sample};
+use crate::layers::{LinearMap, sample};
 use crate::noise::{NoiseKey, Stream};
 use crate::optim::Optimizer;
 use crate::step::At;
@@ -156,7 +156,7 @@ fn outputs_have_the_mean_and_the_variance_of_fast_dropout() {
         step: 0,
         stream: Stream::Layer(0),
     };
-    let y = sample(&Linear, &inputs, &moments, None, key).unwrap();
+    let y = sample(&LinearMap, &inputs, &moments, None, key).unwrap();
     let y = y.to_vec2::<f32>().unwrap();
     for (unit, theta) in theta.chunks(5).enumerate() {
         let products = theta.iter().zip(&x).map(|(theta, x)| f64::from(theta * x));

@@ -4,7 +4,7 @@ use candle_core::{Device, Result as CandleResult, Tensor};
 
 use super::variable::{Descent, Variable};
 use crate::error::Result;
-use crate::layers::{Conv2d, Linear, Masking, WeightedMap, sample};
+use crate::layers::{Conv2dMap, LinearMap, Masking, WeightedMap, sample};
 use crate::method::Update;
 use crate::noise::NoiseKey;
 use crate::recipe::WeightSetting;
@@ -17,7 +17,7 @@ use vbd_net::spec::LayerSpec;
 pub(super) enum Map {
     /// Linear map; flattens an image.
     Linear,
-    Conv2d(Conv2d),
+    Conv2d(Conv2dMap),
 }
 
 impl Map {
@@ -27,7 +27,11 @@ impl Map {
             LayerSpec::Linear(_) => Some(Self::Linear),
             LayerSpec::Conv2d(conv) => {
                 let (stride, padding) = (conv.stride, conv.padding);
-                Some(Self::Conv2d(Conv2d { stride, padding }))
+                Some(Self::Conv2d(Conv2dMap {
+                    stride,
+                    padding,
+                    ..Conv2dMap::default()
+                }))
             }
             _ => None,
         }
@@ -37,7 +41,7 @@ impl Map {
 impl WeightedMap for Map {
     fn apply(&self, x: &Tensor, weight: &Tensor) -> CandleResult<Tensor> {
         match self {
-            Self::Linear => Linear.apply(&x.flatten_from(1)?, weight),
+            Self::Linear => LinearMap.apply(&x.flatten_from(1)?, weight),
             Self::Conv2d(conv) => conv.apply(x, weight),
         }
     }

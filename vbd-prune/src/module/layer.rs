@@ -1,0 +1,201 @@
+//! Layers that run on the sparse kernels.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{D, Module, Result as CandleResult, Tensor};
+use candle_nn::{Conv2dConfig, VarBuilder};
+use vbd_net::ops::{Conv2d, Flatten, Linear};
+use vbd_net::spec::{LayerKind, LayerSpec, NetSpec};
+use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, SparseMatrix};
+
+use crate::error::Result;
+use crate::sparse_net::SparseNet;
+
+/// `y = x W^T + b` by the sparse kernels, `[.., in] -> [.., out]`; elsewhere than on a CPU by Candle's dense product.
+#[derive(Debug, Clone)]
+pub struct SparseLinear {
+    net: Arc<SparseNet>,
+    nnz: usize,
+}
+
+/// A convolution by the sparse kernels, `[batch, in, h, w] -> [batch, out, h', w']`; elsewhere than on a CPU by
+/// Candle's dense one. The plan for a size of image is made when the first image of that size comes.
+#[derive(Debug, Clone)]
+pub struct SparseConv2d {
+    layer: PrunedLayer,
+    conv: Conv2dConfig,
+    nets: Arc<Mutex<HashMap<[usize; 2], Arc<SparseNet>>>>,
+}
+
+/// A sparse layer with the tensors `weight` and, if there is one, `bias` of `vb`: of a file that
+/// [`save_sparse`](super::save_sparse) wrote, or any dense ones, whose zeros are left out.
+///
+/// # Errors
+/// If `vb` has no `weight` of this shape; or as [`SparseNet::new`].
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "as candle_nn's own constructors"
+)]
+pub fn sparse_linear(in_dim: usize, out_dim: usize, vb: VarBuilder<'_>) -> Result<SparseLinear> {
+    let layer = pruned(LayerKind::Linear, &[out_dim, in_dim], &vb)?;
+    let nnz = layer.weight.nnz();
+    let linear = LayerSpec::Linear(Linear {
+        name: layer.name.clone(),
+        input: None,
+        out_features: out_dim,
+    });
+    let net = net(vec![in_dim], out_dim, vec![linear], layer)?;
+    Ok(SparseLinear {
+        net: Arc::new(net),
+        nnz,
+    })
+}
+
+/// The same of a convolution with a square kernel.
+///
+/// # Errors
+/// If `vb` has no `weight` of this shape; or if groups or dilation are not 1: for such use [`candle_nn::conv2d`] on the
+/// same `vb`.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "as candle_nn's own constructors"
+)]
+pub fn sparse_conv2d(
+    in_channels: usize,
+    out_channels: usize,
+    kernel: usize,
+    conv: Conv2dConfig,
+    vb: VarBuilder<'_>,
+) -> Result<SparseConv2d> {
+    if (conv.groups, conv.dilation) != (1, 1) {
+        let (groups, dilation) = (conv.groups, conv.dilation);
+        let problem = format!(
+            "has {groups} groups and dilation {dilation}: the sparse kernels have 1 of each; use candle_nn::conv2d"
+        );
+        return Err(crate::Error::variable(&vb.prefix(), problem));
+    }
+    let shape = [out_channels, in_channels, kernel, kernel];
+    Ok(SparseConv2d {
+        layer: pruned(LayerKind::Conv2d, &shape, &vb)?,
+        conv,
+        nets: Arc::default(),
+    })
+}
+
+/// A layer with what is not 0 of its weight.
+fn pruned(kind: LayerKind, shape: &[usize], vb: &VarBuilder<'_>) -> Result<PrunedLayer> {
+    let host = |tensor: Tensor| -> CandleResult<Vec<f32>> {
+        let tensor = tensor.to_dtype(candle_core::DType::F32)?;
+        tensor.flatten_all()?.to_vec1()
+    };
+    let weight = host(vb.get(shape, "weight")?)?;
+    let bias = if vb.contains_tensor("bias") {
+        host(vb.get(shape[0], "bias")?)?
+    } else {
+        vec![0.0; shape[0]]
+    };
+    let nnz = weight.iter().filter(|&&weight| weight != 0.0).count();
+    let sides = [shape[0], weight.len() / shape[0].max(1)];
+    Ok(PrunedLayer {
+        name: "layer".to_owned(),
+        kind,
+        shape: shape.to_vec(),
+        weight: SparseMatrix::from_places(sides, nnz, weight.into_iter().enumerate()),
+        bias,
+    })
+}
+
+/// A net of one layer.
+fn net(
+    input: Vec<usize>,
+    outputs: usize,
+    layers: Vec<LayerSpec>,
+    layer: PrunedLayer,
+) -> Result<SparseNet> {
+    let spec = NetSpec {
+        input,
+        layers,
+        ..NetSpec::classifier("sparse layer", outputs)
+    };
+    let parts = Parts {
+        layers: vec![layer],
+        ..Parts::default()
+    };
+    SparseNet::new(&PrunedNet::new(spec, parts, Origin::default())?)
+}
+
+impl SparseLinear {
+    /// Entries of the weight that are not 0.
+    pub fn nnz(&self) -> usize {
+        self.nnz
+    }
+}
+
+impl SparseConv2d {
+    /// Entries of the weight that are not 0.
+    pub fn nnz(&self) -> usize {
+        self.layer.weight.nnz()
+    }
+
+    /// The net for images of a size, and the size of what comes out.
+    fn net(&self, [height, width]: [usize; 2]) -> Result<Arc<SparseNet>> {
+        let mut nets = self.nets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(net) = nets.get(&[height, width]) {
+            return Ok(Arc::clone(net));
+        }
+        let shape = &self.layer.shape;
+        let Some([rows, columns]) = self.sides([height, width]) else {
+            let problem = format!("has a kernel of {}: larger than its input", shape[2]);
+            return Err(crate::Error::variable("conv2d", problem));
+        };
+        let conv = LayerSpec::Conv2d(Conv2d {
+            name: self.layer.name.clone(),
+            input: None,
+            out_channels: shape[0],
+            kernel: shape[2],
+            stride: self.conv.stride,
+            padding: self.conv.padding,
+        });
+        let layers = vec![conv, LayerSpec::Flatten(Flatten::default())];
+        let outputs = shape[0] * rows * columns;
+        let input = vec![shape[1], height, width];
+        let made = Arc::new(net(input, outputs, layers, self.layer.clone())?);
+        nets.insert([height, width], Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Rows and columns of the output; `None` if the kernel is larger than the padded input.
+    fn sides(&self, input: [usize; 2]) -> Option<[usize; 2]> {
+        let side = |size: usize| {
+            let room = (size + 2 * self.conv.padding).checked_sub(self.layer.shape[2])?;
+            Some(room.checked_div(self.conv.stride)? + 1)
+        };
+        Some([side(input[0])?, side(input[1])?])
+    }
+}
+
+impl Module for SparseLinear {
+    fn forward(&self, x: &Tensor) -> CandleResult<Tensor> {
+        if x.rank() == 2 {
+            return self.net.forward(x);
+        }
+        let mut shape = x.dims().to_vec();
+        let y = self.net.forward(&x.reshape(((), x.dim(D::Minus1)?))?)?;
+        if let Some(last) = shape.last_mut() {
+            *last = y.dim(1)?;
+        }
+        y.reshape(shape)
+    }
+}
+
+impl Module for SparseConv2d {
+    fn forward(&self, x: &Tensor) -> CandleResult<Tensor> {
+        let (batch, _, height, width) = x.dims4()?;
+        let size = [height, width];
+        let net = self.net(size).map_err(candle_core::Error::wrap)?;
+        let y = net.forward(x)?;
+        let [rows, columns] = self.sides(size).unwrap_or_default();
+        y.reshape((batch, self.layer.shape[0], rows, columns))
+    }
+}
