@@ -1,4 +1,4 @@
-//! Variational Bayesian dropout (VBD) on Candle.
+#![doc = include_str!("../README.md")]
 
 #[cfg(feature = "bench-internals")]
 #[doc(hidden)]

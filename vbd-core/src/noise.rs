@@ -18,6 +18,7 @@ const COUNTERS: usize = 16;
 const COUNTER_LANES: [u32; COUNTERS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /// Purpose of random numbers. Streams never share a draw.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     /// Noise on the outputs of the layer with this index.

@@ -13,6 +13,7 @@ pub(crate) const K2: f64 = 1.87320;
 pub(crate) const K3: f64 = 1.48695;
 
 /// A prior over weights. KLs are in nats and positive, to be added to the loss.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prior {

@@ -33,6 +33,7 @@ fn row(key: &Key) -> String {
         Value::Word(word) => format!("{word:?}"),
         Value::Flag(flag) => flag.to_string(),
         Value::Methods(number) => format!("the method's, or {number}"),
+        other => panic!("no words for {other:?}"),
     };
     let (name, range) = (key.name, key.range.words());
     format!("| `{name}` | {default} | {range} | {} |", key.meaning)

@@ -1,7 +1,4 @@
-//! What a pruned network is, how it is stored and how well it does: what an application embeds.
-//!
-//! No Candle, no training, no TOML. Whoever trains builds on this crate; it knows nobody of them.
-
+#![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare exactly"))]
 
 #[cfg(feature = "capi")]

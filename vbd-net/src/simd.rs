@@ -14,6 +14,7 @@ use pulp::Arch;
 pub const VARIABLE: &str = "VBD_SIMD";
 
 /// An instruction set that the kernels are compiled for.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstructionSet {
     /// Scalar code for any machine. Slow where fused multiply-adds are function calls.

@@ -11,9 +11,9 @@ use vbd_models::data;
 use vbd_net::data::Samples;
 use vbd_prune::{SaveOptions, save_sparse, sparse_linear, sparse_var_builder};
 
-const EPOCHS: usize = 30;
+const EPOCHS: usize = 20;
 const BATCH: usize = 100;
-const HIDDEN: usize = 128;
+const HIDDEN: usize = 48;
 
 struct Model {
     fc1: VariationalLinear,
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1);
     let path = path.unwrap_or_else(|| "own-model.safetensors".to_owned());
     let device = Device::Cpu;
-    let digits = data::digits(data::DEFAULT_SEED, 4000, 1000)?;
+    let digits = data::digits(data::DEFAULT_SEED, 3000, 1000)?;
     let (train_x, train_y) = tensors(&digits.train, &device)?;
     let (test_x, test_y) = tensors(&digits.test, &device)?;
 

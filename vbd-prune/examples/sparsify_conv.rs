@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1);
     let path = path.unwrap_or_else(|| "sparsified.safetensors".to_owned());
     let device = Device::Cpu;
-    let digits = data::digits(data::DEFAULT_SEED, 4000, 1000)?;
+    let digits = data::digits(data::DEFAULT_SEED, 3000, 1000)?;
     let train = tensors(&digits.train, &device)?;
     let test = tensors(&digits.test, &device)?;
 

@@ -13,6 +13,7 @@ use vbd_net::tensor_file::RawTensor;
 use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, SparseMatrix};
 
 /// An opened file.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Opened {
     /// A checkpoint of a run.

@@ -3,7 +3,6 @@
 use serde_json::Value;
 use vbd_core::recipe::is_tempered;
 use vbd_net::runtime::Kernel;
-use vbd_net::spec::LayerKind;
 use vbd_prune::Report;
 use vbd_prune::report::{LayerReport, Structure, UnitCount};
 
@@ -97,13 +96,9 @@ fn multiply_adds(report: &Report) -> Option<usize> {
 
 fn layer_row(layer: &LayerReport) -> [String; 13] {
     let shape: Vec<String> = layer.shape.iter().map(ToString::to_string).collect();
-    let kind = match layer.kind {
-        LayerKind::Linear => "linear",
-        LayerKind::Conv2d => "conv2d",
-    };
     [
         layer.name.clone(),
-        kind.to_owned(),
+        layer.kind.as_str().to_owned(),
         shape.join("x"),
         count(layer.numel as u64),
         count(layer.nnz as u64),
@@ -136,6 +131,7 @@ fn kernel_word(kernel: Kernel) -> &'static str {
         Kernel::Dense => "dense",
         Kernel::Taps => "taps",
         Kernel::None => "none",
+        _ => "other",
     }
 }
 

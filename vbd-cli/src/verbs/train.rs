@@ -187,6 +187,7 @@ fn parameters_of(file: &Path) -> anyhow::Result<Parameters> {
                 .hint("use the checkpoint or run that it was pruned from")
                 .into())
         }
+        _ => Err(Problem::new(format!("--from {}: not a checkpoint", file.display())).into()),
     }
 }
 

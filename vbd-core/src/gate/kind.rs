@@ -16,6 +16,7 @@ pub(crate) struct Definition {
 }
 
 /// Kind of a gate.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GateKind {

@@ -18,6 +18,7 @@ pub(crate) struct Definition {
 }
 
 /// Kind of a method on weights.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MethodKind {

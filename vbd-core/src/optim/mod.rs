@@ -12,6 +12,7 @@ pub use sgd::Sgd;
 use crate::kernels::vector::{F32s, each_vector, kernel};
 
 /// Optimiser and its settings.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Optimizer {
     /// Adam (Kingma and Ba 2015).
@@ -26,6 +27,7 @@ pub enum Optimizer {
 }
 
 /// An optimiser at one step.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy)]
 pub enum Descent {
     /// [`Optimizer::Adam`].

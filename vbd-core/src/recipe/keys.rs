@@ -25,6 +25,7 @@ pub struct Key {
 }
 
 /// Default value of a key.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value {
     /// A number.
@@ -38,6 +39,7 @@ pub enum Value {
 }
 
 /// Range of a key.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Range {
     /// A number in an inclusive range.
@@ -100,6 +102,7 @@ impl Range {
 }
 
 /// Value of a key in a recipe.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum KeyValue {

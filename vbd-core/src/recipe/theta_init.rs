@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Distribution of initial theta.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ThetaInit {

@@ -70,6 +70,7 @@ pub struct Train {
 }
 
 /// Kind of optimiser.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptimizerKind {
@@ -81,6 +82,7 @@ pub enum OptimizerKind {
 }
 
 /// Schedule of the learning rate.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {

@@ -4,6 +4,7 @@ use super::Parameter;
 use crate::error::{Error, Result};
 
 /// Scope of one value of a state.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// One value per entry of the weight.

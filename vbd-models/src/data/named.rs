@@ -8,6 +8,7 @@ use super::idx;
 use crate::error::{Error, Result};
 
 /// A named data set, read from files.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamedSet {
     /// Handwritten digits.

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::listed::Listed;
 
 /// Source of a data set.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataSource {
     /// `digits`: the built-in data set.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{ValueType, bitmask, csr, delta, dense};
 
 /// Storage layout of a weight. The suffixes of its tensors determine it.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {

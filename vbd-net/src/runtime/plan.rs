@@ -31,6 +31,7 @@ const CACHED_VALUES: usize = 1 << 18;
 const SIDE_BY_SIDE_VALUES: usize = 1 << 22;
 
 /// Kernel of a layer.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kernel {

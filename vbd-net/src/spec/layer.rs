@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::ops::{Add, Conv2d, Flatten, Kind, Linear, MaxPool2d, Relu, Scale, Select};
 
 /// A layer and its own sizes, without sizes that follow from its inputs.
+// Exhaustive on purpose: a new kind of layer must break the build of every crate that runs or trains it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is what its kind is")]
@@ -50,6 +51,7 @@ impl LayerSpec {
 }
 
 /// Kind of a layer with a weight.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LayerKind {

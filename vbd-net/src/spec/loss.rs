@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Loss of a network.
+// Exhaustive on purpose: a new loss must break the build of every crate that runs or trains it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
@@ -33,6 +34,7 @@ impl Loss {
 }
 
 /// Target of a network without classes.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {

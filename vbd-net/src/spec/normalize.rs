@@ -23,6 +23,7 @@ pub struct Normalize {
 }
 
 /// A mean or a standard deviation: given, or measured on the training set.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Statistic {
@@ -35,6 +36,7 @@ pub enum Statistic {
 }
 
 /// Kind of a measured statistic.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measured {

@@ -26,6 +26,7 @@ use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, UnitScale};
 const MOST_BYTES: usize = 1 << 30;
 
 /// Engine that was measured.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
