@@ -34,20 +34,20 @@ pub(crate) fn net_of(file: &Path, model: Option<&str>) -> anyhow::Result<PrunedN
             net.with_context(|| format!("{} in network `{}`", file.display(), spec.name))
         }
         (Opened::Weights { path, .. }, None) => {
-            let text = format!("{}: has weights and no network", path.display());
+            let text = format!("{}: file has weights but no network", path.display());
             Err(Problem::usage(text)
-                .hint("--model NAME (see `vbd models`) or --model SPEC.toml")
+                .hint("choose one with --model NAME (see `vbd models`) or --model SPEC.toml")
                 .into())
         }
         (_, Some(_)) => {
             let text = format!("--model: {} has its own network", file.display());
-            Err(Problem::usage(text).hint("leave --model out").into())
+            Err(Problem::usage(text).hint("omit --model").into())
         }
         (_, None) => Ok(opened.net()?),
     }
 }
 
-/// Opens a file and makes its net run.
+/// Opens a file and prepares its network for inference.
 pub(crate) fn open_net(file: &Path, model: Option<&str>) -> anyhow::Result<(PrunedNet, SparseNet)> {
     let net = net_of(file, model)?;
     let runnable = SparseNet::new(&net)?;

@@ -41,7 +41,7 @@ impl Stream {
     /// The stream of a name, as a layer's prefix in a `VarBuilder`. Two names share a stream with a probability of
     /// 2^-31.
     pub fn named(name: &str) -> Self {
-        // FNV-1a, folded to the 31 bits that no other stream has.
+        // FNV-1a, folded to 31 bits that no other stream uses.
         let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });

@@ -37,13 +37,13 @@ pub enum Error {
     },
     /// A weight that a weights file cannot hold.
     #[error(
-        "`{tensor}`: shape {shape:?} is no weight's: expected two to eight sizes, 1 to 2^28 entries, a name of its own, \
-         and no more rows than the file has bytes"
+        "`{tensor}`: invalid weight of shape {shape:?}: expected two to eight dimensions, 1 to 2^28 entries, a unique \
+         name, and no more rows than the file has bytes"
     )]
     WeightShape {
         /// Name of the weight.
         tensor: String,
-        /// Its shape.
+        /// Shape of the weight.
         shape: Vec<usize>,
     },
     /// A sample has an input value that is NaN or infinite.

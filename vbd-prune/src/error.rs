@@ -19,15 +19,15 @@ pub enum Error {
     /// A variable of a model that cannot be saved, or a tensor that cannot be loaded.
     #[error("`{name}` {problem}")]
     Variable {
-        /// Its name.
+        /// Name of the variable or tensor.
         name: String,
-        /// What is wrong.
+        /// Description of the problem.
         problem: String,
     },
-    /// A file of weights where a whole net is needed.
-    #[error("{}: has weights and no network", path.display())]
+    /// A file has weights only where a network is needed.
+    #[error("{}: file has weights but no network", path.display())]
     NoNetwork {
-        /// The file.
+        /// Path of the file.
         path: std::path::PathBuf,
     },
     /// A threshold that is NaN or infinite.
