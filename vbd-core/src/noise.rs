@@ -45,8 +45,7 @@ impl Stream {
         let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        let folded = (hash ^ (hash >> 32)) & 0x7fff_ffff;
-        Self::Named(u32::try_from(folded).expect("31 bits"))
+        Self::Named(((hash ^ (hash >> 32)) & 0x7fff_ffff) as u32)
     }
 
     /// Returns the stream of the weight with this number.

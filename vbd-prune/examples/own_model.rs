@@ -1,5 +1,6 @@
 //! A small model of one's own on the built-in digits, from nothing to its sparse file, in under a minute:
 //! `cargo run --release -p vbd-prune --example own_model [FILE]`.
+#![expect(clippy::print_stdout, reason = "what a program shows")]
 
 use candle_core::{D, DType, Device, Module, Result as CandleResult, Tensor};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW, VarBuilder, VarMap, loss::cross_entropy};
@@ -21,7 +22,7 @@ struct Model {
 }
 
 impl Model {
-    fn new(vb: VarBuilder<'_>) -> CandleResult<Self> {
+    fn new(vb: &VarBuilder<'_>) -> CandleResult<Self> {
         let config = VariationalConfig::default();
         Ok(Self {
             fc1: variational_linear(784, HIDDEN, &config, vb.pp("fc1"))?,
@@ -54,7 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (test_x, test_y) = tensors(&digits.test, &device)?;
 
     let map = VarMap::new();
-    let model = Model::new(VarBuilder::from_varmap(&map, DType::F32, &device))?;
+    let model = Model::new(&VarBuilder::from_varmap(&map, DType::F32, &device))?;
     // No weight decay: it would pull log_sigma2 towards 0.
     let params = ParamsAdamW {
         lr: 2e-3,

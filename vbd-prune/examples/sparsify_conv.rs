@@ -1,5 +1,6 @@
 //! A candle-nn convolutional net that is trained densely first, then made variational, pruned, and evaluated by sparse
 //! layers: `cargo run --release -p vbd-prune --example sparsify_conv [FILE]`.
+#![expect(clippy::print_stdout, reason = "what a program shows")]
 
 use candle_core::{D, DType, Device, Module, Result as CandleResult, Tensor};
 use candle_nn::{
@@ -117,7 +118,7 @@ fn forward(
     fc2.forward(&fc1.forward(&x)?.relu()?)
 }
 
-/// Without weight decay, which would pull log_sigma2 towards 0.
+/// Without weight decay, which would pull `log_sigma2` towards 0.
 fn params() -> ParamsAdamW {
     ParamsAdamW {
         lr: 1e-3,

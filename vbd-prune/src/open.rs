@@ -137,16 +137,15 @@ impl Opened {
                 values.ok_or_else(|| Error::variable(name, "is not in the file in f32".to_owned()))
             };
             let sparse = file.weights().iter().find(|own| own.name == name);
-            let (shape, matrix) = match sparse {
-                Some(own) => (own.shape.clone(), own.matrix.clone()),
-                None => {
-                    let values = dense(&name)?;
-                    let shape = file.others()[&name].shape.clone();
-                    let rows = shape.first().copied().unwrap_or(1);
-                    let sides = [rows, values.len() / rows.max(1)];
-                    let entries = values.into_iter().enumerate();
-                    (shape, SparseMatrix::from_places(sides, 0, entries))
-                }
+            let (shape, matrix) = if let Some(own) = sparse {
+                (own.shape.clone(), own.matrix.clone())
+            } else {
+                let values = dense(&name)?;
+                let shape = file.others()[&name].shape.clone();
+                let rows = shape.first().copied().unwrap_or(1);
+                let sides = [rows, values.len() / rows.max(1)];
+                let entries = values.into_iter().enumerate();
+                (shape, SparseMatrix::from_places(sides, 0, entries))
             };
             parts.layers.push(PrunedLayer {
                 name: weight.layer,

@@ -114,7 +114,7 @@ pub fn variational_conv2d(
 ) -> Result<VariationalConv2d> {
     let map = Conv2dMap::from(conv);
     map.check(out_channels)?;
-    if in_channels % map.groups != 0 {
+    if !in_channels.is_multiple_of(map.groups) {
         candle_core::bail!(
             "{} groups do not divide {in_channels} input channels",
             map.groups

@@ -135,7 +135,7 @@ impl Conv2dMap {
                 candle_core::bail!("{name} of a convolution must be positive, got 0");
             }
         }
-        if out % groups != 0 {
+        if !out.is_multiple_of(groups) {
             candle_core::bail!("{groups} groups do not divide {out} output channels");
         }
         Ok(())

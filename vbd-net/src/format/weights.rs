@@ -230,8 +230,7 @@ impl WeightsFile {
                 })
                 .collect(),
         };
-        let json = serde_json::to_string(&header).expect("names and numbers alone");
-        tensor_file::to_bytes(&tensors, json).map_err(Error::Unwritable)
+        tensor_file::to_bytes(&tensors, header.to_json()).map_err(Error::Unwritable)
     }
 
     /// Writes the file, whole or not at all.
@@ -283,6 +282,11 @@ impl WeightsFile {
 }
 
 impl Header {
+    /// Returns the JSON; every value of it has a JSON form.
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("metadata have text keys and numbers alone")
+    }
+
     fn from_json(json: &str, path: &Path) -> Result<Self> {
         let label: Label = serde_json::from_str(json).map_err(Error::metadata(path))?;
         let path_buf = || path.to_path_buf();
@@ -390,7 +394,7 @@ mod tests {
             let header = std::str::from_utf8(&bytes[8..end]).unwrap();
             assert!(header.contains(from), "{header}");
             let mut header = header.replace(from, to);
-            while header.len() % 8 != 0 {
+            while !header.len().is_multiple_of(8) {
                 header.push(' ');
             }
             let mut lie = (header.len() as u64).to_le_bytes().to_vec();
