@@ -6,7 +6,6 @@
 //! their weights.
 
 mod bernoulli;
-mod gaussian;
 mod keys;
 mod kind;
 mod noise;
