@@ -100,7 +100,7 @@ fn a_key_that_a_kind_does_not_have_is_refused() {
 #[test]
 fn weights_and_gates_of_every_kind_in_one_net() {
     goes_the_whole_road(&format!(
-        "[method]\nkind = 'vd'\n[[method.gate]]\nafter = 'input'\nkind = 'bernoulli'\nrate = 0.1\n\
+        "[method]\nkind = 'vd'\n[[method.gate]]\nafter = 'input'\nkind = 'gaussian'\nrate = 0.1\n\
          [[method.gate]]\nafter = 'fc1'\nkind = 'bernoulli'\nrate = 0.2\n\
          [[method.gate]]\nafter = 'fc2'\nprior = 'log-uniform'\n{TRAIN}"
     ));

@@ -339,7 +339,11 @@ fn the_cpu_engine_has_the_gradients_of_finite_differences_by_the_gates() {
 
 /// Networks with gates that are noise alone, in front of and behind weights with and without a posterior.
 fn noisy() -> Vec<(NetSpec, Recipe)> {
-    let gates = ["kind = 'bernoulli'\nrate = 0.3"];
+    let gates = [
+        "kind = 'bernoulli'\nrate = 0.3",
+        "kind = 'gaussian'\nrate = 0.2",
+        "kind = 'gaussian'\nlearn = true\nprior = 'log-uniform'\nkl_weight = 2.0",
+    ];
     let recipe = |kind: &str, after: [&str; 2], gate: &str| {
         let gates = after.map(|after| format!("[[method.gate]]\nafter = '{after}'\n{gate}\n"));
         let text = format!(
@@ -416,6 +420,15 @@ fn a_gate_with_a_key_that_its_kind_has_not_is_refused() {
             "method.gate.kl_weight",
         ),
         ("kind = 'bernoulli'\nrate = 1.0", "method.gate.rate"),
+        ("kind = 'gaussian'\nrate = 0.0", "method.gate.rate"),
+        (
+            "kind = 'gaussian'\nprior = 'hierarchical'",
+            "method.gate.prior",
+        ),
+        (
+            "kind = 'gaussian'\nlog_alpha_threshold = 1.0",
+            "log_alpha_threshold",
+        ),
     ] {
         let text = format!(
             "summary = ''\n[method]\nkind = 'dense'\n[[method.gate]]\nafter = 'fc1'\n{gate}"

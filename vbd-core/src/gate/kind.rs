@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GateNoise, bernoulli, normal};
+use super::{GateNoise, bernoulli, gaussian, normal};
 use crate::recipe::{Key, Settings};
 
 /// Definition of a kind of gate: its keys and how to build it.
@@ -25,17 +25,20 @@ pub enum GateKind {
     Normal,
     /// Dropout: a unit is 0 with probability `rate`, else divided by `1 - rate`.
     Bernoulli,
+    /// The factor `1 + sqrt(alpha) eps` with alpha fixed or learned.
+    Gaussian,
 }
 
 impl GateKind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Normal, Self::Bernoulli];
+    pub const ALL: [Self; 3] = [Self::Normal, Self::Bernoulli, Self::Gaussian];
 
     /// Returns the kind's name in a recipe.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "normal",
             Self::Bernoulli => "bernoulli",
+            Self::Gaussian => "gaussian",
         }
     }
 
@@ -48,6 +51,7 @@ impl GateKind {
         match self {
             Self::Normal => normal::DEFINITION,
             Self::Bernoulli => bernoulli::DEFINITION,
+            Self::Gaussian => gaussian::DEFINITION,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! their weights.
 
 mod bernoulli;
+mod gaussian;
 mod keys;
 mod kind;
 mod noise;
