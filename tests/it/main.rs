@@ -24,6 +24,7 @@ mod methods;
 // Neuron pruning: the same road to a smaller net.
 #[cfg(test)]
 mod neurons;
+mod own_model;
 // What scripts rely on: the JSON of each verb.
 #[cfg(test)]
 mod json;

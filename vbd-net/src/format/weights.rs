@@ -386,6 +386,27 @@ mod tests {
     }
 
     #[test]
+    fn no_changed_byte_makes_a_reader_panic() {
+        let path = Path::new("x");
+        for layout in Layout::ALL {
+            let bytes = file(Some(layout), ValueType::F32).to_bytes().unwrap();
+            for at in 0..bytes.len() {
+                for flip in [0x01, 0x20, 0xff] {
+                    let mut changed = bytes.clone();
+                    changed[at] ^= flip;
+                    // What is read is whole: it can be written again.
+                    if let Ok(file) = WeightsFile::from_bytes(&changed, path) {
+                        file.to_bytes().unwrap();
+                    }
+                }
+            }
+            for len in 0..bytes.len() {
+                assert!(WeightsFile::from_bytes(&bytes[..len], path).is_err());
+            }
+        }
+    }
+
+    #[test]
     fn lies_about_shapes_are_refused_before_memory_is_taken() {
         let bytes = file(None, ValueType::F32).to_bytes().unwrap();
         let text = |from: &str, to: &str| {
