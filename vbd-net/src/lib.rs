@@ -1,5 +1,4 @@
 #![doc = include_str!("../README.md")]
-
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare exactly"))]
 
 #[cfg(feature = "capi")]
