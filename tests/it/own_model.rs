@@ -1,5 +1,7 @@
 //! A file of weights alone, as `vbd_prune::save_sparse` writes it, on the command line.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panics")]
+
 use vbd_net::format::{NamedWeight, PrunedFile, WeightsFile};
 use vbd_net::tensor_file::{RawTensor, Tensors};
 use vbd_net::{Layout, ValueType};
