@@ -6,7 +6,6 @@ use super::Method;
 use super::keys::{KeyValue, Keys, Settings, Table, Value};
 use crate::error::Result;
 use crate::gate::{GateKind, GateNoise};
-use crate::prior::Prior;
 
 /// A gate: noise on each unit at its position. Keys that do not apply to the kind are errors.
 ///
@@ -49,33 +48,22 @@ impl GateSetting {
         self.settings().number("kl_weight")
     }
 
-    /// Returns the prior of each unit's factor.
-    pub fn prior(&self) -> Prior {
-        match self.settings().word("prior") {
-            "log-uniform" => Prior::LogUniform,
-            _ => Prior::Hierarchical,
-        }
-    }
-
     /// Returns whether it inherits a key from the method.
     pub(super) fn takes(&self, key: &str) -> bool {
-        let mut keys = self.kind.keys().iter();
-        keys.any(|own| own.name == key && matches!(own.default, Value::Methods(_)))
+        inherits(self.kind, key)
     }
 
     /// Checks the value of a key in `[method]` that is only used by gates.
     pub(super) fn check_lent(key: &str, value: &KeyValue, origin: &str) -> Result<()> {
         let keys = Keys::from([(key.to_owned(), value.clone())]);
-        let lent = GateKind::ALL.into_iter().find(|kind| {
-            let mut own = kind.keys().iter();
-            own.any(|own| own.name == key && matches!(own.default, Value::Methods(_)))
-        });
-        let kind = lent.unwrap_or_default();
+        let mut kinds = GateKind::ALL.into_iter();
+        let kind = kinds.find(|&kind| inherits(kind, key));
+        let kind = kind.unwrap_or_default();
         let settings = Settings::new(kind.keys(), &keys);
         table("method", "", "gates").check(&settings, |_| true, origin)
     }
 
-    pub(super) fn check(&self, _method: &Method, origin: &str) -> Result<()> {
+    pub(super) fn check(&self, origin: &str) -> Result<()> {
         let settings = self.settings();
         let whose = format!(" (after `{}`)", self.after);
         let kind = format!("a gate of kind `{}`", self.kind.as_str());
@@ -83,6 +71,12 @@ impl GateSetting {
         let table = table("method.gate", &whose, &kind);
         table.check(&settings, |key| applies(&settings, key), origin)
     }
+}
+
+/// Returns whether gates of a kind inherit a key from the method.
+fn inherits(kind: GateKind, key: &str) -> bool {
+    let mut keys = kind.keys().iter();
+    keys.any(|own| own.name == key && matches!(own.default, Value::Methods(_)))
 }
 
 fn table<'a>(name: &'static str, whose: &'a str, kind: &'a str) -> Table<'a> {

@@ -143,9 +143,7 @@ impl Method {
         for rule in &self.rules {
             rule.check(self, origin)?;
         }
-        self.gates
-            .iter()
-            .try_for_each(|gate| gate.check(self, origin))
+        self.gates.iter().try_for_each(|gate| gate.check(origin))
     }
 }
 

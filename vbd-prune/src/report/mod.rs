@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use vbd_core::gate::Gate;
-use vbd_core::train::{self, Checkpoint, GateCount};
+use vbd_core::train::{self, Checkpoint, GateCount, compression_ratio};
 use vbd_core::weight::Weight;
 use vbd_net::spec::{LayerKind, Loss};
 
@@ -211,7 +211,7 @@ impl Report {
             numel,
             nnz,
             sparsity: sparsity(nnz, numel),
-            compression_ratio: (nnz > 0).then(|| numel as f64 / nnz as f64),
+            compression_ratio: compression_ratio(numel, nnz),
             values: None,
             threshold: net.threshold(),
             layers,

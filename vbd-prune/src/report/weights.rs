@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use vbd_core::train::compression_ratio;
 use vbd_net::ValueType;
 use vbd_net::format::{StoredWeight, WEIGHTS_KIND, WEIGHTS_VERSION, WeightsFile};
 
@@ -84,7 +85,7 @@ impl WeightsReport {
             numel,
             nnz,
             sparsity: sparsity(nnz, numel.max(1)),
-            compression_ratio: (nnz > 0).then(|| numel as f64 / nnz as f64),
+            compression_ratio: compression_ratio(numel, nnz),
             values: file.values(),
             threshold: file.threshold(),
             layers,

@@ -72,6 +72,15 @@ impl SharedAlpha {
         }
     }
 
+    /// Returns what has one alpha.
+    fn scope(self) -> Scope {
+        if self.by_row {
+            Scope::Row
+        } else {
+            Scope::Tensor(1)
+        }
+    }
+
     /// Returns the group of an entry; `None` for padding.
     fn group(self, entries: &EntryView<'_>, index: usize) -> Option<usize> {
         if self.by_row {
@@ -114,11 +123,7 @@ fn clamped(log_alpha: f32) -> f32 {
 
 impl WeightMethod for SharedAlpha {
     fn states(&self, shape: &[usize]) -> Vec<State> {
-        let scope = if self.by_row {
-            Scope::Row
-        } else {
-            Scope::Tensor(1)
-        };
+        let scope = self.scope();
         let first = vec![self.log_alpha; scope.len(shape)];
         let state = self
             .is_learnt
@@ -175,8 +180,11 @@ impl CpuMethod for SharedAlpha {
     }
 
     fn sums(&self, shape: &[usize]) -> usize {
-        let states = self.states(shape);
-        states.first().map_or(0, |state| 2 * state.scope.len(shape))
+        if self.is_learnt {
+            2 * self.scope().len(shape)
+        } else {
+            0
+        }
     }
 
     fn gather(

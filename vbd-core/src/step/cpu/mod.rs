@@ -11,6 +11,7 @@ mod geometry;
 mod gradients;
 mod layer;
 mod pixel_batch;
+mod targets;
 
 use std::sync::Arc;
 
@@ -22,23 +23,23 @@ use self::compile::{Flow, Program, compile};
 use self::form::{Compaction, Inputs, Turned};
 use self::gate::Gate;
 use self::gather::gather;
-use self::geometry::narrow;
 use self::gradients::{Gradients, Read};
 use self::layer::{Layer, WeightLayer, add_up};
 use self::pixel_batch::PixelBatch;
+use self::targets::BatchTargets;
 use super::{At, Batch, CHUNK, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
 use crate::gate::behind_activation;
 use crate::kernels::LANES;
 use crate::kernels::buffer::Buffer;
-use crate::loss::{Score, Targets};
+use crate::loss::Score;
 use crate::method::Update;
 use crate::noise::Stream;
 use crate::ops::Backward;
 use crate::weight::{Parameters, State};
 use vbd_net::data::Samples;
 use vbd_net::graph::{Graph, NodeId};
-use vbd_net::spec::{Loss, NetSpec, Normalizer};
+use vbd_net::spec::{NetSpec, Normalizer};
 
 /// Batch size of evaluation, independent of the training.
 const EVALUATION_BATCH: usize = 128;
@@ -82,52 +83,6 @@ pub struct CpuStep {
     gradients: Gradients,
     targets: BatchTargets,
     config: CpuConfig,
-}
-
-/// Targets of a batch.
-struct BatchTargets {
-    samples: usize,
-    /// Labels, for a classifier.
-    labels: Vec<u8>,
-    /// Values, for a network whose target is its input: `[inputs, lanes]`.
-    values: Buffer,
-    /// Indices of all input values, for such a network.
-    places: Vec<u32>,
-}
-
-impl BatchTargets {
-    fn new(spec: &NetSpec) -> Self {
-        let inputs = match spec.loss {
-            Loss::CrossEntropy => 0,
-            Loss::Mse => spec.input_len(),
-        };
-        Self {
-            samples: 0,
-            labels: Vec::new(),
-            values: Buffer::default(),
-            places: (0..narrow(inputs)).collect(),
-        }
-    }
-
-    fn take(&mut self, batch: &Batch, normalizer: &Normalizer, lanes: usize) {
-        self.samples = batch.len();
-        self.labels.clear();
-        self.labels.extend(batch.labels().unwrap_or_default());
-        if !self.places.is_empty() {
-            self.values.resize(self.places.len() * lanes);
-            gather(&mut self.values, &self.places, batch, normalizer, lanes);
-        }
-    }
-
-    fn of(&self, loss: Loss, lanes: usize) -> Targets<'_> {
-        match loss {
-            Loss::CrossEntropy => Targets::Labels(&self.labels),
-            Loss::Mse => Targets::Values {
-                values: &self.values[..self.places.len() * lanes],
-                samples: self.samples,
-            },
-        }
-    }
 }
 
 impl CpuStep {
