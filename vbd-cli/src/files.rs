@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use vbd_net::PrunedNet;
 use vbd_net::data::Dataset;
 use vbd_net::spec::NetSpec;
-use vbd_prune::{Opened, SparseNet};
+use vbd_prune::{ModelFile, SparseNet};
 
 use crate::args::{DataDir, Split};
 use crate::error::Problem;
@@ -16,7 +16,7 @@ use crate::render::spinner;
 const DATA_DIR: &str = "VBD_DATA_DIR";
 
 /// Opens a checkpoint, a pruned file, or a run directory.
-pub(crate) fn open(file: &Path) -> anyhow::Result<Opened> {
+pub(crate) fn open(file: &Path) -> anyhow::Result<ModelFile> {
     if file.to_str().is_some_and(|text| text.starts_with("hf://")) {
         let problem = Problem::new(format!("{}: hf:// is not supported yet", file.display()));
         return Err(problem.hint("download the file and give its path").into());
@@ -28,12 +28,12 @@ pub(crate) fn open(file: &Path) -> anyhow::Result<Opened> {
 pub(crate) fn net_of(file: &Path, model: Option<&str>) -> anyhow::Result<PrunedNet> {
     let opened = open(file)?;
     match (&opened, model) {
-        (Opened::Weights { .. }, Some(model)) => {
+        (ModelFile::Weights { .. }, Some(model)) => {
             let spec = vbd_models::nets::net(model)?;
             let net = opened.net_in(&spec);
             net.with_context(|| format!("{} in network `{}`", file.display(), spec.name))
         }
-        (Opened::Weights { path, .. }, None) => {
+        (ModelFile::Weights { path, .. }, None) => {
             let text = format!("{}: file has weights but no network", path.display());
             Err(Problem::usage(text)
                 .hint("choose one with --model NAME (see `vbd models`) or --model SPEC.toml")

@@ -8,7 +8,7 @@ use crate::kernels::reparameterise::{self, RowNoise};
 use crate::kernels::sparse::{SparseProduct, SparseRow, sparse_products};
 use crate::kernels::vector::PARTIAL_SUMS;
 use crate::method::DataGradient;
-use crate::method::kernel::{Masking, Posteriors, Rule, update_variational};
+use crate::method::kernel::{DropMask, Posteriors, VariationalUpdate, update_variational};
 use crate::noise::NoiseKey;
 use crate::optim::Optimizer;
 use crate::prior::Prior;
@@ -228,11 +228,11 @@ impl Weights {
             mean,
             variance,
         };
-        let rule = Rule {
+        let rule = VariationalUpdate {
             prior,
             kl_factor,
             descent: Optimizer::Adam.at(1e-3, step),
-            masking: Masking {
+            masking: DropMask {
                 log_alpha_threshold: 3.0,
                 active: true,
             },

@@ -42,14 +42,14 @@ mod tests {
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "only its field names matter")]
-    struct Table {
+    struct PathTable {
         kl_weight: f64,
         log_alpha_threshold: f64,
     }
 
     #[test]
     fn an_unknown_key_names_the_nearest_known_one() {
-        let error = parse::<Table>("kl_wieght = 1.0", "r.toml").unwrap_err();
+        let error = parse::<PathTable>("kl_wieght = 1.0", "r.toml").unwrap_err();
         let Error::Toml {
             nearest, message, ..
         } = error

@@ -1,10 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod catalog;
 pub mod data;
 mod error;
-mod listed;
 pub mod nets;
 pub mod recipes;
 
+pub use catalog::{CatalogEntry, is_path};
 pub use error::{Error, Result};
-pub use listed::{Listed, is_path};

@@ -10,11 +10,11 @@
 use vbd_core::recipe::NetToml;
 use vbd_net::spec::NetSpec;
 
+use crate::catalog::{Catalog, CatalogEntry};
 use crate::error::Result;
-use crate::listed::{BuiltIn, Listed};
 
 /// Built-in networks. The first line of each is a comment with its summary.
-const NETS: BuiltIn = BuiltIn {
+const NETS: Catalog = Catalog {
     kind: "network",
     texts: &[
         ("lenet-300-100", include_str!("../nets/lenet-300-100.toml")),
@@ -24,10 +24,10 @@ const NETS: BuiltIn = BuiltIn {
 };
 
 /// Lists the built-in networks.
-pub fn list() -> Vec<Listed> {
+pub fn list() -> Vec<CatalogEntry> {
     NETS.texts
         .iter()
-        .map(|&(name, text)| Listed {
+        .map(|&(name, text)| CatalogEntry {
             name,
             summary: summary(text),
         })
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn every_network_parses_under_its_name_and_has_a_summary() {
-        for Listed { name, summary } in list() {
+        for CatalogEntry { name, summary } in list() {
             assert!(toml(name).unwrap().starts_with("# "));
             assert!(!summary.is_empty());
             assert_eq!(net(name).unwrap().name, name);

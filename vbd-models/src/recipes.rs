@@ -9,10 +9,10 @@
 
 use vbd_core::recipe::Recipe;
 
+use crate::catalog::{Catalog, CatalogEntry};
 use crate::error::Result;
-use crate::listed::{BuiltIn, Listed};
 
-const RECIPES: BuiltIn = BuiltIn {
+const RECIPES: Catalog = Catalog {
     kind: "recipe",
     texts: &[
         (
@@ -59,11 +59,11 @@ const RECIPES: BuiltIn = BuiltIn {
 };
 
 /// Lists the built-in recipes.
-pub fn list() -> Vec<Listed> {
+pub fn list() -> Vec<CatalogEntry> {
     RECIPES
         .texts
         .iter()
-        .map(|&(name, text)| Listed {
+        .map(|&(name, text)| CatalogEntry {
             name,
             summary: summary(name, text),
         })
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn every_recipe_parses_and_names_a_model_and_data_that_are_known() {
-        for Listed { name, summary } in list() {
+        for CatalogEntry { name, summary } in list() {
             let recipe = recipe(name).unwrap();
             assert_eq!(recipe.summary, summary);
             assert!(!summary.is_empty() && !summary.contains('\n'));

@@ -187,6 +187,35 @@ pub enum Error {
         /// Expected shape.
         expected: Vec<usize>,
     },
+    /// A tensor of the network is missing.
+    #[error("network `{net}`: tensor `{tensor}` is missing")]
+    AbsentTensor {
+        /// Name of the network.
+        net: String,
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// A tensor of a network is inconsistent.
+    #[error("network `{net}`: tensor `{tensor}`: {problem}")]
+    Part {
+        /// Name of the network.
+        net: String,
+        /// Name of the tensor.
+        tensor: String,
+        /// Description of the inconsistency.
+        problem: Problem,
+    },
+    /// A tensor that the network does not have.
+    #[error("network `{net}`: has no tensor `{tensor}`")]
+    UnknownTensor {
+        /// Name of the network.
+        net: String,
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// A network is not valid JSON of the expected form.
+    #[error("network: {0}")]
+    Json(#[source] serde_json::Error),
     /// A value to store is NaN or infinite.
     #[error("`{tensor}`: values must be finite, got {value}")]
     NotFinite {

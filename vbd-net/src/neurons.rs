@@ -7,11 +7,11 @@
 //! so a net with nothing left has constant logits.
 
 use crate::error::Result;
-use crate::graph::{NodeId, Owns, Rewired, Shape, Source};
+use crate::graph::{NodeId, Rewiring, Shape, Source, TensorSlot};
 use crate::matrix::SparseMatrix;
-use crate::net::{Origin, Parts, PrunedLayer, PrunedNet, Selection, UnitScale};
+use crate::net::{NetTensors, Origin, PrunedLayer, PrunedNet, Selection, UnitScale};
 use crate::ops::{Flatten, Select, Units};
-use crate::passes::{Op, Program, Step};
+use crate::passes::{Computation, Op, Program};
 use crate::spec::{LayerSpec, NetSpec};
 
 impl PrunedNet {
@@ -24,11 +24,11 @@ impl PrunedNet {
         let shrunk = ShrunkNet {
             net: self,
             program: Program::shrunk(self)?,
-            layers: Rewired::new(&self.spec),
-            parts: Parts {
+            layers: Rewiring::new(&self.spec),
+            parts: NetTensors {
                 mean: self.mean.clone(),
                 std: self.std.clone(),
-                ..Parts::default()
+                ..NetTensors::default()
             },
             sources: Vec::new(),
         };
@@ -53,14 +53,14 @@ impl PrunedNet {
 struct ShrunkNet<'a> {
     net: &'a PrunedNet,
     program: Program,
-    layers: Rewired,
-    parts: Parts,
+    layers: Rewiring,
+    parts: NetTensors,
     /// Source of each node's values.
     sources: Vec<Source>,
 }
 
 impl ShrunkNet<'_> {
-    fn finish(mut self) -> (Vec<LayerSpec>, Parts) {
+    fn finish(mut self) -> (Vec<LayerSpec>, NetTensors) {
         let graph = self.net.graph();
         for (id, node) in graph.nodes() {
             let Some(layer) = graph.layer(id, self.net.spec()) else {
@@ -72,20 +72,20 @@ impl ShrunkNet<'_> {
                 .program
                 .steps
                 .iter()
-                .find(|step| step.owns == node.owns);
-            let step = step.filter(|_| node.owns != Owns::Nothing).cloned();
+                .find(|step| step.slot == node.slot);
+            let step = step.filter(|_| node.slot != TensorSlot::Nothing).cloned();
             let reads = node.inputs.iter().map(|input| self.sources[input.index()]);
             let mut reads: Vec<Source> = reads.collect();
             let mut layer = layer.clone();
-            match (node.owns, step) {
-                (Owns::Weight(weight), Some(step)) => {
+            match (node.slot, step) {
+                (TensorSlot::Weight(weight), Some(step)) => {
                     let own = &self.net.layers()[weight];
                     reads = vec![self.weight(own, step, node.inputs[0])];
                     layer
                         .kind_mut()
                         .set_units(self.parts.layers[weight].weight.rows());
                 }
-                (Owns::Index(selection), Some(step)) => {
+                (TensorSlot::Index(selection), Some(step)) => {
                     let index = picked(&step);
                     if index.len() == step.weight.cols() {
                         self.sources.push(reads[0]);
@@ -98,11 +98,11 @@ impl ShrunkNet<'_> {
                     self.parts.selections.push(Selection { name, index });
                 }
                 // What was selected is part of the weights that read it.
-                (Owns::Index(_), None) => {
+                (TensorSlot::Index(_), None) => {
                     self.sources.push(reads[0]);
                     continue;
                 }
-                (Owns::Scale(scale), Some(step)) => {
+                (TensorSlot::Scale(scale), Some(step)) => {
                     let name = self.net.scales()[scale].name.clone();
                     let factor = |row| step.weight.row(row).1.first().copied().unwrap_or(0.0);
                     self.parts.scales.push(UnitScale {
@@ -143,7 +143,7 @@ impl ShrunkNet<'_> {
     }
 
     /// Adds a layer's weight. Returns its source.
-    fn weight(&mut self, own: &PrunedLayer, step: Step, input: NodeId) -> Source {
+    fn weight(&mut self, own: &PrunedLayer, step: Computation, input: NodeId) -> Source {
         let mut weight = step.weight;
         let mut source = self.sources[input.index()];
         let area = step.input.area();
@@ -207,7 +207,7 @@ fn columns_read(weight: &SparseMatrix) -> Vec<u32> {
 }
 
 /// Returns the input units, or values of a flattened input, that a selection keeps.
-fn picked(step: &Step) -> Vec<u32> {
+fn picked(step: &Computation) -> Vec<u32> {
     let rows = (0..).take(step.weight.rows());
     // Without an entry the row is an idle one, the first.
     let unit = |row: u32| {

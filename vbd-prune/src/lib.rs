@@ -18,7 +18,7 @@ pub use module::{
     SaveOptions, SparseConv2d, SparseLinear, save_sparse, sparse_conv2d, sparse_linear,
     sparse_var_builder,
 };
-pub use open::{Opened, open};
+pub use open::{ModelFile, open};
 pub use report::Report;
 pub use sparse_net::{DenseNet, Prediction, SparseNet};
 pub use weights::{PruneOptions, prune, prune_checkpoint};

@@ -10,12 +10,12 @@ use crate::error::{Error, Result};
 use crate::weights::prune_checkpoint;
 use vbd_net::format::{self, Label, PrunedFile, WeightsFile};
 use vbd_net::tensor_file::RawTensor;
-use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, SparseMatrix};
+use vbd_net::{NetTensors, Origin, PrunedLayer, PrunedNet, SparseMatrix};
 
 /// An opened file.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq)]
-pub enum Opened {
+pub enum ModelFile {
     /// A checkpoint of a run.
     Checkpoint {
         /// Path of the file; for a run directory, of its last checkpoint.
@@ -47,7 +47,7 @@ pub enum Opened {
 /// [`vbd_net::Error::Io`] if the file cannot be read; [`Error::Core`](crate::Error::Core) if the
 /// checkpoint is damaged; [`vbd_net::Error::Kind`] if the kind of the file is unknown; those of
 /// [`PrunedFile::read`].
-pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
+pub fn open(path: impl AsRef<Path>) -> Result<ModelFile> {
     let path = path.as_ref();
     if path.is_dir() {
         return open_run(path);
@@ -58,7 +58,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
     match label.kind.as_str() {
         train::KIND => {
             let checkpoint = Box::new(Checkpoint::from_bytes(&bytes, &path)?);
-            Ok(Opened::Checkpoint {
+            Ok(ModelFile::Checkpoint {
                 path,
                 checkpoint,
                 bytes: bytes.len() as u64,
@@ -66,11 +66,11 @@ pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
         }
         format::KIND => {
             let file = Box::new(PrunedFile::from_bytes(&bytes, &path)?);
-            Ok(Opened::Pruned { path, file })
+            Ok(ModelFile::Pruned { path, file })
         }
         format::WEIGHTS_KIND => {
             let file = Box::new(WeightsFile::from_bytes(&bytes, &path)?);
-            Ok(Opened::Weights { path, file })
+            Ok(ModelFile::Weights { path, file })
         }
         _ => Err(vbd_net::Error::Kind {
             path,
@@ -81,7 +81,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
     }
 }
 
-fn open_run(folder: &Path) -> Result<Opened> {
+fn open_run(folder: &Path) -> Result<ModelFile> {
     let last = RunFolder::open(folder)?.last_checkpoint()?;
     for (_, error) in &last.damaged {
         tracing::warn!("{error}: using the previous checkpoint");
@@ -89,14 +89,14 @@ fn open_run(folder: &Path) -> Result<Opened> {
     let bytes = std::fs::metadata(&last.path)
         .map_err(vbd_core::Error::io(&last.path))?
         .len();
-    Ok(Opened::Checkpoint {
+    Ok(ModelFile::Checkpoint {
         path: last.path,
         checkpoint: Box::new(last.checkpoint),
         bytes,
     })
 }
 
-impl Opened {
+impl ModelFile {
     /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         match self {
@@ -119,7 +119,7 @@ impl Opened {
     }
 
     /// The net of a weights file in a network: each of the network's layers takes `NAME.weight` and `NAME.bias`, which
-    /// may be dense. Of other files, [`Opened::net`].
+    /// may be dense. Of other files, [`ModelFile::net`].
     ///
     /// # Errors
     /// [`Error::Variable`] naming a tensor that the file does not have in f32; [`vbd_net::Error::Mismatch`] naming one of
@@ -128,7 +128,7 @@ impl Opened {
         let Self::Weights { file, .. } = self else {
             return self.net();
         };
-        let mut parts = Parts::default();
+        let mut parts = NetTensors::default();
         for weight in spec.weights()? {
             let [name, bias] = ["weight", "bias"].map(|what| format!("{}.{what}", weight.layer));
             let dense = |name: &str| {

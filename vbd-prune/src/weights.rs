@@ -7,15 +7,16 @@ use vbd_core::recipe::WeightSetting;
 use vbd_core::train::Checkpoint;
 use vbd_core::weight::LayerParameters;
 use vbd_core::weight::UnitFactors;
-use vbd_net::graph::{Rewired, Source, WeightSpec};
+use vbd_net::graph::{Rewiring, Source, WeightSpec};
 use vbd_net::ops::Scale;
 use vbd_net::spec::{LayerSpec, NetSpec};
 use vbd_net::{
-    Layout, Origin, Parts, PrunedFile, PrunedLayer, PrunedNet, SparseMatrix, UnitScale, ValueType,
+    Layout, NetTensors, Origin, PrunedFile, PrunedLayer, PrunedNet, SparseMatrix, UnitScale,
+    ValueType,
 };
 
 use crate::error::{Error, Result};
-use crate::open::Opened;
+use crate::open::ModelFile;
 use crate::origin::{method_of, provenance_of};
 
 /// Options of pruning.
@@ -44,20 +45,20 @@ pub struct PruneOptions {
 /// [`Error::ThresholdAboveTraining`], [`Error::ThresholdWithoutPosterior`] or
 /// [`Error::ThresholdNotFinite`] if the threshold cannot be applied; [`vbd_net::Error::Overflow`] or
 /// [`vbd_net::Error::NotFinite`] if a value does not fit its type.
-pub fn prune(from: &Opened, options: &PruneOptions) -> Result<PrunedFile> {
+pub fn prune(from: &ModelFile, options: &PruneOptions) -> Result<PrunedFile> {
     let (net, values) = match from {
-        Opened::Checkpoint { checkpoint, .. } => {
+        ModelFile::Checkpoint { checkpoint, .. } => {
             let net = prune_checkpoint(checkpoint, options.threshold)?;
             (net, ValueType::default())
         }
-        Opened::Pruned { file, .. } => {
+        ModelFile::Pruned { file, .. } => {
             if let Some(threshold) = options.threshold {
                 let what = "a pruned file";
                 return Err(Error::ThresholdWithoutPosterior { threshold, what });
             }
             (file.net().clone(), file.values())
         }
-        Opened::Weights { path, .. } => {
+        ModelFile::Weights { path, .. } => {
             let path = path.clone();
             return Err(Error::NoNetwork { path });
         }
@@ -123,7 +124,7 @@ pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Resu
     let layers = specs.into_iter().zip(parameters.layers);
     let image = |asked: bool, values: &Vec<f32>| asked.then(|| values.clone());
     let (rule, measured) = (&checkpoint.spec.normalize, &checkpoint.normalizer);
-    let parts = Parts {
+    let parts = NetTensors {
         layers: layers
             .map(|(spec, layer)| kept_layer(spec, layer))
             .collect(),
@@ -147,7 +148,7 @@ fn with_scales(spec: &NetSpec, factors: &[UnitFactors]) -> Result<(NetSpec, Vec<
         return Ok((spec.clone(), Vec::new()));
     }
     let graph = spec.resolve()?;
-    let (mut layers, mut scales) = (Rewired::new(spec), Vec::new());
+    let (mut layers, mut scales) = (Rewiring::new(spec), Vec::new());
     let mut sources = Vec::with_capacity(graph.nodes().len());
     for (id, node) in graph.nodes() {
         let reads = node.inputs.iter().map(|input| sources[input.index()]);

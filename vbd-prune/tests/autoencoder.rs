@@ -154,7 +154,7 @@ fn a_file_is_of_version_3_and_keeps_the_mean_that_its_target_needs() {
     let file = PrunedFile::new(&net, None, ValueType::F32).unwrap();
     assert_eq!(file.version(), 3);
     assert!(
-        file.net().spec().normalize.mean == Statistic::Measured(vbd_net::spec::Measured::Image)
+        file.net().spec().normalize.mean == Statistic::Measured(vbd_net::spec::Measurement::Image)
     );
     let (tensors, json) = tensor_file::from_bytes(&file.to_bytes().unwrap()).unwrap();
     assert!(tensors.contains_key("normalize.mean"));

@@ -23,13 +23,13 @@ use vbd_net::graph::NodeId;
 use vbd_net::spec::{LayerSpec, NetSpec};
 use vbd_net::tensor_file::{self, RawTensor};
 use vbd_net::{Error, Layout, Problem, PrunedFile, PrunedNet, ValueType};
-use vbd_prune::{Opened, PruneOptions, Report, SparseNet, prune, prune_checkpoint};
+use vbd_prune::{ModelFile, PruneOptions, Report, SparseNet, prune, prune_checkpoint};
 
 /// Theta goes into the next weights, and sums come in another order.
 const TOLERANCE: f32 = 1e-5;
 
-fn opened(checkpoint: Checkpoint) -> Opened {
-    Opened::Checkpoint {
+fn opened(checkpoint: Checkpoint) -> ModelFile {
+    ModelFile::Checkpoint {
         path: "c".into(),
         checkpoint: Box::new(checkpoint),
         bytes: 1,
@@ -430,8 +430,8 @@ fn a_threshold_applies_to_the_gates_and_not_above_theirs() {
 }
 
 /// What is left where every gate is shut: the weights that no gate reads or feeds.
-fn nnz_behind_all_gates(opened: &Opened) -> usize {
-    let Opened::Checkpoint { checkpoint, .. } = opened else {
+fn nnz_behind_all_gates(opened: &ModelFile) -> usize {
+    let ModelFile::Checkpoint { checkpoint, .. } = opened else {
         unreachable!()
     };
     let gates = Gate::all(&checkpoint.spec, &checkpoint.recipe.method).unwrap();

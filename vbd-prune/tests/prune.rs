@@ -14,10 +14,10 @@ use vbd_core::method::vbd;
 use vbd_core::train::Checkpoint;
 use vbd_net::spec::Statistic;
 use vbd_net::{Layout, PrunedFile, ValueType};
-use vbd_prune::{Error, Opened, Prediction, PruneOptions, Report, SparseNet, open, prune};
+use vbd_prune::{Error, ModelFile, Prediction, PruneOptions, Report, SparseNet, open, prune};
 
-fn opened(checkpoint: Checkpoint) -> Opened {
-    Opened::Checkpoint {
+fn opened(checkpoint: Checkpoint) -> ModelFile {
+    ModelFile::Checkpoint {
         path: "c".into(),
         checkpoint: Box::new(checkpoint),
         bytes: 1,
@@ -26,7 +26,7 @@ fn opened(checkpoint: Checkpoint) -> Opened {
 
 #[test]
 fn thresholds_that_cannot_be_applied_are_errors() {
-    let threshold = |from: &Opened, threshold| {
+    let threshold = |from: &ModelFile, threshold| {
         prune(
             from,
             &PruneOptions {
@@ -55,7 +55,7 @@ fn thresholds_that_cannot_be_applied_are_errors() {
     ));
     let file = prune(&dense, &PruneOptions::default()).unwrap();
     assert_eq!(file.net().threshold(), None);
-    let pruned = Opened::Pruned {
+    let pruned = ModelFile::Pruned {
         path: "p".into(),
         file: Box::new(file),
     };
@@ -105,7 +105,7 @@ fn a_lower_threshold_keeps_fewer_and_drops_the_measured_error() {
 fn a_pruned_file_takes_another_layout_and_type() {
     for seed in 0..20 {
         let file = prune(&opened(random_checkpoint(seed)), &PruneOptions::default()).unwrap();
-        let pruned = Opened::Pruned {
+        let pruned = ModelFile::Pruned {
             path: "p".into(),
             file: Box::new(file.clone()),
         };
@@ -282,7 +282,7 @@ fn checkpoints_and_pruned_files_are_opened_by_what_they_hold() {
             std::fs::metadata(&checkpoint_path).unwrap().len()
         );
         assert_eq!(report.format, "checkpoint");
-        let Opened::Pruned { file: back, path } = open(&pruned_path).unwrap() else {
+        let ModelFile::Pruned { file: back, path } = open(&pruned_path).unwrap() else {
             panic!()
         };
         assert_eq!((*back, path), (file, pruned_path.clone()));
@@ -332,7 +332,7 @@ fn a_runs_folder_stands_for_its_last_readable_checkpoint() {
         run.write_checkpoint(&checkpoint).unwrap();
     }
     let opened = |epoch: usize| {
-        let Opened::Checkpoint {
+        let ModelFile::Checkpoint {
             checkpoint,
             path,
             bytes,

@@ -10,11 +10,8 @@
 use candle_core::{Device, Module, Tensor};
 use vbd_core::recipe::NetToml;
 use vbd_net::runtime::{Kernel, Threads, arches};
-use vbd_net::spec::LayerKind;
 use vbd_net::spec::NetSpec;
-use vbd_net::{
-    Error, Origin, Parts, Plan, PrunedLayer, PrunedNet, Selection, Session, SparseMatrix,
-};
+use vbd_net::{Error, Plan, PrunedNet, Session};
 use vbd_prune::{DenseNet, prune_checkpoint};
 
 mod common;
@@ -242,25 +239,13 @@ fn linear_net(input: usize, layers: &[(&[f32], &[f32])]) -> PrunedNet {
 fn a_selection_may_lie_behind_the_last_weight() {
     let json = r#"{"name":"n","input":[3],"classes":2,"layer":[
         {"kind":"linear","name":"a","out_features":4},{"kind":"select","name":"s","units":2},{"kind":"relu"}]}"#;
-    let spec: NetSpec = serde_json::from_str(json).unwrap();
-    let entries = (0..12_u8).map(|place| (usize::from(place), f32::from(place) - 5.0));
-    let layer = PrunedLayer {
-        name: "a".to_owned(),
-        kind: LayerKind::Linear,
-        shape: vec![4, 3],
-        weight: SparseMatrix::from_places([4, 3], 12, entries),
-        bias: vec![0.5, 1.0, 1.5, 2.0],
-    };
-    let selection = Selection {
-        name: "s".to_owned(),
-        index: vec![1, 3],
-    };
-    let parts = Parts {
-        layers: vec![layer],
-        selections: vec![selection],
-        ..Parts::default()
-    };
-    let net = PrunedNet::new(spec, parts, Origin::default()).unwrap();
+    let weight = (0..12_u8).map(|place| f32::from(place) - 5.0).collect();
+    let tensors = [
+        ("a.weight", weight),
+        ("a.bias", vec![0.5, 1.0, 1.5, 2.0]),
+        ("s.index", vec![1.0, 3.0]),
+    ];
+    let net = PrunedNet::from_parts(NetSpec::from_json(json).unwrap(), tensors).unwrap();
     // rows 1 and 3: [-2, -1, 0] and [4, 5, 6]
     let expected = [0.0, 4.0 + 10.0 + 18.0 + 2.0];
     for net in [net.shrunk().unwrap(), net] {

@@ -9,7 +9,7 @@ use vbd_net::data::Dataset;
 use vbd_net::simd;
 use vbd_prune::bench::{BenchOptions, Engine, Row, Subject, bench};
 
-use super::{Context, Finished};
+use super::{Context, VerbResult};
 use crate::args::BenchArgs;
 use crate::error::Problem;
 use crate::render::{Column, Output, Table, count, micros, say, times};
@@ -38,14 +38,14 @@ const COLUMNS: [(&str, Column); 5] = [
     ("p99 \u{b5}s", Column::Number),
 ];
 
-pub(crate) fn run(args: &BenchArgs, context: &Context) -> anyhow::Result<Finished> {
+pub(crate) fn run(args: &BenchArgs, context: &Context) -> anyhow::Result<VerbResult> {
     say(&format!("kernels run on {}", simd::instruction_set()?));
     match (&args.file, &args.recipe) {
         (Some(file), _) => inference(file, args, &context.out)?,
         (None, Some(recipe)) => training_step(recipe, args, context)?,
         (None, None) => return Err(Problem::usage("missing FILE or --recipe RECIPE").into()),
     }
-    Ok(Finished::Shown)
+    Ok(VerbResult::Shown)
 }
 
 /// Times a file's network, sparse and dense.

@@ -2,15 +2,15 @@
 
 use vbd_models::data;
 
-use super::{Finished, lists};
+use super::{VerbResult, lists};
 use crate::args::DataArgs;
 use crate::files;
 use crate::render::{Output, count, say};
 
-pub(crate) fn run(args: &DataArgs, out: &Output) -> anyhow::Result<Finished> {
+pub(crate) fn run(args: &DataArgs, out: &Output) -> anyhow::Result<VerbResult> {
     let Some(name) = &args.data else {
         lists::show_list(out, &data::list())?;
-        return Ok(Finished::Shown);
+        return Ok(VerbResult::Shown);
     };
     let set = files::load_data(name, &args.dir)?;
     let summary = data::summary(&set)?;
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &DataArgs, out: &Output) -> anyhow::Result<Finished> {
     }
     if out.is_json() {
         out.object(&summary)?;
-        return Ok(Finished::Shown);
+        return Ok(VerbResult::Shown);
     }
     let [channels, height, width] = summary.shape;
     let mut lines = vec![
@@ -41,5 +41,5 @@ pub(crate) fn run(args: &DataArgs, out: &Output) -> anyhow::Result<Finished> {
             .map(|(file, sum)| format!("  {file:<24}  {sum}")),
     );
     out.text(&lines.join("\n"))?;
-    Ok(Finished::Shown)
+    Ok(VerbResult::Shown)
 }

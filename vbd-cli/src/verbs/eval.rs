@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vbd_net::output::Evaluation;
 
-use super::Finished;
+use super::VerbResult;
 use crate::args::EvalArgs;
 use crate::files;
 use crate::render::{Column, Output, Table, count, loss, percent};
@@ -45,7 +45,7 @@ impl EvaluationResult {
     }
 }
 
-pub(crate) fn run(args: &EvalArgs, out: &Output) -> anyhow::Result<Finished> {
+pub(crate) fn run(args: &EvalArgs, out: &Output) -> anyhow::Result<VerbResult> {
     let (net, runnable) = files::open_net(&args.file, args.model.as_deref())?;
     let data = files::load_data_for(&net, &args.file, args.data.as_deref(), &args.dir)?;
     let evaluation = runnable.evaluate(files::split_of(&data, args.split))?;
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &EvalArgs, out: &Output) -> anyhow::Result<Finished> {
         result: EvaluationResult::of(&evaluation),
     };
     show(out, &evaluated)?;
-    Ok(Finished::Evaluated(evaluated))
+    Ok(VerbResult::Evaluated(evaluated))
 }
 
 fn show(out: &Output, evaluated: &EvalResult) -> anyhow::Result<()> {

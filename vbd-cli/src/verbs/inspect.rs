@@ -1,20 +1,20 @@
 //! `vbd inspect`: shows a file's sparsity layer by layer.
 
 use vbd_prune::report::WeightsReport;
-use vbd_prune::{Opened, Report};
+use vbd_prune::{ModelFile, Report};
 
-use super::Finished;
+use super::VerbResult;
 use crate::args::InspectArgs;
 use crate::files;
 use crate::render::{Output, show_report, show_weights};
 
-pub(crate) fn run(args: &InspectArgs, out: &Output) -> anyhow::Result<Finished> {
+pub(crate) fn run(args: &InspectArgs, out: &Output) -> anyhow::Result<VerbResult> {
     let opened = files::open(&args.file)?;
-    if let Opened::Weights { file, .. } = &opened {
+    if let ModelFile::Weights { file, .. } = &opened {
         show_weights(out, &WeightsReport::new(file))?;
-        return Ok(Finished::Shown);
+        return Ok(VerbResult::Shown);
     }
     let report = Report::new(&opened)?;
     show_report(out, &report)?;
-    Ok(Finished::Reported(Box::new(report)))
+    Ok(VerbResult::Reported(Box::new(report)))
 }

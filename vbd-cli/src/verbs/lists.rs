@@ -1,33 +1,33 @@
 //! `vbd recipes` and `vbd models`: list what is built in.
 
 use serde::Serialize;
-use vbd_models::{Listed, nets, recipes};
+use vbd_models::{CatalogEntry, nets, recipes};
 
-use super::Finished;
+use super::VerbResult;
 use crate::args::NameArgs;
 use crate::render::{Column, Output, Table};
 
-pub(crate) fn recipes(args: &NameArgs, out: &Output) -> anyhow::Result<Finished> {
+pub(crate) fn recipes(args: &NameArgs, out: &Output) -> anyhow::Result<VerbResult> {
     show(args, out, &recipes::list(), recipes::toml)
 }
 
-pub(crate) fn models(args: &NameArgs, out: &Output) -> anyhow::Result<Finished> {
+pub(crate) fn models(args: &NameArgs, out: &Output) -> anyhow::Result<VerbResult> {
     show(args, out, &nets::list(), nets::toml)
 }
 
 #[derive(Serialize)]
 struct Named<'a> {
     #[serde(flatten)]
-    listed: &'a Listed,
+    listed: &'a CatalogEntry,
     toml: &'a str,
 }
 
 fn show(
     args: &NameArgs,
     out: &Output,
-    all: &[Listed],
+    all: &[CatalogEntry],
     toml: impl Fn(&str) -> vbd_models::Result<&'static str>,
-) -> anyhow::Result<Finished> {
+) -> anyhow::Result<VerbResult> {
     match &args.name {
         Some(name) => {
             let toml = toml(name)?;
@@ -38,16 +38,16 @@ fn show(
         }
         None => show_list(out, all)?,
     }
-    Ok(Finished::Shown)
+    Ok(VerbResult::Shown)
 }
 
 /// Prints one line per entry: a JSON object, or name and summary.
-pub(super) fn show_list(out: &Output, all: &[Listed]) -> anyhow::Result<()> {
+pub(super) fn show_list(out: &Output, all: &[CatalogEntry]) -> anyhow::Result<()> {
     if out.is_json() {
         return all.iter().try_for_each(|listed| out.object(listed));
     }
     let mut table = Table::new(out, &[("name", Column::Text), ("summary", Column::Text)]);
-    for Listed { name, summary } in all {
+    for CatalogEntry { name, summary } in all {
         table.row([(*name).to_owned(), summary.clone()]);
     }
     out.text(&table.into_text())

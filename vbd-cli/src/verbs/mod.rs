@@ -31,7 +31,7 @@ pub(crate) struct Context {
 
 /// Result of a verb, for `quickstart` and the exit code.
 #[derive(Debug)]
-pub(crate) enum Finished {
+pub(crate) enum VerbResult {
     /// Printed its result.
     Shown,
     /// Stopped a run before its last epoch.
@@ -42,7 +42,7 @@ pub(crate) enum Finished {
     Evaluated(EvalResult),
 }
 
-impl Finished {
+impl VerbResult {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Interrupted => INTERRUPTED.into(),
@@ -52,7 +52,7 @@ impl Finished {
 }
 
 /// Runs a command.
-pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<Finished> {
+pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<VerbResult> {
     let out = &context.out;
     match command {
         Command::Train(args) => train::run(args, context),

@@ -8,7 +8,7 @@ use vbd_net::data::Values;
 use vbd_net::spec::NetSpec;
 use vbd_prune::{Prediction, SparseNet};
 
-use super::Finished;
+use super::VerbResult;
 use crate::args::PredictArgs;
 use crate::error::Problem;
 use crate::files;
@@ -63,7 +63,7 @@ impl Answer {
     }
 }
 
-pub(crate) fn run(args: &PredictArgs, out: &Output) -> anyhow::Result<Finished> {
+pub(crate) fn run(args: &PredictArgs, out: &Output) -> anyhow::Result<VerbResult> {
     let (net, runnable) = files::open_net(&args.file, args.model.as_deref())?;
     let mut predictions = Vec::new();
     if args.index.is_empty() {
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &PredictArgs, out: &Output) -> anyhow::Result<Finished> 
         }
     }
     show(out, &predictions)?;
-    Ok(Finished::Shown)
+    Ok(VerbResult::Shown)
 }
 
 fn predict(

@@ -5,15 +5,15 @@ use vbd_core::train::is_checkpoint;
 use vbd_net::PrunedFile;
 use vbd_net::format::WeightsFile;
 use vbd_prune::report::WeightsReport;
-use vbd_prune::{Opened, PruneOptions, Report};
+use vbd_prune::{ModelFile, PruneOptions, Report};
 
-use super::Finished;
+use super::VerbResult;
 use crate::args::PruneArgs;
 use crate::error::Problem;
 use crate::files;
 use crate::render::{Output, show_report, show_weights};
 
-pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
+pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<VerbResult> {
     // A mistyped path must not destroy a run.
     if is_checkpoint(&args.out) {
         let problem = Problem::usage(format!(
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
         return Err(problem.hint("choose another path with -o").into());
     }
     let from = files::open(&args.file)?;
-    if let Opened::Weights { file, .. } = &from {
+    if let ModelFile::Weights { file, .. } = &from {
         return store_again(file, args, out);
     }
     let options = PruneOptions {
@@ -39,11 +39,11 @@ pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
     let report = Report::of_file(&PrunedFile::from_bytes(&bytes, &args.out)?)?;
     vbd_net::file::write_atomic(&args.out, &bytes)?;
     show_report(out, &report)?;
-    Ok(Finished::Reported(Box::new(report)))
+    Ok(VerbResult::Reported(Box::new(report)))
 }
 
 /// Stores a weights file in another layout or type.
-fn store_again(file: &WeightsFile, args: &PruneArgs, out: &Output) -> anyhow::Result<Finished> {
+fn store_again(file: &WeightsFile, args: &PruneArgs, out: &Output) -> anyhow::Result<VerbResult> {
     let refused = |what: &str, hint: &str| {
         let text = format!("{what}: {} has weights alone", args.file.display());
         Err(Problem::usage(text).hint(hint).into())
@@ -62,5 +62,5 @@ fn store_again(file: &WeightsFile, args: &PruneArgs, out: &Output) -> anyhow::Re
     let stored = stored.with_context(|| format!("storing {}", args.file.display()))?;
     stored.write(&args.out)?;
     show_weights(out, &WeightsReport::new(&stored))?;
-    Ok(Finished::Shown)
+    Ok(VerbResult::Shown)
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::eval::EvaluationResult;
 use super::train::free_name;
-use super::{Context, Finished};
+use super::{Context, VerbResult};
 use crate::args::{Cli, QuickstartArgs};
 use crate::render::{Output, Paint, bytes, percent, ratio, say, times};
 
@@ -18,7 +18,7 @@ const FOLDER: &str = "runs/quickstart";
 /// Summary of the pipeline, as JSON.
 #[derive(Debug, Default, Serialize)]
 struct Road {
-    steps: Vec<Step>,
+    steps: Vec<TimedCommand>,
     seconds: f64,
     compression_ratio: Option<f64>,
     test_error: Option<f64>,
@@ -29,12 +29,12 @@ struct Road {
 
 /// One command of the pipeline.
 #[derive(Debug, Serialize)]
-struct Step {
+struct TimedCommand {
     command: String,
     seconds: f64,
 }
 
-pub(crate) fn run(args: &QuickstartArgs, context: &Context) -> anyhow::Result<Finished> {
+pub(crate) fn run(args: &QuickstartArgs, context: &Context) -> anyhow::Result<VerbResult> {
     let folder = args
         .out
         .clone()
@@ -61,17 +61,17 @@ pub(crate) fn run(args: &QuickstartArgs, context: &Context) -> anyhow::Result<Fi
     };
     let mut road = Road::default();
     for words in commands {
-        if let Finished::Interrupted = road.go(words, &inner)? {
-            return Ok(Finished::Interrupted);
+        if let VerbResult::Interrupted = road.go(words, &inner)? {
+            return Ok(VerbResult::Interrupted);
         }
     }
     show(out, &road)?;
-    Ok(Finished::Shown)
+    Ok(VerbResult::Shown)
 }
 
 impl Road {
     /// Prints a command and runs it.
-    fn go(&mut self, words: &[&str], context: &Context) -> anyhow::Result<Finished> {
+    fn go(&mut self, words: &[&str], context: &Context) -> anyhow::Result<VerbResult> {
         let mut command = "vbd".to_owned();
         for word in words {
             command.push(' ');
@@ -86,22 +86,22 @@ impl Road {
         let begin = Instant::now();
         let finished = super::run(&cli.command, context)?;
         let seconds = begin.elapsed().as_secs_f64();
-        self.steps.push(Step { command, seconds });
+        self.steps.push(TimedCommand { command, seconds });
         self.seconds += seconds;
         self.note(&finished);
         Ok(finished)
     }
 
     /// Records the values of the summary.
-    fn note(&mut self, finished: &Finished) {
+    fn note(&mut self, finished: &VerbResult) {
         match finished {
-            Finished::Reported(report) if report.values.is_some() => {
+            VerbResult::Reported(report) if report.values.is_some() => {
                 self.compression_ratio = report.compression_ratio;
                 self.bytes = Some(report.bytes);
                 self.dense_bytes = Some(report.dense_bytes);
                 self.size_ratio = Some(report.size_ratio);
             }
-            Finished::Evaluated(evaluated) => {
+            VerbResult::Evaluated(evaluated) => {
                 if let EvaluationResult::Classes { test_error, .. } = evaluated.result {
                     self.test_error = Some(test_error);
                 }

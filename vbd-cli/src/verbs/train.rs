@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use serde::Serialize;
 use vbd_core::train::{Compute, EpochReport, Outcome, RunFolder, Trainer};
 use vbd_core::weight::Parameters;
-use vbd_prune::Opened;
+use vbd_prune::ModelFile;
 
-use super::{Context, Finished};
+use super::{Context, VerbResult};
 use crate::args::TrainArgs;
 use crate::error::Problem;
 use crate::render::{EpochView, Output, loss, percent, ratio, say};
@@ -17,7 +17,7 @@ use crate::{device, files, interrupt, recipe};
 /// Default directory of runs.
 const RUNS: &str = "runs";
 
-pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<Finished> {
+pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<VerbResult> {
     let device = device::open(&args.device)?;
     let compute = Compute {
         device,
@@ -91,7 +91,7 @@ fn resumed(folder: &Path, args: &TrainArgs, compute: &Compute) -> anyhow::Result
 }
 
 /// Trains to the last epoch or until a signal.
-fn train(trainer: &mut Trainer, out: &Output) -> anyhow::Result<Finished> {
+fn train(trainer: &mut Trainer, out: &Output) -> anyhow::Result<VerbResult> {
     let folder = trainer.folder().path().to_path_buf();
     let mut view = EpochView::new(out, trainer.recipe().train.epochs);
     if !out.is_json() {
@@ -113,13 +113,13 @@ fn train(trainer: &mut Trainer, out: &Output) -> anyhow::Result<Finished> {
             "interrupted: resume with `vbd train --resume {}`",
             folder.display()
         ));
-        return Ok(Finished::Interrupted);
+        return Ok(VerbResult::Interrupted);
     }
-    Ok(Finished::Shown)
+    Ok(VerbResult::Shown)
 }
 
 #[derive(Serialize)]
-struct Ended<'a> {
+struct RunPaths<'a> {
     run: &'a Path,
     checkpoint: &'a Path,
     best: Option<&'a Path>,
@@ -133,7 +133,7 @@ fn show_outcome(out: &Output, outcome: &Outcome, last: Option<&EpochReport>) -> 
         ..
     } = outcome;
     let shown = if out.is_json() {
-        out.object(&Ended {
+        out.object(&RunPaths {
             run,
             checkpoint,
             best: best.as_deref(),
@@ -180,8 +180,8 @@ pub(super) fn free_name(path: &Path) -> PathBuf {
 /// Reads the parameters to start from.
 fn parameters_of(file: &Path) -> anyhow::Result<Parameters> {
     match files::open(file)? {
-        Opened::Checkpoint { checkpoint, .. } => Ok(checkpoint.parameters),
-        Opened::Pruned { path, .. } | Opened::Weights { path, .. } => {
+        ModelFile::Checkpoint { checkpoint, .. } => Ok(checkpoint.parameters),
+        ModelFile::Pruned { path, .. } | ModelFile::Weights { path, .. } => {
             let text = format!("--from {}: cannot train a pruned file", path.display());
             Err(Problem::new(text)
                 .hint("use the checkpoint or run that it was pruned from")

@@ -65,7 +65,7 @@ kernel! {
         simd,
         g_x: &mut [f32],
         g: &[f32],
-        pooled: Pooled<'_>,
+        pooled: PoolOutput<'_>,
         window: Window,
         left: &mut [f32],
     ) {
@@ -92,7 +92,7 @@ kernel! {
 
 /// Inputs and outputs of a pool.
 #[derive(Clone, Copy)]
-pub(crate) struct Pooled<'a> {
+pub(crate) struct PoolOutput<'a> {
     pub(crate) x: &'a [f32],
     pub(crate) y: &'a [f32],
 }
@@ -123,7 +123,7 @@ mod tests {
             let (y, g_x) = same_bits(|| {
                 let (mut y, mut g_x) = (vec![0.0; len], test_values(3, x.len()));
                 forward(&x, &mut y, window, lanes);
-                let pooled = Pooled { x: &x, y: &y };
+                let pooled = PoolOutput { x: &x, y: &y };
                 backward(&mut g_x, &g, pooled, window, &mut vec![0.0; lanes]);
                 (y, g_x)
             });

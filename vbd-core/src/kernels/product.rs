@@ -75,7 +75,7 @@ pub(crate) struct Product<'a> {
 // limit conv_product: avx2 0.32, scalar 18 instructions a multiply-add
 
 /// Some taps of a product.
-struct Kernel<'a> {
+struct ProductKernel<'a> {
     product: Product<'a>,
     /// Weight of each tap in row 0, and its first input value.
     taps: &'a [[usize; 2]],
@@ -107,7 +107,7 @@ impl Product<'_> {
                 out: &mut *self.out,
                 ..self
             };
-            dispatch(Kernel { product, taps });
+            dispatch(ProductKernel { product, taps });
             self.accumulate = true;
         }
     }
@@ -151,7 +151,7 @@ impl Product<'_> {
     }
 }
 
-impl Kernel<'_> {
+impl ProductKernel<'_> {
     /// Computes `R` rows from `row` on and `V` vectors from `column` on, except the first `skipped`
     /// columns.
     #[inline(always)]
@@ -325,7 +325,7 @@ pub(crate) const fn has_32_registers<S: Simd>() -> bool {
     matches!(S::F32_LANES, 4 | 16)
 }
 
-impl WithSimd for Kernel<'_> {
+impl WithSimd for ProductKernel<'_> {
     type Output = ();
 
     /// Sums fill the registers, except those for input vectors and a weight.

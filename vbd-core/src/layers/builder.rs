@@ -175,7 +175,7 @@ pub(super) fn build<M: WeightedMap>(
             step: 0,
             stream: Stream::named(&format!("first theta of {prefix}")),
         };
-        let drawn = draw_theta(key, (rows, cols), config.theta_init.deviation(cols));
+        let drawn = draw_theta(key, [rows, cols], config.theta_init.deviation(cols));
         let drawn = Tensor::from_vec(drawn, shape, theta.device())?;
         Var::from_tensor(&theta)?.set(&drawn.to_dtype(theta.dtype())?)?;
     }
@@ -193,7 +193,7 @@ pub(super) fn build<M: WeightedMap>(
 }
 
 /// First theta by a key: normal, `[rows, cols]`.
-pub(crate) fn draw_theta(key: NoiseKey, (rows, cols): (usize, usize), deviation: f32) -> Vec<f32> {
+pub(crate) fn draw_theta(key: NoiseKey, [rows, cols]: [usize; 2], deviation: f32) -> Vec<f32> {
     let mut theta = vec![0.0; rows * cols];
     for (row, theta) in (0..).zip(theta.chunks_exact_mut(cols)) {
         key.fill_normal(row, theta);

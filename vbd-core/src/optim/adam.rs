@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use pulp::Simd;
 
-use super::{Moments, Rule, Trainable};
+use super::{Moments, Trainable, UpdateRule};
 use crate::kernels::vector::F32s;
 
 const BETA1: f64 = 0.9;
@@ -43,7 +43,7 @@ impl Adam {
     }
 }
 
-impl Rule for Adam {
+impl UpdateRule for Adam {
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "constants")]
     fn update<S: Simd>(self, old: Moments<S>, gradient: F32s<S>) -> Moments<S> {

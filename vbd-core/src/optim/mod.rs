@@ -48,7 +48,7 @@ pub(crate) struct Moments<S: Simd> {
 }
 
 /// Update rule of an optimiser on vectors.
-pub(crate) trait Rule: Copy {
+pub(crate) trait UpdateRule: Copy {
     /// Returns the value and its moments after a step.
     fn update<S: Simd>(self, old: Moments<S>, gradient: F32s<S>) -> Moments<S>;
 }
@@ -141,7 +141,7 @@ kernel! {
 }
 
 #[inline(always)]
-fn plain_by<S: Simd>(simd: S, parameter: Slices<'_>, gradient: &[f32], by: impl Rule) {
+fn plain_by<S: Simd>(simd: S, parameter: Slices<'_>, gradient: &[f32], by: impl UpdateRule) {
     each_vector(
         simd,
         parameter,

@@ -4,7 +4,7 @@
 use candle_core::{Result, Tensor};
 use pulp::Simd;
 
-use super::{Moments, Rule, Trainable};
+use super::{Moments, Trainable, UpdateRule};
 use crate::kernels::vector::F32s;
 
 /// Update rule at one step. The second moment is unused.
@@ -40,7 +40,7 @@ impl Sgd {
     }
 }
 
-impl Rule for Sgd {
+impl UpdateRule for Sgd {
     #[inline(always)]
     fn update<S: Simd>(self, old: Moments<S>, gradient: F32s<S>) -> Moments<S> {
         let constant = |value: f32| gradient.like(value);

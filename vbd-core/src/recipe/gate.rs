@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Method;
-use super::keys::{KeyValue, Keys, Settings, Table, Value};
+use super::keys::{KeyTable, KeyValue, Keys, Settings, Value};
 use crate::error::Result;
 use crate::gate::{GateKind, GateNoise};
 
@@ -79,8 +79,8 @@ fn inherits(kind: GateKind, key: &str) -> bool {
     keys.any(|own| own.name == key && matches!(own.default, Value::Methods(_)))
 }
 
-fn table<'a>(name: &'static str, whose: &'a str, kind: &'a str) -> Table<'a> {
-    Table {
+fn table<'a>(name: &'static str, whose: &'a str, kind: &'a str) -> KeyTable<'a> {
+    KeyTable {
         name,
         whose,
         kind,

@@ -198,7 +198,7 @@ impl<'a> Settings<'a> {
 }
 
 /// A table of a recipe whose keys depend on its kind.
-pub(super) struct Table<'a> {
+pub(super) struct KeyTable<'a> {
     /// Dotted name, such as `method.gate`.
     pub(super) name: &'static str,
     /// Suffix of values in errors, such as ` (after `fc1`)`.
@@ -211,7 +211,7 @@ pub(super) struct Table<'a> {
     pub(super) of_all: Vec<&'static Key>,
 }
 
-impl Table<'_> {
+impl KeyTable<'_> {
     /// Checks that each given key belongs to the kind, has an effect, and is in its range.
     pub(super) fn check(
         &self,

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
-use super::keys::{Key, KeyValue, Keys, Range, Settings, Table};
-use super::{GateSetting, Rule, ThetaInit};
+use super::keys::{Key, KeyTable, KeyValue, Keys, Range, Settings};
+use super::{GateSetting, ThetaInit, WeightRule};
 use crate::error::Result;
 use crate::method::MethodKind;
 
@@ -15,7 +15,7 @@ use crate::method::MethodKind;
 /// `kind` | | see [`MethodKind`] | what is learned about a weight
 /// `theta_init` | `he` | `he`, `normal(S)` | initial theta: normal with standard deviation `sqrt(2 / fan_in)` or S
 /// `kl_weight` | 1 | 0 to 1e12 | factor on the KL; values other than 1 give a tempered posterior
-/// `rule` | | tables | overrides for some weights, see [`Rule`]
+/// `rule` | | tables | overrides for some weights, see [`WeightRule`]
 /// `gate` | | tables | noise on units, see [`GateSetting`]
 /// others | | | the keys of the kind, see [`MethodKind::keys`]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub struct Method {
     pub keys: Keys,
     /// Overrides for some weights.
     #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
-    pub rules: Vec<Rule>,
+    pub rules: Vec<WeightRule>,
     /// Gates on units.
     #[serde(default, rename = "gate", skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateSetting>,
@@ -106,7 +106,7 @@ impl Method {
     pub fn tempered(&self) -> Vec<f64> {
         let has_kl = |kind: MethodKind| kind.has_kl();
         let of_weights = has_kl(self.kind).then_some(self.kl_weight);
-        let kind = |rule: &Rule| rule.kind.unwrap_or(self.kind);
+        let kind = |rule: &WeightRule| rule.kind.unwrap_or(self.kind);
         let of_rules = self.rules.iter().filter(|rule| has_kl(kind(rule)));
         let of_rules = of_rules.map(|rule| self.kl_weight * rule.kl_weight.unwrap_or(1.0));
         let learnt = self.gates.iter().filter(|gate| gate.has_kl());
@@ -125,7 +125,7 @@ impl Method {
         let settings = Settings::new(self.kind.keys(), &keys);
         let applies = self.kind.definition().applies;
         let is_lent = |key: &str| lent(key) || !self.rules.is_empty();
-        let table = Table {
+        let table = KeyTable {
             name: "method",
             whose: "",
             kind: &format!("a method of kind `{}`", self.kind.as_str()),

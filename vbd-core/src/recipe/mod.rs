@@ -17,7 +17,7 @@ pub use gate::GateSetting;
 pub use keys::{Key, KeyValue, Keys, Range, Settings, Value};
 pub use method::{Method, is_tempered};
 pub use network::NetToml;
-pub use rule::{Rule, WeightSetting};
+pub use rule::{WeightRule, WeightSetting};
 pub use theta_init::ThetaInit;
 pub use train::{OptimizerKind, Schedule, Train};
 

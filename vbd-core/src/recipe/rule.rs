@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use vbd_net::spec::NetSpec;
 
 use super::check::Check;
-use super::keys::{Keys, Settings, Table};
+use super::keys::{KeyTable, Keys, Settings};
 use super::method::{all_keys, kl_weight_check};
 use super::{Method, ThetaInit};
 use crate::error::Result;
@@ -25,7 +25,7 @@ use crate::weight::State;
 /// `kl_weight` | 1 | 0 to 1e12 | factor on the KL, multiplied by the method's
 /// others | the method's | | the keys of the kind, see [`MethodKind::keys`]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Rule {
+pub struct WeightRule {
     /// Names of the layers with these weights.
     pub weights: Vec<String>,
     /// Kind of the method.
@@ -64,14 +64,14 @@ impl WeightSetting {
 
 /// Keys of one weight after some rules.
 #[derive(Debug, Clone)]
-struct Merged {
+struct WeightKeys {
     kind: MethodKind,
     keys: Keys,
     theta_init: ThetaInit,
     kl_weight: f64,
 }
 
-impl Merged {
+impl WeightKeys {
     fn of(method: &Method) -> Self {
         Self {
             kind: method.kind,
@@ -81,7 +81,7 @@ impl Merged {
         }
     }
 
-    fn follow(&mut self, rule: &Rule) {
+    fn follow(&mut self, rule: &WeightRule) {
         if let Some(kind) = rule.kind {
             *self = Self::of(&Method::new(kind));
         }
@@ -103,13 +103,13 @@ impl Merged {
     }
 }
 
-impl Rule {
+impl WeightRule {
     pub(super) fn check(&self, method: &Method, origin: &str) -> Result<()> {
         let whose = format!(" (of `{}`)", self.weights.join("`, `"));
         let names = "one or more layer names";
         let is_given = !self.weights.is_empty();
         Check::new(is_given, "method.rule.weights", &"empty", names).pass(origin)?;
-        let mut merged = Merged::of(method);
+        let mut merged = WeightKeys::of(method);
         merged.follow(self);
         let kind = merged.kind;
         let has_kl = kind.has_kl() || self.kl_weight.is_none();
@@ -118,7 +118,7 @@ impl Rule {
         Check::new(has_kl, "method.rule.kl_weight", &given, &expected).pass(origin)?;
         let kl_weight = self.kl_weight.unwrap_or(1.0);
         kl_weight_check("method.rule.kl_weight", kl_weight, &whose).pass(origin)?;
-        let table = Table {
+        let table = KeyTable {
             name: "method.rule",
             whose: &whose,
             kind: &format!("a method of kind `{}`", kind.as_str()),
@@ -139,7 +139,7 @@ impl Method {
     /// [`NetSpec::resolve`].
     pub fn of_weights(&self, spec: &NetSpec) -> Result<Vec<WeightSetting>> {
         let graph = spec.resolve()?;
-        let mut merged = vec![Merged::of(self); graph.weights().len()];
+        let mut merged = vec![WeightKeys::of(self); graph.weights().len()];
         for rule in &self.rules {
             for name in &rule.weights {
                 let mut weights = graph.weights().iter();
@@ -154,6 +154,6 @@ impl Method {
                 merged[number].follow(rule);
             }
         }
-        Ok(merged.iter().map(Merged::setting).collect())
+        Ok(merged.iter().map(WeightKeys::setting).collect())
     }
 }

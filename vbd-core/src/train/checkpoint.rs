@@ -112,7 +112,7 @@ pub struct DataInfo {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct CheckpointHeader {
     version: u32,
     kind: String,
     spec: NetSpec,
@@ -158,7 +158,7 @@ impl Checkpoint {
                 tensors.insert(name.to_owned(), RawTensor::f32(&self.spec.input, values));
             }
         }
-        let header = Header {
+        let header = CheckpointHeader {
             version: VERSION,
             kind: KIND.to_owned(),
             spec: self.spec.clone(),
@@ -199,7 +199,7 @@ impl Checkpoint {
         })?;
         check_label(&json, path)?;
         tensor_file::check_seal(bytes).map_err(damaged)?;
-        let header: Header =
+        let header: CheckpointHeader =
             serde_json::from_str(&json).map_err(|error| problem("vbd", error.to_string()))?;
         header.recipe.check(&path.display().to_string())?;
         let settings = header.recipe.method.of_weights(&header.spec)?;

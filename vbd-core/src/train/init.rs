@@ -26,7 +26,7 @@ impl Parameters {
                     step: 0,
                     stream: Stream::Init(index),
                 };
-                let theta = draw_theta(key, (weight.rows(), weight.cols()), deviation);
+                let theta = draw_theta(key, [weight.rows(), weight.cols()], deviation);
                 let bias = vec![0.0; weight.rows()];
                 fresh(&weight, method, theta, bias)
             });

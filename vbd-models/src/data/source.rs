@@ -7,8 +7,8 @@ use vbd_net::data::Dataset;
 use super::digits::{self, digits};
 use super::idx;
 use super::named::NamedSet;
+use crate::catalog::CatalogEntry;
 use crate::error::{Error, Result};
-use crate::listed::Listed;
 
 /// Source of a data set.
 #[non_exhaustive]
@@ -43,9 +43,9 @@ const KNOWN: [(&str, &str); 4] = [
 ];
 
 /// Lists the data sets for [`load`].
-pub fn list() -> Vec<Listed> {
+pub fn list() -> Vec<CatalogEntry> {
     KNOWN
-        .map(|(name, summary)| Listed {
+        .map(|(name, summary)| CatalogEntry {
             name,
             summary: summary.to_owned(),
         })

@@ -7,8 +7,8 @@ use crate::matrix::SparseMatrix;
 use crate::tensor_file::RawTensor;
 use safetensors::Dtype;
 
-use super::take::{Found, Taker};
-use super::{Part, ValueType};
+use super::file_tensors::{FileTensors, WeightTensor};
+use super::{LayoutTensor, ValueType};
 use crate::error::Result;
 use crate::problem::Problem;
 
@@ -17,13 +17,13 @@ pub(crate) const VALUES: &str = ".compressed";
 pub(crate) const BITS: &str = ".bitmask";
 pub(crate) const ROWS: &str = ".row_offsets";
 
-pub(crate) fn parts(matrix: &SparseMatrix, values: ValueType) -> Vec<Part> {
+pub(crate) fn parts(matrix: &SparseMatrix, values: ValueType) -> Vec<LayoutTensor> {
     let rows = matrix.rows();
     vec![
-        Part::new(SHAPE, Dtype::I64, &[2]),
-        Part::new(VALUES, values.dtype(), &[matrix.nnz()]),
-        Part::new(BITS, Dtype::U8, &[rows, matrix.cols().div_ceil(8)]),
-        Part::new(ROWS, Dtype::I64, &[rows]),
+        LayoutTensor::new(SHAPE, Dtype::I64, &[2]),
+        LayoutTensor::new(VALUES, values.dtype(), &[matrix.nnz()]),
+        LayoutTensor::new(BITS, Dtype::U8, &[rows, matrix.cols().div_ceil(8)]),
+        LayoutTensor::new(ROWS, Dtype::I64, &[rows]),
     ]
 }
 
@@ -69,7 +69,10 @@ fn i64_values(raw: &RawTensor) -> impl Iterator<Item = i64> {
     words.iter().map(|&word| i64::from_le_bytes(word))
 }
 
-pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseMatrix> {
+pub(crate) fn decode(
+    taker: &mut FileTensors<'_>,
+    found: &WeightTensor<'_>,
+) -> Result<SparseMatrix> {
     let name = |suffix: &str| format!("{}{suffix}", found.weight);
     let (rows, cols) = (found.rows, found.cols);
     let row_bytes = cols.div_ceil(8);

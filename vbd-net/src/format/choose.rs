@@ -1,7 +1,7 @@
 //! Choice of each weight's layout: the requested one, or those that make the file smallest.
 
 use super::Layout;
-use super::size::{Declared, file_size};
+use super::size::{DeclaredSize, file_size};
 use super::writer::Content;
 
 /// Layouts to choose from. The bitmask layout exists for other readers and is only used on request.
@@ -38,6 +38,6 @@ pub(crate) fn layouts(content: &Content<'_>, uniform: Option<Layout>) -> Vec<Lay
 }
 
 /// Returns the bytes of the weight's tensors, without header entries.
-pub(crate) fn weight_bytes(parts: &[Declared]) -> usize {
+pub(crate) fn weight_bytes(parts: &[DeclaredSize]) -> usize {
     parts.iter().map(|part| part.bytes).sum()
 }

@@ -7,8 +7,8 @@ use crate::matrix::SparseMatrix;
 use crate::tensor_file::RawTensor;
 use safetensors::Dtype;
 
-use super::take::{Found, Taker};
-use super::{Part, ValueType};
+use super::file_tensors::{FileTensors, WeightTensor};
+use super::{LayoutTensor, ValueType};
 use crate::error::Result;
 use crate::problem::Problem;
 
@@ -25,12 +25,12 @@ fn index_type(matrix: &SparseMatrix) -> Dtype {
     }
 }
 
-pub(crate) fn parts(matrix: &SparseMatrix, values: ValueType) -> Vec<Part> {
+pub(crate) fn parts(matrix: &SparseMatrix, values: ValueType) -> Vec<LayoutTensor> {
     let index = index_type(matrix);
     vec![
-        Part::new(ROWS, index, &[matrix.rows() + 1]),
-        Part::new(COLUMNS, index, &[matrix.nnz()]),
-        Part::new(VALUES, values.dtype(), &[matrix.nnz()]),
+        LayoutTensor::new(ROWS, index, &[matrix.rows() + 1]),
+        LayoutTensor::new(COLUMNS, index, &[matrix.nnz()]),
+        LayoutTensor::new(VALUES, values.dtype(), &[matrix.nnz()]),
     ]
 }
 
@@ -53,7 +53,10 @@ pub(crate) fn encode(matrix: &SparseMatrix, values: ValueType) -> Vec<(&'static 
     ]
 }
 
-pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseMatrix> {
+pub(crate) fn decode(
+    taker: &mut FileTensors<'_>,
+    found: &WeightTensor<'_>,
+) -> Result<SparseMatrix> {
     let name = |suffix: &str| format!("{}{suffix}", found.weight);
     let types = [Dtype::U16, Dtype::I32];
     let row_starts = taker.take(&name(ROWS), &types, Some(&[found.rows + 1]))?;

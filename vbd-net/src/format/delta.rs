@@ -7,8 +7,8 @@ use crate::matrix::SparseMatrix;
 use crate::tensor_file::RawTensor;
 use safetensors::Dtype;
 
-use super::take::{Found, Taker};
-use super::{Part, ValueType};
+use super::file_tensors::{FileTensors, WeightTensor};
+use super::{LayoutTensor, ValueType};
 use crate::error::Result;
 use crate::problem::Problem;
 
@@ -27,13 +27,13 @@ fn zeros_before(matrix: &SparseMatrix) -> impl Iterator<Item = usize> {
     })
 }
 
-pub(crate) fn parts(matrix: &SparseMatrix, values: ValueType) -> Vec<Part> {
+pub(crate) fn parts(matrix: &SparseMatrix, values: ValueType) -> Vec<LayoutTensor> {
     let gaps = zeros_before(matrix)
         .map(|zeros| zeros / usize::from(SKIP) + 1)
         .sum();
     vec![
-        Part::new(GAPS, Dtype::U8, &[gaps]),
-        Part::new(VALUES, values.dtype(), &[matrix.nnz()]),
+        LayoutTensor::new(GAPS, Dtype::U8, &[gaps]),
+        LayoutTensor::new(VALUES, values.dtype(), &[matrix.nnz()]),
     ]
 }
 
@@ -57,7 +57,10 @@ pub(crate) fn encode(matrix: &SparseMatrix, values: ValueType) -> Vec<(&'static 
     ]
 }
 
-pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseMatrix> {
+pub(crate) fn decode(
+    taker: &mut FileTensors<'_>,
+    found: &WeightTensor<'_>,
+) -> Result<SparseMatrix> {
     let (gaps_name, values_name) = (
         format!("{}{GAPS}", found.weight),
         format!("{}{VALUES}", found.weight),

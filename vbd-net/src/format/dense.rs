@@ -3,15 +3,15 @@
 use crate::matrix::SparseMatrix;
 use crate::tensor_file::RawTensor;
 
-use super::take::{Found, Taker};
-use super::{Part, ValueType};
+use super::file_tensors::{FileTensors, WeightTensor};
+use super::{LayoutTensor, ValueType};
 use crate::error::Result;
 
 /// Empty suffix: the tensor has the weight's name.
 pub(crate) const WEIGHT: &str = "";
 
-pub(crate) fn parts(shape: &[usize], values: ValueType) -> Vec<Part> {
-    vec![Part::new(WEIGHT, values.dtype(), shape)]
+pub(crate) fn parts(shape: &[usize], values: ValueType) -> Vec<LayoutTensor> {
+    vec![LayoutTensor::new(WEIGHT, values.dtype(), shape)]
 }
 
 pub(crate) fn encode(
@@ -22,7 +22,10 @@ pub(crate) fn encode(
     vec![(WEIGHT, values.tensor(shape, &matrix.to_dense()))]
 }
 
-pub(crate) fn decode(taker: &mut Taker<'_>, found: &Found<'_>) -> Result<SparseMatrix> {
+pub(crate) fn decode(
+    taker: &mut FileTensors<'_>,
+    found: &WeightTensor<'_>,
+) -> Result<SparseMatrix> {
     let tensor = format!("{}{WEIGHT}", found.weight);
     let raw = taker.take(&tensor, &[taker.values.dtype()], Some(found.shape))?;
     taker.check_finite(&tensor, &raw)?;

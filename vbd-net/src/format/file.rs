@@ -8,9 +8,9 @@ use crate::spec::NetSpec;
 use super::choose;
 use super::metadata::version_of;
 use super::reader;
-use super::size::{Declared, file_size};
+use super::size::{DeclaredSize, file_size};
 use super::writer::Content;
-use super::{Layout, Part, ValueType};
+use super::{Layout, LayoutTensor, ValueType};
 use crate::error::Result;
 use crate::net::PrunedNet;
 
@@ -161,9 +161,9 @@ pub fn dense_bytes(net: &PrunedNet) -> Result<u64> {
     let mut declared = content.declared_images();
     for weight in net.original().weights()? {
         let name = |what| format!("{}.{what}", weight.layer);
-        let part = |shape: &[usize]| Part::new("", dtype, shape);
-        declared.push(Declared::part(&name("weight"), &part(&weight.shape)));
-        declared.push(Declared::part(&name("bias"), &part(&weight.shape[..1])));
+        let part = |shape: &[usize]| LayoutTensor::new("", dtype, shape);
+        declared.push(DeclaredSize::part(&name("weight"), &part(&weight.shape)));
+        declared.push(DeclaredSize::part(&name("bias"), &part(&weight.shape[..1])));
     }
     Ok(file_size(&declared, content.json_len()) as u64)
 }

@@ -45,7 +45,7 @@ impl Layout {
         matrix: &SparseMatrix,
         shape: &[usize],
         values: ValueType,
-    ) -> Vec<Part> {
+    ) -> Vec<LayoutTensor> {
         match self {
             Self::Dense => dense::parts(shape, values),
             Self::Csr => csr::parts(matrix, values),
@@ -87,7 +87,7 @@ impl FromStr for Layout {
 
 /// Declaration of a stored tensor: everything that determines its size in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct LayoutTensor {
     /// Suffix after the weight's name.
     pub(crate) suffix: &'static str,
     /// Value type.
@@ -96,7 +96,7 @@ pub(crate) struct Part {
     pub(crate) shape: Vec<usize>,
 }
 
-impl Part {
+impl LayoutTensor {
     pub(crate) fn new(suffix: &'static str, dtype: Dtype, shape: &[usize]) -> Self {
         Self {
             suffix,

@@ -28,7 +28,7 @@ pub const KIND: &str = "pruned";
 /// The JSON under the metadata key `vbd`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Header {
+pub(crate) struct NetHeader {
     pub(crate) version: u32,
     pub(crate) kind: String,
     pub(crate) spec: NetSpec,
@@ -122,7 +122,7 @@ pub(crate) fn version_of(net: &PrunedNet) -> u32 {
     layers.map(needs).max().unwrap_or(OLDEST)
 }
 
-impl Header {
+impl NetHeader {
     /// Serialises the JSON.
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("metadata have text keys and numbers alone")

@@ -2,30 +2,30 @@
 
 use std::path::Path;
 
-use crate::graph::{Graph, Owns, WeightSpec};
+use crate::graph::{Graph, TensorSlot, WeightSpec};
 use crate::matrix::SparseMatrix;
 use crate::spec::{NetSpec, Statistic};
 use crate::tensor_file;
 
-use super::metadata::Header;
-use super::take::{Found, Taker};
+use super::file_tensors::{FileTensors, WeightTensor};
+use super::metadata::NetHeader;
 use super::writer::{MEAN, STD};
 use super::{Layout, ValueType, bitmask, csr, delta, dense, selection};
 use crate::error::{Error, Result};
-use crate::net::{Origin, Parts, PrunedLayer, PrunedNet, Selection, UnitScale};
+use crate::net::{NetTensors, Origin, PrunedLayer, PrunedNet, Selection, UnitScale};
 use crate::problem::Problem;
 
 /// A decoded file: net, value type, and layout and bytes of each weight.
-pub(crate) struct Read {
+pub(crate) struct DecodedNet {
     pub(crate) net: PrunedNet,
     pub(crate) values: ValueType,
     pub(crate) storage: Vec<(Layout, usize)>,
 }
 
 /// Decodes a pruned file. `path` is used in errors.
-pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
+pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<DecodedNet> {
     let (tensors, json) = tensor_file::from_bytes(bytes).map_err(Error::tensor_file(path))?;
-    let header = Header::from_json(&json, path)?;
+    let header = NetHeader::from_json(&json, path)?;
     let in_file = |source| Error::SpecInFile {
         path: path.to_path_buf(),
         source: Box::new(source),
@@ -37,31 +37,31 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
             problem,
         })?;
     }
-    let mut taker = Taker {
+    let mut taker = FileTensors {
         path,
         tensors,
         values: header.values,
         taken: 0,
     };
-    let (mut parts, mut storage) = (Parts::default(), Vec::new());
+    let (mut parts, mut storage) = (NetTensors::default(), Vec::new());
     for (_, node) in graph.nodes() {
         let input = node.inputs.first();
         let input = input.map_or(0, |&input| graph.node(input).shape.units());
         let name = node.label.clone();
-        match node.owns {
-            Owns::Nothing => {}
-            Owns::Weight(weight) => {
+        match node.slot {
+            TensorSlot::Nothing => {}
+            TensorSlot::Weight(weight) => {
                 let weight = &graph.weights()[weight];
                 let (layer, layout, bytes) = take_layer(&mut taker, weight)?;
                 parts.layers.push(layer);
                 storage.push((layout, bytes));
             }
-            Owns::Index(_) => {
+            TensorSlot::Index(_) => {
                 let tensor = format!("{name}.index");
                 let index = selection::decode(&mut taker, &tensor, node.shape.units(), input)?;
                 parts.selections.push(Selection { name, index });
             }
-            Owns::Scale(_) => {
+            TensorSlot::Scale(_) => {
                 let [weight, bias] = ["weight", "bias"].map(|what| format!("{name}.{what}"));
                 let values = taker.values;
                 parts.scales.push(UnitScale {
@@ -99,7 +99,7 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Read> {
         before: header.before,
         ..PrunedNet::assemble(header.spec, graph, parts, origin)
     };
-    Ok(Read {
+    Ok(DecodedNet {
         net,
         values: header.values,
         storage,
@@ -131,7 +131,7 @@ fn check_before(before: &NetSpec, spec: &NetSpec, graph: &Graph) -> Result<(), S
 }
 
 fn take_image(
-    taker: &mut Taker<'_>,
+    taker: &mut FileTensors<'_>,
     tensor: &str,
     rule: &Statistic,
     spec: &NetSpec,
@@ -144,13 +144,16 @@ fn take_image(
         .map(Some)
 }
 
-fn take_layer(taker: &mut Taker<'_>, spec: &WeightSpec) -> Result<(PrunedLayer, Layout, usize)> {
+fn take_layer(
+    taker: &mut FileTensors<'_>,
+    spec: &WeightSpec,
+) -> Result<(PrunedLayer, Layout, usize)> {
     // The bias first: it is as long as the weight has rows, and it is in the file.
     let (rows, cols) = (spec.rows(), spec.cols());
     let bias = taker.take_values(&format!("{}.bias", spec.layer), taker.values, &[rows])?;
     let name = format!("{}.weight", spec.layer);
     let before = taker.taken;
-    let found = Found {
+    let found = WeightTensor {
         weight: &name,
         shape: &spec.shape,
         rows,
@@ -170,8 +173,8 @@ fn take_layer(taker: &mut Taker<'_>, spec: &WeightSpec) -> Result<(PrunedLayer, 
 
 /// Takes a weight in the layout that the names of its tensors say.
 pub(super) fn take_weight(
-    taker: &mut Taker<'_>,
-    found: &Found<'_>,
+    taker: &mut FileTensors<'_>,
+    found: &WeightTensor<'_>,
 ) -> Result<(SparseMatrix, Layout)> {
     let layout = find_layout(taker, found.weight)?;
     let weight = match layout {
@@ -185,7 +188,7 @@ pub(super) fn take_weight(
 
 /// Finds the layout of a weight by tensor names. Tensors of a second layout stay untaken and are
 /// rejected later.
-fn find_layout(taker: &Taker<'_>, weight: &str) -> Result<Layout> {
+fn find_layout(taker: &FileTensors<'_>, weight: &str) -> Result<Layout> {
     let signs = [
         (Layout::Dense, dense::WEIGHT),
         (Layout::Csr, csr::ROWS),

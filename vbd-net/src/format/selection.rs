@@ -3,13 +3,13 @@
 use crate::tensor_file::RawTensor;
 use safetensors::Dtype;
 
-use super::Part;
-use super::take::Taker;
+use super::LayoutTensor;
+use super::file_tensors::FileTensors;
 use crate::error::Result;
 use crate::problem::Problem;
 
-pub(crate) fn part(index: &[u32]) -> Part {
-    Part::new("", Dtype::I32, &[index.len()])
+pub(crate) fn part(index: &[u32]) -> LayoutTensor {
+    LayoutTensor::new("", Dtype::I32, &[index.len()])
 }
 
 pub(crate) fn encode(index: &[u32]) -> RawTensor {
@@ -22,7 +22,7 @@ pub(crate) fn encode(index: &[u32]) -> RawTensor {
 
 /// Takes the tensor of `units` indices below `all`.
 pub(crate) fn decode(
-    taker: &mut Taker<'_>,
+    taker: &mut FileTensors<'_>,
     tensor: &str,
     units: usize,
     all: usize,

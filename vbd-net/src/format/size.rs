@@ -5,20 +5,20 @@ use std::cmp::Reverse;
 use crate::tensor_file::METADATA_KEY;
 use safetensors::Dtype;
 
-use super::layout::Part;
+use super::layout::LayoutTensor;
 
 /// Header entry of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Declared {
+pub(crate) struct DeclaredSize {
     pub(crate) name: String,
     pub(crate) dtype: Dtype,
     pub(crate) shape: Vec<usize>,
     pub(crate) bytes: usize,
 }
 
-impl Declared {
+impl DeclaredSize {
     /// Creates the entry of a part of the tensor `prefix`.
-    pub(crate) fn part(prefix: &str, part: &Part) -> Self {
+    pub(crate) fn part(prefix: &str, part: &LayoutTensor) -> Self {
         Self {
             name: format!("{prefix}{}", part.suffix),
             dtype: part.dtype,
@@ -49,8 +49,8 @@ fn digits(number: usize) -> usize {
 /// Returns the bytes of a file with these tensors and a metadata string of `json_len` bytes in
 /// JSON, including quotes and escapes. Tensors are ordered by type, widest first, then by name, as
 /// in safetensors.
-pub(crate) fn file_size(tensors: &[Declared], json_len: usize) -> usize {
-    let mut order: Vec<&Declared> = tensors.iter().collect();
+pub(crate) fn file_size(tensors: &[DeclaredSize], json_len: usize) -> usize {
+    let mut order: Vec<&DeclaredSize> = tensors.iter().collect();
     order.sort_by(|a, b| (Reverse(a.dtype), &a.name).cmp(&(Reverse(b.dtype), &b.name)));
     let mut header = r#"{"__metadata__":{"":}}"#.len() + METADATA_KEY.len() + json_len;
     let mut offset = 0;

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::file_tensors::{FileTensors, WeightTensor};
 use super::metadata::Label;
 use super::reader::take_weight;
-use super::size::Declared;
-use super::take::{Found, Taker};
+use super::size::DeclaredSize;
 use super::{Layout, ValueType, choose};
 use crate::error::{Error, Result};
 use crate::file;
@@ -62,24 +62,24 @@ pub struct NamedWeight {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
+struct WeightsHeader {
     version: u32,
     kind: String,
     /// The threshold of `log_alpha` that decided what is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     threshold: Option<f32>,
     values: ValueType,
-    weights: Vec<Sized>,
+    weights: Vec<WeightSize>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sized {
+struct WeightSize {
     name: String,
     shape: Vec<usize>,
 }
 
-impl Sized {
+impl WeightSize {
     /// The rows and columns, if the shape is one that a weight may have.
     fn sides(&self) -> Option<[usize; 2]> {
         let sizes = self.shape.iter();
@@ -113,7 +113,7 @@ impl WeightsFile {
                 shape,
                 matrix,
             } = weight;
-            let sized = Sized { name, shape };
+            let sized = WeightSize { name, shape };
             let sides = sized.sides();
             if sides != Some([matrix.rows(), matrix.cols()]) {
                 return Err(Error::WeightShape {
@@ -122,7 +122,7 @@ impl WeightsFile {
                 });
             }
             let matrix = matrix.try_map(|value| values.round(value, &sized.name))?;
-            let Sized { name, shape } = sized;
+            let WeightSize { name, shape } = sized;
             let layout = layout.unwrap_or_else(|| smallest(&name, &shape, &matrix, values));
             let bytes = parts(&name, &shape, &matrix, layout, values);
             Ok(StoredWeight {
@@ -158,8 +158,8 @@ impl WeightsFile {
     /// A variant of [`Error`] with the path and the tensor or field, whatever the bytes are.
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let (tensors, json) = tensor_file::from_bytes(bytes).map_err(Error::tensor_file(path))?;
-        let header = Header::from_json(&json, path)?;
-        let mut taker = Taker {
+        let header = WeightsHeader::from_json(&json, path)?;
+        let mut taker = FileTensors {
             path,
             tensors,
             values: header.values,
@@ -177,7 +177,7 @@ impl WeightsFile {
             if rows > bytes.len() || !names.insert(sized.name.clone()) {
                 return Err(refused());
             }
-            let found = Found {
+            let found = WeightTensor {
                 weight: &sized.name,
                 shape: &sized.shape,
                 rows,
@@ -216,7 +216,7 @@ impl WeightsFile {
                 tensors.insert(format!("{}{suffix}", weight.name), raw);
             }
         }
-        let header = Header {
+        let header = WeightsHeader {
             version: WEIGHTS_VERSION,
             kind: WEIGHTS_KIND.to_owned(),
             threshold: self.threshold,
@@ -224,7 +224,7 @@ impl WeightsFile {
             weights: self
                 .weights
                 .iter()
-                .map(|weight| Sized {
+                .map(|weight| WeightSize {
                     name: weight.name.clone(),
                     shape: weight.shape.clone(),
                 })
@@ -281,7 +281,7 @@ impl WeightsFile {
     }
 }
 
-impl Header {
+impl WeightsHeader {
     /// Returns the JSON; every value of it has a JSON form.
     fn to_json(&self) -> String {
         serde_json::to_string(self).expect("metadata have text keys and numbers alone")
@@ -314,11 +314,11 @@ fn parts(
     matrix: &SparseMatrix,
     layout: Layout,
     values: ValueType,
-) -> Vec<Declared> {
+) -> Vec<DeclaredSize> {
     let parts = layout.parts(matrix, shape, values);
     parts
         .iter()
-        .map(|part| Declared::part(name, part))
+        .map(|part| DeclaredSize::part(name, part))
         .collect()
 }
 

@@ -2,9 +2,9 @@
 
 use crate::tensor_file::{self, RawTensor, Tensors};
 
-use super::metadata::{Header, KIND, version_of};
-use super::size::Declared;
-use super::{Layout, Part, ValueType, selection};
+use super::metadata::{KIND, NetHeader, version_of};
+use super::size::DeclaredSize;
+use super::{Layout, LayoutTensor, ValueType, selection};
 use crate::error::{Error, Result};
 use crate::net::PrunedNet;
 
@@ -22,7 +22,7 @@ pub(crate) struct Content<'a> {
 impl Content<'_> {
     fn json(&self) -> String {
         let net = self.net;
-        let header = Header {
+        let header = NetHeader {
             version: version_of(net),
             kind: KIND.to_owned(),
             spec: net.spec.clone(),
@@ -41,48 +41,48 @@ impl Content<'_> {
     }
 
     /// Returns the declarations of one weight's tensors.
-    pub(crate) fn weight(&self, index: usize, layout: Layout) -> Vec<Declared> {
+    pub(crate) fn weight(&self, index: usize, layout: Layout) -> Vec<DeclaredSize> {
         let layer = &self.net.layers[index];
         let name = layer.weight_name();
         let parts = layout.parts(&layer.weight, &layer.shape, self.values);
         parts
             .iter()
-            .map(|part| Declared::part(&name, part))
+            .map(|part| DeclaredSize::part(&name, part))
             .collect()
     }
 
     /// Returns the declarations of all tensors.
-    pub(crate) fn declared(&self, layouts: &[Layout]) -> Vec<Declared> {
+    pub(crate) fn declared(&self, layouts: &[Layout]) -> Vec<DeclaredSize> {
         let net = self.net;
         let weights = layouts
             .iter()
             .enumerate()
             .flat_map(|(i, &layout)| self.weight(i, layout));
-        let mut all: Vec<Declared> = weights.collect();
+        let mut all: Vec<DeclaredSize> = weights.collect();
         for layer in &net.layers {
-            let part = Part::new("", self.values.dtype(), &[layer.bias.len()]);
-            all.push(Declared::part(&layer.bias_name(), &part));
+            let part = LayoutTensor::new("", self.values.dtype(), &[layer.bias.len()]);
+            all.push(DeclaredSize::part(&layer.bias_name(), &part));
         }
         for selection in &net.selections {
-            all.push(Declared::part(
+            all.push(DeclaredSize::part(
                 &selection.index_name(),
                 &selection::part(&selection.index),
             ));
         }
         for scale in &net.scales {
-            let part = Part::new("", self.values.dtype(), &[scale.weight.len()]);
-            all.extend(scale.names().map(|name| Declared::part(&name, &part)));
+            let part = LayoutTensor::new("", self.values.dtype(), &[scale.weight.len()]);
+            all.extend(scale.names().map(|name| DeclaredSize::part(&name, &part)));
         }
         all.extend(self.declared_images());
         all
     }
 
     /// Returns the declarations of the mean and std images.
-    pub(crate) fn declared_images(&self) -> Vec<Declared> {
-        let part = Part::new("", ValueType::F32.dtype(), &self.net.spec.input);
+    pub(crate) fn declared_images(&self) -> Vec<DeclaredSize> {
+        let part = LayoutTensor::new("", ValueType::F32.dtype(), &self.net.spec.input);
         let images = self.net.images();
         images
-            .map(|(name, _)| Declared::part(name, &part))
+            .map(|(name, _)| DeclaredSize::part(name, &part))
             .collect()
     }
 

@@ -9,7 +9,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-pub use rewire::{Rewired, Source};
+pub use rewire::{Rewiring, Source};
 pub use shape::{MAX_ACTIVATION, MAX_TENSOR, Shape};
 pub(crate) use shape::{checked_len, image, image_of};
 
@@ -35,7 +35,7 @@ impl NodeId {
 
 /// Tensors of a layer: the number of its weight, index or scale among all of that sort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owns {
+pub enum TensorSlot {
     /// No tensors.
     Nothing,
     /// A weight and its bias.
@@ -60,7 +60,7 @@ pub struct Node {
     /// How its units depend on those of its inputs; `None` for the network's input.
     pub units: Option<Units>,
     /// Tensors of the layer.
-    pub owns: Owns,
+    pub slot: TensorSlot,
 }
 
 /// A weight of a network.
@@ -162,8 +162,8 @@ impl Graph {
 
     /// Returns the number of a node's weight, if any.
     pub fn weight_number(&self, id: NodeId) -> Option<usize> {
-        match self.nodes[id.0].owns {
-            Owns::Weight(weight) => Some(weight),
+        match self.nodes[id.0].slot {
+            TensorSlot::Weight(weight) => Some(weight),
             _ => None,
         }
     }

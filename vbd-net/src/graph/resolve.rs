@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{Graph, INPUT, MAX_ACTIVATION, Node, NodeId, Owns, Shape, WeightSpec, checked_len};
+use super::{
+    Graph, INPUT, MAX_ACTIVATION, Node, NodeId, Shape, TensorSlot, WeightSpec, checked_len,
+};
 use crate::error::Result;
-use crate::ops::{Kind, Needs};
+use crate::ops::{Kind, RequiredTensors};
 use crate::spec::{LayerSpec, Loss, NetSpec, Target};
 
 /// Maximum number of layers, because the layers of untrusted files are traversed often.
@@ -26,7 +28,7 @@ impl NetSpec {
             inputs: Vec::new(),
             shape: self.input_shape()?,
             units: None,
-            owns: Owns::Nothing,
+            slot: TensorSlot::Nothing,
         };
         if self.layers.len() > MOST_LAYERS {
             let found = self.layers.len();
@@ -63,14 +65,14 @@ impl NetSpec {
                 graph.consumers[input.0].push(id);
             }
             graph.consumers.push(Vec::new());
-            let owns = graph.number(kind, &shapes, shape, id);
+            let slot = graph.number(kind, &shapes, shape, id);
             graph.nodes.push(Node {
                 label,
                 layer: Some(index),
                 inputs,
                 shape,
                 units: Some(kind.units()),
-                owns,
+                slot,
             });
         }
         self.check_output(&graph)?;
@@ -194,10 +196,16 @@ impl NetSpec {
 
 impl Graph {
     /// Assigns numbers to a layer's tensors.
-    fn number(&mut self, kind: &dyn Kind, inputs: &[Shape], output: Shape, node: NodeId) -> Owns {
+    fn number(
+        &mut self,
+        kind: &dyn Kind,
+        inputs: &[Shape],
+        output: Shape,
+        node: NodeId,
+    ) -> TensorSlot {
         match kind.needs(inputs) {
-            Needs::Nothing => Owns::Nothing,
-            Needs::Weight(layer_kind, shape) => {
+            RequiredTensors::Nothing => TensorSlot::Nothing,
+            RequiredTensors::Weight(layer_kind, shape) => {
                 self.weights.push(WeightSpec {
                     layer: kind.name().unwrap_or_default().to_owned(),
                     kind: layer_kind,
@@ -205,15 +213,15 @@ impl Graph {
                     node,
                     positions: output.area(),
                 });
-                Owns::Weight(self.weights.len() - 1)
+                TensorSlot::Weight(self.weights.len() - 1)
             }
-            Needs::Index => {
+            RequiredTensors::Index => {
                 self.indices += 1;
-                Owns::Index(self.indices - 1)
+                TensorSlot::Index(self.indices - 1)
             }
-            Needs::Scale => {
+            RequiredTensors::Scale => {
                 self.scales += 1;
-                Owns::Scale(self.scales - 1)
+                TensorSlot::Scale(self.scales - 1)
             }
         }
     }

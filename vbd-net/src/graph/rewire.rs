@@ -17,14 +17,14 @@ pub enum Source {
 
 /// A list of layers under construction, each after its inputs.
 #[derive(Debug)]
-pub struct Rewired {
+pub struct Rewiring {
     /// Original network.
     from: NetSpec,
     layers: Vec<LayerSpec>,
     sources: Vec<Vec<Source>>,
 }
 
-impl Rewired {
+impl Rewiring {
     /// Creates an empty list for layers of `from`.
     pub fn new(from: &NetSpec) -> Self {
         Self {

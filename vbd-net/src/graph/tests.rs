@@ -1,6 +1,6 @@
 //! What a network resolves to, and what it is refused for.
 
-use super::{NodeId, Owns, Shape};
+use super::{NodeId, Shape, TensorSlot};
 use crate::ops::Units;
 use crate::spec::NetSpec;
 
@@ -36,7 +36,7 @@ fn nodes_know_what_they_read_and_who_reads_them() {
     assert_eq!(graph.node(ids[4]).shape, Shape::Features(5));
     let weights = graph.weights().iter().map(|weight| &weight.shape[..]);
     assert_eq!(weights.collect::<Vec<_>>(), [[5, 16], [5, 5], [3, 5]]);
-    assert_eq!(graph.node(ids[5]).owns, Owns::Weight(2));
+    assert_eq!(graph.node(ids[5]).slot, TensorSlot::Weight(2));
     assert_eq!(graph.output(), ids[6]);
     assert!(graph.starts_linear());
     // it is written as it was read

@@ -127,8 +127,8 @@ pub trait Kind {
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String>;
 
     /// Returns the tensors that the layer needs for inputs of these shapes.
-    fn needs(&self, _inputs: &[Shape]) -> Needs {
-        Needs::Nothing
+    fn needs(&self, _inputs: &[Shape]) -> RequiredTensors {
+        RequiredTensors::Nothing
     }
 
     /// Sets the number of outputs, if the layer chooses it.
@@ -146,14 +146,14 @@ pub trait Kind {
 
     /// Computes one sample in the simplest way, as a reference for tests. Not implemented for kinds
     /// with a weight.
-    fn plain(&self, _inputs: &[Plain<'_>], _own: Own<'_>, _output: Shape) -> Vec<f32> {
+    fn plain(&self, _inputs: &[Plain<'_>], _own: NodeTensors<'_>, _output: Shape) -> Vec<f32> {
         Vec::new()
     }
 }
 
 /// The tensors of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Needs {
+pub enum RequiredTensors {
     /// None.
     Nothing,
     /// A weight of this shape and a bias of its first dimension.
@@ -166,7 +166,7 @@ pub enum Needs {
 
 /// A layer's tensors in a net.
 #[derive(Debug, Clone, Copy)]
-pub enum Own<'a> {
+pub enum NodeTensors<'a> {
     /// None.
     Nothing,
     /// A weight and its bias.

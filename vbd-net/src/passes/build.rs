@@ -1,12 +1,12 @@
 //! Turns a graph into steps.
 
-use super::{Extent, Op, Pixels, Program, Selected, Step, Value};
+use super::{Computation, Extent, Op, Pixels, PositionMap, Program, Value};
 use crate::error::{Error, Result};
-use crate::graph::{NodeId, Owns, Shape};
+use crate::graph::{NodeId, Shape, TensorSlot};
 use crate::matrix::SparseMatrix;
 use crate::net::{PrunedLayer, PrunedNet};
 use crate::ops::conv2d::FUSED_WINDOW;
-use crate::ops::{self, Own, Units};
+use crate::ops::{self, NodeTensors, Units};
 use crate::spec::LayerSpec;
 
 /// Maximum number of units of flatten and select layers that are copied because other layers than
@@ -17,7 +17,7 @@ const MOST_COPIED: usize = 1 << 18;
 #[derive(Debug, Clone)]
 struct View {
     value: Value,
-    selected: Selected,
+    selected: PositionMap,
     /// Whether it is the step's output unchanged.
     is_whole: bool,
     /// Whether the next node is the only consumer of the step's output.
@@ -76,14 +76,14 @@ impl Builder<'_> {
                 view.selected.flatten(self.area(view.value));
                 self.moved(id, view)
             }
-            (Units::Picks, Own::Index(index)) => {
+            (Units::Picks, NodeTensors::Index(index)) => {
                 let mut view = self.behind(from);
                 view.selected.select(index);
                 self.moved(id, view)
             }
             (Units::Same, _) => Ok(self.relu(id)),
-            (Units::Mixes, Own::Weight(own)) => self.weight(id, own),
-            (Units::PerUnit, Own::Scale(scale)) => {
+            (Units::Mixes, NodeTensors::Weight(own)) => self.weight(id, own),
+            (Units::PerUnit, NodeTensors::Scale(scale)) => {
                 let view = self.views[from.index()].clone();
                 let factors = scale.weight.iter().copied();
                 self.diagonal(id, &view, factors, scale.bias.clone())
@@ -95,7 +95,7 @@ impl Builder<'_> {
                     .map(|input| self.views[input.index()].value)
                     .collect();
                 let extent = Extent::of(node.shape);
-                Ok(self.push(Step::new(self.unweighted(id), inputs, [extent; 2])))
+                Ok(self.push(Computation::new(self.unweighted(id), inputs, [extent; 2])))
             }
             (Units::Picks | Units::Mixes, _) => unreachable!("a net has what its network needs"),
         }
@@ -142,7 +142,7 @@ impl Builder<'_> {
         Op::Unweighted(rule.expect("a layer that neither mixes nor has tensors"))
     }
 
-    fn push(&mut self, step: Step) -> View {
+    fn push(&mut self, step: Computation) -> View {
         self.program.steps.push(step);
         View::whole(self.program.steps.len())
     }
@@ -164,9 +164,9 @@ impl Builder<'_> {
             return view;
         }
         let extent = self.program.extent(view.value);
-        let step = Step {
+        let step = Computation {
             relu: true,
-            ..Step::new(self.unweighted(id), vec![view.value], [extent; 2])
+            ..Computation::new(self.unweighted(id), vec![view.value], [extent; 2])
         };
         let value = self.push(step).value;
         View {
@@ -205,7 +205,11 @@ impl Builder<'_> {
             units: input.units,
             ..output
         };
-        self.push(Step::new(self.unweighted(id), vec![value], [input, output]))
+        self.push(Computation::new(
+            self.unweighted(id),
+            vec![value],
+            [input, output],
+        ))
     }
 
     /// Handles a layer with a weight. A selection before it becomes columns of zeros.
@@ -227,15 +231,15 @@ impl Builder<'_> {
         if is_linear {
             view.selected.flatten(self.area(view.value));
         }
-        let step = Step::new(op, vec![view.value], [input, Extent::of(node.shape)]);
+        let step = Computation::new(op, vec![view.value], [input, Extent::of(node.shape)]);
         let taps = if is_linear { 1 } else { step.per_unit() };
         let cols = self.columns(input.units.saturating_mul(step.per_unit()))?;
         let column = |col: u32| {
             let (place, tap) = (col as usize / taps, col as usize % taps);
             view.selected.place(place) * taps + tap
         };
-        let step = Step {
-            owns: node.owns,
+        let step = Computation {
+            slot: node.slot,
             weight: own.weight.with_columns(cols, column),
             bias: own.bias.clone(),
             ..step
@@ -259,7 +263,7 @@ impl Builder<'_> {
             Shape::Features(_) => Op::Linear,
             Shape::Image { .. } => Op::BY_CHANNEL,
         };
-        let mut step = Step::new(op, vec![view.value], [input, output]);
+        let mut step = Computation::new(op, vec![view.value], [input, output]);
         let cols = self.columns(input.units.saturating_mul(step.per_unit()))?;
         step.weight = SparseMatrix::with_capacity(bias.len(), cols, bias.len());
         for (unit, factor) in factors.enumerate() {
@@ -270,7 +274,7 @@ impl Builder<'_> {
             step.weight.end_row();
         }
         step.bias = bias;
-        step.owns = self.net.graph().node(id).owns;
+        step.slot = self.net.graph().node(id).slot;
         step.ties = view.is_whole;
         Ok(self.push(step))
     }
@@ -288,17 +292,17 @@ impl View {
     fn whole(value: Value) -> Self {
         Self {
             value,
-            selected: Selected::default(),
+            selected: PositionMap::default(),
             is_whole: true,
             is_private: true,
         }
     }
 }
 
-impl Step {
+impl Computation {
     pub(super) fn new(op: Op, inputs: Vec<Value>, [input, output]: [Extent; 2]) -> Self {
         Self {
-            owns: Owns::Nothing,
+            slot: TensorSlot::Nothing,
             copies: None,
             inputs,
             ties: matches!(op, Op::Unweighted(_)),

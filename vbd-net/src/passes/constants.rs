@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Op, Program, Step};
+use super::{Computation, Op, Program};
 use crate::matrix::SparseMatrix;
 
 /// Constant units of a value and their values.
@@ -43,7 +43,7 @@ impl Program {
     }
 }
 
-impl Step {
+impl Computation {
     /// Folds constant inputs into the bias. Returns the outputs that are constant then.
     #[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
     fn fold(&mut self, inputs: &Constants) -> Constants {

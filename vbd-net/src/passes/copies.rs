@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Op, Program, Step, Value};
+use super::{Computation, Op, Program, Value};
 use crate::ops::Copied;
 
 impl Program {
@@ -26,7 +26,7 @@ impl Program {
                 *input = numbers[*input];
                 if is_copied {
                     let op = Op::Unweighted(Arc::new(Copied));
-                    let copy = Step::new(op, vec![*input], [step.input; 2]);
+                    let copy = Computation::new(op, vec![*input], [step.input; 2]);
                     self.steps.push(copy);
                     *input = self.steps.len();
                 }

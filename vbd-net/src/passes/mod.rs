@@ -16,19 +16,19 @@ mod build;
 mod constants;
 mod copies;
 mod normalisation;
-mod selected;
+mod position_map;
 mod unread;
 
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::graph::{NodeId, Owns, Shape};
+use crate::graph::{NodeId, Shape, TensorSlot};
 use crate::matrix::SparseMatrix;
 use crate::net::PrunedNet;
 use crate::ops::Unweighted;
 
 pub(crate) use normalisation::Pixels;
-pub(crate) use selected::Selected;
+pub(crate) use position_map::PositionMap;
 
 /// Extent of one sample between two steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,10 +104,10 @@ pub(crate) type Value = usize;
 
 /// A step: a layer with its activation and pooling.
 #[derive(Debug, Clone)]
-pub(crate) struct Step {
+pub(crate) struct Computation {
     /// Owner of the tensors: a layer's weight, or a selection or scale as a weight with one entry
     /// per row.
-    pub(crate) owns: Owns,
+    pub(crate) slot: TensorSlot,
     pub(crate) op: Op,
     /// The flatten or select layer whose values it copies.
     pub(crate) copies: Option<NodeId>,
@@ -120,13 +120,13 @@ pub(crate) struct Step {
     /// Extent of each input.
     pub(crate) input: Extent,
     pub(crate) output: Extent,
-    /// The weight: rows are outputs, columns are inputs, [`Step::per_unit`] of each unit.
+    /// The weight: rows are outputs, columns are inputs, [`Computation::per_unit`] of each unit.
     pub(crate) weight: SparseMatrix,
     /// One bias per row; a first convolution may have one per row and output before pooling.
     pub(crate) bias: Vec<f32>,
 }
 
-impl Step {
+impl Computation {
     /// Returns rows and columns of a unit's outputs before pooling.
     fn outputs(&self) -> [usize; 2] {
         let pool = match self.op {
@@ -155,8 +155,8 @@ impl Step {
 
     /// Returns the number of its weight in the net.
     pub(crate) fn layer(&self) -> Option<usize> {
-        match self.owns {
-            Owns::Weight(weight) => Some(weight),
+        match self.slot {
+            TensorSlot::Weight(weight) => Some(weight),
             _ => None,
         }
     }
@@ -169,7 +169,7 @@ impl Step {
 /// The remaining steps; the last one computes the outputs.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<Computation>,
     /// Extent of the net's input as seen by its consumers.
     pub(crate) input: Extent,
     /// Input units that are read, increasing, once the others are dropped: input values if only

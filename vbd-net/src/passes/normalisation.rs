@@ -3,7 +3,7 @@
 
 use crate::matrix::SparseMatrix;
 
-use super::{Op, Program, Step};
+use super::{Computation, Op, Program};
 use crate::net::PrunedNet;
 
 /// Input of the first step.
@@ -47,7 +47,7 @@ impl Program {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
-fn fold(first: &mut Step, net: &PrunedNet) {
+fn fold(first: &mut Computation, net: &PrunedNet) {
     let (mean, std) = (net.mean_values(), net.std_values());
     let scale = f64::from(net.scale());
     let old = &first.weight;
@@ -74,7 +74,7 @@ const MOST_SHIFTS: usize = 1 << 22;
 /// Moves the shift of the normalisation into the bias of a first convolution, one per output, if
 /// these are not too many. Returns the input of the convolution then.
 #[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
-fn shift(first: &mut Step, inputs: &[u32], net: &PrunedNet) -> Pixels {
+fn shift(first: &mut Computation, inputs: &[u32], net: &PrunedNet) -> Pixels {
     let (mean, std) = (net.mean_values(), net.std_values());
     if mean.is_zero() {
         return Pixels::Scaled;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::constants::unit_of;
-use super::{Extent, Program, Step, Value};
+use super::{Computation, Extent, Program, Value};
 use crate::matrix::SparseMatrix;
 
 /// The units of each value that are read. Tied values share one set.
@@ -32,7 +32,7 @@ impl Program {
         let kept = |value: Value| -> Vec<u32> { reads.of(value).iter().copied().collect() };
         let inputs = kept(0);
         let mut numbers: Vec<Option<Value>> = vec![(!inputs.is_empty()).then_some(0)];
-        let mut left: Vec<Step> = Vec::with_capacity(self.steps.len());
+        let mut left: Vec<Computation> = Vec::with_capacity(self.steps.len());
         for (step, output) in std::mem::take(&mut self.steps).into_iter().zip(1..) {
             if reads.of(output).is_empty() {
                 numbers.push(None);
@@ -40,7 +40,7 @@ impl Program {
             }
             let (from, to) = (kept(step.inputs[0]), kept(output));
             let step = step.keep(&from, &to, reads.idle[reads.class[output]]);
-            left.push(Step {
+            left.push(Computation {
                 inputs: step
                     .inputs
                     .iter()
@@ -126,7 +126,7 @@ impl Program {
     }
 }
 
-impl Step {
+impl Computation {
     /// Returns the step restricted to these units; without weights and biases if it is idle.
     fn keep(self, inputs: &[u32], outputs: &[u32], is_idle: bool) -> Self {
         let (mut weight, mut bias) = (SparseMatrix::default(), Vec::new());

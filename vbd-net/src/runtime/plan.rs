@@ -62,17 +62,14 @@ pub struct LayerPlan {
 /// buffers to run it.
 ///
 /// ```
-/// # use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, SparseMatrix, spec::LayerKind};
-/// # let spec = serde_json::from_str(
-/// #     r#"{"name":"tiny","input":[4],"classes":2,"layer":[{"kind":"linear","name":"fc1","out_features":2}]}"#,
-/// # )?;
-/// # let weight = SparseMatrix::from_places([2, 4], 2, [(2, 1.0), (5, 2.0)].into_iter());
-/// # let (name, kind, bias) = ("fc1".to_owned(), LayerKind::Linear, vec![0.5, 0.0]);
-/// # let layer = PrunedLayer { name, kind, shape: vec![2, 4], weight, bias };
-/// # let parts = Parts { layers: vec![layer], ..Parts::default() };
-/// # let net = PrunedNet::new(spec, parts, Origin::default())?;
-/// use vbd_net::Plan;
+/// use vbd_net::{Plan, PrunedNet, spec::NetSpec};
 ///
+/// let spec = NetSpec::from_json(
+///     r#"{"name": "tiny", "input": [4], "classes": 2,
+///         "layer": [{"kind": "linear", "name": "fc1", "out_features": 2}]}"#,
+/// )?;
+/// let weight = vec![0.0, 0.0, 1.0, 0.0, 0.0, 2.0, 0.0, 0.0];
+/// let net = PrunedNet::from_parts(spec, [("fc1.weight", weight), ("fc1.bias", vec![0.5, 0.0])])?;
 /// let plan = Plan::new(&net)?;
 /// let mut session = plan.session();
 /// assert_eq!(session.run(&[0_u8, 10, 20, 30])?, [20.5, 20.0]);
@@ -82,19 +79,19 @@ pub struct LayerPlan {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Plan {
-    pub(super) inner: Arc<Inner>,
+    pub(super) inner: Arc<PlanData>,
 }
 
 /// Shared state of a plan.
 #[derive(Debug)]
-pub(super) struct Inner {
+pub(super) struct PlanData {
     pub(super) net: String,
     pub(super) input_len: usize,
     pub(super) output_len: usize,
     loss: Loss,
     pub(super) arch: Arch,
     pub(super) input: Input,
-    pub(super) stages: Vec<Part>,
+    pub(super) stages: Vec<PlanStage>,
     /// Values per sample in each buffer: the net's input, then the output of each stage.
     pub(super) lens: Vec<usize>,
     /// Scratch values per sample.
@@ -106,7 +103,7 @@ pub(super) struct Inner {
 
 /// A stage and its inputs.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct PlanStage {
     /// Numbers of input buffers; none if the weight has no columns.
     pub(super) inputs: Vec<usize>,
     pub(super) stage: Stage,
@@ -147,12 +144,12 @@ impl Plan {
                 raw.then_some(&program.inputs[..]),
                 reads_input && program.pixels == Pixels::Scaled,
             );
-            Part {
+            PlanStage {
                 inputs: step.inputs.clone(),
                 stage,
             }
         });
-        let stages: Vec<Part> = stages.collect();
+        let stages: Vec<PlanStage> = stages.collect();
         let scratch = stages.iter().map(|part| part.stage.scratch_len());
         let scratch = scratch.max().unwrap_or(0);
         if scratch > MOST_VALUES {
@@ -174,7 +171,7 @@ impl Plan {
                 };
             }
         }
-        let inner = Inner {
+        let inner = PlanData {
             net: net.spec.name.clone(),
             input_len: net.spec.input_len(),
             output_len: net.spec.output_len(),
@@ -269,7 +266,7 @@ fn buffers(net: &PrunedNet, program: &Program) -> Result<(Vec<Layout>, Vec<usize
 }
 
 /// Returns the number of samples processed together: one vector if there are convolutions.
-fn lanes(stages: &[Part], values: usize) -> usize {
+fn lanes(stages: &[PlanStage], values: usize) -> usize {
     let convolves = stages
         .iter()
         .any(|part| matches!(part.stage, Stage::Conv(_)));

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::buffer::Buffer;
 use super::kernels::{self, LANES, Pixel};
-use super::plan::{Inner, Part, Plan};
+use super::plan::{Plan, PlanData, PlanStage};
 use super::stage::Stage;
 use super::threads::Threads;
 use crate::error::{Error, Result};
@@ -44,7 +44,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    fn new(plan: &Inner) -> Self {
+    fn new(plan: &PlanData) -> Self {
         // Raw pixels are read where they are, but for bytes.
         let one = plan.lens.iter().map(|&len| Buffer::zeroed(len));
         let many = plan.lens.iter();
@@ -62,7 +62,7 @@ impl Worker {
     }
 
     /// One sample.
-    fn run_one<T: Pixel>(&mut self, plan: &Inner, pixels: &[T], logits: &mut [f32]) {
+    fn run_one<T: Pixel>(&mut self, plan: &PlanData, pixels: &[T], logits: &mut [f32]) {
         let Self {
             one,
             scratch,
@@ -76,7 +76,7 @@ impl Worker {
             }
             None => Some(pixels),
         };
-        for (index, Part { inputs, stage }) in plan.stages.iter().enumerate() {
+        for (index, PlanStage { inputs, stage }) in plan.stages.iter().enumerate() {
             let (before, after) = one.split_at_mut(index + 1);
             let y = after[0].get_mut();
             let first = inputs.first().copied();
@@ -101,11 +101,17 @@ impl Worker {
     }
 
     /// Runs at most `lanes` samples together.
-    fn run_many<T: Pixel>(&mut self, plan: &Inner, pixels: &[T], logits: &mut [f32], lanes: usize) {
+    fn run_many<T: Pixel>(
+        &mut self,
+        plan: &PlanData,
+        pixels: &[T],
+        logits: &mut [f32],
+        lanes: usize,
+    ) {
         let many = &mut self.many;
         plan.input
             .load_lanes(plan.arch, pixels, plan.input_len, many[0].get_mut(), lanes);
-        for (index, Part { inputs, stage }) in plan.stages.iter().enumerate() {
+        for (index, PlanStage { inputs, stage }) in plan.stages.iter().enumerate() {
             let (before, after) = many.split_at_mut(index + 1);
             let y = after[0].get_mut();
             let x = before[inputs.first().copied().unwrap_or(0)].get();

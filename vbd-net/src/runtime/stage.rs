@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::layout::Layout;
 use super::plan::Kernel;
-use crate::ops::conv2d::{Conv, Geometry};
+use crate::ops::conv2d::{Conv, ConvGeometry};
 use crate::ops::linear::{LinearKernels, One};
 use crate::ops::{Places, Unweighted};
-use crate::passes::{Op, Step};
+use crate::passes::{Computation, Op};
 
 /// A compiled step.
 #[derive(Debug)]
@@ -25,14 +25,14 @@ impl Stage {
     /// reads raw pixels, `raw` are the pixels of its inputs. `margins` states whether the inputs
     /// are images with margins of 0.
     pub(super) fn new(
-        step: &Step,
+        step: &Computation,
         from: &[Layout],
         to: Layout,
         raw: Option<&[u32]>,
         margins: bool,
     ) -> Self {
         let first = from.first().copied();
-        let Step {
+        let Computation {
             weight,
             bias,
             relu,
@@ -49,7 +49,7 @@ impl Stage {
                 pool,
                 ..
             } => {
-                let geometry = Geometry {
+                let geometry = ConvGeometry {
                     kernel,
                     stride,
                     pool,

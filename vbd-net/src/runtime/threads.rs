@@ -124,12 +124,12 @@ impl Threads {
             }
         };
         let erased: &(dyn Fn(usize) + Sync) = &job_of_some;
-        // SAFETY: no helper holds the reference once `Lent` is dropped, which is before `job` ends: it
+        // SAFETY: no helper holds the reference once `PublishedJob` is dropped, which is before `job` ends: it
         // takes the job back, so that nobody joins, and waits for those who have.
         let erased = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(erased) };
         // A batch whose caller panicked too did not get to look at it.
         crew.panicked.store(false, Ordering::Relaxed);
-        let lent = Lent(crew);
+        let lent = PublishedJob(crew);
         *crew.job() = Some(erased);
         crew.tell();
         job(0);
@@ -177,9 +177,9 @@ impl Drop for Owner {
 }
 
 /// A published job. Dropping it withdraws the job, also on a panic.
-struct Lent<'a>(&'a Crew);
+struct PublishedJob<'a>(&'a Crew);
 
-impl Drop for Lent<'_> {
+impl Drop for PublishedJob<'_> {
     fn drop(&mut self) {
         *self.0.job() = None;
         let mut turns = 0_u32;

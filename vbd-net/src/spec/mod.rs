@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use layer::{LayerKind, LayerSpec};
 pub use loss::{Loss, Target};
 pub(crate) use normalize::normalized;
-pub use normalize::{Measured, Normalize, Normalizer, Statistic};
+pub use normalize::{Measurement, Normalize, Normalizer, Statistic};
 
 use crate::error::Error;
 
@@ -43,7 +43,7 @@ pub struct NetSpec {
 }
 
 impl NetSpec {
-    /// A network without input and layers yet, that tells this many classes apart.
+    /// Creates a classifier without input and layers.
     pub fn classifier(name: &str, classes: usize) -> Self {
         Self {
             name: name.to_owned(),
@@ -54,6 +54,17 @@ impl NetSpec {
             normalize: Normalize::default(),
             layers: Vec::new(),
         }
+    }
+
+    /// Parses a network from JSON, as in the metadata of every file, and checks it.
+    ///
+    /// # Errors
+    /// [`Error::Json`] if the text is invalid JSON, has an unknown key or lacks one;
+    /// [`Error::Spec`] if the network is invalid.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let spec: Self = serde_json::from_str(text).map_err(Error::Json)?;
+        spec.resolve()?;
+        Ok(spec)
     }
 
     /// Returns the number of values per input sample.

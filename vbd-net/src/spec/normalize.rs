@@ -32,14 +32,14 @@ pub enum Statistic {
     /// One number per channel.
     Channels(Vec<f64>),
     /// `"image"`: one number per pixel, measured on the training images.
-    Measured(Measured),
+    Measured(Measurement),
 }
 
 /// Kind of a measured statistic.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Measured {
+pub enum Measurement {
     /// Per pixel over the training images.
     Image,
 }
@@ -55,7 +55,7 @@ impl Statistic {
 
     /// Returns whether it is one number per pixel, stored as a tensor.
     pub fn is_image(&self) -> bool {
-        matches!(self, Self::Measured(Measured::Image))
+        matches!(self, Self::Measured(Measurement::Image))
     }
 
     fn check(&self, name: &str, shape: Shape, valid: impl Fn(f64) -> bool) -> Result<(), String> {
@@ -94,7 +94,7 @@ impl Statistic {
                         .collect(),
                 )
             }
-            Self::Measured(Measured::Image) => measured.filter(|values| values.len() == len),
+            Self::Measured(Measurement::Image) => measured.filter(|values| values.len() == len),
         }
     }
 }

@@ -3,8 +3,8 @@
 
 mod draws;
 
+use vbd_net::PrunedNet;
 use vbd_net::spec::NetSpec;
-use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, SparseMatrix};
 
 pub(crate) use draws::Draws;
 
@@ -38,30 +38,20 @@ pub(crate) fn random_autoencoder(seed: u64) -> PrunedNet {
 }
 
 fn net_of(json: &str, seed: u64) -> PrunedNet {
-    let spec: NetSpec = serde_json::from_str(json).unwrap();
+    let spec = NetSpec::from_json(json).unwrap();
     let draws = &mut Draws(seed);
-    let layers = spec.weights().unwrap().into_iter().map(|weight| {
-        let entries: Vec<(usize, f32)> = (0..weight.numel())
-            .filter(|_| draws.below(4) == 0)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .map(|place| (place, draws.real() + 1.5e-3))
-            .collect();
-        let bias = (0..weight.rows()).map(|_| draws.real()).collect();
-        let sizes = [weight.rows(), weight.cols()];
-        PrunedLayer {
-            weight: SparseMatrix::from_places(sizes, entries.len(), entries.into_iter()),
-            bias,
-            name: weight.layer,
-            kind: weight.kind,
-            shape: weight.shape,
+    let mut tensors = Vec::new();
+    for weight in spec.weights().unwrap() {
+        let mut values = vec![0.0; weight.numel()];
+        let kept: Vec<usize> = (0..values.len()).filter(|_| draws.below(4) == 0).collect();
+        for place in kept {
+            values[place] = draws.real() + 1.5e-3;
         }
-    });
-    let parts = Parts {
-        layers: layers.collect(),
-        ..Parts::default()
-    };
-    PrunedNet::new(spec, parts, Origin::default()).unwrap()
+        let bias = (0..weight.rows()).map(|_| draws.real()).collect();
+        tensors.push((format!("{}.weight", weight.layer), values));
+        tensors.push((format!("{}.bias", weight.layer), bias));
+    }
+    PrunedNet::from_parts(spec, tensors).unwrap()
 }
 
 /// Raw pixels of `n` samples.

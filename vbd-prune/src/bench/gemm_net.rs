@@ -5,7 +5,7 @@
 )]
 
 use vbd_net::graph::Shape;
-use vbd_net::ops::{Conv2d, Own, Plain};
+use vbd_net::ops::{Conv2d, NodeTensors, Plain};
 use vbd_net::spec::LayerSpec;
 
 use vbd_net::PrunedNet;
@@ -85,7 +85,7 @@ impl GemmNet {
         let (mean, std) = (net.mean_values(), net.std_values());
         let rule = |pixel| (net.scale() / std.at(pixel), -mean.at(pixel) / std.at(pixel));
         let weights = net.graph().nodes().map(|(id, _)| match net.own(id) {
-            Own::Weight(layer) => layer.weight.to_dense(),
+            NodeTensors::Weight(layer) => layer.weight.to_dense(),
             _ => Vec::new(),
         });
         Self {
@@ -120,10 +120,10 @@ impl GemmNet {
             };
             let weight = &weights[id.index()][..];
             match (layer, net.own(id)) {
-                (LayerSpec::Linear(_), Own::Weight(own)) => {
+                (LayerSpec::Linear(_), NodeTensors::Weight(own)) => {
                     linear(y, &before[node.inputs[0].index()], weight, &own.bias, n);
                 }
-                (LayerSpec::Conv2d(conv), Own::Weight(own)) => {
+                (LayerSpec::Conv2d(conv), NodeTensors::Weight(own)) => {
                     let [_, height, width] = sides(node.shape);
                     let window = Window {
                         conv,

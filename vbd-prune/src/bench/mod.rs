@@ -10,7 +10,7 @@ use candle_core::{Device, Module, Tensor};
 use serde::Serialize;
 use vbd_net::SparseMatrix;
 use vbd_net::data::Values;
-use vbd_net::graph::{Owns, WeightSpec};
+use vbd_net::graph::{TensorSlot, WeightSpec};
 use vbd_net::spec::NetSpec;
 
 pub use self::options::BenchOptions;
@@ -19,7 +19,7 @@ use self::gemm_net::GemmNet;
 use crate::error::{Error, Result};
 use crate::sparse_net::DenseNet;
 use vbd_net::runtime::{Plan, Session};
-use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, UnitScale};
+use vbd_net::{NetTensors, Origin, PrunedLayer, PrunedNet, UnitScale};
 
 /// Maximum bytes of the dense nets and a batch's largest activations: a small file can describe a
 /// large net, which is made dense here.
@@ -82,26 +82,16 @@ pub struct Row {
 /// dense net is measured too.
 ///
 /// ```
-/// # use vbd_core::{recipe::{NetToml, Recipe}, train::*, weight::*};
-/// # use vbd_net::spec::{NetSpec, Normalizer};
-/// # let spec = NetSpec::from_toml("name = 'tiny'\ninput = [4]\nclasses = 2\n[[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 2", "")?;
-/// # let layer = LayerParameters {
-/// #     name: "fc1".into(),
-/// #     weight: Weight::dense(&[2, 4], Parameter::new(vec![0., 0., 1., 0., 0., 2., 0., 0.]), Vec::new())?,
-/// #     bias: Parameter::new(vec![0.5, 0.]),
-/// # };
-/// # let checkpoint = Checkpoint {
-/// #     recipe: Recipe::from_toml("summary = ''\nmethod = { kind = 'dense' }", "")?,
-/// #     progress: Progress::default(),
-/// #     data: DataInfo { name: "none".into(), n_train: 0, crc32: 0 },
-/// #     normalizer: Normalizer::with_images(&spec, None, None).unwrap(),
-/// #     parameters: vec![layer].into(),
-/// #     keep_every: 5,
-/// #     spec,
-/// # };
-/// # let net = vbd_prune::prune_checkpoint(&checkpoint, None)?;
 /// use std::time::Duration;
+/// use vbd_net::{PrunedNet, spec::NetSpec};
 /// use vbd_prune::bench::{BenchOptions, bench};
+///
+/// let spec = NetSpec::from_json(
+///     r#"{"name": "tiny", "input": [4], "classes": 2,
+///         "layer": [{"kind": "linear", "name": "fc1", "out_features": 2}]}"#,
+/// )?;
+/// let weight = vec![0.0, 0.0, 1.0, 0.0, 0.0, 2.0, 0.0, 0.0];
+/// let net = PrunedNet::from_parts(spec, [("fc1.weight", weight), ("fc1.bias", vec![0.5, 0.0])])?;
 ///
 /// let options = BenchOptions { time: Duration::from_millis(2), ..BenchOptions::default() };
 /// let rows = bench(&net, &[1, 64], None, options)?;
@@ -219,8 +209,8 @@ fn whole(net: &PrunedNet) -> Result<PrunedNet> {
         }
     });
     let graph = spec.resolve()?;
-    let scales = graph.nodes().filter_map(|(_, node)| match node.owns {
-        Owns::Scale(_) => Some(UnitScale {
+    let scales = graph.nodes().filter_map(|(_, node)| match node.slot {
+        TensorSlot::Scale(_) => Some(UnitScale {
             name: node.label.clone(),
             weight: vec![1.0; node.shape.units()],
             bias: vec![0.0; node.shape.units()],
@@ -231,12 +221,12 @@ fn whole(net: &PrunedNet) -> Result<PrunedNet> {
         let mut images = net.images();
         images.find_map(|(found, image)| (found == name).then(|| image.to_vec()))
     };
-    let parts = Parts {
+    let parts = NetTensors {
         layers: layers.collect(),
         mean: image("normalize.mean"),
         std: image("normalize.std"),
         scales: scales.collect(),
-        ..Parts::default()
+        ..NetTensors::default()
     };
     Ok(PrunedNet::new(spec, parts, Origin::default())?)
 }

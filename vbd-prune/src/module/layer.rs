@@ -7,7 +7,7 @@ use candle_core::{D, Module, Result as CandleResult, Tensor};
 use candle_nn::{Conv2dConfig, VarBuilder};
 use vbd_net::ops::{Conv2d, Flatten, Linear};
 use vbd_net::spec::{LayerKind, LayerSpec, NetSpec};
-use vbd_net::{Origin, Parts, PrunedLayer, PrunedNet, SparseMatrix};
+use vbd_net::{NetTensors, Origin, PrunedLayer, PrunedNet, SparseMatrix};
 
 use crate::error::Result;
 use crate::sparse_net::SparseNet;
@@ -118,9 +118,9 @@ fn net(
         layers,
         ..NetSpec::classifier("sparse layer", outputs)
     };
-    let parts = Parts {
+    let parts = NetTensors {
         layers: vec![layer],
-        ..Parts::default()
+        ..NetTensors::default()
     };
     SparseNet::new(&PrunedNet::new(spec, parts, Origin::default())?)
 }

@@ -17,7 +17,7 @@ pub use structure::{Structure, UnitCount};
 pub use weights::{WeightReport, WeightsReport};
 
 use crate::error::{Error, Result};
-use crate::open::Opened;
+use crate::open::ModelFile;
 use crate::weights::prune_checkpoint;
 use vbd_net::format::{self, Method, Provenance, PrunedFile, ValueType};
 use vbd_net::runtime::{Kernel, Plan};
@@ -114,13 +114,13 @@ impl Report {
     ///
     /// # Errors
     /// Of a checkpoint, as [`prune_checkpoint`]; [`Error::NoNetwork`] of a weights file, which has a [`WeightsReport`].
-    pub fn new(opened: &Opened) -> Result<Self> {
+    pub fn new(opened: &ModelFile) -> Result<Self> {
         match opened {
-            Opened::Checkpoint {
+            ModelFile::Checkpoint {
                 checkpoint, bytes, ..
             } => Self::of_checkpoint(checkpoint, *bytes),
-            Opened::Pruned { file, .. } => Self::of_file(file),
-            Opened::Weights { path, .. } => Err(Error::NoNetwork { path: path.clone() }),
+            ModelFile::Pruned { file, .. } => Self::of_file(file),
+            ModelFile::Weights { path, .. } => Err(Error::NoNetwork { path: path.clone() }),
         }
     }
 

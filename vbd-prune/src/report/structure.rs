@@ -1,7 +1,7 @@
 //! Structure of a net: units of the original and of the shrunk net.
 
 use serde::Serialize;
-use vbd_net::graph::{Graph, INPUT, NodeId, Owns};
+use vbd_net::graph::{Graph, INPUT, NodeId, TensorSlot};
 use vbd_net::ops::Units;
 
 use crate::error::Result;
@@ -95,7 +95,7 @@ fn parameters(graph: &Graph) -> usize {
     let weights = weights.map(|weight| weight.numel() + weight.rows());
     let scales = graph
         .nodes()
-        .filter(|(_, node)| matches!(node.owns, Owns::Scale(_)));
+        .filter(|(_, node)| matches!(node.slot, TensorSlot::Scale(_)));
     let scales = scales.map(|(_, node)| 2 * node.shape.units());
     weights.chain(scales).sum()
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Module, Result, Tensor};
 use vbd_net::graph::{NodeId, Shape};
-use vbd_net::ops::Own;
+use vbd_net::ops::NodeTensors;
 use vbd_net::spec::{LayerSpec, NetSpec};
 use vbd_net::statistic::PerInput;
 
@@ -34,13 +34,13 @@ impl DenseNet {
                 Tensor::from_slice(values, shape, device)
             };
             Ok(match net.own(id) {
-                Own::Nothing => Vec::new(),
-                Own::Weight(layer) => {
+                NodeTensors::Nothing => Vec::new(),
+                NodeTensors::Weight(layer) => {
                     let weight = dense_weight(layer, device)?;
                     vec![weight, units(&layer.bias)?]
                 }
-                Own::Index(index) => vec![Tensor::new(index, device)?],
-                Own::Scale(scale) => vec![units(&scale.weight)?, units(&scale.bias)?],
+                NodeTensors::Index(index) => vec![Tensor::new(index, device)?],
+                NodeTensors::Scale(scale) => vec![units(&scale.weight)?, units(&scale.bias)?],
             })
         });
         Ok(Self {

@@ -31,27 +31,17 @@ const VALUES_AT_ONCE: usize = 1 << 22;
 /// there once.
 ///
 /// ```
-/// # use vbd_core::{recipe::{NetToml, Recipe}, train::*, weight::*};
-/// # use vbd_net::spec::{NetSpec, Normalizer};
-/// # let spec = NetSpec::from_toml("name = 'tiny'\ninput = [4]\nclasses = 2\n[[layer]]\nkind = 'linear'\nname = 'fc1'\nout_features = 2", "")?;
-/// # let layer = LayerParameters {
-/// #     name: "fc1".into(),
-/// #     weight: Weight::dense(&[2, 4], Parameter::new(vec![0., 0., 1., 0., 0., 2., 0., 0.]), Vec::new())?,
-/// #     bias: Parameter::new(vec![0.5, 0.]),
-/// # };
-/// # let checkpoint = Checkpoint {
-/// #     recipe: Recipe::from_toml("summary = ''\nmethod = { kind = 'dense' }", "")?,
-/// #     progress: Progress::default(),
-/// #     data: DataInfo { name: "none".into(), n_train: 0, crc32: 0 },
-/// #     normalizer: Normalizer::with_images(&spec, None, None).unwrap(),
-/// #     parameters: vec![layer].into(),
-/// #     keep_every: 5,
-/// #     spec,
-/// # };
 /// use candle_core::{Device, Module, Tensor};
+/// use vbd_net::{PrunedNet, spec::NetSpec};
 /// use vbd_prune::SparseNet;
 ///
-/// let net = SparseNet::from_checkpoint(&checkpoint, None)?;
+/// let spec = NetSpec::from_json(
+///     r#"{"name": "tiny", "input": [4], "classes": 2,
+///         "layer": [{"kind": "linear", "name": "fc1", "out_features": 2}]}"#,
+/// )?;
+/// let weight = vec![0.0, 0.0, 1.0, 0.0, 0.0, 2.0, 0.0, 0.0];
+/// let net = PrunedNet::from_parts(spec, [("fc1.weight", weight), ("fc1.bias", vec![0.5, 0.0])])?;
+/// let net = SparseNet::new(&net)?;
 /// let pixels = Tensor::new(&[[0_u8, 10, 20, 30]], &Device::Cpu)?;
 /// assert_eq!(net.forward(&pixels)?.to_vec2::<f32>()?, [[20.5, 20.0]]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -7,7 +7,7 @@ use safetensors::Dtype;
 use vbd_net::Error;
 use vbd_net::tensor_file::{self, RawTensor, Tensors};
 use vbd_net::{Layout, Plan, Problem, PrunedFile, ValueType};
-use vbd_prune::{Opened, Report};
+use vbd_prune::{ModelFile, Report};
 
 pub(crate) fn read(bytes: &[u8]) -> Result<PrunedFile, Error> {
     PrunedFile::from_bytes(bytes, Path::new("hostile"))
@@ -110,7 +110,7 @@ pub(crate) fn use_it(bytes: &[u8]) -> bool {
         .map(|layer| layer.weight.nnz())
         .sum();
     assert!(weights * 2 <= bytes.len());
-    let file = Opened::Pruned {
+    let file = ModelFile::Pruned {
         path: "f".into(),
         file: Box::new(file),
     };

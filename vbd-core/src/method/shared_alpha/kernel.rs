@@ -43,7 +43,7 @@ fn update_by<S: Simd>(
     entries: Entries<'_>,
     data: DataGradient<'_>,
     alphas: Alphas<'_>,
-    by: impl optim::Rule,
+    by: impl optim::UpdateRule,
 ) {
     let [theta, m, v] = entries.theta;
     each_vector(

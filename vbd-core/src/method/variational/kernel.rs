@@ -12,14 +12,14 @@ use crate::prior::{K1, K2, K3, Prior};
 
 /// Rule for masking weights in a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Masking {
+pub(crate) struct DropMask {
     /// Weights with `log_alpha` at or above this are masked.
     pub(crate) log_alpha_threshold: f32,
     /// Whether to mask them; dead weights are always masked.
     pub(crate) active: bool,
 }
 
-impl Masking {
+impl DropMask {
     /// Returns [`posterior::is_kept`], or if inactive whether a weight is live.
     #[inline(always)]
     fn keeps<S: Simd>(self, theta: F32s<S>, log_sigma2: F32s<S>) -> Mask<S> {
@@ -40,7 +40,7 @@ kernel! {
         variance: &mut [f32],
         theta: &[f32],
         log_sigma2: &[f32],
-        masking: Masking,
+        masking: DropMask,
     ) {
         mask_on(simd, [mean, variance], [theta, log_sigma2], masking);
     }
@@ -48,7 +48,7 @@ kernel! {
 
 /// [`mask`] for use in kernels.
 #[inline(always)]
-fn mask_on<S: Simd>(simd: S, masked: [&mut [f32]; 2], of: [&[f32]; 2], masking: Masking) {
+fn mask_on<S: Simd>(simd: S, masked: [&mut [f32]; 2], of: [&[f32]; 2], masking: DropMask) {
     each_vector(
         simd,
         masked,
@@ -71,12 +71,12 @@ pub(crate) struct Posteriors<'a> {
 
 /// Settings of an update of posteriors.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rule {
+pub(crate) struct VariationalUpdate {
     pub(crate) prior: Prior,
     /// `kl_scale * kl_weight / N`.
     pub(crate) kl_factor: f32,
     pub(crate) descent: Descent,
-    pub(crate) masking: Masking,
+    pub(crate) masking: DropMask,
 }
 
 // limit update_variational: avx2 30, scalar 700 instructions a weight
@@ -87,7 +87,7 @@ kernel! {
         simd,
         weights: Posteriors<'_>,
         data: DataGradient<'_>,
-        rule: Rule,
+        rule: VariationalUpdate,
     ) {
         // Each optimiser and each prior get their own inlined loop.
         match rule.descent {
@@ -104,11 +104,11 @@ kernel! {
 
 /// Updates by one optimiser for theta and one without decay for `log_sigma2`.
 #[inline(always)]
-fn variational_by<S: Simd, R: optim::Rule>(
+fn variational_by<S: Simd, R: optim::UpdateRule>(
     simd: S,
     weights: Posteriors<'_>,
     data: DataGradient<'_>,
-    rule: Rule,
+    rule: VariationalUpdate,
     by: [R; 2],
 ) {
     match rule.prior {
@@ -136,11 +136,11 @@ fn variational_by<S: Simd, R: optim::Rule>(
 const AT_ONCE: usize = 128;
 
 #[inline(always)]
-fn update_by<S: Simd, R: optim::Rule>(
+fn update_by<S: Simd, R: optim::UpdateRule>(
     simd: S,
     weights: Posteriors<'_>,
     data: DataGradient<'_>,
-    (rule, [of_theta, of_log_sigma2]): (Rule, [R; 2]),
+    (rule, [of_theta, of_log_sigma2]): (VariationalUpdate, [R; 2]),
     kl_gradient: impl Fn(Posterior<S>) -> KlGradient<S>,
 ) {
     let [theta, theta_m, theta_v] = weights.theta;
@@ -353,7 +353,7 @@ mod tests {
     /// Arrays of an update: theta, `log_sigma2` with their moments, mean, variance.
     type Weights = [Vec<f32>; 8];
 
-    const MASKING: Masking = Masking {
+    const MASKING: DropMask = DropMask {
         log_alpha_threshold: 3.0,
         active: true,
     };
@@ -389,7 +389,7 @@ mod tests {
         ]
     }
 
-    fn update(weights: &mut Weights, by: [&[f32]; 2], rule: Rule) {
+    fn update(weights: &mut Weights, by: [&[f32]; 2], rule: VariationalUpdate) {
         let [theta, theta_m, theta_v, log_sigma2, m, v, mean, variance] = weights;
         let posteriors = Posteriors {
             theta: [theta, theta_m, theta_v],
@@ -416,7 +416,7 @@ mod tests {
         let priors = [Prior::Hierarchical, Prior::LogUniform].into_iter();
         let cases = priors.flat_map(|prior| [(prior, Optimizer::Adam), (prior, sgd)]);
         for (prior, optimizer) in cases {
-            let rule = Rule {
+            let rule = VariationalUpdate {
                 prior,
                 kl_factor: 1e-2,
                 descent: optimizer.at(1e-3, 4),
@@ -484,7 +484,7 @@ mod tests {
     fn a_nan_in_log_sigma2_stays_one() {
         let mut weights = weights(20);
         weights[3][7] = f32::NAN;
-        let rule = Rule {
+        let rule = VariationalUpdate {
             prior: Prior::Hierarchical,
             kl_factor: 1e-2,
             descent: Optimizer::Adam.at(1e-3, 0),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use candle_core::{Result as CandleResult, Tensor};
 
-use self::kernel::{Masking as Masked, Posteriors, Rule};
+use self::kernel::{DropMask, Posteriors, VariationalUpdate};
 use super::{
     CandleMethod, CpuMethod, DataGradient, EntryView, EntryViewMut, TensorMoments, Update,
     WeightMethod,
@@ -76,8 +76,8 @@ impl Variational {
         }
     }
 
-    fn masking(&self, active: bool) -> Masked {
-        Masked {
+    fn masking(&self, active: bool) -> DropMask {
+        DropMask {
             log_alpha_threshold: self.log_alpha_threshold,
             active,
         }
@@ -162,7 +162,7 @@ impl CpuMethod for Variational {
             mean,
             variance,
         };
-        let rule = Rule {
+        let rule = VariationalUpdate {
             prior: self.prior,
             kl_factor: update.penalty_factor,
             descent: update.descent,

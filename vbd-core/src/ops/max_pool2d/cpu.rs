@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use vbd_net::graph::Shape;
 use vbd_net::ops::MaxPool2d;
 
-use crate::kernels::pool::{self, Pooled, Window};
+use crate::kernels::pool::{self, PoolOutput, Window};
 use crate::ops::{Backward, Plain};
 
 /// Maximum of each window.
@@ -44,7 +44,7 @@ impl Plain for Cpu {
         g_x.par_chunks_mut(area).zip(channels).for_each_init(
             || vec![0.0; lanes],
             |left, (g_x, (g, (x, y)))| {
-                pool::backward(g_x, g, Pooled { x, y }, self.window, left);
+                pool::backward(g_x, g, PoolOutput { x, y }, self.window, left);
             },
         );
     }

@@ -2,26 +2,26 @@
 
 use candle_core::{Device, Result as CandleResult, Tensor};
 
-use super::variable::{Descent, Variable};
+use super::variable::{StepDescent, Variable};
 use crate::error::Result;
-use crate::gate::Gate as Spec;
+use crate::gate::Gate;
 use crate::layers::{Masking, drawn, gated, multiply};
 use crate::noise::NoiseKey;
 use crate::weight::{GateParameters, State, Weight};
 
 /// A gate of the network.
-pub(super) struct Gate {
+pub(super) struct CandleGate {
     /// Number among the method's gates.
     pub(super) number: usize,
-    spec: Spec,
+    spec: Gate,
     theta: Variable,
     states: Vec<(State, Variable)>,
 }
 
-impl Gate {
+impl CandleGate {
     pub(super) fn new(
         number: usize,
-        spec: &Spec,
+        spec: &Gate,
         own: &GateParameters,
         device: &Device,
     ) -> Result<Self> {
@@ -93,7 +93,7 @@ impl Gate {
     }
 
     /// Updates all learned values; dead units stay dead.
-    pub(super) fn update(&mut self, descent: Descent<'_>) -> CandleResult<()> {
+    pub(super) fn update(&mut self, descent: StepDescent<'_>) -> CandleResult<()> {
         let Some(method) = &self.spec.method else {
             return Ok(());
         };

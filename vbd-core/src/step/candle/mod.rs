@@ -2,13 +2,13 @@
 
 mod gate;
 mod variable;
-mod weight_layer;
+mod weight;
 
 use candle_core::{DType, Device, Tensor};
 
-use self::gate::Gate;
-use self::variable::{Descent, Variable};
-use self::weight_layer::{Map, WeightLayer};
+use self::gate::CandleGate;
+use self::variable::{StepDescent, Variable};
+use self::weight::{CandleWeight, Map};
 use super::cpu::cannot_train;
 use super::{At, Batch, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
@@ -44,13 +44,13 @@ pub struct CandleStep {
 
 /// A layer and the numbers of its input values: 0 is the input, `i + 1` the output of layer `i`.
 struct LayerNode {
-    layer: Layer,
+    layer: CandleLayer,
     inputs: Vec<usize>,
 }
 
-enum Layer {
-    Weight(WeightLayer),
-    Gate(Gate),
+enum CandleLayer {
+    Weight(CandleWeight),
+    Gate(CandleGate),
     Plain(LayerSpec),
 }
 
@@ -110,16 +110,16 @@ impl CandleStep {
         })
     }
 
-    fn weighted(&self) -> impl Iterator<Item = &WeightLayer> {
+    fn weighted(&self) -> impl Iterator<Item = &CandleWeight> {
         self.layers.iter().filter_map(|placed| match &placed.layer {
-            Layer::Weight(weighted) => Some(weighted),
+            CandleLayer::Weight(weighted) => Some(weighted),
             _ => None,
         })
     }
 
-    fn gates(&self) -> impl Iterator<Item = &Gate> {
+    fn gates(&self) -> impl Iterator<Item = &CandleGate> {
         self.layers.iter().filter_map(|placed| match &placed.layer {
-            Layer::Gate(gate) => Some(gate),
+            CandleLayer::Gate(gate) => Some(gate),
             _ => None,
         })
     }
@@ -147,12 +147,12 @@ impl CandleStep {
         for LayerNode { layer, inputs } in &self.layers[values.len() - 1..] {
             let first = &values[inputs[0]];
             let y = match layer {
-                Layer::Plain(layer) => {
+                CandleLayer::Plain(layer) => {
                     let inputs = inputs.iter().map(|&input| values[input].clone());
                     ops::forward(layer, &inputs.collect::<Vec<_>>())?
                 }
-                Layer::Gate(gate) => gate.forward(first, draw(Stream::gate(gate.number)))?,
-                Layer::Weight(weighted) => {
+                CandleLayer::Gate(gate) => gate.forward(first, draw(Stream::gate(gate.number)))?,
+                CandleLayer::Weight(weighted) => {
                     let draw = draw(Stream::layer(weighted.number));
                     weighted.forward(first, &self.net_of(weighted.number), draw)?
                 }
@@ -194,7 +194,7 @@ impl CandleStep {
                 .transpose()
         });
         let weights = weights.chain(of_net);
-        let gates = self.gates().map(Gate::kl);
+        let gates = self.gates().map(CandleGate::kl);
         let mut sum: Option<Tensor> = None;
         for kl in weights.chain(gates) {
             sum = match (sum, kl?) {
@@ -236,7 +236,7 @@ fn compile(
             let layer = match (graph.weight_number(id), Map::of(spec_of)) {
                 (Some(number), Some(map)) => {
                     let (weight, own) = (&graph.weights()[number], &parameters.layers[number]);
-                    Layer::Weight(WeightLayer::new(
+                    CandleLayer::Weight(CandleWeight::new(
                         number,
                         objective.weights[number].clone(),
                         weight,
@@ -245,7 +245,7 @@ fn compile(
                         device,
                     )?)
                 }
-                _ => Layer::Plain(spec_of.clone()),
+                _ => CandleLayer::Plain(spec_of.clone()),
             };
             let inputs = node.inputs.iter().map(|input| values[input.index()]);
             let inputs = inputs.collect();
@@ -255,7 +255,12 @@ fn compile(
         let numbered = gates.iter().enumerate();
         for (number, gate) in numbered.filter(|(_, gate)| gate.node == id) {
             layers.push(LayerNode {
-                layer: Layer::Gate(Gate::new(number, gate, &parameters.gates[number], device)?),
+                layer: CandleLayer::Gate(CandleGate::new(
+                    number,
+                    gate,
+                    &parameters.gates[number],
+                    device,
+                )?),
                 inputs: vec![value],
             });
             value = layers.len();
@@ -278,7 +283,7 @@ impl Step for CandleStep {
             loss = (loss + (kl * self.objective.kl_factor(at.kl_scale))?)?;
         }
         let gradients = loss.backward()?;
-        let descent = Descent {
+        let descent = StepDescent {
             gradients: &gradients,
             optimizer: self.objective.optimizer,
             at,
@@ -293,11 +298,11 @@ impl Step for CandleStep {
         }
         for placed in &mut self.layers {
             match &mut placed.layer {
-                Layer::Weight(weighted) => {
+                CandleLayer::Weight(weighted) => {
                     weighted.update(descent, &net[weighted.number], &update)?;
                 }
-                Layer::Gate(gate) => gate.update(descent)?,
-                Layer::Plain(_) => {}
+                CandleLayer::Gate(gate) => gate.update(descent)?,
+                CandleLayer::Plain(_) => {}
             }
         }
         Ok(f64::from(nll.to_scalar::<f32>()?))
@@ -371,9 +376,12 @@ impl Step for CandleStep {
         Ok(Parameters {
             layers: self
                 .weighted()
-                .map(WeightLayer::parameters)
+                .map(CandleWeight::parameters)
                 .collect::<Result<_>>()?,
-            gates: self.gates().map(Gate::parameters).collect::<Result<_>>()?,
+            gates: self
+                .gates()
+                .map(CandleGate::parameters)
+                .collect::<Result<_>>()?,
             net: self
                 .net
                 .iter()

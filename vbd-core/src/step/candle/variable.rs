@@ -9,7 +9,7 @@ use crate::weight::Parameter;
 
 /// Settings of an optimiser step.
 #[derive(Clone, Copy)]
-pub(super) struct Descent<'a> {
+pub(super) struct StepDescent<'a> {
     pub(super) gradients: &'a GradStore,
     pub(super) optimizer: Optimizer,
     pub(super) at: &'a At,
@@ -17,7 +17,7 @@ pub(super) struct Descent<'a> {
     pub(super) lr_factor: f64,
 }
 
-impl Descent<'_> {
+impl StepDescent<'_> {
     /// Returns the settings for a state of a method or the factors of a gate.
     pub(super) fn of_state(self, lr_factor: f64) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl Variable {
     /// Runs an optimiser step. `finish` may change the new value.
     pub(super) fn update(
         &mut self,
-        descent: Descent<'_>,
+        descent: StepDescent<'_>,
         finish: impl FnOnce(Tensor) -> CandleResult<Tensor>,
     ) -> CandleResult<()> {
         let Some(gradient) = descent.gradients.get(self.value()) else {
@@ -81,7 +81,7 @@ impl Variable {
             m: self.m.clone(),
             v: self.v.clone(),
         };
-        let Descent { optimizer, at, .. } = descent;
+        let StepDescent { optimizer, at, .. } = descent;
         let lr = at.lr * descent.lr_factor;
         let new = optimizer.candle(lr, at.step, &old, &gradient)?;
         (self.m, self.v) = (new.m, new.v);

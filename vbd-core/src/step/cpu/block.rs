@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::entries::{Entries, Shared};
+use super::entries::{Entries, SharedEntries};
 use crate::kernels::reparameterise::{
     RowNoise, backward_rows, mean_rows, sample_rows, spread_gradient,
 };
@@ -157,7 +157,7 @@ impl Block {
     }
 
     /// Updates all entries by the gradients.
-    pub(super) fn update_entries(&mut self, shared: Shared<'_>, update: &Update) {
+    pub(super) fn update_entries(&mut self, shared: SharedEntries<'_>, update: &Update) {
         let data = DataGradient {
             theta: &self.theta_gradient,
             sigma2: &self.sigma2_gradient,

@@ -9,12 +9,12 @@ use vbd_net::ops::Units;
 use vbd_net::spec::{LayerSpec, NetSpec};
 
 use super::form::Compaction;
-use super::gate::Gate;
-use super::geometry::{Geometry, narrow};
-use super::gradients::Read;
-use super::layer::{Layer, WeightLayer, WeightLayerConfig};
+use super::gate::CpuGate;
+use super::geometry::{TapGeometry, narrow};
+use super::gradients::LayerInput;
+use super::layer::{CpuLayer, CpuWeight, CpuWeightConfig};
 use crate::error::{Error, Result};
-use crate::gate::Gate as GateSpec;
+use crate::gate::Gate;
 use crate::ops;
 use crate::step::Objective;
 use crate::weight::{GateParameters, Parameters, Submatrix};
@@ -22,9 +22,9 @@ use crate::weight::{GateParameters, Parameters, Submatrix};
 /// A compiled network: layers, each weight with the ReLU after it. Layer `i` computes value `i +
 /// 1`.
 pub(super) struct Program {
-    pub(super) layers: Vec<Layer>,
+    pub(super) layers: Vec<CpuLayer>,
     /// Input values of each layer.
-    pub(super) reads: Vec<Vec<Read>>,
+    pub(super) reads: Vec<Vec<LayerInput>>,
     /// Numbers per sample in each value; the last are the outputs.
     pub(super) units: Vec<usize>,
     /// Input values that are read.
@@ -123,13 +123,13 @@ pub(super) fn compile(
 /// A gate with its live units.
 struct LiveGate<'a> {
     number: usize,
-    spec: &'a GateSpec,
+    spec: &'a Gate,
     own: &'a GateParameters,
     units: Vec<u32>,
 }
 
 /// Returns the units of a gate that are computed: live ones, if its weights can drop the others.
-fn live_units(gate: &GateSpec, own: &GateParameters, narrows: bool) -> Vec<u32> {
+fn live_units(gate: &Gate, own: &GateParameters, narrows: bool) -> Vec<u32> {
     let narrows = narrows && gate.folds;
     let units = (0..).zip(own.alive());
     let units: Vec<u32> = units
@@ -186,14 +186,14 @@ impl Compiler<'_> {
                     .map(|input| self.nodes[input.index()].value);
                 let inputs = inputs.collect();
                 let area = node.shape.area();
-                Ok(self.push(Layer::Plain(plain), inputs, Flow { area, ..flow }))
+                Ok(self.push(CpuLayer::Plain(plain), inputs, Flow { area, ..flow }))
             }
         }
     }
 
     /// Adds a layer with the output `flow`.
-    fn push(&mut self, layer: Layer, inputs: Vec<usize>, flow: Flow) -> Flow {
-        let read = |value| Read { value, adds: false };
+    fn push(&mut self, layer: CpuLayer, inputs: Vec<usize>, flow: Flow) -> Flow {
+        let read = |value| LayerInput { value, adds: false };
         self.compiled.layers.push(layer);
         self.compiled
             .reads
@@ -250,8 +250,8 @@ impl Compiler<'_> {
             units: units.to_vec(),
             ..*flow
         };
-        let gate = Gate::new(spec, *number, units.to_vec(), source, own);
-        self.nodes[id.index()] = self.push(Layer::Gate(Box::new(gate)), inputs, gated);
+        let gate = CpuGate::new(spec, *number, units.to_vec(), source, own);
+        self.nodes[id.index()] = self.push(CpuLayer::Gate(Box::new(gate)), inputs, gated);
         Ok(())
     }
 
@@ -271,7 +271,7 @@ impl Compiler<'_> {
         );
         let is_whole = rows.len() == weight.rows() && flow.units.len() == weight.shape[1];
         let narrow = (!is_whole).then(|| Submatrix::new(&weight.shape, &rows, &flow.units));
-        let geometry = Geometry::new(self.spec, self.graph, weight);
+        let geometry = TapGeometry::new(self.spec, self.graph, weight);
         let geometry = geometry.narrowed(rows.len(), flow.units.len());
         let next = self.graph.sole_consumer(id);
         let relu = next.is_some_and(|next| is_relu_of_weight(self.spec, self.graph, next));
@@ -283,7 +283,7 @@ impl Compiler<'_> {
             area: geometry.positions,
             value: flow.value,
         };
-        let layer = WeightLayer::new(WeightLayerConfig {
+        let layer = CpuWeight::new(CpuWeightConfig {
             number,
             name: weight.layer.clone(),
             shape: weight.shape.clone(),
@@ -295,7 +295,7 @@ impl Compiler<'_> {
             setting: self.objective.weights[number].clone(),
         });
         let inputs = vec![flow.value];
-        self.push(Layer::Weight(Box::new(layer)), inputs, out)
+        self.push(CpuLayer::Weight(Box::new(layer)), inputs, out)
     }
 }
 

@@ -107,7 +107,7 @@ impl Entries {
         &mut self,
         range: Range<usize>,
         data: DataGradient<'_>,
-        shared: Shared<'_>,
+        shared: SharedEntries<'_>,
         update: &Update,
     ) {
         let variance = if self.variance.is_empty() {
@@ -143,7 +143,7 @@ impl Entries {
 
 /// Values shared by the entries of a weight in the second phase of a step.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Shared<'a> {
+pub(super) struct SharedEntries<'a> {
     /// States of rows, columns, the weight and the net after the step.
     pub(super) states: &'a [State],
     /// Result of the first phase.

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::entries::{Entries, Shared};
-use crate::gate::Gate as Spec;
+use super::entries::{Entries, SharedEntries};
+use crate::gate::Gate;
 use crate::kernels::gate::{self, Factor};
 use crate::method::{DataGradient, Dense, Update};
 use crate::noise::NoiseKey;
 use crate::weight::GateParameters;
 
 /// The live units of a gate with their parameters and scratch buffers.
-pub(super) struct Gate {
-    pub(super) spec: Spec,
+pub(super) struct CpuGate {
+    pub(super) spec: Gate,
     /// Number among the method's gates.
     pub(super) number: usize,
     /// Indices of the live units.
@@ -29,9 +29,9 @@ pub(super) struct Gate {
     by_sigma2: Vec<f32>,
 }
 
-impl Gate {
+impl CpuGate {
     pub(super) fn new(
-        spec: &Spec,
+        spec: &Gate,
         number: usize,
         units: Vec<u32>,
         source: Option<Vec<u32>>,
@@ -140,7 +140,7 @@ impl Gate {
         }
     }
 
-    /// Computes gradients and updates the parameters, after [`Gate::forward`] of the same inputs with noise.
+    /// Computes gradients and updates the parameters, after [`CpuGate::forward`] of the same inputs with noise.
     ///
     /// # Shapes
     /// - `g_x`, if needed: `[values, lanes]`; `g`: like `y`
@@ -193,7 +193,8 @@ impl Gate {
             ..update.times(self.spec.setting.kl_weight())
         };
         let all = 0..self.units.len();
-        self.entries.update(all, data, Shared::default(), &update);
+        self.entries
+            .update(all, data, SharedEntries::default(), &update);
         if !self.spec.prunes {
             self.entries.set_theta(1.0);
         }

@@ -8,7 +8,7 @@ use vbd_net::spec::{LayerSpec, NetSpec};
 /// Activations are `[features, lanes]` with feature `(channel, y, x)`. A tap is a kernel position
 /// and an input channel, with number `kernel position * channels + channel`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Geometry {
+pub(super) struct TapGeometry {
     /// Rows of the weight: output features, or output channels.
     pub(super) rows: usize,
     /// Input features of a linear layer, or input channels.
@@ -26,7 +26,7 @@ pub(super) struct Geometry {
 /// Input position of a kernel position in the padding.
 pub(super) const OUTSIDE: u32 = u32::MAX;
 
-impl Geometry {
+impl TapGeometry {
     /// Creates the geometry of a weight of a network.
     pub(super) fn new(spec: &NetSpec, graph: &Graph, weight: &WeightSpec) -> Self {
         let shape_of = |id| graph.node(id).shape;

@@ -5,7 +5,7 @@ use crate::kernels::buffer::Buffer;
 /// An input of a layer: the number of a value, and whether a later layer has already written its
 /// gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Read {
+pub(super) struct LayerInput {
     pub(super) value: usize,
     /// Whether the gradient is added to an existing one.
     pub(super) adds: bool,
@@ -24,7 +24,7 @@ pub(super) struct Gradients {
 impl Gradients {
     /// Plans backward through layers that read `reads`, where layer `i` computes value `i + 1` of
     /// `lens[i + 1]` numbers. Sets whether each read adds.
-    pub(super) fn plan(reads: &mut [Vec<Read>], lens: &[usize]) -> Self {
+    pub(super) fn plan(reads: &mut [Vec<LayerInput>], lens: &[usize]) -> Self {
         let mut slots: Vec<Option<usize>> = vec![None; lens.len()];
         let (mut sizes, mut free): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
         let mut scratch = 0;
@@ -72,8 +72,8 @@ impl Gradients {
 mod tests {
     use super::*;
 
-    fn reads(values: &[&[usize]]) -> Vec<Vec<Read>> {
-        let read = |&value: &usize| Read { value, adds: false };
+    fn reads(values: &[&[usize]]) -> Vec<Vec<LayerInput>> {
+        let read = |&value: &usize| LayerInput { value, adds: false };
         values
             .iter()
             .map(|layer| layer.iter().map(read).collect())

@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 
 use super::block::Block;
-use super::entries::Shared;
-use super::form::{Compaction, Form, Inputs, OutputGradients, Turned, choose};
-use super::gate::Gate;
-use super::geometry::Geometry;
+use super::entries::SharedEntries;
+use super::form::{Compaction, Form, Inputs, OutputGradients, TransposedInput, choose};
+use super::gate::CpuGate;
+use super::geometry::TapGeometry;
 use super::pixel_batch::PixelBatch;
 use crate::error::Result;
 use crate::kernels::buffer::Buffer;
@@ -20,14 +20,14 @@ use crate::step::CHUNK;
 use crate::weight::{LayerParameters, Parameter, State, Submatrix, Weight};
 
 /// A layer of the compiled network.
-pub(super) enum Layer {
-    Weight(Box<WeightLayer>),
-    Gate(Box<Gate>),
+pub(super) enum CpuLayer {
+    Weight(Box<CpuWeight>),
+    Gate(Box<CpuGate>),
     Plain(Box<dyn Plain>),
 }
 
-/// Definition of a [`WeightLayer`].
-pub(super) struct WeightLayerConfig {
+/// Definition of a [`CpuWeight`].
+pub(super) struct CpuWeightConfig {
     /// Number of the weight in the network.
     pub(super) number: usize,
     /// Name of the layer.
@@ -36,7 +36,7 @@ pub(super) struct WeightLayerConfig {
     pub(super) shape: Vec<usize>,
     /// Rows and columns that are computed; `None` for all.
     pub(super) narrow: Option<Submatrix>,
-    pub(super) geometry: Geometry,
+    pub(super) geometry: TapGeometry,
     /// Whether a ReLU follows.
     pub(super) relu: bool,
     /// Whether it is the first layer and linear.
@@ -46,8 +46,8 @@ pub(super) struct WeightLayerConfig {
 }
 
 /// A layer with a weight, and the ReLU after it.
-pub(super) struct WeightLayer {
-    pub(super) config: WeightLayerConfig,
+pub(super) struct CpuWeight {
+    pub(super) config: CpuWeightConfig,
     form: Box<dyn Form>,
     blocks: Vec<Block>,
     /// States of rows, columns and the whole weight, followed by those of the net.
@@ -64,9 +64,9 @@ pub(super) struct WeightLayer {
     g_square: Buffer,
 }
 
-impl WeightLayer {
-    /// Creates a layer without parameters; see [`WeightLayer::load`].
-    pub(super) fn new(config: WeightLayerConfig) -> Self {
+impl CpuWeight {
+    /// Creates a layer without parameters; see [`CpuWeight::load`].
+    pub(super) fn new(config: CpuWeightConfig) -> Self {
         Self {
             form: choose(
                 &config.geometry,
@@ -247,8 +247,8 @@ impl WeightLayer {
         });
     }
 
-    /// Computes the gradients after [`WeightLayer::forward`] of the same inputs with noise, and updates the
-    /// parameters. For a method with two phases this is the first one, and [`WeightLayer::finish`] the second.
+    /// Computes the gradients after [`CpuWeight::forward`] of the same inputs with noise, and updates the
+    /// parameters. For a method with two phases this is the first one, and [`CpuWeight::finish`] the second.
     ///
     /// # Shapes
     /// - `g_x`, if needed: like `inputs.x` without its row of zeros
@@ -298,7 +298,7 @@ impl WeightLayer {
         let [x, x_square] = &self.turned;
         let inputs = Inputs {
             x_square: &self.x_square,
-            turned: Turned { x, x_square },
+            turned: TransposedInput { x, x_square },
             ..inputs
         };
         let update = &update.times(self.config.setting.kl_weight);
@@ -349,7 +349,7 @@ impl WeightLayer {
         let update = &update.times(self.config.setting.kl_weight);
         let (form, states) = (&self.form, &self.shared[..]);
         self.blocks.par_iter_mut().for_each(|block| {
-            block.update_entries(Shared { states, of_step }, update);
+            block.update_entries(SharedEntries { states, of_step }, update);
             form.masked(block, pixels);
         });
     }

@@ -20,11 +20,11 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pub(super) use self::compile::cannot_train;
 use self::compile::{Flow, Program, compile};
-use self::form::{Compaction, Inputs, Turned};
-use self::gate::Gate;
+use self::form::{Compaction, Inputs, TransposedInput};
+use self::gate::CpuGate;
 use self::gather::gather;
-use self::gradients::{Gradients, Read};
-use self::layer::{Layer, WeightLayer, add_up};
+use self::gradients::{Gradients, LayerInput};
+use self::layer::{CpuLayer, CpuWeight, add_up};
 use self::pixel_batch::PixelBatch;
 use self::targets::BatchTargets;
 use super::{At, Batch, CHUNK, Evaluation, Objective, Step};
@@ -62,9 +62,9 @@ pub struct CpuStep {
     graph: Graph,
     objective: Objective,
     normalizer: Normalizer,
-    layers: Vec<Layer>,
+    layers: Vec<CpuLayer>,
     /// Input values of each layer; layer `i` computes value `i + 1`, and value 0 is the input.
-    reads: Vec<Vec<Read>>,
+    reads: Vec<Vec<LayerInput>>,
     /// States shared by all weights of a method.
     net: Vec<State>,
     /// Whether weights and units are masked for a step with `kl_scale > 0`; `None` if unknown.
@@ -166,23 +166,23 @@ impl CpuStep {
         pool.install(|| f(self))
     }
 
-    fn weighted(&self) -> impl Iterator<Item = &WeightLayer> {
+    fn weighted(&self) -> impl Iterator<Item = &CpuWeight> {
         self.layers.iter().filter_map(|layer| match layer {
-            Layer::Weight(weighted) => Some(&**weighted),
+            CpuLayer::Weight(weighted) => Some(&**weighted),
             _ => None,
         })
     }
 
-    fn weighted_mut(&mut self) -> impl Iterator<Item = &mut WeightLayer> {
+    fn weighted_mut(&mut self) -> impl Iterator<Item = &mut CpuWeight> {
         self.layers.iter_mut().filter_map(|layer| match layer {
-            Layer::Weight(weighted) => Some(&mut **weighted),
+            CpuLayer::Weight(weighted) => Some(&mut **weighted),
             _ => None,
         })
     }
 
-    fn gates(&self) -> impl Iterator<Item = &Gate> {
+    fn gates(&self) -> impl Iterator<Item = &CpuGate> {
         self.layers.iter().filter_map(|layer| match layer {
-            Layer::Gate(gate) => Some(&**gate),
+            CpuLayer::Gate(gate) => Some(&**gate),
             _ => None,
         })
     }
@@ -191,9 +191,9 @@ impl CpuStep {
         if self.masked != Some(active) {
             for layer in &mut self.layers {
                 match layer {
-                    Layer::Weight(weighted) => weighted.mask(active, &self.pixels),
-                    Layer::Gate(gate) => gate.mask(active),
-                    Layer::Plain(_) => {}
+                    CpuLayer::Weight(weighted) => weighted.mask(active, &self.pixels),
+                    CpuLayer::Gate(gate) => gate.mask(active),
+                    CpuLayer::Plain(_) => {}
                 }
             }
             self.masked = Some(active);
@@ -204,7 +204,7 @@ impl CpuStep {
     fn take(&mut self, batch: &Batch) -> usize {
         let lanes = batch.len().next_multiple_of(LANES);
         self.targets.take(batch, &self.normalizer, lanes);
-        if self.weighted().any(WeightLayer::reads_pixels) {
+        if self.weighted().any(CpuWeight::reads_pixels) {
             self.pixels.fill(batch);
             return lanes;
         }
@@ -228,11 +228,11 @@ impl CpuStep {
             let (reads, units) = (&self.reads[index], &self.units);
             let first = reads[0].value;
             match layer {
-                Layer::Weight(weighted) => {
+                CpuLayer::Weight(weighted) => {
                     let inputs = Inputs {
                         x: &before[first][..(units[first] + 1) * lanes],
                         x_square: &[],
-                        turned: Turned::default(),
+                        turned: TransposedInput::default(),
                         pixels: &self.pixels,
                         samples: self.targets.samples,
                         lanes,
@@ -240,12 +240,12 @@ impl CpuStep {
                     let key = at.map(|at| at.key(Stream::layer(weighted.config.number)));
                     weighted.forward(inputs, y, key);
                 }
-                Layer::Gate(gate) => {
+                CpuLayer::Gate(gate) => {
                     let x = &before[first][..units[first] * lanes];
                     let key = at.map(|at| at.key(Stream::gate(gate.number)));
                     gate.forward(x, y, key, lanes);
                 }
-                Layer::Plain(plain) => {
+                CpuLayer::Plain(plain) => {
                     let values = reads.iter().map(|read| read.value);
                     let inputs = values.map(|value| &before[value][..units[value] * lanes]);
                     plain.forward(&inputs.collect::<Vec<_>>(), y, lanes);
@@ -262,7 +262,7 @@ impl CpuStep {
             let len = units[index + 1] * lanes;
             let y = &values[index + 1][..len];
             let mut g = self.gradients.take(index + 1);
-            for (number, &Read { value, adds }) in self.reads[index].iter().enumerate() {
+            for (number, &LayerInput { value, adds }) in self.reads[index].iter().enumerate() {
                 let x_len = units[value] * lanes;
                 let mut g_x = match (value, adds) {
                     (0, _) => Buffer::default(),
@@ -271,22 +271,22 @@ impl CpuStep {
                 };
                 let wanted = (value > 0).then(|| &mut g_x[..x_len]);
                 match layer {
-                    Layer::Weight(weighted) => {
+                    CpuLayer::Weight(weighted) => {
                         let inputs = Inputs {
                             x: &values[value][..x_len + lanes],
                             x_square: &[],
-                            turned: Turned::default(),
+                            turned: TransposedInput::default(),
                             pixels: &self.pixels,
                             samples: self.targets.samples,
                             lanes,
                         };
                         weighted.backward(inputs, wanted, y, &mut g[..len], update);
                     }
-                    Layer::Gate(gate) => {
+                    CpuLayer::Gate(gate) => {
                         let x = &values[value][..x_len];
                         gate.backward(x, wanted, &g[..len], update, lanes);
                     }
-                    Layer::Plain(plain) => {
+                    CpuLayer::Plain(plain) => {
                         if let Some(g_x) = wanted {
                             let (x, g) = (&values[value][..x_len], &g[..len]);
                             plain.backward(number, Backward { x, y, g }, g_x, lanes);
@@ -311,10 +311,10 @@ impl CpuStep {
     /// Runs the second phase of methods with two phases, first those whose weights share no states.
     fn finish(&mut self, update: &Update) {
         let mut layers = std::mem::take(&mut self.layers);
-        let mut two_phased: Vec<&mut WeightLayer> = layers
+        let mut two_phased: Vec<&mut CpuWeight> = layers
             .iter_mut()
             .filter_map(|layer| match layer {
-                Layer::Weight(weighted) if !weighted.sums().is_empty() => Some(&mut **weighted),
+                CpuLayer::Weight(weighted) if !weighted.sums().is_empty() => Some(&mut **weighted),
                 _ => None,
             })
             .collect();
@@ -462,7 +462,7 @@ impl Step for CpuStep {
                 .map(|(weighted, block)| weighted.penalty(block))
                 .collect()
         });
-        let of_weights = self.weighted().map(WeightLayer::shared_penalty);
+        let of_weights = self.weighted().map(CpuWeight::shared_penalty);
         let of_net = self.objective.net_methods();
         let of_net = of_net.map(|setting| {
             setting.kl_weight
@@ -470,7 +470,7 @@ impl Step for CpuStep {
                     .method
                     .shared_penalty(&setting.net_states(&self.net))
         });
-        let gates = self.gates().map(Gate::kl);
+        let gates = self.gates().map(CpuGate::kl);
         let all = of_entries.into_iter().chain(of_weights);
         Ok(all.chain(of_net).chain(gates).sum())
     }
@@ -484,9 +484,9 @@ impl Step for CpuStep {
         Ok(Parameters {
             layers: self
                 .weighted()
-                .map(WeightLayer::parameters)
+                .map(CpuWeight::parameters)
                 .collect::<Result<_>>()?,
-            gates: self.gates().map(Gate::parameters).collect(),
+            gates: self.gates().map(CpuGate::parameters).collect(),
             net: self.net.clone(),
         })
     }

@@ -5,7 +5,7 @@ mod run;
 pub(super) use run::Sum;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Own, Plain, Units};
+use super::{Kind, NodeTensors, Plain, Units};
 use crate::graph::Shape;
 
 /// Maximum number of inputs, because the layers of untrusted files are traversed often.
@@ -80,7 +80,7 @@ impl Kind for Add {
         2
     }
 
-    fn plain(&self, inputs: &[Plain<'_>], _own: Own<'_>, output: Shape) -> Vec<f32> {
+    fn plain(&self, inputs: &[Plain<'_>], _own: NodeTensors<'_>, output: Shape) -> Vec<f32> {
         let mut sum = vec![0.0; output.len()];
         for input in inputs {
             for (sum, value) in sum.iter_mut().zip(input.values) {

@@ -2,11 +2,11 @@
 
 mod run;
 
-pub(crate) use run::{Conv, FUSED_WINDOW, Geometry};
+pub(crate) use run::{Conv, ConvGeometry, FUSED_WINDOW};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Needs, Units, one};
+use super::{Kind, RequiredTensors, Units, one};
 use crate::graph::{MAX_TENSOR, Shape, checked_len, image, image_of};
 use crate::spec::LayerKind;
 
@@ -60,10 +60,10 @@ impl Kind for Conv2d {
         image_of(out_channels, side(height)?, side(width)?)
     }
 
-    fn needs(&self, inputs: &[Shape]) -> Needs {
+    fn needs(&self, inputs: &[Shape]) -> RequiredTensors {
         let channels = inputs[0].units();
         let shape = vec![self.out_channels, channels, self.kernel, self.kernel];
-        Needs::Weight(LayerKind::Conv2d, shape)
+        RequiredTensors::Weight(LayerKind::Conv2d, shape)
     }
 
     fn set_units(&mut self, units: usize) {

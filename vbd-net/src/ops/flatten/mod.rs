@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Own, Plain, Units, one};
+use super::{Kind, NodeTensors, Plain, Units, one};
 use crate::graph::Shape;
 
 /// `[batch, c, h, w] -> [batch, c * h * w]`.
@@ -28,7 +28,7 @@ impl Kind for Flatten {
         Ok(Shape::Features(one(inputs)?.len()))
     }
 
-    fn plain(&self, inputs: &[Plain<'_>], _own: Own<'_>, _output: Shape) -> Vec<f32> {
+    fn plain(&self, inputs: &[Plain<'_>], _own: NodeTensors<'_>, _output: Shape) -> Vec<f32> {
         inputs[0].values.to_vec()
     }
 }

@@ -6,7 +6,7 @@ pub(crate) use run::{LinearKernels, One};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Needs, Units, one};
+use super::{Kind, RequiredTensors, Units, one};
 use crate::graph::{MAX_ACTIVATION, MAX_TENSOR, Shape, checked_len};
 use crate::spec::LayerKind;
 
@@ -37,8 +37,8 @@ impl Kind for Linear {
         Ok(Shape::Features(self.out_features))
     }
 
-    fn needs(&self, inputs: &[Shape]) -> Needs {
-        Needs::Weight(LayerKind::Linear, vec![self.out_features, inputs[0].len()])
+    fn needs(&self, inputs: &[Shape]) -> RequiredTensors {
+        RequiredTensors::Weight(LayerKind::Linear, vec![self.out_features, inputs[0].len()])
     }
 
     fn set_units(&mut self, units: usize) {

@@ -4,7 +4,7 @@ mod run;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Own, Plain, Units, one};
+use super::{Kind, NodeTensors, Plain, Units, one};
 use crate::graph::{Shape, image, image_of};
 
 /// Maximum of each `kernel x kernel` window, with adjacent windows.
@@ -39,7 +39,7 @@ impl Kind for MaxPool2d {
         image_of(channels, height / kernel, width / kernel)
     }
 
-    fn plain(&self, inputs: &[Plain<'_>], _own: Own<'_>, output: Shape) -> Vec<f32> {
+    fn plain(&self, inputs: &[Plain<'_>], _own: NodeTensors<'_>, output: Shape) -> Vec<f32> {
         let kernel = self.kernel;
         let (input, output) = (inputs[0].shape.dims(), output.dims());
         let (height, width) = (input[1], input[2]);

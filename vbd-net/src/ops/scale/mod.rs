@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Needs, Own, Plain, Units, one};
+use super::{Kind, NodeTensors, Plain, RequiredTensors, Units, one};
 use crate::graph::Shape;
 
 /// `y = x w + b` with one `w` and one `b` per feature or channel. Written by pruning.
@@ -27,8 +27,8 @@ impl Kind for Scale {
         one(inputs)
     }
 
-    fn needs(&self, _inputs: &[Shape]) -> Needs {
-        Needs::Scale
+    fn needs(&self, _inputs: &[Shape]) -> RequiredTensors {
+        RequiredTensors::Scale
     }
 
     fn can_train(&self) -> bool {
@@ -39,8 +39,8 @@ impl Kind for Scale {
         2
     }
 
-    fn plain(&self, inputs: &[Plain<'_>], own: Own<'_>, output: Shape) -> Vec<f32> {
-        let Own::Scale(scale) = own else {
+    fn plain(&self, inputs: &[Plain<'_>], own: NodeTensors<'_>, output: Shape) -> Vec<f32> {
+        let NodeTensors::Scale(scale) = own else {
             return Vec::new();
         };
         let units = inputs[0].values.chunks_exact(output.area());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Needs, Own, Plain, Units, one};
+use super::{Kind, NodeTensors, Plain, RequiredTensors, Units, one};
 use crate::graph::Shape;
 
 /// Selects features or channels by the indices in the tensor `NAME.index`. Written by pruning.
@@ -34,8 +34,8 @@ impl Kind for Select {
         Ok(input.with_units(units))
     }
 
-    fn needs(&self, _inputs: &[Shape]) -> Needs {
-        Needs::Index
+    fn needs(&self, _inputs: &[Shape]) -> RequiredTensors {
+        RequiredTensors::Index
     }
 
     fn set_units(&mut self, units: usize) {
@@ -46,8 +46,8 @@ impl Kind for Select {
         false
     }
 
-    fn plain(&self, inputs: &[Plain<'_>], own: Own<'_>, output: Shape) -> Vec<f32> {
-        let Own::Index(index) = own else {
+    fn plain(&self, inputs: &[Plain<'_>], own: NodeTensors<'_>, output: Shape) -> Vec<f32> {
+        let NodeTensors::Index(index) = own else {
             return Vec::new();
         };
         let area = output.area();

@@ -12,7 +12,7 @@ use crate::kernels::sparse::{
 };
 use crate::method::WeightMethod;
 use crate::step::cpu::block::{Block, cut};
-use crate::step::cpu::geometry::{Geometry, narrow};
+use crate::step::cpu::geometry::{TapGeometry, narrow};
 use crate::weight::LayerParameters;
 
 /// Number of blocks of rows, and of input channels.
@@ -20,7 +20,7 @@ const BLOCKS: usize = 8;
 
 /// Compact form. Entries of a block are ordered by row.
 pub(super) struct CompactForm {
-    geometry: Geometry,
+    geometry: TapGeometry,
     block_rows: usize,
     /// `[positions, taps]`.
     input_rows: Vec<u32>,
@@ -47,7 +47,7 @@ struct Reader {
 }
 
 impl CompactForm {
-    pub(super) fn new(geometry: &Geometry, live: &[u32]) -> Self {
+    pub(super) fn new(geometry: &TapGeometry, live: &[u32]) -> Self {
         let block_rows = geometry.rows.div_ceil(BLOCKS);
         let reader_channels = geometry.channels.div_ceil(BLOCKS);
         let mut blocks = Vec::new();

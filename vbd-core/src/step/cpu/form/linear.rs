@@ -8,7 +8,7 @@ use super::{Form, Inputs, OutputGradients};
 use crate::kernels::product::{Product, TILE_ROWS, Taps};
 use crate::method::WeightMethod;
 use crate::step::cpu::block::{Block, cut};
-use crate::step::cpu::geometry::{Geometry, narrow};
+use crate::step::cpu::geometry::{TapGeometry, narrow};
 use crate::weight::LayerParameters;
 
 /// Minimum number of entries per block, about as many as fit into a core's cache.
@@ -26,7 +26,7 @@ pub(super) struct LinearForm {
 }
 
 impl LinearForm {
-    pub(super) fn new(geometry: &Geometry) -> Self {
+    pub(super) fn new(geometry: &TapGeometry) -> Self {
         let (rows, inputs) = (geometry.rows, geometry.channels);
         let numel = rows * inputs;
         let blocks = (numel / LEAST_ENTRIES)

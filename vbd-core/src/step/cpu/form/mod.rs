@@ -15,8 +15,8 @@ mod taps;
 use std::sync::Arc;
 
 use super::block::Block;
-use super::entries::Shared;
-use super::geometry::Geometry;
+use super::entries::SharedEntries;
+use super::geometry::TapGeometry;
 use super::pixel_batch::PixelBatch;
 use crate::method::{Update, WeightMethod};
 use crate::weight::LayerParameters;
@@ -29,7 +29,7 @@ pub(super) struct Inputs<'a> {
     /// `x^2`, if the layer is sampled.
     pub(super) x_square: &'a [f32],
     /// Both with the samples first, for forms that read them transposed.
-    pub(super) turned: Turned<'a>,
+    pub(super) turned: TransposedInput<'a>,
     /// Pixels of the batch, for forms that read them instead of `x`.
     pub(super) pixels: &'a PixelBatch,
     pub(super) samples: usize,
@@ -38,7 +38,7 @@ pub(super) struct Inputs<'a> {
 
 /// Transposed inputs, `[samples, features]`.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Turned<'a> {
+pub(super) struct TransposedInput<'a> {
     pub(super) x: &'a [f32],
     pub(super) x_square: &'a [f32],
 }
@@ -92,7 +92,7 @@ pub(super) trait Form: Send + Sync {
         update: &Update,
     ) {
         self.gradients(block, inputs, g);
-        block.update_entries(Shared::default(), update);
+        block.update_entries(SharedEntries::default(), update);
     }
 
     /// Called after means and variances have been recomputed.
@@ -139,7 +139,7 @@ impl Compaction {
 
 /// Chooses the form of a layer by its kind and its share of live entries.
 pub(super) fn choose(
-    geometry: &Geometry,
+    geometry: &TapGeometry,
     live: &[u32],
     reads_pixels: bool,
     compaction: Compaction,

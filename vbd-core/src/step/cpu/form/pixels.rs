@@ -14,8 +14,8 @@ use crate::kernels::turn::{Rows, turn};
 use crate::kernels::vector::kernel;
 use crate::method::{DataGradient, NOWHERE, Update, WeightMethod};
 use crate::step::cpu::block::{Block, cut};
-use crate::step::cpu::entries::Shared;
-use crate::step::cpu::geometry::{Geometry, narrow};
+use crate::step::cpu::entries::SharedEntries;
+use crate::step::cpu::geometry::{TapGeometry, narrow};
 use crate::step::cpu::pixel_batch::{Order, PixelBatch};
 use crate::weight::LayerParameters;
 
@@ -39,7 +39,7 @@ pub(super) struct PixelsForm {
 }
 
 impl PixelsForm {
-    pub(super) fn new(geometry: &Geometry) -> Self {
+    pub(super) fn new(geometry: &TapGeometry) -> Self {
         let (rows, inputs) = (geometry.rows, geometry.channels);
         let blocks = (rows * inputs)
             .div_ceil(MOST_ENTRIES)
@@ -221,7 +221,9 @@ impl Form for PixelsForm {
                 sigma2: &block.sigma2_gradient[..sampled],
             };
             let at = pixels.start * width..pixels.end * width;
-            block.entries.update(at, data, Shared::default(), update);
+            block
+                .entries
+                .update(at, data, SharedEntries::default(), update);
             add_constants(block, pixels, &batch.shift);
         }
     }

@@ -9,7 +9,7 @@ use crate::kernels::dots::{self, Dots, Run};
 use crate::kernels::product::{Product, TILE_ROWS, Taps};
 use crate::method::WeightMethod;
 use crate::step::cpu::block::{Block, cut};
-use crate::step::cpu::geometry::{Geometry, OUTSIDE, narrow};
+use crate::step::cpu::geometry::{OUTSIDE, TapGeometry, narrow};
 use crate::weight::LayerParameters;
 
 /// Rows per block, and input channels per piece of work of the input gradient: two tiles, which
@@ -20,7 +20,7 @@ const FEW_ROWS: usize = 4 * TILE_ROWS;
 
 /// Dense form of a convolution. Entries of a block are `[taps, rows]`.
 pub(super) struct TapsForm {
-    geometry: Geometry,
+    geometry: TapGeometry,
     block_rows: usize,
     /// `[positions, taps]`.
     input_rows: Vec<u32>,
@@ -29,20 +29,20 @@ pub(super) struct TapsForm {
     dots: Vec<Run>,
     /// For output positions, the kernel positions inside the image: kernel position, input
     /// position.
-    forward: Reached,
+    forward: TapReach,
     /// For input positions, the kernel positions that reach them: kernel position, output position.
-    backward: Reached,
+    backward: TapReach,
 }
 
 /// For each position, the connected kernel positions and the position at their other end.
 /// Neighbouring positions have the same list with the other end moved along, so only the first of
 /// them is stored.
-struct Reached {
+struct TapReach {
     runs: Vec<Run>,
     lists: Vec<Vec<(u32, u32)>>,
 }
 
-impl Reached {
+impl TapReach {
     fn new(all: impl Iterator<Item = Vec<(u32, u32)>>) -> Self {
         let (mut runs, mut lists): (Vec<Run>, Vec<Vec<(u32, u32)>>) = (Vec::new(), Vec::new());
         for (position, list) in all.enumerate() {
@@ -70,7 +70,7 @@ impl Reached {
 }
 
 impl TapsForm {
-    pub(super) fn new(geometry: &Geometry) -> Self {
+    pub(super) fn new(geometry: &TapGeometry) -> Self {
         let inside = |position: usize| {
             let places = (0..).zip(geometry.inside(position).iter().copied());
             places
@@ -98,8 +98,8 @@ impl TapsForm {
             order: geometry.taps_by_channel(),
             dots: dots::runs(&input_rows, geometry.taps()),
             input_rows,
-            forward: Reached::new((0..geometry.positions).map(inside)),
-            backward: Reached::new(reached.into_iter()),
+            forward: TapReach::new((0..geometry.positions).map(inside)),
+            backward: TapReach::new(reached.into_iter()),
             geometry: geometry.clone(),
         }
     }

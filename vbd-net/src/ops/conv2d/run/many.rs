@@ -13,7 +13,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::taps::{Tap, Taps};
-use super::{Geometry, number};
+use super::{ConvGeometry, number};
 use crate::runtime::kernels::LANES;
 
 /// Maximum number of input columns that are checked for zeros.
@@ -37,13 +37,13 @@ pub(crate) struct ConvMany {
     bias: Vec<f32>,
     /// Upper bound of the input positions that are read.
     reach: usize,
-    geometry: Geometry,
+    geometry: ConvGeometry,
 }
 
 impl ConvMany {
     /// See [`Conv::new`](super::Conv::new).
-    pub(super) fn new(taps: &Taps, bias: &[f32], geometry: Geometry) -> Self {
-        let Geometry { kernel, output, .. } = geometry;
+    pub(super) fn new(taps: &Taps, bias: &[f32], geometry: ConvGeometry) -> Self {
+        let ConvGeometry { kernel, output, .. } = geometry;
         let [height, width] = geometry.outputs();
         let place = |tap: &Tap| number(geometry.read_by(tap, [0, 0]));
         let (mut pairs, mut singles, mut starts) = (Vec::new(), Vec::new(), Vec::new());
@@ -100,8 +100,8 @@ impl ConvMany {
 }
 
 /// Returns whether columns of zeros are skipped.
-fn skips(geometry: &Geometry) -> bool {
-    let Geometry {
+fn skips(geometry: &ConvGeometry) -> bool {
+    let ConvGeometry {
         margins,
         stride,
         from,
@@ -151,7 +151,7 @@ impl Run<'_> {
     /// fit.
     #[inline(always)]
     fn blocks<S: Simd, const A: usize, const P: usize>(mut self, simd: S) {
-        let Geometry { stride, kernel, .. } = self.conv.geometry;
+        let ConvGeometry { stride, kernel, .. } = self.conv.geometry;
         let [height, width] = self.conv.geometry.outputs();
         let starts = |side: usize, block: usize| {
             let starts = (0..side).step_by(block);
@@ -184,7 +184,7 @@ impl Run<'_> {
     /// given rows.
     #[inline(always)]
     fn live_columns<S: Simd>(&self, simd: S, strip: usize, rows: Range<usize>) -> u64 {
-        let Geometry { input, from, .. } = self.conv.geometry;
+        let ConvGeometry { input, from, .. } = self.conv.geometry;
         let strips = LANES / S::F32_LANES;
         let x = S::as_simd_f32s(self.x).0;
         let zero = simd.splat_f32s(0.0);
@@ -213,7 +213,7 @@ impl Run<'_> {
         groups: [usize; 2],
     ) {
         let Self { conv, x, .. } = *self;
-        let Geometry {
+        let ConvGeometry {
             stride,
             pool,
             relu,

@@ -33,7 +33,7 @@ impl Conv {
     /// Creates the convolution. The columns of `weight` are the taps of the first input channel,
     /// then of the second, and so on. The bias is one value per channel, or one per channel and
     /// output before pooling.
-    pub(crate) fn new(weight: &SparseMatrix, bias: &[f32], geometry: Geometry) -> Self {
+    pub(crate) fn new(weight: &SparseMatrix, bias: &[f32], geometry: ConvGeometry) -> Self {
         let taps = Taps::new(weight, geometry.kernel);
         Self {
             one: ConvOne::new(&taps, bias, geometry),
@@ -44,7 +44,7 @@ impl Conv {
 
 /// Geometry of a convolution.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Geometry {
+pub(crate) struct ConvGeometry {
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
     /// Side of the fused pooling window: 1 or [`FUSED_WINDOW`].
@@ -60,7 +60,7 @@ pub(crate) struct Geometry {
     pub(crate) to: Layout,
 }
 
-impl Geometry {
+impl ConvGeometry {
     /// Returns rows and columns of a channel's outputs before pooling.
     fn outputs(&self) -> [usize; 2] {
         [self.output.height, self.output.width].map(|side| side * self.pool)

@@ -14,7 +14,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::planes::Planes;
 use super::taps::{Tap, Taps};
-use super::{FUSED_WINDOW, Geometry, number};
+use super::{ConvGeometry, FUSED_WINDOW, number};
 use crate::runtime::kernels::LANES;
 
 const WINDOW: usize = FUSED_WINDOW * FUSED_WINDOW;
@@ -30,13 +30,13 @@ pub(crate) struct ConvOne {
     planes: Planes,
     /// One bias per channel, or one per channel, position in the pooling window and output.
     bias: Vec<f32>,
-    geometry: Geometry,
+    geometry: ConvGeometry,
 }
 
 impl ConvOne {
     /// See [`Conv::new`](super::Conv::new).
-    pub(super) fn new(taps: &Taps, bias: &[f32], geometry: Geometry) -> Self {
-        let Geometry { pool, output, .. } = geometry;
+    pub(super) fn new(taps: &Taps, bias: &[f32], geometry: ConvGeometry) -> Self {
+        let ConvGeometry { pool, output, .. } = geometry;
         let window = |window: usize| match pool {
             1 => [0, 0],
             _ => [window / FUSED_WINDOW, window % FUSED_WINDOW],
@@ -80,7 +80,7 @@ impl ConvOne {
     /// Returns whether outputs are written through the scratch buffer, because of padding between
     /// them or because writing them would overwrite others.
     fn is_placed(&self) -> bool {
-        let Geometry { output, to, .. } = self.geometry;
+        let ConvGeometry { output, to, .. } = self.geometry;
         to.is_padded() || self.planes.rows < output.height
     }
 
@@ -140,7 +140,7 @@ impl Run<'_> {
         [channel, first_row, from]: [usize; 3],
     ) {
         let conv = self.conv;
-        let Geometry { output, relu, .. } = conv.geometry;
+        let ConvGeometry { output, relu, .. } = conv.geometry;
         let width = V * S::F32_LANES;
         let (planes, scratch) = self.scratch.split_at_mut(conv.planes.len());
         let outputs = if conv.is_placed() {
@@ -215,7 +215,7 @@ impl Run<'_> {
     #[inline(always)]
     fn place(&mut self, channel: usize, rows: Range<usize>) {
         let conv = self.conv;
-        let Geometry { output, to, .. } = conv.geometry;
+        let ConvGeometry { output, to, .. } = conv.geometry;
         let outputs = &self.scratch[conv.planes.len()..];
         for (outputs, row) in outputs.chunks_exact(output.width).zip(rows) {
             let place = channel * to.unit_len().unwrap_or(0) + to.place(row, 0);
@@ -230,7 +230,7 @@ impl WithSimd for Run<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let Self { conv, x, .. } = self;
-        let Geometry { output, pool, .. } = conv.geometry;
+        let ConvGeometry { output, pool, .. } = conv.geometry;
         for first in (0..output.height).step_by(conv.planes.rows) {
             let rows = first..output.height.min(first + conv.planes.rows);
             conv.planes.make(x, self.scratch, rows.clone());

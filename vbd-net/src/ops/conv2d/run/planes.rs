@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::Geometry;
+use super::ConvGeometry;
 use crate::runtime::kernels::LANES;
 
 /// Maximum number of plane values made at a time, unless a row of outputs needs more: 64 KB.
@@ -34,10 +34,10 @@ pub(super) struct Planes {
 
 impl Planes {
     /// Creates planes that start at these input positions, in any order and with repetitions.
-    pub(crate) fn new(mut starts: Vec<u32>, geometry: &Geometry) -> Self {
+    pub(crate) fn new(mut starts: Vec<u32>, geometry: &ConvGeometry) -> Self {
         starts.sort_unstable();
         starts.dedup();
-        let Geometry { output, .. } = *geometry;
+        let ConvGeometry { output, .. } = *geometry;
         let step = geometry.stride * geometry.pool;
         // Where there is one row of outputs only, nothing is read so far away.
         let row_step = geometry.from.row_step().saturating_mul(step);
@@ -161,7 +161,7 @@ mod tests {
             let side = |side: usize| side * pool + kernel;
             let input = extent(1, side(output.height), side(output.width));
             let from = Layout::new(input, 0);
-            let geometry = Geometry {
+            let geometry = ConvGeometry {
                 kernel,
                 stride: 1,
                 pool,

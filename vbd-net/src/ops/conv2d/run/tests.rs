@@ -3,7 +3,7 @@
 use crate::matrix::SparseMatrix;
 
 use super::taps::Taps;
-use super::{Conv, Geometry};
+use super::{Conv, ConvGeometry};
 use crate::passes::Extent;
 use crate::runtime::Layout;
 use crate::runtime::kernels::{LANES, arches};
@@ -11,7 +11,7 @@ use crate::testing::Draws;
 
 /// A convolution with random sides, weight and bias.
 struct Case {
-    geometry: Geometry,
+    geometry: ConvGeometry,
     weight: SparseMatrix,
     bias: Vec<f32>,
 }
@@ -35,7 +35,7 @@ impl Case {
             height: outputs(height),
             width: outputs(width),
         };
-        let geometry = Geometry {
+        let geometry = ConvGeometry {
             kernel,
             stride,
             pool,
@@ -68,7 +68,7 @@ impl Case {
 
     /// A sample with zeros at its sides, in a buffer as the layout has it.
     fn input(&self, draws: &mut Draws) -> Vec<f32> {
-        let Geometry { input, from, .. } = self.geometry;
+        let ConvGeometry { input, from, .. } = self.geometry;
         let unit_len = from.unit_len().unwrap();
         let mut x = vec![0.0; input.units * unit_len + Conv::SLACK];
         let margin = draws.below(1 + input.width / 2);
@@ -84,7 +84,7 @@ impl Case {
 
     /// The outputs, one after another without padding.
     fn outputs(&self, x: &[f32]) -> Vec<f64> {
-        let Geometry {
+        let ConvGeometry {
             kernel,
             stride,
             pool,
@@ -122,7 +122,7 @@ impl Case {
 
     /// Compares what lies in a buffer, `step` apart from `first` on; the padding is to be 0.
     fn check(&self, y: &[f32], [first, step]: [usize; 2], expected: &[f64], told: &str) {
-        let Geometry { output, to, .. } = self.geometry;
+        let ConvGeometry { output, to, .. } = self.geometry;
         for (index, expected) in expected.iter().enumerate() {
             let (channel, place) = (index / output.area(), index % output.area());
             let place = to.place(place / output.width, place % output.width);

@@ -12,7 +12,7 @@ const STRIP: usize = 4;
 /// A sparse weight stored by rows.
 #[derive(Debug)]
 pub(crate) struct LaneRows {
-    rows: Vec<Row>,
+    rows: Vec<LaneRow>,
     /// Column and value of each entry, row by row.
     entries: Vec<(u32, f32)>,
     relu: bool,
@@ -21,7 +21,7 @@ pub(crate) struct LaneRows {
 /// An output row. Rows are ordered by the positions of their inputs, so that consecutive rows find
 /// theirs in cache.
 #[derive(Debug, Clone, Copy)]
-struct Row {
+struct LaneRow {
     output: u32,
     /// Number of entries.
     len: u32,
@@ -42,7 +42,7 @@ impl LaneRows {
         for output in order {
             let (columns, values) = weight.row(output as usize);
             let len = u32::try_from(columns.len()).expect("a row is shorter than its weight");
-            rows.push(Row {
+            rows.push(LaneRow {
                 output,
                 len,
                 bias: bias[output as usize],

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// A name with a one-line summary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Listed {
+pub struct CatalogEntry {
     /// Name, as used on the command line.
     pub name: &'static str,
     /// Summary in one line.
@@ -16,14 +16,14 @@ pub struct Listed {
 }
 
 /// Built-in TOML texts by name.
-pub(crate) struct BuiltIn {
+pub(crate) struct Catalog {
     /// Kind of the texts, for errors.
     pub(crate) kind: &'static str,
     /// Names and texts.
     pub(crate) texts: &'static [(&'static str, &'static str)],
 }
 
-impl BuiltIn {
+impl Catalog {
     /// Returns the text with this name.
     pub(crate) fn text(&self, name: &str) -> Result<&'static str> {
         match self.texts.iter().find(|(known, _)| *known == name) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 /// Positions after select and flatten layers, computed on demand: a selected channel may have far
 /// more values than the file has bytes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Selected {
+pub(crate) struct PositionMap {
     /// Selected indices, increasing; `None` for all.
     index: Option<Arc<[u32]>>,
     /// Values per selected index; 0 counts as 1.
@@ -14,7 +14,7 @@ pub(crate) struct Selected {
     is_flat: bool,
 }
 
-impl Selected {
+impl PositionMap {
     /// Applies a selection.
     pub(crate) fn select(&mut self, index: &[u32]) {
         let place = |&at: &u32| {
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn channels_then_values_lead_back_to_where_they_were() {
-        let mut selected = Selected::default();
+        let mut selected = PositionMap::default();
         selected.select(&[1, 3, 4]);
         assert_eq!(selected.place(2), 4);
         selected.select(&[0, 2]);

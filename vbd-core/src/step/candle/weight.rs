@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Result as CandleResult, Tensor};
 
-use super::variable::{Descent, Variable};
+use super::variable::{StepDescent, Variable};
 use crate::error::Result;
 use crate::layers::{Conv2dMap, LinearMap, Masking, WeightedMap, sample};
 use crate::method::Update;
@@ -48,7 +48,7 @@ impl WeightedMap for Map {
 }
 
 /// A layer with parameters.
-pub(super) struct WeightLayer {
+pub(super) struct CandleWeight {
     /// Number of the weight in the network.
     pub(super) number: usize,
     setting: WeightSetting,
@@ -60,7 +60,7 @@ pub(super) struct WeightLayer {
     bias: Variable,
 }
 
-impl WeightLayer {
+impl CandleWeight {
     /// # Errors
     /// [`crate::Error::Shape`] if the parameters do not match `spec`, or if the device fails.
     pub(super) fn new(
@@ -141,7 +141,7 @@ impl WeightLayer {
     /// Updates every parameter; dead weights stay dead.
     pub(super) fn update(
         &mut self,
-        descent: Descent<'_>,
+        descent: StepDescent<'_>,
         net: &[Tensor],
         update: &Update,
     ) -> CandleResult<()> {

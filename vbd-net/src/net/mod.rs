@@ -1,147 +1,20 @@
 //! A pruned net in memory: a network with its remaining weights.
 
+mod tensors;
+
+use std::collections::BTreeMap;
+
+pub use tensors::{NetTensors, PrunedLayer, Selection, UnitScale};
+
 use crate::data::Values;
-use crate::graph::{Graph, NodeId, Owns};
-use crate::matrix::SparseMatrix;
-use crate::ops::{Own, Units};
-use crate::spec::{LayerKind, NetSpec, Statistic, Target, normalized};
+use crate::graph::{Graph, NodeId, TensorSlot};
+use crate::ops::{NodeTensors, Units};
+use crate::spec::{NetSpec, Statistic, Target, normalized};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::{Method, Provenance, ValueType};
-use crate::passes::Selected;
+use crate::passes::PositionMap;
 use crate::statistic::PerInput;
-
-/// Weight and bias of one layer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PrunedLayer {
-    /// Name of the layer.
-    pub name: String,
-    /// Kind of the layer.
-    pub kind: LayerKind,
-    /// Shape of the weight, `[out, in]` or `[out, in, kernel, kernel]`.
-    pub shape: Vec<usize>,
-    /// Kept entries of the weight, one row per output.
-    pub weight: SparseMatrix,
-    /// The bias, `[out]`.
-    pub bias: Vec<f32>,
-}
-
-impl PrunedLayer {
-    /// Returns the name of the weight's tensor, without the suffixes of its layout.
-    pub fn weight_name(&self) -> String {
-        format!("{}.weight", self.name)
-    }
-
-    /// Returns the name of the bias tensor.
-    pub fn bias_name(&self) -> String {
-        format!("{}.bias", self.name)
-    }
-}
-
-/// Units kept by a selection layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection {
-    /// Name of the layer.
-    pub name: String,
-    /// Indices of the input's features or channels, increasing.
-    pub index: Vec<u32>,
-}
-
-impl Selection {
-    /// Returns the name of the index tensor.
-    pub fn index_name(&self) -> String {
-        format!("{}.index", self.name)
-    }
-}
-
-/// Factor and shift of each unit, of a scale layer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UnitScale {
-    /// Name of the layer.
-    pub name: String,
-    /// The factors, `[units]`.
-    pub weight: Vec<f32>,
-    /// The shifts, `[units]`.
-    pub bias: Vec<f32>,
-}
-
-impl UnitScale {
-    /// Returns the names of the tensors of factors and shifts.
-    pub fn names(&self) -> [String; 2] {
-        ["weight", "bias"].map(|what| format!("{}.{what}", self.name))
-    }
-}
-
-/// The tensors of a net.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Parts {
-    /// One per weight of the network, in order.
-    pub layers: Vec<PrunedLayer>,
-    /// One per selection, in order.
-    pub selections: Vec<Selection>,
-    /// One per scale, in order.
-    pub scales: Vec<UnitScale>,
-    /// Mean image, `[input_len]`, if the normalisation has one.
-    pub mean: Option<Vec<f32>>,
-    /// Standard deviations, `[input_len]`, if the normalisation has an image of them.
-    pub std: Option<Vec<f32>>,
-}
-
-impl Parts {
-    /// Checks the tensors against the network. Returns [`Error::Mismatch`] naming the tensor.
-    fn check(&self, spec: &NetSpec, graph: &Graph) -> Result<()> {
-        count("weights", self.layers.len(), graph.weights().len())?;
-        count("selections", self.selections.len(), graph.indices())?;
-        count("scales", self.scales.len(), graph.scales())?;
-        for (layer, weight) in self.layers.iter().zip(graph.weights()) {
-            let name = layer.weight_name();
-            if layer.name != weight.layer || layer.kind != weight.kind {
-                return Err(Error::mismatch(&name, &layer.shape, &weight.shape));
-            }
-            let sizes = [layer.weight.rows(), layer.weight.cols()];
-            if layer.shape != weight.shape || sizes != [weight.rows(), weight.cols()] {
-                return Err(Error::mismatch(&name, &layer.shape, &weight.shape));
-            }
-            count(&layer.bias_name(), layer.bias.len(), weight.rows())?;
-        }
-        for (_, node) in graph.nodes() {
-            let input = |index: usize| graph.node(node.inputs[index]).shape.units();
-            match node.owns {
-                Owns::Nothing | Owns::Weight(_) => {}
-                Owns::Index(index) => {
-                    let selection = &self.selections[index];
-                    let rises = selection.index.windows(2).all(|pair| pair[0] < pair[1]);
-                    let inside = selection
-                        .index
-                        .last()
-                        .is_some_and(|&last| (last as usize) < input(0));
-                    let found = if rises && inside {
-                        selection.index.len()
-                    } else {
-                        0
-                    };
-                    count(&selection.index_name(), found, node.shape.units())?;
-                }
-                Owns::Scale(index) => {
-                    let scale = &self.scales[index];
-                    let [weight, bias] = scale.names();
-                    count(&weight, scale.weight.len(), input(0))?;
-                    count(&bias, scale.bias.len(), input(0))?;
-                }
-            }
-        }
-        let rule = &spec.normalize;
-        let images = [
-            ("normalize.mean", &rule.mean, &self.mean),
-            ("normalize.std", &rule.std, &self.std),
-        ];
-        for (name, rule, image) in images {
-            let expected = if rule.is_image() { spec.input_len() } else { 0 };
-            count(name, image.as_ref().map_or(0, Vec::len), expected)?;
-        }
-        Ok(())
-    }
-}
 
 /// Origin of a net's weights, as far as known.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -179,16 +52,61 @@ impl PrunedNet {
     /// Creates a net from its tensors.
     ///
     /// # Errors
-    /// [`Error::Spec`] if the network is invalid; [`Error::Mismatch`] if a tensor does not fit it.
-    pub fn new(spec: NetSpec, parts: Parts, origin: Origin) -> Result<Self> {
+    /// [`Error::Spec`](crate::Error::Spec) if the network is invalid;
+    /// [`Error::Mismatch`](crate::Error::Mismatch) if a tensor does not fit it.
+    pub fn new(spec: NetSpec, parts: NetTensors, origin: Origin) -> Result<Self> {
         let graph = spec.resolve()?;
         parts.check(&spec, &graph)?;
         Ok(Self::assemble(spec, graph, parts, origin))
     }
 
+    /// Creates a net from dense tensors by name. Zeros of a weight are the entries that are pruned.
+    ///
+    /// A layer `fc1` has the tensors `fc1.weight` and `fc1.bias`, as in PyTorch, row-major. An image
+    /// of means or standard deviations is `normalize.mean` or `normalize.std`.
+    ///
+    /// ```
+    /// use vbd_net::{Plan, PrunedNet, spec::NetSpec};
+    ///
+    /// let spec = NetSpec::from_json(
+    ///     r#"{"name": "tiny", "input": [4], "classes": 2,
+    ///         "layer": [{"kind": "linear", "name": "fc1", "out_features": 2}]}"#,
+    /// )?;
+    /// let net = PrunedNet::from_parts(
+    ///     spec,
+    ///     [
+    ///         ("fc1.weight", vec![0.0, 0.0, 1.0, 0.0, 0.0, 2.0, 0.0, 0.0]),
+    ///         ("fc1.bias", vec![0.5, 0.0]),
+    ///     ],
+    /// )?;
+    /// assert_eq!(net.layers()[0].weight.nnz(), 2);
+    /// assert_eq!(Plan::new(&net)?.session().run(&[0_u8, 10, 20, 30])?, [20.5, 20.0]);
+    /// # Ok::<(), vbd_net::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Spec`](crate::Error::Spec) if the network is invalid;
+    /// [`Error::AbsentTensor`](crate::Error::AbsentTensor) and
+    /// [`Error::UnknownTensor`](crate::Error::UnknownTensor) if a tensor is missing or not the
+    /// network's; [`Error::Mismatch`](crate::Error::Mismatch) if its length is wrong;
+    /// [`Error::Part`](crate::Error::Part) if a value is NaN or infinite, a standard deviation is
+    /// not positive, or the indices of a selection do not increase.
+    pub fn from_parts<Name: Into<String>>(
+        spec: NetSpec,
+        tensors: impl IntoIterator<Item = (Name, Vec<f32>)>,
+    ) -> Result<Self> {
+        let graph = spec.resolve()?;
+        let named = tensors.into_iter();
+        let named: BTreeMap<String, Vec<f32>> =
+            named.map(|(name, values)| (name.into(), values)).collect();
+        let tensors = NetTensors::from_named(&spec, &graph, named)?;
+        tensors.check(&spec, &graph)?;
+        Ok(Self::assemble(spec, graph, tensors, Origin::default()))
+    }
+
     /// Creates a net from a resolved network and matching tensors.
-    pub(crate) fn assemble(spec: NetSpec, graph: Graph, parts: Parts, origin: Origin) -> Self {
-        let Parts {
+    pub(crate) fn assemble(spec: NetSpec, graph: Graph, parts: NetTensors, origin: Origin) -> Self {
+        let NetTensors {
             layers,
             selections,
             scales,
@@ -221,12 +139,12 @@ impl PrunedNet {
     }
 
     /// Returns the tensors of a node.
-    pub fn own(&self, id: NodeId) -> Own<'_> {
-        match self.graph.node(id).owns {
-            Owns::Nothing => Own::Nothing,
-            Owns::Weight(weight) => Own::Weight(&self.layers[weight]),
-            Owns::Index(index) => Own::Index(&self.selections[index].index),
-            Owns::Scale(scale) => Own::Scale(&self.scales[scale]),
+    pub fn own(&self, id: NodeId) -> NodeTensors<'_> {
+        match self.graph.node(id).slot {
+            TensorSlot::Nothing => NodeTensors::Nothing,
+            TensorSlot::Weight(weight) => NodeTensors::Weight(&self.layers[weight]),
+            TensorSlot::Index(index) => NodeTensors::Index(&self.selections[index].index),
+            TensorSlot::Scale(scale) => NodeTensors::Scale(&self.scales[scale]),
         }
     }
 
@@ -346,7 +264,7 @@ impl PrunedNet {
         }
         let (mean, std) = (self.mean_values(), self.std_values());
         for reader in self.graph.readers(NodeId::INPUT) {
-            let Owns::Weight(weight) = self.graph.node(reader).owns else {
+            let TensorSlot::Weight(weight) = self.graph.node(reader).slot else {
                 continue;
             };
             let inputs = self.inputs_behind(self.graph.node(reader).inputs[0]);
@@ -371,7 +289,7 @@ impl PrunedNet {
 
     /// Returns which input value each column of a linear layer reads, if the layer reads `node`, a
     /// flattening or selection of the input.
-    fn inputs_behind(&self, node: NodeId) -> Selected {
+    fn inputs_behind(&self, node: NodeId) -> PositionMap {
         let mut way = Vec::new();
         let mut at = node;
         while let [before] = self.graph.node(at).inputs[..] {
@@ -379,23 +297,15 @@ impl PrunedNet {
             at = before;
         }
         let area = self.graph.node(at).shape.area();
-        let mut selected = Selected::default();
+        let mut selected = PositionMap::default();
         for &node in way.iter().rev() {
             match (self.graph.node(node).units, self.own(node)) {
                 (Some(Units::Flatten), _) => selected.flatten(area),
-                (_, Own::Index(index)) => selected.select(index),
+                (_, NodeTensors::Index(index)) => selected.select(index),
                 _ => {}
             }
         }
         selected.flatten(area);
         selected
     }
-}
-
-/// Returns [`Error::Mismatch`] if the number of values is wrong.
-fn count(name: &str, found: usize, expected: usize) -> Result<()> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(Error::mismatch(name, &[found], &[expected]))
 }

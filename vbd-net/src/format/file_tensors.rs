@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::problem::Problem;
 
 /// The remaining tensors of a file.
-pub(crate) struct Taker<'a> {
+pub(crate) struct FileTensors<'a> {
     pub(crate) path: &'a Path,
     pub(crate) tensors: Tensors,
     /// Type of the file's weights and biases.
@@ -21,7 +21,7 @@ pub(crate) struct Taker<'a> {
 
 /// A weight with its layout and the sizes given by the network. The file has as many biases as the
 /// weight has rows, so memory per row is bounded by the file.
-pub(crate) struct Found<'a> {
+pub(crate) struct WeightTensor<'a> {
     /// Name of the weight, such as `fc1.weight`.
     pub(crate) weight: &'a str,
     pub(crate) shape: &'a [usize],
@@ -29,7 +29,7 @@ pub(crate) struct Found<'a> {
     pub(crate) cols: usize,
 }
 
-impl Taker<'_> {
+impl FileTensors<'_> {
     /// Takes a tensor of one of `types`. Without a `shape`, any one-dimensional shape is accepted.
     pub(crate) fn take(
         &mut self,
