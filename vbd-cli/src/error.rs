@@ -105,7 +105,10 @@ fn message(error: &anyhow::Error) -> String {
 }
 
 fn is_usage(error: &anyhow::Error) -> bool {
-    let unknown = |error: &vbd_models::Error| matches!(error, vbd_models::Error::Unknown { .. });
+    let unknown = |error: &vbd_models::Error| {
+        use vbd_models::Error;
+        matches!(error, Error::Unknown { .. } | Error::NoFolder { .. })
+    };
     error.downcast_ref::<Usage>().is_some()
         || error
             .downcast_ref::<Problem>()
@@ -174,6 +177,17 @@ fn net_hint(error: &vbd_net::Error) -> Option<String> {
         Error::Data { .. } => {
             Some("choose the network with --model and the data with --data".to_owned())
         }
+        Error::ImageShape {
+            found, expected, ..
+        } => Some(match transposition(found, expected) {
+            Some([a, b, c]) => format!(
+                "the images fit if transposed, in numpy: images.transpose(0, {}, {}, {})",
+                a + 1,
+                b + 1,
+                c + 1
+            ),
+            None => "choose the network with --model and the data with --data".to_owned(),
+        }),
         Error::NoLabels { .. } => Some("choose labeled data with --data".to_owned()),
         Error::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
             let folder = path
@@ -185,6 +199,13 @@ fn net_hint(error: &vbd_net::Error) -> Option<String> {
     }
 }
 
+/// Returns the order of the axes of `found` that gives `expected`, if there is one.
+fn transposition(found: &[usize; 3], expected: &[usize]) -> Option<[usize; 3]> {
+    const ORDERS: [[usize; 3]; 5] = [[2, 0, 1], [1, 2, 0], [0, 2, 1], [2, 1, 0], [1, 0, 2]];
+    let fits = |order: &[usize; 3]| order.map(|axis| found[axis])[..] == *expected;
+    ORDERS.into_iter().find(fits)
+}
+
 fn models_hint(error: &vbd_models::Error) -> Option<String> {
     use vbd_models::Error;
     match error {
@@ -194,7 +215,9 @@ fn models_hint(error: &vbd_models::Error) -> Option<String> {
         Error::Unknown {
             kind: "network", ..
         } => Some("list networks with `vbd models`, or give the path to a TOML file".to_owned()),
-        Error::Unknown { .. } => Some("list data sets with `vbd data`".to_owned()),
+        Error::Unknown { .. } | Error::NoFolder { .. } => {
+            Some("list data sets with `vbd data`".to_owned())
+        }
         Error::DataNotFound { .. } => Some("use --data digits, which needs no files".to_owned()),
         Error::NoIdxFiles { .. } => Some("use MNIST's names for the four IDX files".to_owned()),
         _ => None,
@@ -213,6 +236,15 @@ mod tests {
         let text = message(&anyhow::Error::new(error).context("the run"));
         assert_eq!(text.matches("No such file").count(), 1, "{text}");
         assert!(text.starts_with("the run: /no/such/file: "), "{text}");
+    }
+
+    #[test]
+    fn images_in_another_order_of_axes_get_the_transposition_that_fits() {
+        assert_eq!(transposition(&[8, 9, 3], &[3, 8, 9]), Some([2, 0, 1]));
+        assert_eq!(transposition(&[3, 9, 8], &[3, 8, 9]), Some([0, 2, 1]));
+        assert_eq!(transposition(&[28, 28, 1], &[1, 28, 28]), Some([2, 0, 1]));
+        assert_eq!(transposition(&[8, 8, 3], &[3, 8, 9]), None);
+        assert_eq!(transposition(&[8, 8, 3], &[192]), None);
     }
 
     #[test]

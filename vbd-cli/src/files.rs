@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use vbd_net::PrunedNet;
 use vbd_net::data::Dataset;
-use vbd_net::spec::NetSpec;
+use vbd_net::format::Provenance;
 use vbd_prune::{ModelFile, SparseNet};
 
 use crate::args::{DataDir, Split};
@@ -61,27 +61,75 @@ pub(crate) fn load_data(name: &str, dir: &DataDir) -> anyhow::Result<Dataset> {
         .data_dir
         .clone()
         .or_else(|| from_environment().map(PathBuf::from));
-    let _waiting = spinner(&format!("loading {name}"));
-    Ok(vbd_models::data::load(name, folder.as_deref())?)
+    let set = {
+        let _waiting = spinner(&format!("loading {name}"));
+        vbd_models::data::load(name, folder.as_deref())?
+    };
+    for warning in vbd_models::data::warnings(&set)? {
+        tracing::warn!("{warning}");
+    }
+    Ok(set)
 }
 
 /// Loads the data set `asked` for, or else the one that the net of `file` was trained on.
 ///
 /// # Errors
-/// If neither is known, or the data do not fit the net.
+/// If neither is known, the images do not have the shape that the net expects, or the data that
+/// nobody asked for are not those of the training.
 pub(crate) fn load_data_for(
     net: &PrunedNet,
     file: &Path,
     asked: Option<&str>,
     dir: &DataDir,
 ) -> anyhow::Result<Dataset> {
-    let Some(name) = asked.or(net.provenance().data.as_deref()) else {
+    let recorded = net.provenance();
+    let Some(name) = asked.or(recorded.data.as_deref()) else {
         let text = format!("{}: training data not recorded", file.display());
         return Err(Problem::usage(text).hint("choose data with --data").into());
     };
     let data = load_data(name, dir)?;
-    check_fit(&data, net.spec())?;
+    data.check_shape(net.spec())?;
+    check_recorded(&data, recorded, asked.is_some(), file)?;
     Ok(data)
+}
+
+/// Checks that data named like those of a file's training are the same. Other data of that name are
+/// an error, or a warning if they were asked for.
+fn check_recorded(
+    data: &Dataset,
+    recorded: &Provenance,
+    is_asked: bool,
+    file: &Path,
+) -> Result<(), Problem> {
+    if recorded.data.as_deref() != Some(&data.name) {
+        return Ok(());
+    }
+    let Some(expected) = recorded.data_crc32 else {
+        if !is_asked && data.name.starts_with("idx") {
+            tracing::warn!(
+                "{}: no checksum of its data recorded: cannot tell whether `{}`, read from the \
+                 current directory, is the data set that it was trained on",
+                file.display(),
+                data.name
+            );
+        }
+        return Ok(());
+    };
+    let found = data.crc32();
+    if found == expected {
+        return Ok(());
+    }
+    let text = format!(
+        "data set `{}` is not the one that {} was trained on: checksum is {found:08x}: expected \
+         {expected:08x}",
+        data.name,
+        file.display()
+    );
+    if is_asked {
+        tracing::warn!("{text}");
+        return Ok(());
+    }
+    Err(Problem::new(text).hint("choose the data with --data"))
 }
 
 /// Returns the samples of a split.
@@ -90,15 +138,4 @@ pub(crate) fn split_of(data: &Dataset, split: Split) -> &vbd_net::data::Samples 
         Split::Test => &data.test,
         Split::Train => &data.train,
     }
-}
-
-fn check_fit(data: &Dataset, spec: &NetSpec) -> Result<(), Problem> {
-    if data.shape.iter().product::<usize>() == spec.input_len() {
-        return Ok(());
-    }
-    let text = format!(
-        "data set `{}` has images of shape {:?}: network `{}` expects {:?}",
-        data.name, data.shape, spec.name, spec.input
-    );
-    Err(Problem::new(text).hint("choose other data with --data"))
 }

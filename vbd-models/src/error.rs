@@ -37,6 +37,14 @@ pub enum Error {
         /// Error of the decoder.
         source: std::io::Error,
     },
+    /// A file is there in two forms with different content.
+    #[error("{} and {}: the same file with different content: remove one", first.display(), other.display())]
+    TwoForms {
+        /// Path of the first form.
+        first: PathBuf,
+        /// Path of the other form.
+        other: PathBuf,
+    },
     /// A directory lacks IDX files.
     #[error("{}: missing {} (optionally with .gz)", folder.display(), quoted(missing, " and "))]
     NoIdxFiles {
@@ -57,6 +65,12 @@ pub enum Error {
         name: &'static str,
         /// Directories that were searched.
         looked_in: Vec<PathBuf>,
+    },
+    /// A data set was given by the path of a directory that does not exist.
+    #[error("data set `{name}`: no such directory")]
+    NoFolder {
+        /// The path, as given.
+        name: String,
     },
     /// Unknown name of a data set, network or recipe.
     #[error(

@@ -35,6 +35,20 @@ pub enum Error {
         /// Expected value.
         expected: String,
     },
+    /// The images of a data set do not have the shape that a network expects.
+    #[error(
+        "data set `{data}`: image shape is {found:?}: expected {expected:?}, the input of network `{net}`"
+    )]
+    ImageShape {
+        /// Name of the data set.
+        data: String,
+        /// `[channels, rows, columns]` of an image.
+        found: [usize; 3],
+        /// Name of the network.
+        net: String,
+        /// Input shape of the network.
+        expected: Vec<usize>,
+    },
     /// A weight that a weights file cannot hold.
     #[error(
         "`{tensor}`: invalid weight of shape {shape:?}: expected two to eight dimensions, 1 to 2^28 entries, a unique \

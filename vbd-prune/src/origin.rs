@@ -33,6 +33,7 @@ pub(crate) fn provenance_of(checkpoint: &Checkpoint, as_trained: bool) -> Proven
     Provenance {
         recipe: Some(recipe.summary.clone()),
         data: Some(checkpoint.data.name.clone()),
+        data_crc32: Some(checkpoint.data.crc32),
         seed: Some(recipe.train.seed),
         epochs: Some(progress.epoch),
         n_train: Some(checkpoint.data.n_train),

@@ -7,6 +7,7 @@ mod using;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
 
 pub(crate) use self::bench::BenchArgs;
@@ -60,6 +61,11 @@ fn thread_count(text: &str) -> Result<NonZeroUsize, String> {
     number.ok_or_else(|| "expected 1 to 1024 threads".to_owned())
 }
 
+/// Parses the name of a data set, whose folder may have a path that is not UTF-8.
+fn data_name() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().map(|name| vbd_models::data::text_of(&name))
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Train a network from a recipe, or resume a run
@@ -110,7 +116,9 @@ pub(crate) struct DataDir {
     after_help = "Examples:\n  vbd data\n  vbd data digits --out digits-idx\n  vbd data mnist --data-dir data --json"
 )]
 pub(crate) struct DataArgs {
-    /// digits, mnist, fashion-mnist or idx:FOLDER
+    /// digits, mnist, fashion-mnist, or a directory with IDX files of grey or RGB images
+    /// (idx:FOLDER or FOLDER)
+    #[arg(value_parser = data_name())]
     pub(crate) data: Option<String>,
     #[command(flatten)]
     pub(crate) dir: DataDir,

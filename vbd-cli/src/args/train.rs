@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::DataDir;
+use super::{DataDir, data_name};
 use crate::assignment::Assignment;
 use crate::device::DeviceName;
 
@@ -56,7 +56,7 @@ pub(crate) struct RecipeChanges {
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<String>,
     /// Training data: digits, mnist, fashion-mnist or idx:FOLDER [default: the recipe's]
-    #[arg(long)]
+    #[arg(long, value_parser = data_name())]
     pub(crate) data: Option<String>,
     #[command(flatten)]
     pub(crate) dir: DataDir,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use vbd_net::{Layout, ValueType};
 
-use super::DataDir;
+use super::{DataDir, data_name};
 
 #[derive(Debug, Args)]
 #[command(
@@ -70,7 +70,7 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<String>,
     /// Data to evaluate on: digits, mnist, fashion-mnist or idx:FOLDER [default: what the file was trained on]
-    #[arg(long)]
+    #[arg(long, value_parser = data_name())]
     pub(crate) data: Option<String>,
     #[command(flatten)]
     pub(crate) dir: DataDir,
@@ -96,7 +96,7 @@ pub(crate) struct PredictArgs {
     #[arg(long, conflicts_with = "index")]
     pub(crate) invert: bool,
     /// Data set that --index selects from [default: what the file was trained on]
-    #[arg(long, requires = "index", conflicts_with = "images")]
+    #[arg(long, requires = "index", conflicts_with = "images", value_parser = data_name())]
     pub(crate) data: Option<String>,
     #[command(flatten)]
     pub(crate) dir: DataDir,

@@ -3,7 +3,7 @@
 use super::checkpoint::DataInfo;
 use crate::error::Result;
 use crate::recipe::Recipe;
-use vbd_net::data::{Dataset, Samples, Values};
+use vbd_net::data::{Dataset, Samples};
 use vbd_net::spec::NetSpec;
 
 /// Training, validation and test samples of a run.
@@ -23,7 +23,7 @@ impl RunData {
     /// [`vbd_net::Error::Data`] if it does not match network and recipe.
     pub(super) fn new(spec: &NetSpec, recipe: &Recipe, dataset: Dataset) -> Result<Self> {
         check_data(spec, recipe, &dataset)?;
-        let crc32 = crc32(&dataset);
+        let crc32 = dataset.crc32();
         let (train, validation) = match recipe.train.validation {
             0 => (dataset.train, None),
             held_out => {
@@ -73,11 +73,7 @@ pub(super) fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> 
         }
         .into())
     };
-    let len = dataset.shape.iter().product::<usize>();
-    if spec.input != dataset.shape && spec.input != [len] {
-        let expected = format!("{:?}, the input of network `{}`", spec.input, spec.name);
-        return problem("image shape", format!("{:?}", dataset.shape), expected);
-    }
+    dataset.check_shape(spec)?;
     if let Some(classes) = spec.classes {
         if [&dataset.train, &dataset.test]
             .iter()
@@ -113,20 +109,4 @@ pub(super) fn check_data(spec: &NetSpec, recipe: &Recipe, dataset: &Dataset) -> 
         );
     }
     Ok(())
-}
-
-fn crc32(dataset: &Dataset) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    for samples in [&dataset.train, &dataset.test] {
-        match samples.inputs() {
-            Values::U8(pixels) => hasher.update(pixels),
-            Values::F32(values) => {
-                for value in values {
-                    hasher.update(&value.to_le_bytes());
-                }
-            }
-        }
-        hasher.update(samples.labels().unwrap_or_default());
-    }
-    hasher.finalize()
 }

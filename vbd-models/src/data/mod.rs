@@ -15,12 +15,16 @@ pub(crate) mod checksum;
 mod digits;
 pub mod idx;
 mod named;
+mod path_text;
 mod source;
 mod summary;
+mod warnings;
 
 #[cfg(feature = "hub")]
 pub use candle::to_candle;
 pub use digits::{DEFAULT_SEED, DEFAULT_TEST, DEFAULT_TRAIN, MAX_SAMPLES, digits};
 pub use named::NamedSet;
+pub use path_text::text_of;
 pub use source::{DataSource, list, load};
 pub use summary::{Summary, summary};
+pub use warnings::{DataWarning, warnings};

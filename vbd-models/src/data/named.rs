@@ -21,6 +21,9 @@ pub enum NamedSet {
 const NAMED_CLASSES: usize = 10;
 
 impl NamedSet {
+    /// All named sets.
+    pub const ALL: [Self; 2] = [Self::Mnist, Self::FashionMnist];
+
     /// Returns the data set's name.
     pub fn name(self) -> &'static str {
         match self {
@@ -29,12 +32,25 @@ impl NamedSet {
         }
     }
 
+    /// Directories of the set below `data_dir`, in the order of the search: `NAME/`, torchvision's
+    /// layout from its root or from the set's directory, and `data_dir` itself.
+    fn places(self, data_dir: &Path) -> [PathBuf; 4] {
+        let torchvision = match self {
+            Self::Mnist => "MNIST",
+            Self::FashionMnist => "FashionMNIST",
+        };
+        [
+            data_dir.join(self.name()),
+            data_dir.join(torchvision).join("raw"),
+            data_dir.join("raw"),
+            data_dir.to_owned(),
+        ]
+    }
+
     pub(super) fn load(self, data_dir: Option<&Path>) -> Result<Dataset> {
         let name = self.name();
-        let looked_in: Vec<PathBuf> = data_dir
-            .into_iter()
-            .flat_map(|dir| [dir.join(name), dir.to_owned()])
-            .collect();
+        let places = data_dir.map(|dir| self.places(dir));
+        let looked_in: Vec<PathBuf> = places.into_iter().flatten().collect();
         let Some(folder) = looked_in.iter().find(|folder| idx::has_any(folder)) else {
             return Err(Error::DataNotFound { name, looked_in });
         };
@@ -43,32 +59,48 @@ impl NamedSet {
         Ok(set)
     }
 
-    /// Rejects the files of another named set: all have the same file names.
+    /// Refuses a file of another named set: all have the same file names.
     fn refuse_another(self, set: &Dataset, folder: &Path) -> Result<()> {
-        let files = idx::files(set)?;
-        let test_labels = files.iter().find(|file| file.name == idx::FILE_NAMES[3]);
-        let sum = test_labels.map(idx::IdxFile::sha256).unwrap_or_default();
-        match [Self::Mnist, Self::FashionMnist]
-            .into_iter()
-            .find(|set| set.test_labels() == sum)
-        {
-            Some(found) if found != self => Err(Error::Idx {
-                path: folder.to_owned(),
-                field: "data set",
-                found: found.name().to_owned(),
-                expected: self.name().to_owned(),
-            }),
-            _ => Ok(()),
+        for file in idx::files(set)? {
+            let sum = file.sha256();
+            let others = Self::ALL.into_iter().filter(|&other| other != self);
+            let owner = others.into_iter().find(|other| other.has_published(&sum));
+            if let Some(owner) = owner {
+                return Err(Error::Idx {
+                    path: folder.join(file.name),
+                    field: "data set",
+                    found: format!("that of `{}`", owner.name()),
+                    expected: format!("the file of `{}`", self.name()),
+                });
+            }
         }
+        Ok(())
     }
 
-    /// SHA-256 of the published test labels, unzipped.
-    fn test_labels(self) -> &'static str {
+    fn has_published(self, sha256: &str) -> bool {
+        self.published().contains(&sha256)
+    }
+
+    /// Returns the set with this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|set| set.name() == name)
+    }
+
+    /// SHA-256 of the four published files, unzipped, in the order of [`idx::FILE_NAMES`].
+    pub(super) fn published(self) -> [&'static str; 4] {
         match self {
-            Self::Mnist => "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            Self::FashionMnist => {
-                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
-            }
+            Self::Mnist => [
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            ],
+            Self::FashionMnist => [
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+            ],
         }
     }
 }
@@ -100,6 +132,19 @@ mod tests {
             if let Some(folder) = data_dir {
                 let place = folder.join("mnist");
                 assert!(message.contains(place.to_str().unwrap()), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn torchvisions_folders_are_found_from_their_root_and_from_the_set() {
+        for (name, torchvision) in [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")] {
+            let folder = tempfile::tempdir().unwrap();
+            let own = folder.path().join(torchvision);
+            write_small(&own.join("raw"));
+            for data_dir in [folder.path(), &own, &own.join("raw")] {
+                let set = load(name, Some(data_dir)).unwrap();
+                assert_eq!(set.train.len(), 20, "{}", data_dir.display());
             }
         }
     }
@@ -138,31 +183,28 @@ mod tests {
     #[ignore = "needs VBD_DATA_DIR with mnist and fashion-mnist"]
     fn real_sets_have_the_published_checksums() {
         let folder = PathBuf::from(std::env::var_os("VBD_DATA_DIR").unwrap());
-        let published = [
-            (
-                "mnist",
-                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            ),
-            (
-                "fashion-mnist",
-                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-            ),
-        ];
-        for (name, sum) in published {
-            let set = load(name, Some(&folder)).unwrap();
-            let summary = crate::data::summary(&set).unwrap();
-            assert_eq!(summary.sha256[idx::FILE_NAMES[0]], sum);
-            assert_eq!((summary.train, summary.test), (60_000, 10_000));
-            // Another set's files are not taken for this one's.
-            let other = if name == "mnist" {
-                "fashion-mnist"
-            } else {
-                "mnist"
-            };
-            let message = load(other, Some(&folder.join(name)))
-                .unwrap_err()
-                .to_string();
-            assert!(message.contains("data set is"), "{message}");
+        for [named, other] in [
+            [NamedSet::Mnist, NamedSet::FashionMnist],
+            [NamedSet::FashionMnist, NamedSet::Mnist],
+        ] {
+            let set = load(named.name(), Some(&folder)).unwrap();
+            assert_eq!(crate::data::warnings(&set).unwrap(), []);
+            assert_eq!((set.train.len(), set.test.len()), (60_000, 10_000));
+            // One file of another set is not taken for this one's, whichever it is.
+            let mixed = tempfile::tempdir().unwrap();
+            idx::write_folder(&set, mixed.path()).unwrap();
+            let others = load(other.name(), Some(&folder)).unwrap();
+            for file in idx::files(&others).unwrap() {
+                let place = mixed.path().join(file.name);
+                let own = std::fs::read(&place).unwrap();
+                std::fs::write(&place, file.bytes()).unwrap();
+                let message = load(named.name(), Some(mixed.path()))
+                    .unwrap_err()
+                    .to_string();
+                assert!(message.contains(file.name), "{message}");
+                assert!(message.contains(other.name()), "{message}");
+                std::fs::write(&place, own).unwrap();
+            }
         }
     }
 }

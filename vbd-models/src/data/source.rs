@@ -1,5 +1,6 @@
 //! Data sets by name.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use vbd_net::data::Dataset;
@@ -7,6 +8,7 @@ use vbd_net::data::Dataset;
 use super::digits::{self, digits};
 use super::idx;
 use super::named::NamedSet;
+use super::path_text::{IDX_PREFIX, own_folder, text_of};
 use crate::catalog::CatalogEntry;
 use crate::error::{Error, Result};
 
@@ -22,7 +24,6 @@ pub enum DataSource {
     Idx(PathBuf),
 }
 
-const IDX_PREFIX: &str = "idx:";
 const KNOWN: [(&str, &str); 4] = [
     (
         digits::NAME,
@@ -68,32 +69,48 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
 }
 
 impl DataSource {
-    /// Parses a name: `digits`, `mnist`, `fashion-mnist` or `idx:FOLDER`.
+    /// Parses a name, in capitals or not: `digits`, `mnist`, `fashion-mnist`, `idx:FOLDER`, or the
+    /// path of a directory. A name wins over a directory of that name.
     ///
     /// # Errors
+    /// [`Error::NoFolder`] if the text is the path of a directory that does not exist;
     /// [`Error::Unknown`] with the known names and the nearest one.
-    pub fn parse(name: &str) -> Result<Self> {
-        match name {
-            digits::NAME => Ok(Self::Digits),
-            "mnist" => Ok(Self::Named(NamedSet::Mnist)),
-            "fashion-mnist" => Ok(Self::Named(NamedSet::FashionMnist)),
-            _ => match name.strip_prefix(IDX_PREFIX) {
-                Some(folder) if !folder.is_empty() => Ok(Self::Idx(folder.into())),
-                _ => Err(Error::unknown(
-                    "data set",
-                    name,
-                    KNOWN.map(|(name, _)| name),
-                )),
-            },
+    pub fn parse(text: &str) -> Result<Self> {
+        if let Some(folder) = own_folder(text) {
+            return Ok(Self::Idx(folder));
         }
+        let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_'], "");
+        let name = plain(text);
+        if name == digits::NAME {
+            return Ok(Self::Digits);
+        }
+        if let Some(set) = NamedSet::ALL
+            .into_iter()
+            .find(|set| plain(set.name()) == name)
+        {
+            return Ok(Self::Named(set));
+        }
+        if Path::new(text).is_dir() {
+            return Ok(Self::Idx(text.into()));
+        }
+        if text.contains(std::path::is_separator) {
+            return Err(Error::NoFolder {
+                name: text.to_owned(),
+            });
+        }
+        Err(Error::unknown(
+            "data set",
+            text,
+            KNOWN.map(|(name, _)| name),
+        ))
     }
 
-    /// Loads the data set. `data_dir` is the directory with the files of named data sets,
-    /// `DIR/NAME/` or `DIR/`.
+    /// Loads the data set. `data_dir` is the directory with the files of named data sets: `DIR/NAME/`,
+    /// torchvision's `DIR/MNIST/raw/` or `DIR/FashionMNIST/raw/`, or `DIR/`.
     ///
     /// # Errors
-    /// [`Error::DataNotFound`] if the files of a named data set are in neither place, and those of
-    /// [`idx::read_folder`].
+    /// [`Error::DataNotFound`] if the files of a named data set are in none of these places, and
+    /// those of [`idx::read_folder`].
     pub fn load(&self, data_dir: Option<&Path>) -> Result<Dataset> {
         match self {
             Self::Digits => digits(
@@ -103,7 +120,10 @@ impl DataSource {
             ),
             Self::Named(set) => set.load(data_dir),
             Self::Idx(folder) => {
-                idx::read_folder(&format!("{IDX_PREFIX}{}", folder.display()), folder, None)
+                let mut name = OsString::from(IDX_PREFIX);
+                name.push(folder);
+                let name = text_of(&name);
+                idx::read_folder(&name, folder, None)
             }
         }
     }
@@ -112,6 +132,31 @@ impl DataSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_read_in_capitals_too() {
+        for name in ["MNIST", "Mnist", "mnist"] {
+            let set = DataSource::Named(NamedSet::Mnist);
+            assert_eq!(DataSource::parse(name).unwrap(), set);
+        }
+        for name in ["FashionMNIST", "fashion_mnist", "Fashion-MNIST"] {
+            let set = DataSource::Named(NamedSet::FashionMnist);
+            assert_eq!(DataSource::parse(name).unwrap(), set);
+        }
+        let upper = DataSource::parse("IDX:Own").unwrap();
+        assert_eq!(upper, DataSource::Idx("Own".into()));
+    }
+
+    #[test]
+    fn a_directory_needs_no_prefix_and_a_missing_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        idx::write_folder(&digits(3, 20, 10).unwrap(), folder.path()).unwrap();
+        let text = folder.path().to_str().unwrap();
+        let set = load(text, None).unwrap();
+        assert_eq!(set.name, format!("idx:{text}"));
+        let message = load(&format!("{text}/no"), None).unwrap_err().to_string();
+        assert!(message.ends_with("/no`: no such directory"), "{message}");
+    }
 
     #[test]
     fn names_are_read_as_written() {

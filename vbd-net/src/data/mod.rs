@@ -5,6 +5,7 @@ mod values;
 pub use values::{Inputs, Values, ValuesMut};
 
 use crate::error::{Error, Result};
+use crate::spec::NetSpec;
 
 /// Images of one shape, split into training and test samples.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +62,41 @@ impl Dataset {
             train,
             test,
         })
+    }
+
+    /// Checks that a network takes images of this shape: the same channels, rows and columns, or as
+    /// many features as an image has values.
+    ///
+    /// # Errors
+    /// [`Error::ImageShape`].
+    pub fn check_shape(&self, spec: &NetSpec) -> Result<()> {
+        let len = self.shape.iter().product::<usize>();
+        if spec.input == self.shape || spec.input == [len] {
+            return Ok(());
+        }
+        Err(Error::ImageShape {
+            data: self.name.clone(),
+            found: self.shape,
+            net: spec.name.clone(),
+            expected: spec.input.clone(),
+        })
+    }
+
+    /// Computes the CRC-32 of all inputs and labels, training samples first.
+    pub fn crc32(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        for samples in [&self.train, &self.test] {
+            match samples.inputs() {
+                Values::U8(pixels) => hasher.update(pixels),
+                Values::F32(values) => {
+                    for value in values {
+                        hasher.update(&value.to_le_bytes());
+                    }
+                }
+            }
+            hasher.update(samples.labels().unwrap_or_default());
+        }
+        hasher.finalize()
     }
 }
 

@@ -71,6 +71,10 @@ pub struct Provenance {
     /// Name of the training data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+    /// CRC-32 of all inputs and labels of the data set, see
+    /// [`Dataset::crc32`](crate::data::Dataset::crc32).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_crc32: Option<u32>,
     /// Random seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,

@@ -1,7 +1,8 @@
 //! IDX files: the format of MNIST and of a user's own image sets.
 //!
 //! A data set is a directory with four files, each optionally gzipped (`NAME` or `NAME.gz`) and
-//! optionally with a dot (`train-images.idx3-ubyte`), as in some archives:
+//! optionally with a dot (`train-images.idx3-ubyte`), as in some archives. If a file is there in several
+//! forms, their content must be the same:
 //!
 //! | file | content |
 //! |---|---|
@@ -64,7 +65,8 @@ const MAX_CLASSES: usize = 256;
 /// [`Error::NoIdxFiles`] naming missing files; [`Error::Idx`] naming file and field if a file has a
 /// wrong magic number or length, has no samples, empty images or over [`MAX_PIXELS`] bytes, if its
 /// count differs from its partner's or its image size from the training images, or if a label is
-/// not below `classes`; [`Error::Gzip`] if unpacking fails.
+/// not below `classes`; [`Error::TwoForms`] if two forms of a file differ; [`Error::Gzip`] if
+/// unpacking fails.
 pub fn read_folder(name: &str, folder: &Path, classes: Option<usize>) -> Result<Dataset> {
     let [train, test] = find(folder)?;
     read(name, &train, &test, classes)
@@ -125,13 +127,14 @@ fn read(
 pub(super) fn has_any(folder: &Path) -> bool {
     FILE_NAMES
         .iter()
-        .any(|name| find_file(folder, name).is_some())
+        .any(|name| !find_forms(folder, name).is_empty())
 }
 
 /// Finds the files of both splits, training first.
 fn find(folder: &Path) -> Result<[SplitFiles; 2]> {
     std::fs::read_dir(folder).map_err(Error::io(folder))?;
-    let found = FILE_NAMES.map(|name| find_file(folder, name));
+    let [train, train_labels, test, test_labels] = FILE_NAMES.map(|name| find_file(folder, name));
+    let found = [train?, train_labels?, test?, test_labels?];
     let missing = |found: &[Option<PathBuf>; 4]| {
         let names = FILE_NAMES.iter().zip(found);
         let missing = names.filter(|(_, path)| path.is_none());
@@ -151,8 +154,8 @@ fn find(folder: &Path) -> Result<[SplitFiles; 2]> {
     }
 }
 
-/// Finds a file by one of its names.
-fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
+/// Finds the forms of a file: its name with a dash or a dot, gzipped or not.
+fn find_forms(folder: &Path, name: &str) -> Vec<PathBuf> {
     let dotted = name.replace("-idx", ".idx");
     let names = [
         name.to_owned(),
@@ -160,10 +163,22 @@ fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
         format!("{dotted}.gz"),
         dotted,
     ];
-    names
-        .into_iter()
-        .map(|name| folder.join(name))
-        .find(|path| path.is_file())
+    let paths = names.into_iter().map(|name| folder.join(name));
+    paths.filter(|path| path.is_file()).collect()
+}
+
+/// Finds a file. If it is there in several forms, their content must be the same.
+fn find_file(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
+    let mut forms = find_forms(folder, name).into_iter();
+    let Some(first) = forms.next() else {
+        return Ok(None);
+    };
+    for other in forms {
+        if !read::is_same_content(&first, &other)? {
+            return Err(Error::TwoForms { first, other });
+        }
+    }
+    Ok(Some(first))
 }
 
 /// Reads the images of a split, and its labels if there are any.

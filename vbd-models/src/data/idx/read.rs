@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 /// Maximum number of image bytes per file.
 pub const MAX_PIXELS: u64 = 1 << 32;
 
+/// Bytes per step of a comparison.
+const COMPARED_AT_ONCE: u64 = 1 << 16;
+
 const LABELS: u32 = 0x0801;
 const GREY_IMAGES: u32 = 0x0803;
 const IMAGES: u32 = 0x0804;
@@ -20,6 +23,21 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 pub(super) struct Idx<const DIMENSIONS: usize> {
     pub(super) sizes: [usize; DIMENSIONS],
     pub(super) bytes: Vec<u8>,
+}
+
+/// Returns whether two files have the same content, each unpacked if it is gzipped.
+pub(super) fn is_same_content(first: &Path, second: &Path) -> Result<bool> {
+    let mut files = [IdxReader::open(first)?, IdxReader::open(second)?];
+    let mut parts = [Vec::new(), Vec::new()];
+    loop {
+        for (file, part) in files.iter_mut().zip(&mut parts) {
+            part.clear();
+            file.read(part, COMPARED_AT_ONCE)?;
+        }
+        if parts[0] != parts[1] || parts[0].is_empty() {
+            return Ok(parts[0] == parts[1]);
+        }
+    }
 }
 
 /// Reads a file of labels: `[count]`.
