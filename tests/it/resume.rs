@@ -121,7 +121,14 @@ fn a_damaged_newest_checkpoint_is_told_and_the_one_before_is_used() {
         assert_eq!(resumed.code, Some(0), "{resumed:?}");
         assert_eq!(
             resumed.stderr.matches("warning: ").count(),
-            1,
+            2,
+            "{}",
+            resumed.stderr
+        );
+        assert!(
+            resumed
+                .stderr
+                .contains("metrics.jsonl: removed 1 line after epoch 5"),
             "{}",
             resumed.stderr
         );

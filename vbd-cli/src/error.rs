@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use crate::render::{ClosedPipe, Output, Paint, say};
+use crate::render::{ClosedPipe, Output, Paint, printable, printable_lines, say_painted};
 
 /// Exit code for wrong usage. Other failures exit with 1.
 pub(crate) const USAGE: u8 = 2;
@@ -76,13 +76,17 @@ pub(crate) fn report(error: &anyhow::Error, out: &Output) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let colours = out.colours_stderr();
-    say(&format!(
+    say_painted(&format!(
         "{}: {}",
         Paint::Red.apply("error", colours),
-        message(error)
+        printable_lines(&message(error))
     ));
     for hint in hints(error) {
-        say(&format!("{}: {hint}", Paint::Green.apply("hint", colours)));
+        say_painted(&format!(
+            "{}: {}",
+            Paint::Green.apply("hint", colours),
+            printable(&hint)
+        ));
     }
     if is_usage(error) {
         ExitCode::from(USAGE)
@@ -157,9 +161,13 @@ fn core_hint(error: &vbd_core::Error) -> Option<String> {
             "resume it with `vbd train --resume {}` or choose another --out",
             path.display()
         )),
-        Error::NoCheckpoint { .. } => Some(
-            "give a run directory; a run without a checkpoint must be started again".to_owned(),
-        ),
+        Error::NoCheckpoint { path } => Some(format!(
+            "give a run directory, or start a run there with `vbd train RECIPE --out {}`",
+            path.display()
+        )),
+        Error::Collapsed { .. } => {
+            Some("try a smaller --kl-weight, a later train.kl_warmup or a smaller --lr".to_owned())
+        }
         Error::Diverged { .. } => {
             Some("try a smaller --lr; the last checkpoint predates the divergence".to_owned())
         }

@@ -132,6 +132,24 @@ fn check_recorded(
     Err(Problem::new(text).hint("choose the data with --data"))
 }
 
+/// Checks that a file may be written over: it does not exist, is empty, or was written by vbd.
+///
+/// # Errors
+/// If it has any other content, unless `force`.
+pub(crate) fn check_out(path: &Path, force: bool) -> Result<(), Problem> {
+    let has_content = path
+        .metadata()
+        .is_ok_and(|found| found.is_file() && found.len() > 0);
+    if force || !has_content || vbd_net::format::is_written_by_vbd(path) {
+        return Ok(());
+    }
+    let text = format!(
+        "{}: not written by vbd: refusing to overwrite it",
+        path.display()
+    );
+    Err(Problem::usage(text).hint("choose another path with -o, or write over it with --force"))
+}
+
 /// Returns the samples of a split.
 pub(crate) fn split_of(data: &Dataset, split: Split) -> &vbd_net::data::Samples {
     match split {

@@ -11,9 +11,53 @@ use crate::render;
 static STOP: AtomicBool = AtomicBool::new(false);
 static TRAINING: AtomicBool = AtomicBool::new(false);
 
-/// Installs the signal handler.
+/// Installs the signal handler. A signal that the parent process has set to be ignored stays
+/// ignored: `nohup vbd train ...` goes on when its terminal is closed.
 pub(crate) fn install() -> anyhow::Result<()> {
-    ctrlc::set_handler(on_signal).context("cannot install the signal handler")
+    #[cfg(unix)]
+    let ignored = ignored::signals();
+    ctrlc::set_handler(on_signal).context("cannot install the signal handler")?;
+    #[cfg(unix)]
+    ignored::ignore(&ignored);
+    Ok(())
+}
+
+/// Signals that are ignored when the process starts.
+#[cfg(unix)]
+#[expect(
+    unsafe_code,
+    reason = "the disposition of a signal can only be read and set by the C library"
+)]
+mod ignored {
+    use libc::{SIG_IGN, SIGHUP, SIGINT, SIGTERM, c_int};
+
+    /// Returns those of the handled signals that are ignored.
+    pub(super) fn signals() -> Vec<c_int> {
+        let handled = [SIGINT, SIGTERM, SIGHUP].into_iter();
+        handled.filter(|&signal| is_ignored(signal)).collect()
+    }
+
+    fn is_ignored(signal: c_int) -> bool {
+        let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: a null new action only reads the current one into `action`, which is zeroed, valid
+        // for writes, and a plain C struct.
+        let action = unsafe {
+            if libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) != 0 {
+                return false;
+            }
+            action.assume_init()
+        };
+        action.sa_sigaction == SIG_IGN
+    }
+
+    /// Ignores signals again.
+    pub(super) fn ignore(signals: &[c_int]) {
+        for &signal in signals {
+            // SAFETY: `SIG_IGN` is a valid disposition, and no handler of this process depends on
+            // the signal.
+            unsafe { libc::signal(signal, SIG_IGN) };
+        }
+    }
 }
 
 fn on_signal() {

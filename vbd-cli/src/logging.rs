@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::render::{Output, Paint};
+use crate::render::{Output, Paint, printable};
 
 /// Starts logging at the level of `RUST_LOG`, or else of `-v`; warnings by default.
 pub(crate) fn init(verbose: u8, out: &Output) {
@@ -61,9 +61,10 @@ where
                 write!(writer, "{fields} ")?;
             }
         }
+        let mut fields = String::new();
         context
             .field_format()
-            .format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+            .format_fields(Writer::new(&mut fields), event)?;
+        writeln!(writer, "{}", printable(&fields))
     }
 }

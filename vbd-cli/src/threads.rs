@@ -7,12 +7,16 @@ const RAYON: &str = "RAYON_NUM_THREADS";
 /// Variable that Candle reads when its pool starts.
 const CANDLE: &str = "CANDLE_NUM_THREADS";
 
-/// Sets the thread count to `asked`, or else rayon's variable, or else the number of cores, and
-/// returns it. Must be called before any thread is started.
+/// Maximum number of threads, from any source.
+pub(crate) const MOST: usize = 1024;
+
+/// Sets the thread count to `asked`, or else rayon's variable, up to [`MOST`], or else the number of
+/// cores, and returns it. Must be called before any thread is started.
 pub(crate) fn set(asked: Option<NonZeroUsize>) -> usize {
     let threads = asked
         .or_else(from_environment)
-        .map_or_else(available, NonZeroUsize::get);
+        .map_or_else(available, NonZeroUsize::get)
+        .min(MOST);
     for name in [RAYON, CANDLE, vbd_net::runtime::VARIABLE] {
         set_variable(name, &threads.to_string());
     }

@@ -120,6 +120,24 @@ pub enum Error {
         /// Path of the directory.
         path: PathBuf,
     },
+    /// A run cannot start from a checkpoint of another network.
+    #[error("network `{net}` cannot start from network `{start}`: {problem}")]
+    StartDiffers {
+        /// Name of the network to train.
+        net: String,
+        /// Name of the network of the checkpoint.
+        start: String,
+        /// First difference.
+        problem: String,
+    },
+    /// The network gives every sample the same outputs, and the recipe stops on that.
+    #[error("epoch {epoch}: the output of network `{net}` is constant")]
+    Collapsed {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Name of the network.
+        net: String,
+    },
     /// The loss or a parameter became NaN or infinite.
     #[error("epoch {epoch}, step {step}: {what} is no longer finite")]
     Diverged {

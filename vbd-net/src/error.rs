@@ -23,6 +23,14 @@ pub enum Error {
         /// Error of the operating system.
         source: std::io::Error,
     },
+    /// A path cannot be written over.
+    #[error("{}: is {what}: expected a regular file or a new name", path.display())]
+    NotWritable {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
     /// Images do not match labels, or a data set does not match a network.
     #[error("data set `{name}`: {field} is {found}: expected {expected}")]
     Data {
@@ -104,6 +112,18 @@ pub enum Error {
         path: PathBuf,
         /// Error of the JSON parser.
         source: serde_json::Error,
+    },
+    /// A number in the metadata is out of range.
+    #[error("{}: metadata `{field}` is {found}: expected {expected}", path.display())]
+    MetadataRange {
+        /// Path of the file.
+        path: PathBuf,
+        /// Name of the field.
+        field: &'static str,
+        /// Number found.
+        found: f64,
+        /// Range of the field.
+        expected: &'static str,
     },
     /// The file has an unsupported version.
     #[error("{}: metadata `version` is {found}: expected {expected} or lower", path.display())]

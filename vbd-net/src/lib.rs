@@ -6,6 +6,7 @@ pub mod capi;
 pub mod data;
 pub mod error;
 pub mod file;
+pub mod foreign;
 pub mod format;
 pub mod graph;
 pub mod matrix;

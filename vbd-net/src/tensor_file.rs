@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
+
+use crate::foreign;
 
 /// Metadata key of all files of this project.
 pub const METADATA_KEY: &str = "vbd";
@@ -21,6 +23,9 @@ pub enum TensorFileError {
     /// Not a complete safetensors file.
     #[error("not a complete safetensors file: {0}")]
     Safetensors(#[from] SafeTensorError),
+    /// A file of another program.
+    #[error("this is {0}, not a safetensors file")]
+    Foreign(&'static str),
     /// A safetensors file without `vbd` metadata.
     #[error("missing `{METADATA_KEY}` metadata: not written by vbd")]
     NoMetadata,
@@ -156,7 +161,7 @@ fn checksum(bytes: &[u8], place: &Range<usize>) -> u32 {
 fn checksum_place(bytes: &[u8]) -> Result<Range<usize>, TensorFileError> {
     // Before the header, its length as a u64.
     const LENGTH: usize = 8;
-    let (header, metadata) = SafeTensors::read_metadata(bytes)?;
+    let (header, metadata) = read_metadata(bytes)?;
     let info = metadata.info(CHECKSUM).ok_or(TensorFileError::NoChecksum)?;
     let (from, to) = info.data_offsets;
     let place = LENGTH + header + from..LENGTH + header + to;
@@ -167,12 +172,20 @@ fn checksum_place(bytes: &[u8]) -> Result<Range<usize>, TensorFileError> {
     }
 }
 
+/// Reads the header, or names the file if it is of another program.
+fn read_metadata(bytes: &[u8]) -> Result<(usize, Metadata), TensorFileError> {
+    SafeTensors::read_metadata(bytes).map_err(|error| match foreign::kind_of(bytes) {
+        Some(kind) => TensorFileError::Foreign(kind),
+        None => error.into(),
+    })
+}
+
 /// Decodes a file's tensors and JSON. Checks sizes against the bytes before allocating.
 ///
 /// # Errors
 /// [`TensorFileError`] if the bytes are not a safetensors file or have no `vbd` metadata.
 pub fn from_bytes(bytes: &[u8]) -> Result<(Tensors, String), TensorFileError> {
-    let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+    let (_, metadata) = read_metadata(bytes)?;
     let json = metadata
         .metadata()
         .as_ref()

@@ -52,13 +52,13 @@ pub(crate) struct Global {
     pub(crate) threads: Option<NonZeroUsize>,
 }
 
-/// Parses a thread count, up to 1024.
+/// Parses a thread count, up to [`MOST`](crate::threads::MOST).
 fn thread_count(text: &str) -> Result<NonZeroUsize, String> {
     let number = text
         .parse()
         .ok()
-        .filter(|number: &NonZeroUsize| number.get() <= 1024);
-    number.ok_or_else(|| "expected 1 to 1024 threads".to_owned())
+        .filter(|number: &NonZeroUsize| number.get() <= crate::threads::MOST);
+    number.ok_or_else(|| format!("expected 1 to {} threads", crate::threads::MOST))
 }
 
 /// Parses the name of a data set, whose folder may have a path that is not UTF-8.
@@ -125,6 +125,9 @@ pub(crate) struct DataArgs {
     /// Write the data set to this directory as IDX files
     #[arg(long, value_name = "FOLDER", requires = "data")]
     pub(crate) out: Option<PathBuf>,
+    /// Write over files with another content
+    #[arg(long, requires = "out")]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,9 @@ pub(crate) struct PruneArgs {
     /// File to write
     #[arg(short, long)]
     pub(crate) out: PathBuf,
+    /// Write over a file that vbd did not write
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Keep weights and units with `log_alpha` below T [default: the training threshold]
     #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = finite)]
     pub(crate) threshold: Option<f32>,

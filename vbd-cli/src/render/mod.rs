@@ -4,6 +4,7 @@ mod epochs;
 mod histogram;
 mod number;
 mod paint;
+mod printable;
 mod progress;
 mod report;
 mod table;
@@ -18,6 +19,7 @@ use serde::Serialize;
 pub(crate) use self::epochs::EpochView;
 pub(crate) use self::number::{bytes, count, loss, micros, percent, ratio, times};
 pub(crate) use self::paint::Paint;
+pub(crate) use self::printable::{printable, printable_lines};
 pub(crate) use self::progress::spinner;
 pub(crate) use self::report::show_report;
 pub(crate) use self::table::{Column, Table, bar};
@@ -115,12 +117,17 @@ impl Output {
     /// # Errors
     /// Those of [`Output::text`].
     pub(crate) fn object(&self, object: &impl Serialize) -> anyhow::Result<()> {
-        self.text(&serde_json::to_string(object)?)
+        self.text(&printable::printable_json(&serde_json::to_string(object)?))
     }
 }
 
-/// Prints a message to stderr.
+/// Prints a message to stderr, with escapes for what controls a terminal.
 pub(crate) fn say(text: &str) {
+    say_painted(&printable(text));
+}
+
+/// Prints a message to stderr that may have colours.
+pub(crate) fn say_painted(text: &str) {
     // A closed stderr does not stop the program.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

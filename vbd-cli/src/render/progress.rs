@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::printable;
+
 /// Creates the progress bar of an epoch's steps.
 pub(crate) fn step_bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -15,7 +17,7 @@ pub(crate) fn step_bar() -> ProgressBar {
 pub(crate) fn spinner(text: &str) -> Spinner {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     bar.set_style(style("{spinner} {msg}"));
-    bar.set_message(text.to_owned());
+    bar.set_message(printable(text).into_owned());
     if !bar.is_hidden() {
         bar.enable_steady_tick(Duration::from_millis(100));
     }

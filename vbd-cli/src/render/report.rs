@@ -7,7 +7,8 @@ use vbd_prune::Report;
 use vbd_prune::report::{LayerReport, Structure, UnitCount};
 
 use super::{
-    Column, Output, Paint, Table, bar, bytes, count, histogram, loss, percent, ratio, times,
+    Column, Output, Paint, Table, bar, bytes, count, histogram, loss, percent, printable, ratio,
+    times,
 };
 
 /// Width of a layer's density bar.
@@ -15,17 +16,20 @@ const BAR: usize = 16;
 
 /// Prints a report as JSON or as tables.
 pub(crate) fn show_report(out: &Output, report: &Report) -> anyhow::Result<()> {
+    for warning in report.warnings() {
+        tracing::warn!("{warning}");
+    }
     if out.is_json() {
         return out.object(report);
     }
     let mut lines = vec![
-        Paint::Bold.apply(&headline(report), out.colours()),
+        Paint::Bold.apply(&printable(&headline(report)), out.colours()),
         layers(out, report),
     ];
     lines.extend(
         facts(report)
             .into_iter()
-            .map(|(name, value)| format!("{name:<12}{value}")),
+            .map(|(name, value)| format!("{name:<12}{}", printable(&value))),
     );
     if let Some(log_alpha) = &report.log_alpha {
         lines.extend([String::new(), histogram::caption(log_alpha)]);

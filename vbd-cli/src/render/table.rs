@@ -5,7 +5,7 @@ use comfy_table::{
     Attribute, Cell, CellAlignment, Color, ContentArrangement, LineStyle, TableStyle,
 };
 
-use super::Output;
+use super::{Output, printable};
 
 /// Alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +48,11 @@ impl<'a> Table<'a> {
         self
     }
 
-    /// Adds a row with one text per column.
+    /// Adds a row with one text per column, with escapes for what controls a terminal.
     pub(crate) fn row(&mut self, texts: impl IntoIterator<Item = String>) {
-        self.rows.push(texts.into_iter().collect());
+        let texts = texts.into_iter();
+        self.rows
+            .push(texts.map(|text| printable(&text).into_owned()).collect());
     }
 
     /// Formats the table. Drops spare columns if it is too wide, then wraps cells.

@@ -2,7 +2,7 @@
 
 use vbd_prune::report::WeightsReport;
 
-use super::{Column, Output, Paint, Table, bytes, count, percent, ratio, times};
+use super::{Column, Output, Paint, Table, bytes, count, percent, printable, ratio, times};
 
 /// Shows a report: as JSON, or as a table for people.
 pub(crate) fn show_weights(out: &Output, report: &WeightsReport) -> anyhow::Result<()> {
@@ -57,7 +57,10 @@ pub(crate) fn show_weights(out: &Output, report: &WeightsReport) -> anyhow::Resu
         lines.push(format!("kept        log_alpha under {threshold}"));
     }
     if !report.others.is_empty() {
-        lines.push(format!("others      {}", report.others.join(", ")));
+        lines.push(format!(
+            "others      {}",
+            printable(&report.others.join(", "))
+        ));
     }
     out.text(&lines.join("\n"))
 }

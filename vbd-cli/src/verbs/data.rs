@@ -4,8 +4,9 @@ use vbd_models::data;
 
 use super::{VerbResult, lists};
 use crate::args::DataArgs;
+use crate::error::Problem;
 use crate::files;
-use crate::render::{Output, count, say};
+use crate::render::{Output, count, printable, say};
 
 pub(crate) fn run(args: &DataArgs, out: &Output) -> anyhow::Result<VerbResult> {
     let Some(name) = &args.data else {
@@ -15,6 +16,17 @@ pub(crate) fn run(args: &DataArgs, out: &Output) -> anyhow::Result<VerbResult> {
     let set = files::load_data(name, &args.dir)?;
     let summary = data::summary(&set)?;
     if let Some(folder) = &args.out {
+        for file in data::idx::files(&set)? {
+            let path = folder.join(file.name);
+            let is_other = path.exists() && vbd_net::file::read(&path)? != file.bytes();
+            if is_other && !args.force {
+                let text = format!("{}: exists with another content", path.display());
+                let problem = Problem::usage(text);
+                return Err(problem
+                    .hint("choose another --out, or write over it with --force")
+                    .into());
+            }
+        }
         data::idx::write_folder(&set, folder)?;
         say(&format!("written to {}", folder.display()));
     }
@@ -24,7 +36,7 @@ pub(crate) fn run(args: &DataArgs, out: &Output) -> anyhow::Result<VerbResult> {
     }
     let [channels, height, width] = summary.shape;
     let mut lines = vec![
-        format!("name        {}", summary.name),
+        format!("name        {}", printable(&summary.name)),
         format!("train       {} images", count(summary.train as u64)),
         format!("test        {} images", count(summary.test as u64)),
         match summary.classes {

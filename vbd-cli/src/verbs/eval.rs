@@ -49,6 +49,12 @@ pub(crate) fn run(args: &EvalArgs, out: &Output) -> anyhow::Result<VerbResult> {
     let (net, runnable) = files::open_net(&args.file, args.model.as_deref())?;
     let data = files::load_data_for(&net, &args.file, args.data.as_deref(), &args.dir)?;
     let evaluation = runnable.evaluate(files::split_of(&data, args.split))?;
+    if evaluation.is_constant() {
+        tracing::warn!(
+            "the output of network `{}` is constant: every sample gets the same answer",
+            runnable.spec().name
+        );
+    }
     let evaluated = EvalResult {
         data: data.name,
         split: args.split.as_str(),

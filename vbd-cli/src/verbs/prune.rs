@@ -22,6 +22,7 @@ pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<VerbResult> 
         ));
         return Err(problem.hint("choose another path with -o").into());
     }
+    files::check_out(&args.out, args.force)?;
     let from = files::open(&args.file)?;
     if let ModelFile::Weights { file, .. } = &from {
         return store_again(file, args, out);

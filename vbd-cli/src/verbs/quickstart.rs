@@ -10,7 +10,7 @@ use super::eval::EvaluationResult;
 use super::train::free_name;
 use super::{Context, VerbResult};
 use crate::args::{Cli, QuickstartArgs};
-use crate::render::{Output, Paint, bytes, percent, ratio, say, times};
+use crate::render::{Output, Paint, bytes, percent, printable, ratio, say, times};
 
 /// Default directory.
 const FOLDER: &str = "runs/quickstart";
@@ -80,7 +80,7 @@ impl Road {
         let out = &context.out;
         out.text(&format!(
             "\n{}",
-            Paint::Bold.apply(&format!("$ {command}"), out.colours())
+            Paint::Bold.apply(&printable(&format!("$ {command}")), out.colours())
         ))?;
         let cli = Cli::try_parse_from(std::iter::once(&"vbd").chain(words))?;
         let begin = Instant::now();

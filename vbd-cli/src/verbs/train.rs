@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Serialize;
-use vbd_core::train::{Compute, EpochReport, Outcome, RunFolder, Trainer};
-use vbd_core::weight::Parameters;
+use vbd_core::train::{Checkpoint, Compute, EpochReport, Outcome, RunFolder, Trainer};
 use vbd_prune::ModelFile;
 
 use super::{Context, VerbResult};
 use crate::args::TrainArgs;
 use crate::error::Problem;
-use crate::render::{EpochView, Output, loss, percent, ratio, say};
+use crate::render::{EpochView, Output, loss, percent, printable, ratio, say};
 use crate::{device, files, interrupt, recipe};
 
 /// Default directory of runs.
@@ -48,7 +47,7 @@ fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Tr
             chosen.label, chosen.recipe.train.seed
         )),
     };
-    let start = args.from.as_deref().map(parameters_of).transpose()?;
+    let start = args.from.as_deref().map(start_of).transpose()?;
     let method = &chosen.recipe.method;
     let others = method.tempered();
     if !others.is_empty() {
@@ -71,6 +70,15 @@ fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Tr
 
 /// Resumes a run.
 fn resumed(folder: &Path, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Trainer> {
+    if let Some((recipe, net)) = RunFolder::at(folder).never_started()? {
+        say(&format!(
+            "{}: no checkpoint yet: starting the run anew",
+            folder.display()
+        ));
+        let name = args.changes.data.as_deref().or(recipe.data.as_deref());
+        let data = files::load_data(name.unwrap_or_default(), &args.changes.dir)?;
+        return Ok(Trainer::new(&net, &recipe, data, compute, folder, None)?);
+    }
     let run = RunFolder::open(folder)?.lock()?;
     let last = run.last_checkpoint()?;
     let checkpoint = &last.checkpoint;
@@ -155,6 +163,7 @@ fn show_outcome(out: &Output, outcome: &Outcome, last: Option<&EpochReport>) -> 
             let quality = error.or(test_loss).unwrap_or_default();
             format!("result      {ratio} x fewer weights at {quality}")
         }));
+        let lines: Vec<_> = lines.iter().map(|line| printable(line)).collect();
         out.text(&lines.join("\n"))
     };
     match shown {
@@ -177,10 +186,10 @@ pub(super) fn free_name(path: &Path) -> PathBuf {
     free.next().unwrap_or_else(|| path.to_path_buf())
 }
 
-/// Reads the parameters to start from.
-fn parameters_of(file: &Path) -> anyhow::Result<Parameters> {
+/// Reads the checkpoint to start from.
+fn start_of(file: &Path) -> anyhow::Result<Checkpoint> {
     match files::open(file)? {
-        ModelFile::Checkpoint { checkpoint, .. } => Ok(checkpoint.parameters),
+        ModelFile::Checkpoint { checkpoint, .. } => Ok(*checkpoint),
         ModelFile::Pruned { path, .. } | ModelFile::Weights { path, .. } => {
             let text = format!("--from {}: cannot train a pruned file", path.display());
             Err(Problem::new(text)

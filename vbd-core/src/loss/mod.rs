@@ -6,7 +6,7 @@ mod cross_entropy;
 mod mse;
 
 use candle_core::{Result as CandleResult, Tensor};
-use vbd_net::output::{Evaluation, SquaredErrors};
+use vbd_net::output::{Constancy, Evaluation, SquaredErrors};
 use vbd_net::spec::Loss;
 
 /// Targets of a batch.
@@ -44,6 +44,7 @@ pub(crate) enum Score {
         samples: usize,
         wrong: usize,
         nll_sum: f64,
+        constancy: Constancy,
     },
     Values(SquaredErrors),
 }
@@ -55,6 +56,7 @@ impl Score {
                 samples: 0,
                 wrong: 0,
                 nll_sum: 0.0,
+                constancy: Constancy::default(),
             },
             Loss::Mse => Self::Values(SquaredErrors::default()),
         }
@@ -65,15 +67,18 @@ impl Score {
     /// # Shapes
     /// - `outputs`: `[outputs, lanes]`
     pub(crate) fn add(&mut self, outputs: &[f32], targets: Targets<'_>, lanes: usize) {
+        let column = |sample: usize| outputs[sample..].iter().step_by(lanes).copied();
         match (self, targets) {
             (
                 Self::Classes {
                     samples,
                     wrong,
                     nll_sum,
+                    constancy,
                 },
                 Targets::Labels(labels),
             ) => {
+                (0..labels.len()).for_each(|sample| constancy.add(column(sample)));
                 let score = cross_entropy::score(outputs, labels, lanes);
                 *samples += labels.len();
                 *wrong += score.wrong;
@@ -87,6 +92,7 @@ impl Score {
                 },
             ) => {
                 let error = mse::squared_error(outputs, values, more, lanes);
+                (0..more).for_each(|sample| errors.compare(column(sample)));
                 errors.add(more, outputs.len() / lanes, error);
             }
             _ => unreachable!("an engine has the targets of its network's loss"),
@@ -100,10 +106,12 @@ impl Score {
                 samples,
                 wrong,
                 nll_sum,
+                constancy,
             } => Evaluation::Classes {
                 samples,
                 wrong,
                 nll: nll_sum / samples.max(1) as f64,
+                is_constant: constancy.is_constant(),
             },
             Self::Values(errors) => errors.finish(),
         }

@@ -25,6 +25,7 @@ use crate::optim::Optimizer;
 /// `kl_warmup` | `[0.025, 0.1]` | increasing, 0 to 1 | `kl_scale` is 0 before, 1 after, linear between
 /// `validation` | 0 | | number of training samples held out, taken from the end
 /// `select_ratio` | 1 | at least 1 | `best` is chosen among epochs with at least this compression ratio
+/// `stop_on_collapse` | false | `true`, `false` | whether the run ends after an epoch with a constant output
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
@@ -67,6 +68,8 @@ pub struct Train {
     pub validation: usize,
     /// Minimum compression ratio of the chosen epoch.
     pub select_ratio: f64,
+    /// Whether the run ends after an epoch whose outputs are the same for every test sample.
+    pub stop_on_collapse: bool,
 }
 
 /// Kind of optimiser.
@@ -114,6 +117,7 @@ impl Default for Train {
             kl_warmup: [0.025, 0.1],
             validation: 0,
             select_ratio: 1.0,
+            stop_on_collapse: false,
         }
     }
 }

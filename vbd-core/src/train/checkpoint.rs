@@ -7,7 +7,6 @@
 //! The version comes first. The file is sealed by a CRC-32 of its bytes, which detects damage in
 //! any version.
 
-use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +18,7 @@ use crate::method::WeightMethod;
 use crate::recipe::Recipe;
 use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, Scope, State, Weight};
 use vbd_net::file;
+use vbd_net::format::is_of_kind;
 use vbd_net::output::Quality;
 use vbd_net::spec::{NetSpec, Normalizer};
 use vbd_net::tensor_file::{self, RawTensor, TensorFileError, Tensors};
@@ -281,21 +281,7 @@ fn check_label(json: &str, path: &Path) -> Result<()> {
 
 /// Returns whether a file's label says that it is a checkpoint, of any version, intact or damaged.
 pub fn is_checkpoint(path: &Path) -> bool {
-    // The header has the names of tensors and the metadata, which contain the label as escaped JSON.
-    const MOST_HEADER: u64 = 1 << 24;
-    let label = format!("\\\"kind\\\":\\\"{KIND}\\\"");
-    if !path.is_file() {
-        return false;
-    }
-    let Ok(file) = std::fs::File::open(path) else {
-        return false;
-    };
-    let mut header = Vec::new();
-    let read = file.take(MOST_HEADER).read_to_end(&mut header);
-    read.is_ok()
-        && header
-            .windows(label.len())
-            .any(|bytes| bytes == label.as_bytes())
+    is_of_kind(path, KIND)
 }
 
 const MOMENTS: [&str; 3] = ["", ".m", ".v"];

@@ -1,5 +1,6 @@
 //! Initial parameters of a run.
 
+use super::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::layers::draw_theta;
@@ -38,19 +39,28 @@ impl Parameters {
     }
 
     /// Creates initial parameters from a trained network: moments 0, nothing dead, gates new.
-    /// States of the recipe's methods are new unless `trained` has one of that name.
+    /// States of the recipe's methods are new unless `start` has one of that name.
     ///
     /// # Errors
-    /// [`Error::Shape`] if `trained` belongs to another network; [`Error::StartHasGates`] if it has
-    /// gates.
-    pub fn start_from(spec: &NetSpec, recipe: &Recipe, trained: &Self) -> Result<Self> {
+    /// [`Error::StartDiffers`] if the checkpoint is of another network; [`Error::StartHasGates`] if it
+    /// has gates.
+    pub fn start_from(spec: &NetSpec, recipe: &Recipe, start: &Checkpoint) -> Result<Self> {
+        let trained = &start.parameters;
         let weights = spec.weights()?;
+        let differs = |problem: String| Error::StartDiffers {
+            net: spec.name.clone(),
+            start: start.spec.name.clone(),
+            problem,
+        };
         if weights.len() != trained.layers.len() {
-            return Err(Error::Shape {
-                name: "layers of the starting network".to_owned(),
-                found: vec![trained.layers.len()],
-                expected: vec![weights.len()],
-            });
+            let names = |names: &mut dyn Iterator<Item = &String>| {
+                names.cloned().collect::<Vec<_>>().join(", ")
+            };
+            return Err(differs(format!(
+                "it has the layers {}: expected {}",
+                names(&mut trained.layers.iter().map(|layer| &layer.name)),
+                names(&mut weights.iter().map(|weight| &weight.layer)),
+            )));
         }
         // Gates of pure noise have theta = 1 and can be ignored.
         let is_noise = |gate: &&GateParameters| {
@@ -68,11 +78,13 @@ impl Parameters {
         let layers = weights.iter().zip(&methods).zip(&trained.layers);
         let layers = layers.map(|((weight, method), layer)| {
             if layer.weight.shape() != weight.shape {
-                return Err(Error::Shape {
-                    name: format!("{}.weight of the starting network", layer.name),
-                    found: layer.weight.shape().to_vec(),
-                    expected: weight.shape.clone(),
-                });
+                return Err(differs(format!(
+                    "its layer `{}` has shape {:?}: expected {:?}, of layer `{}`",
+                    layer.name,
+                    layer.weight.shape(),
+                    weight.shape,
+                    weight.layer
+                )));
             }
             let dense = layer.weight.to_dense();
             let theta = dense.theta().value.clone();

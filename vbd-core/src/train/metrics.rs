@@ -38,6 +38,9 @@ pub struct EpochReport {
     /// Validation loss, for other networks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_loss: Option<f64>,
+    /// Whether the pruned network gives every test sample the same outputs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub constant_output: bool,
     /// Number of prunable weights, excluding biases.
     pub numel: usize,
     /// Number of those kept.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod checkpoint;
+mod collapse;
 mod compute;
 mod init;
 mod metrics;

@@ -14,7 +14,9 @@ use crate::error::{Error, Result};
 use crate::recipe::NetToml;
 use crate::recipe::Recipe;
 use vbd_net::file;
+use vbd_net::spec::NetSpec;
 
+const RECIPE: &str = "recipe.toml";
 const NET: &str = "net.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
@@ -37,7 +39,8 @@ impl RunFolder {
         }
     }
 
-    /// Creates the directory of a new run.
+    /// Creates the directory of a new run. What a run left there that never had a complete
+    /// checkpoint is removed, except metrics, which are renamed.
     ///
     /// # Errors
     /// [`Error::RunExists`] if it contains a run, [`Error::RunInUse`] if a process is training in
@@ -50,7 +53,9 @@ impl RunFolder {
         // Once more, now that no other process can make one.
         folder.check_new()?;
         let checkpoints = folder.checkpoints_path();
-        fs::create_dir(&checkpoints).map_err(Error::io(checkpoints))?;
+        fs::create_dir_all(&checkpoints).map_err(Error::io(checkpoints))?;
+        folder.sweep()?;
+        folder.set_metrics_aside()?;
         Ok(folder)
     }
 
@@ -68,11 +73,11 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Checks that the directory does not contain a run.
+    /// Checks that the directory does not contain a run: it has no checkpoint.
     ///
     /// # Errors
     /// [`Error::RunInUse`] if another process is training in it, [`Error::RunExists`] if it
-    /// contains a run.
+    /// contains a run; [`vbd_net::Error::Io`] if it cannot be read.
     pub fn check_free(&self) -> Result<()> {
         let taken = self.check_new();
         if taken.is_err() && self.is_in_use() {
@@ -84,11 +89,74 @@ impl RunFolder {
     }
 
     fn check_new(&self) -> Result<()> {
-        if self.metrics_path().exists() || self.checkpoints_path().exists() {
+        if self.has_checkpoint()? {
             return Err(Error::RunExists {
                 path: self.path.clone(),
             });
         }
+        Ok(())
+    }
+
+    /// Returns whether the directory has a checkpoint, readable or not.
+    fn has_checkpoint(&self) -> Result<bool> {
+        if !self.checkpoints_path().is_dir() {
+            return Ok(false);
+        }
+        let is_damaged = |name: &str| name.contains(".safetensors.damaged");
+        Ok(!self.checkpoints()?.is_empty() || self.any_checkpoint_file(is_damaged)?)
+    }
+
+    fn any_checkpoint_file(&self, is_meant: impl Fn(&str) -> bool) -> Result<bool> {
+        let folder = self.checkpoints_path();
+        for entry in fs::read_dir(&folder).map_err(Error::io(&folder))? {
+            let name = entry.map_err(Error::io(&folder))?.file_name();
+            if name.to_str().is_some_and(&is_meant) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns recipe and network of a run that was stopped before its first checkpoint, or `None`
+    /// if the directory does not have them or has a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Toml`] if one cannot be parsed; [`vbd_net::Error::Io`].
+    pub fn never_started(&self) -> Result<Option<(Recipe, NetSpec)>> {
+        let (recipe, net) = (self.path.join(RECIPE), self.path.join(NET));
+        if self.has_checkpoint()? || !recipe.is_file() || !net.is_file() {
+            return Ok(None);
+        }
+        let text = |path: &Path| -> Result<(String, String)> {
+            Ok((file::read_to_string(path)?, path.display().to_string()))
+        };
+        let (recipe, origin) = text(&recipe)?;
+        let recipe = Recipe::from_toml(&recipe, &origin)?;
+        let (net, origin) = text(&net)?;
+        Ok(Some((recipe, NetSpec::from_toml(&net, &origin)?)))
+    }
+
+    /// Removes the temporary files that a killed process left. Requires the lock.
+    pub(super) fn sweep(&self) -> Result<()> {
+        for folder in [self.path.clone(), self.checkpoints_path()] {
+            file::sweep(&folder)?;
+        }
+        Ok(())
+    }
+
+    /// Renames the metrics of a run without checkpoints, so that a new run does not add to them.
+    fn set_metrics_aside(&self) -> Result<()> {
+        let path = self.metrics_path();
+        if !path.exists() {
+            return Ok(());
+        }
+        let aside = free_name(&path, ".old");
+        fs::rename(&path, &aside).map_err(Error::io(&path))?;
+        tracing::warn!(
+            "{}: the run that wrote it has no checkpoint: renamed to {}",
+            path.display(),
+            aside.display()
+        );
         Ok(())
     }
 
@@ -159,7 +227,7 @@ impl RunFolder {
             ..checkpoint.recipe.clone()
         }
         .to_toml()?;
-        file::write_atomic(&self.path.join("recipe.toml"), recipe.as_bytes())?;
+        file::write_atomic(&self.path.join(RECIPE), recipe.as_bytes())?;
         let net = checkpoint.spec.to_toml()?;
         Ok(file::write_atomic(&self.path.join(NET), net.as_bytes())?)
     }
@@ -261,7 +329,8 @@ impl RunFolder {
         append().map_err(Error::io(&path))
     }
 
-    /// Truncates the metrics to complete lines of the first `epochs` epochs.
+    /// Removes the metrics of epochs after the first `epochs`, which will run again, and a last line
+    /// that was not written completely. Other lines are kept, whatever they are.
     ///
     /// # Errors
     /// [`vbd_net::Error::Io`].
@@ -274,16 +343,24 @@ impl RunFolder {
         if !path.exists() {
             return Ok(());
         }
-        let text = String::from_utf8_lossy(&file::read(&path)?).into_owned();
-        let kept = text.split_inclusive('\n').take_while(|line| {
-            let epoch = serde_json::from_str::<Line>(line).map(|line| line.epoch);
-            line.ends_with('\n') && epoch.is_ok_and(|epoch| epoch <= epochs)
+        let bytes = file::read(&path)?;
+        let lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
+        let kept = lines.iter().filter(|line| {
+            let epoch = serde_json::from_slice::<Line>(line).map(|line| line.epoch);
+            line.ends_with(b"\n") && epoch.map_or(true, |epoch| epoch <= epochs)
         });
-        let kept: String = kept.collect();
-        if kept.len() == text.len() {
+        let kept: Vec<&[u8]> = kept.copied().collect();
+        let removed = lines.len() - kept.len();
+        if removed == 0 {
             return Ok(());
         }
-        Ok(file::write_atomic(&path, kept.as_bytes())?)
+        file::write_atomic(&path, &kept.concat())?;
+        tracing::warn!(
+            "{}: removed {removed} {} after epoch {epochs}, where the run resumes",
+            path.display(),
+            if removed == 1 { "line" } else { "lines" }
+        );
+        Ok(())
     }
 }
 
@@ -322,7 +399,7 @@ impl LastCheckpoint {
     /// [`vbd_net::Error::Io`] if one cannot be renamed.
     pub(super) fn set_damaged_aside(&self) -> Result<()> {
         for (path, error) in &self.damaged {
-            let aside = free_name(path);
+            let aside = free_name(path, ".damaged");
             fs::rename(path, &aside).map_err(Error::io(path))?;
             tracing::warn!(
                 "{error}: renamed to {}, using the previous checkpoint",
@@ -333,12 +410,12 @@ impl LastCheckpoint {
     }
 }
 
-/// Returns `PATH.damaged`, or the first unused name with a number.
-fn free_name(path: &Path) -> PathBuf {
+/// Returns the path with an ending, or the first unused name with a number.
+fn free_name(path: &Path, ending: &str) -> PathBuf {
     let mut number = 0_u32;
     loop {
         let mut name = path.as_os_str().to_owned();
-        name.push(".damaged");
+        name.push(ending);
         if number > 0 {
             name.push(format!("-{number}"));
         }
@@ -392,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_cut_back_to_whole_lines_of_early_epochs() {
+    fn metrics_of_later_epochs_are_removed_and_the_others_kept() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::create(&folder.path().join("run")).unwrap();
         let text = "{\"epoch\":1}\n{\"epoch\":2}\n{\"epoch\":3}\n{\"epo";
@@ -402,6 +479,16 @@ mod tests {
             file::read(&run.metrics_path()).unwrap(),
             b"{\"epoch\":1}\n{\"epoch\":2}\n"
         );
+        // What is not an epoch's line is kept where it is.
+        let text = b"{\"epoch\":1}\n\n\xff\n{\"epoch\":3}\n{\"epoch\":2}\n".as_slice();
+        file::write_atomic(&run.metrics_path(), text).unwrap();
+        run.cut_metrics(2).unwrap();
+        assert_eq!(
+            file::read(&run.metrics_path()).unwrap(),
+            b"{\"epoch\":1}\n\n\xff\n{\"epoch\":2}\n"
+        );
+        let checkpoint = run.path().join("checkpoints/epoch-0001.safetensors");
+        file::write_atomic(&checkpoint, b"").unwrap();
         let path = run.path().to_path_buf();
         let again = || RunFolder::create(&path).map(|_| ());
         assert!(matches!(again(), Err(Error::RunInUse { .. })));

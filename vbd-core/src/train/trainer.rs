@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::checkpoint::{Best, Checkpoint, Progress};
+use super::collapse::Collapse;
 use super::compute::Compute;
 use super::metrics::{EpochReport, GateCount, LayerCount, compression_ratio};
 use super::run_data::RunData;
@@ -67,10 +68,11 @@ pub struct Trainer {
     folder: LockedRun,
     keep_every: usize,
     checkpoint_path: PathBuf,
+    collapse: Collapse,
 }
 
 impl Trainer {
-    /// Starts a run in a new directory, with the parameters `start` or else those of the recipe.
+    /// Starts a run in a new directory, with the parameters of `start` or else those of the recipe.
     ///
     /// # Errors
     /// If recipe, network and data do not match, or the directory contains a run or is in use.
@@ -80,7 +82,7 @@ impl Trainer {
         dataset: Dataset,
         compute: &Compute,
         folder: &Path,
-        start: Option<&Parameters>,
+        start: Option<&Checkpoint>,
     ) -> Result<Self> {
         recipe.check("recipe")?;
         let data = RunData::new(spec, recipe, dataset)?;
@@ -100,9 +102,16 @@ impl Trainer {
         let objective = Objective::new(spec, recipe, data.train.len())?;
         let engine = compute.engine(&checkpoint, objective.clone())?;
         let folder = RunFolder::create(folder)?;
-        folder.describe(&checkpoint)?;
+        // A run that is killed before its first checkpoint starts anew from its recipe, which does
+        // not say what it started from.
+        if start.is_none() {
+            folder.describe(&checkpoint)?;
+        }
         // Written before the first step, so that a run that ends in its first epoch can be resumed.
         let path = folder.write_checkpoint(&checkpoint)?;
+        if start.is_some() {
+            folder.describe(&checkpoint)?;
+        }
         Ok(Self::assemble(
             path, checkpoint, objective, engine, data, folder,
         ))
@@ -125,6 +134,7 @@ impl Trainer {
         data.info = checkpoint.data.clone();
         let objective = Objective::new(&checkpoint.spec, &checkpoint.recipe, data.train.len())?;
         let engine = compute.engine(checkpoint, objective.clone())?;
+        folder.sweep()?;
         last.set_damaged_aside()?;
         folder.cut_metrics(checkpoint.progress.epoch)?;
         let (path, checkpoint) = (last.path, last.checkpoint);
@@ -153,6 +163,7 @@ impl Trainer {
             folder,
             keep_every: checkpoint.keep_every,
             checkpoint_path: path,
+            collapse: Collapse::default(),
         }
     }
 
@@ -198,7 +209,8 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::Diverged`] if the loss or a parameter is NaN or infinite; the last checkpoint
-    /// predates it. [`vbd_net::Error::Io`] if a file cannot be written.
+    /// predates it. [`Error::Collapsed`] if the output is constant after an epoch and the recipe has
+    /// `stop_on_collapse`; the last checkpoint is that epoch's. [`vbd_net::Error::Io`] if a file cannot be written.
     pub fn run(
         &mut self,
         stop: &AtomicBool,
@@ -207,6 +219,12 @@ impl Trainer {
         while self.progress.epoch < self.recipe.train.epochs {
             if self.run_epoch(stop, on_event)? {
                 return self.interrupted();
+            }
+            if self.collapse.is_constant() && self.recipe.train.stop_on_collapse {
+                return Err(Error::Collapsed {
+                    epoch: self.progress.epoch,
+                    net: self.spec.name.clone(),
+                });
             }
         }
         Ok(self.outcome(false))
@@ -317,6 +335,7 @@ impl Trainer {
             test_loss: test.test_loss(),
             validation_error: validation.and_then(Quality::error),
             validation_loss: validation.and_then(Quality::loss),
+            constant_output: test.is_constant(),
             numel,
             nnz,
             compression_ratio: compression_ratio(numel, nnz),
@@ -337,6 +356,7 @@ impl Trainer {
             best: best.or(self.progress.best),
             ..Progress::default()
         };
+        self.collapse.warn(&report);
         self.folder.append_metrics(&report)?;
         let checkpoint = self.checkpoint(parameters);
         if is_best {

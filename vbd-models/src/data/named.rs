@@ -77,7 +77,8 @@ impl NamedSet {
         Ok(())
     }
 
-    fn has_published(self, sha256: &str) -> bool {
+    /// Returns whether a published file has this SHA-256.
+    pub(super) fn has_published(self, sha256: &str) -> bool {
         self.published().contains(&sha256)
     }
 
@@ -87,7 +88,7 @@ impl NamedSet {
     }
 
     /// SHA-256 of the four published files, unzipped, in the order of [`idx::FILE_NAMES`].
-    pub(super) fn published(self) -> [&'static str; 4] {
+    fn published(self) -> [&'static str; 4] {
         match self {
             Self::Mnist => [
                 "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",

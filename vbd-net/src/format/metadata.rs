@@ -1,5 +1,7 @@
 //! The JSON metadata of a pruned file: network, method and provenance.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use crate::spec::NetSpec;
@@ -108,6 +110,37 @@ impl Label {
     }
 }
 
+/// Returns whether a file begins as those of this project do, of any kind and version, intact or
+/// damaged.
+pub fn is_written_by_vbd(path: &Path) -> bool {
+    starts_with_label(path, "")
+}
+
+/// Returns whether a file begins as those of this project do and has this kind.
+pub fn is_of_kind(path: &Path, kind: &str) -> bool {
+    starts_with_label(path, &format!("\\\"kind\\\":\\\"{kind}\\\""))
+}
+
+/// Returns whether the header has our metadata, which contain `words`, as JSON within JSON.
+fn starts_with_label(path: &Path, words: &str) -> bool {
+    // The header has the names of all tensors.
+    const MOST_HEADER: u64 = 1 << 24;
+    if !path.is_file() {
+        return false;
+    }
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    let mut header = Vec::new();
+    let read = file.take(MOST_HEADER).read_to_end(&mut header);
+    let label = format!("\"{}\":\"{{\\\"version\\\":", tensor_file::METADATA_KEY);
+    let has = |words: &str| {
+        let words = words.as_bytes();
+        words.is_empty() || header.windows(words.len()).any(|bytes| bytes == words)
+    };
+    read.is_ok() && has(&label) && has(words)
+}
+
 /// Returns the lowest version that can represent a net.
 pub(crate) fn version_of(net: &PrunedNet) -> u32 {
     if net.spec().loss != Loss::CrossEntropy {
@@ -152,7 +185,62 @@ impl NetHeader {
                 expected,
             });
         }
-        serde_json::from_str(json).map_err(Error::metadata(path))
+        let header: Self = serde_json::from_str(json).map_err(Error::metadata(path))?;
+        header.check_ranges().map_err(|out| Error::MetadataRange {
+            path: path.to_path_buf(),
+            field: out.field,
+            found: out.found,
+            expected: out.expected,
+        })?;
+        Ok(header)
+    }
+
+    /// Checks that all numbers are in the range of what they count or measure.
+    fn check_ranges(&self) -> Result<(), OutOfRange> {
+        let finite = |field, value: Option<f32>| {
+            let out = value.filter(|value| !value.is_finite());
+            OutOfRange::of(field, out.map(f64::from), "a finite number")
+        };
+        let within = |field, value: Option<f64>, largest: f64, expected| {
+            let out = value.filter(|value| !(0.0..=largest).contains(value));
+            OutOfRange::of(field, out, expected)
+        };
+        let provenance = &self.provenance;
+        finite("threshold", self.threshold)?;
+        let method = self.method.as_ref();
+        finite(
+            "method.log_alpha_threshold",
+            method.map(|method| method.log_alpha_threshold),
+        )?;
+        within(
+            "provenance.test_error",
+            provenance.test_error,
+            1.0,
+            "0 to 1",
+        )?;
+        let (most, positive) = (f64::from(f32::MAX), "a finite number of at least 0");
+        within("provenance.test_loss", provenance.test_loss, most, positive)?;
+        within("provenance.kl_weight", provenance.kl_weight, most, positive)
+    }
+}
+
+/// A number of the metadata that is out of range.
+struct OutOfRange {
+    field: &'static str,
+    found: f64,
+    expected: &'static str,
+}
+
+impl OutOfRange {
+    /// Returns an error if a number is `out` of range.
+    fn of(field: &'static str, out: Option<f64>, expected: &'static str) -> Result<(), Self> {
+        out.map_or(Ok(()), |found| {
+            Err(Self {
+                field,
+                found,
+                expected,
+            })
+        })
     }
 }
 

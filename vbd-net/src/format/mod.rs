@@ -22,7 +22,7 @@ mod writer;
 
 pub use file::{PrunedFile, Storage, dense_bytes};
 pub use layout::Layout;
-pub use metadata::{KIND, Label, Method, Provenance, VERSION};
+pub use metadata::{KIND, Label, Method, Provenance, VERSION, is_of_kind, is_written_by_vbd};
 pub use values::ValueType;
 pub use weights::{NamedWeight, StoredWeight, WEIGHTS_KIND, WEIGHTS_VERSION, WeightsFile};
 

@@ -99,6 +99,7 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<DecodedNet> {
         before: header.before,
         ..PrunedNet::assemble(header.spec, graph, parts, origin)
     };
+    net.check_inputs().map_err(in_file)?;
     Ok(DecodedNet {
         net,
         values: header.values,

@@ -9,7 +9,7 @@ pub use tensors::{NetTensors, PrunedLayer, Selection, UnitScale};
 use crate::data::Values;
 use crate::graph::{Graph, NodeId, TensorSlot};
 use crate::ops::{NodeTensors, Units};
-use crate::spec::{NetSpec, Statistic, Target, normalized};
+use crate::spec::{NetSpec, Statistic, Target, normalized, normalized_extremes};
 
 use crate::error::Result;
 use crate::format::{Method, Provenance, ValueType};
@@ -57,7 +57,9 @@ impl PrunedNet {
     pub fn new(spec: NetSpec, parts: NetTensors, origin: Origin) -> Result<Self> {
         let graph = spec.resolve()?;
         parts.check(&spec, &graph)?;
-        Ok(Self::assemble(spec, graph, parts, origin))
+        let net = Self::assemble(spec, graph, parts, origin);
+        net.check_inputs()?;
+        Ok(net)
     }
 
     /// Creates a net from dense tensors by name. Zeros of a weight are the entries that are pruned.
@@ -100,8 +102,9 @@ impl PrunedNet {
         let named: BTreeMap<String, Vec<f32>> =
             named.map(|(name, values)| (name.into(), values)).collect();
         let tensors = NetTensors::from_named(&spec, &graph, named)?;
-        tensors.check(&spec, &graph)?;
-        Ok(Self::assemble(spec, graph, tensors, Origin::default()))
+        let net = Self::assemble(spec, graph, tensors, Origin::default());
+        net.check_inputs()?;
+        Ok(net)
     }
 
     /// Creates a net from a resolved network and matching tensors.
@@ -126,6 +129,24 @@ impl PrunedNet {
             mean,
             std,
         }
+    }
+
+    /// Checks that no byte becomes infinite by normalisation.
+    pub(crate) fn check_inputs(&self) -> Result<()> {
+        let (scale, mean, std) = (self.scale(), self.mean_values(), self.std_values());
+        for place in 0..self.spec.input_len() {
+            let (mean, std) = (mean.at(place), std.at(place));
+            if normalized_extremes(scale, mean, std)
+                .iter()
+                .any(|value| !value.is_finite())
+            {
+                return Err(self.spec.problem(
+                    "normalize",
+                    format!("input {place} becomes infinite: mean is {mean} and std is {std}"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the network.

@@ -1,6 +1,6 @@
 //! Classification: probabilities, errors, and cross-entropy in nats.
 
-use super::Evaluation;
+use super::{Constancy, Evaluation};
 
 /// Accumulates the evaluation of a classifier.
 #[derive(Debug, Default)]
@@ -8,6 +8,7 @@ pub struct Score {
     samples: usize,
     wrong: usize,
     nll_sum: f64,
+    constancy: Constancy,
 }
 
 impl Score {
@@ -19,6 +20,7 @@ impl Score {
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let class = logits.iter().position(|&logit| logit >= largest);
         self.samples += 1;
+        self.constancy.add(logits.iter().copied());
         self.wrong += usize::from(class != Some(label));
         let sum: f64 = logits
             .iter()
@@ -33,6 +35,7 @@ impl Score {
             samples: self.samples,
             wrong: self.wrong,
             nll: self.nll_sum / self.samples.max(1) as f64,
+            is_constant: self.constancy.is_constant(),
         }
     }
 }

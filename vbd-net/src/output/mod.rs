@@ -1,9 +1,11 @@
 //! Interpretation and evaluation of outputs, one file per loss, shared by training, runtime and the
 //! C interface.
 
+mod constancy;
 mod cross_entropy;
 pub mod mse;
 
+pub use constancy::Constancy;
 pub use cross_entropy::{Score, softmax};
 pub use mse::SquaredErrors;
 
@@ -18,6 +20,8 @@ pub enum Evaluation {
         wrong: usize,
         /// Mean cross-entropy in nats.
         nll: f64,
+        /// Whether all samples have the same outputs.
+        is_constant: bool,
     },
     /// Of a net with a squared error.
     Values {
@@ -25,6 +29,8 @@ pub enum Evaluation {
         samples: usize,
         /// Squared error, averaged over samples and outputs.
         loss: f64,
+        /// Whether all samples have the same outputs.
+        is_constant: bool,
     },
 }
 
@@ -33,6 +39,13 @@ impl Evaluation {
     pub fn samples(&self) -> usize {
         match *self {
             Self::Classes { samples, .. } | Self::Values { samples, .. } => samples,
+        }
+    }
+
+    /// Returns whether all samples, two or more, have the same outputs: the net has collapsed.
+    pub fn is_constant(&self) -> bool {
+        match *self {
+            Self::Classes { is_constant, .. } | Self::Values { is_constant, .. } => is_constant,
         }
     }
 

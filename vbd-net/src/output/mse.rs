@@ -1,6 +1,6 @@
 //! Squared error: summed as a likelihood, averaged in reports.
 
-use super::Evaluation;
+use super::{Constancy, Evaluation};
 
 /// Computes the squared error of one sample, summed over outputs.
 ///
@@ -27,6 +27,7 @@ pub struct SquaredErrors {
     samples: usize,
     outputs: usize,
     sum: f64,
+    constancy: Constancy,
 }
 
 impl SquaredErrors {
@@ -37,11 +38,17 @@ impl SquaredErrors {
         self.sum += squared_error;
     }
 
+    /// Compares the outputs of a sample with those of the first one.
+    pub fn compare(&mut self, outputs: impl Iterator<Item = f32>) {
+        self.constancy.add(outputs);
+    }
+
     /// Returns the evaluation.
     pub fn finish(self) -> Evaluation {
         Evaluation::Values {
             samples: self.samples,
             loss: self.sum / self.outputs.max(1) as f64,
+            is_constant: self.constancy.is_constant(),
         }
     }
 }

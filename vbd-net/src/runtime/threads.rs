@@ -61,6 +61,9 @@ struct Crew {
     panicked: AtomicBool,
 }
 
+/// Maximum number of shared threads, whatever [`VARIABLE`] says.
+const MOST: usize = 1024;
+
 /// Environment variable with the number of shared threads of the process.
 pub const VARIABLE: &str = "VBD_NUM_THREADS";
 
@@ -68,7 +71,10 @@ fn shared_count() -> usize {
     let asked = std::env::var(VARIABLE).ok();
     let asked = asked.and_then(|count| count.parse::<NonZeroUsize>().ok());
     let available = || thread::available_parallelism().ok();
-    asked.or_else(available).map_or(1, NonZeroUsize::get)
+    asked
+        .or_else(available)
+        .map_or(1, NonZeroUsize::get)
+        .min(MOST)
 }
 
 impl Threads {

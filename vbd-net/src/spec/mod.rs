@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use layer::{LayerKind, LayerSpec};
 pub use loss::{Loss, Target};
-pub(crate) use normalize::normalized;
 pub use normalize::{Measurement, Normalize, Normalizer, Statistic};
+pub(crate) use normalize::{normalized, normalized_extremes};
 
 use crate::error::Error;
 

@@ -114,13 +114,32 @@ impl Normalize {
         1.0
     }
 
+    /// Checks that all numbers are in range in f32, in which they are used, and that no byte becomes
+    /// infinite.
+    #[expect(clippy::cast_possible_truncation, reason = "checked as they are used")]
     pub(crate) fn check(&self, shape: Shape) -> Result<(), String> {
-        if !self.scale.is_finite() || self.scale == 0.0 {
+        let is_finite = |value: f64| (value as f32).is_finite();
+        if !is_finite(self.scale) || self.scale as f32 == 0.0 {
             return Err(format!("scale is out of range: {}", self.scale));
         }
-        self.mean.check("mean", shape, f64::is_finite)?;
-        self.std
-            .check("std", shape, |value| value.is_finite() && value > 0.0)
+        self.mean.check("mean", shape, is_finite)?;
+        let is_positive = |value: f64| is_finite(value) && value as f32 > 0.0;
+        self.std.check("std", shape, is_positive)?;
+        let channels = shape.dims()[0];
+        let numbers = |statistic: &Statistic, measured: f64| match statistic {
+            Statistic::Number(value) => vec![*value; channels],
+            Statistic::Channels(values) => values.clone(),
+            Statistic::Measured(_) => vec![measured; channels],
+        };
+        let (means, stds) = (numbers(&self.mean, 0.0), numbers(&self.std, 1.0));
+        let overflows = means.iter().zip(&stds).any(|(&mean, &std)| {
+            let extremes = normalized_extremes(self.scale as f32, mean as f32, std as f32);
+            extremes.iter().any(|value| !value.is_finite())
+        });
+        if overflows {
+            return Err("scale, mean and std give infinite inputs".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -202,6 +221,11 @@ impl Normalizer {
             self.std[place],
         )
     }
+}
+
+/// Returns the normalised smallest and largest byte.
+pub(crate) fn normalized_extremes(scale: f32, mean: f32, std: f32) -> [f32; 2] {
+    [0.0, f32::from(u8::MAX)].map(|pixel| normalized(pixel, scale, mean, std))
 }
 
 /// Computes `(pixel * scale - mean) / std`.

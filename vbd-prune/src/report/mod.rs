@@ -2,6 +2,7 @@
 
 mod histogram;
 mod structure;
+mod warning;
 mod weights;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use vbd_net::spec::{LayerKind, Loss};
 
 pub use histogram::Histogram;
 pub use structure::{Structure, UnitCount};
+pub use warning::ReportWarning;
 pub use weights::{WeightReport, WeightsReport};
 
 use crate::error::{Error, Result};
@@ -53,6 +55,9 @@ pub struct Report {
     pub values: Option<ValueType>,
     /// Threshold of `log_alpha`; `None` if the zeros decide what is kept.
     pub threshold: Option<f32>,
+    /// Whether the outputs do not depend on the inputs, because no weights connect them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub constant_output: bool,
     /// Reports of the layers.
     pub layers: Vec<LayerReport>,
     /// Units, parameters and multiply-adds of the original and the shrunk net.
@@ -190,7 +195,9 @@ impl Report {
         net: &PrunedNet,
         mut layers: Vec<LayerReport>,
     ) -> Result<Self> {
-        if let Ok(plan) = Plan::new(net) {
+        let plan = Plan::new(net);
+        let constant_output = plan.as_ref().is_ok_and(|plan| plan.live_inputs() == 0);
+        if let Ok(plan) = plan {
             for (layer, plan) in layers.iter_mut().zip(plan.layers()) {
                 layer.kernel = Some(plan.kernel);
                 layer.kernel_one = Some(plan.kernel_one);
@@ -214,6 +221,7 @@ impl Report {
             compression_ratio: compression_ratio(numel, nnz),
             values: None,
             threshold: net.threshold(),
+            constant_output,
             layers,
             structure: Structure::of(net)?,
             gates: Vec::new(),

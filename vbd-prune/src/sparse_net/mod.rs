@@ -182,6 +182,7 @@ impl SparseNet {
             let targets = self.net.normalize(inputs);
             let pairs = outputs.chunks_exact(len).zip(targets.chunks_exact(len));
             for (outputs, targets) in pairs {
+                errors.compare(outputs.iter().copied());
                 errors.add(1, len, mse::squared_error(outputs, targets));
             }
             Ok(())

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
+use vbd_net::foreign;
 
 use crate::error::{Error, Result};
 
@@ -76,6 +77,8 @@ pub(super) fn read_images(path: &Path) -> Result<Idx<4>> {
 struct IdxReader<'a> {
     path: &'a Path,
     gzipped: bool,
+    /// What the file is, if it is of another program.
+    foreign: Option<&'static str>,
     source: Box<dyn Read>,
 }
 
@@ -83,7 +86,9 @@ impl<'a> IdxReader<'a> {
     fn open(path: &'a Path) -> Result<Self> {
         let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
         // The buffer is filled at once with all that a file of two bytes or more has to show.
-        let gzipped = file.fill_buf().map_err(Error::io(path))?.starts_with(GZIP);
+        let start = file.fill_buf().map_err(Error::io(path))?;
+        let gzipped = start.starts_with(GZIP);
+        let foreign = foreign::kind_of(start).filter(|_| !gzipped);
         let source: Box<dyn Read> = if gzipped {
             Box::new(MultiGzDecoder::new(file))
         } else {
@@ -92,6 +97,7 @@ impl<'a> IdxReader<'a> {
         Ok(Self {
             path,
             gzipped,
+            foreign,
             source,
         })
     }
@@ -160,7 +166,11 @@ impl<'a> IdxReader<'a> {
     }
 
     fn wrong_magic(&self, found: u32, expected: &str) -> Error {
-        self.problem("magic number", format!("{found:#010x}"), expected)
+        let found = match self.foreign {
+            Some(kind) => format!("{found:#010x}, since this is {kind}"),
+            None => format!("{found:#010x}"),
+        };
+        self.problem("magic number", found, expected)
     }
 
     fn problem(&self, field: &'static str, found: impl Into<String>, expected: &str) -> Error {
