@@ -31,6 +31,15 @@ mod json;
 // Exit codes, messages and hints.
 #[cfg(test)]
 mod errors;
+// Data sets that are not what they seem.
+#[cfg(test)]
+mod data_sets;
+// Runs that are begun, left or collapse in unusual ways.
+#[cfg(test)]
+mod run_states;
+// What is written where, and what is shown of files that are not to be trusted.
+#[cfg(test)]
+mod file_safety;
 // stdout, stderr, colours, width, closed pipes, help.
 #[cfg(test)]
 mod terminal;

@@ -371,13 +371,20 @@ fn a_run_does_not_go_on_with_other_data_or_over_another_run() {
 fn data_that_do_not_fit_the_network_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (recipe, path) = (recipe("vbd", SCHEDULE), folder.path().join("run"));
-    for data in [dataset([1, 5, 5], 4, 50, 10), dataset([1, 6, 5], 5, 50, 10)] {
+    let refused = |data| {
         let trainer = Trainer::new(&spec(), &recipe, data, &compute(1), &path, None);
-        assert!(matches!(
-            trainer.err(),
-            Some(Error::Net(vbd_net::Error::Data { .. }))
-        ));
-    }
+        match trainer.err() {
+            Some(Error::Net(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    };
+    let shape = refused(dataset([1, 5, 5], 4, 50, 10));
+    assert!(
+        matches!(shape, vbd_net::Error::ImageShape { .. }),
+        "{shape}"
+    );
+    let classes = refused(dataset([1, 6, 5], 5, 50, 10));
+    assert!(matches!(classes, vbd_net::Error::Data { .. }), "{classes}");
     assert!(!path.exists());
 }
 

@@ -24,7 +24,7 @@ pub enum TensorFileError {
     #[error("not a complete safetensors file: {0}")]
     Safetensors(#[from] SafeTensorError),
     /// A file of another program.
-    #[error("this is {0}, not a safetensors file")]
+    #[error("not a safetensors file: this is {0}")]
     Foreign(&'static str),
     /// A safetensors file without `vbd` metadata.
     #[error("missing `{METADATA_KEY}` metadata: not written by vbd")]

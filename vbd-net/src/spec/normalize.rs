@@ -74,7 +74,7 @@ impl Statistic {
             Self::Measured(_) => return Ok(()),
         };
         match values.iter().find(|&&value| !valid(value)) {
-            Some(value) => Err(format!("{name} is out of range: {value}")),
+            Some(value) => Err(format!("{name} is out of range: {value:?}")),
             None => Ok(()),
         }
     }
@@ -120,7 +120,7 @@ impl Normalize {
     pub(crate) fn check(&self, shape: Shape) -> Result<(), String> {
         let is_finite = |value: f64| (value as f32).is_finite();
         if !is_finite(self.scale) || self.scale as f32 == 0.0 {
-            return Err(format!("scale is out of range: {}", self.scale));
+            return Err(format!("scale is out of range: {:?}", self.scale));
         }
         self.mean.check("mean", shape, is_finite)?;
         let is_positive = |value: f64| is_finite(value) && value as f32 > 0.0;
