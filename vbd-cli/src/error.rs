@@ -79,7 +79,7 @@ pub(crate) fn report(error: &anyhow::Error, out: &Output) -> ExitCode {
     say_painted(&format!(
         "{}: {}",
         Paint::Red.apply("error", colours),
-        printable_lines(&message(error))
+        shown(error)
     ));
     for hint in hints(error) {
         say_painted(&format!(
@@ -92,6 +92,25 @@ pub(crate) fn report(error: &anyhow::Error, out: &Output) -> ExitCode {
         ExitCode::from(USAGE)
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// Returns the message with escapes for what controls a terminal. Only errors of TOML, which quote
+/// the text, have several lines.
+pub(crate) fn shown(error: &anyhow::Error) -> String {
+    let is_toml = |error: &vbd_core::Error| matches!(error, vbd_core::Error::Toml { .. });
+    let has_lines = error.chain().any(|cause| {
+        let of_models = cause.downcast_ref::<vbd_models::Error>();
+        let of_prune = cause.downcast_ref::<vbd_prune::Error>();
+        cause.downcast_ref().is_some_and(is_toml)
+            || matches!(of_models, Some(vbd_models::Error::Core(error)) if is_toml(error))
+            || matches!(of_prune, Some(vbd_prune::Error::Core(error)) if is_toml(error))
+    });
+    let message = message(error);
+    if has_lines {
+        printable_lines(&message)
+    } else {
+        printable(&message).into_owned()
     }
 }
 

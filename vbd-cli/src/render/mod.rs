@@ -19,6 +19,8 @@ use serde::Serialize;
 pub(crate) use self::epochs::EpochView;
 pub(crate) use self::number::{bytes, count, loss, micros, percent, ratio, times};
 pub(crate) use self::paint::Paint;
+#[cfg(test)]
+pub(crate) use self::printable::is_unprintable;
 pub(crate) use self::printable::{printable, printable_lines};
 pub(crate) use self::progress::spinner;
 pub(crate) use self::report::show_report;
@@ -46,6 +48,17 @@ impl Output {
             to_stderr: false,
             colour: global.color,
             width: width(),
+        }
+    }
+
+    /// Text without colours, of any width.
+    #[cfg(test)]
+    fn plain() -> Self {
+        Self {
+            json: false,
+            to_stderr: false,
+            colour: ColorChoice::Never,
+            width: None,
         }
     }
 
@@ -117,8 +130,14 @@ impl Output {
     /// # Errors
     /// Those of [`Output::text`].
     pub(crate) fn object(&self, object: &impl Serialize) -> anyhow::Result<()> {
-        self.text(&printable::printable_json(&serde_json::to_string(object)?))
+        self.text(&json_text(object)?)
     }
+}
+
+/// Serialises an object as one line of JSON, with escapes for what controls a terminal.
+fn json_text(object: &impl Serialize) -> anyhow::Result<String> {
+    let json = serde_json::to_string(object)?;
+    Ok(printable::printable_json(&json).into_owned())
 }
 
 /// Prints a message to stderr, with escapes for what controls a terminal.

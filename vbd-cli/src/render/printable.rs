@@ -44,7 +44,7 @@ pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
 }
 
 /// Returns whether a character controls a terminal or the direction of the text around it.
-fn is_unprintable(character: char) -> bool {
+pub(crate) fn is_unprintable(character: char) -> bool {
     let changes_direction = matches!(
         character,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'

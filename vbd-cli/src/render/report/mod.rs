@@ -22,6 +22,11 @@ pub(crate) fn show_report(out: &Output, report: &Report) -> anyhow::Result<()> {
     if out.is_json() {
         return out.object(report);
     }
+    out.text(&report_text(out, report))
+}
+
+/// Formats a report as tables.
+fn report_text(out: &Output, report: &Report) -> String {
     let mut lines = vec![
         Paint::Bold.apply(&printable(&headline(report)), out.colours()),
         layers(out, report),
@@ -35,7 +40,7 @@ pub(crate) fn show_report(out: &Output, report: &Report) -> anyhow::Result<()> {
         lines.extend([String::new(), histogram::caption(log_alpha)]);
         lines.extend(histogram::lines(log_alpha, report.threshold));
     }
-    out.text(&lines.join("\n"))
+    lines.join("\n")
 }
 
 fn headline(report: &Report) -> String {
@@ -323,3 +328,6 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     }
     facts
 }
+
+#[cfg(test)]
+mod hostile;
