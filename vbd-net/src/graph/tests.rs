@@ -1,4 +1,4 @@
-//! What a network resolves to, and what it is refused for.
+//! Networks that resolve, and networks that are rejected.
 
 use super::{NodeId, Shape, TensorSlot};
 use crate::ops::Units;

@@ -103,6 +103,6 @@ fn parameters(graph: &Graph) -> usize {
 fn multiply_adds(graph: &Graph) -> usize {
     let weights = graph.weights().iter();
     let sums = weights.map(|weight| weight.numel() * weight.positions);
-    // A file may say anything of the net that it was made from.
+    // The original network in an untrusted file may be arbitrary.
     sums.fold(0, usize::saturating_add)
 }

@@ -89,12 +89,9 @@ impl ConvMany {
     /// Computes [`LANES`] samples.
     ///
     /// # Shapes
-    /// - `x`, `y`: `[places, LANES]`, places as the layouts have them
+    /// - `x`, `y`: `[places, LANES]`, with the positions of the layouts
     pub(crate) fn run(&self, arch: Arch, x: &[f32], y: &mut [f32]) {
-        assert!(
-            x.len() / LANES >= self.reach,
-            "a buffer has the places of its layout"
-        );
+        assert!(x.len() / LANES >= self.reach, "buffers match their layouts");
         arch.dispatch(Run { conv: self, x, y });
     }
 }
@@ -163,7 +160,7 @@ impl Run<'_> {
                 let live = skips.then(|| self.live_columns(simd, strip, y..y + A + kernel - 1));
                 for x in starts(width, P) {
                     let groups = live.map_or([0, self.conv.groups], |live| {
-                        // Of what the block reads; a column of the kernel reads `P` columns.
+                        // Input columns that the block reads; a kernel column reads `P` of them.
                         let live = live >> x & u64::MAX >> (MOST_COLUMNS + 1 - P - kernel);
                         let first = live.trailing_zeros() as usize;
                         let end = MOST_COLUMNS - live.leading_zeros() as usize;

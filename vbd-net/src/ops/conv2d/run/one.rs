@@ -52,7 +52,7 @@ impl ConvOne {
         let starts = taps.iter().flat_map(|(places, _)| *places);
         let planes = Planes::new(starts.collect(), &geometry);
         for (places, _) in &mut taps {
-            // Too many of them to be counted are too many for a plan.
+            // A plan rejects numbers that overflow.
             *places = places.map(|start| u32::try_from(planes.place(start)).unwrap_or(u32::MAX));
         }
         let bias = if geometry.has_bias_each(bias) {
@@ -63,7 +63,7 @@ impl ConvOne {
             });
             let biases =
                 rows.flat_map(|first| (0..output.width).map(move |x| bias[first + x * pool]));
-            // The last vector ends behind them.
+            // The last vector extends beyond the planes.
             biases.chain([0.0; LANES]).collect()
         } else {
             bias.to_vec()
