@@ -1,4 +1,4 @@
-//! A file of weights alone, as `vbd_prune::save_sparse` writes it, on the command line.
+//! Weights files, as written by `vbd_prune::save_sparse`, on the command line.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panics")]
 

@@ -96,7 +96,7 @@ fn the_number_of_threads_changes_no_bit() {
 }
 
 #[test]
-fn a_learnt_alpha_moves_and_nothing_is_pruned_by_it() {
+fn a_learned_alpha_changes_and_prunes_nothing() {
     let (spec, recipe) = (spec(), recipe(METHODS[0]));
     let parameters = Parameters::init(&spec, &recipe).unwrap();
     let mut pair = pair(&spec, &recipe, &parameters, 2);

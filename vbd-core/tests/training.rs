@@ -1,4 +1,4 @@
-//! Runs on disk: going on after a stop, damage, divergence, the choice of an epoch.
+//! Runs on disk: resuming, damage, divergence, the choice of the best epoch.
 #![expect(
     clippy::unwrap_used,
     reason = "tests: helpers may panic, bits are compared, numbers are small"
@@ -93,7 +93,7 @@ fn run_to(trainer: &mut Trainer, (stop_epoch, stop_step): (usize, usize)) -> Out
     trainer.run(&stop, &mut on_event).unwrap()
 }
 
-/// What a run leaves behind, but for the times.
+/// Results of a run, except times.
 fn result(outcome: &Outcome) -> (Checkpoint, Vec<serde_json::Value>) {
     let mut checkpoint = Checkpoint::read(&outcome.checkpoint).unwrap();
     checkpoint.progress.seconds_before = 0.0;
@@ -109,7 +109,7 @@ fn result(outcome: &Outcome) -> (Checkpoint, Vec<serde_json::Value>) {
 }
 
 #[test]
-fn a_stopped_run_goes_on_bit_for_bit_on_any_number_of_threads() {
+fn a_stopped_run_resumes_bit_for_bit_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let nets = [spec(), convolution()];
     let kinds = ["vbd", "vd", "dense", "gates", "mixed", "noise"].into_iter();
@@ -146,7 +146,7 @@ fn a_stopped_run_goes_on_bit_for_bit_on_any_number_of_threads() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_told_and_the_one_before_it_is_used() {
+fn a_damaged_checkpoint_is_reported_and_the_previous_one_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = recipe("vbd", SCHEDULE);
     let whole = run(&mut start(&recipe, &folder.path().join("whole"), 1));

@@ -1,4 +1,4 @@
-//! Nets that give their input back, as files and in every runtime.
+//! Autoencoders, as files and in every runtime.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ use vbd_prune::{DenseNet, Prediction, Report, SparseNet, prune_checkpoint};
 const LAYERS: [&str; 4] = [
     "{ kind = 'linear', name = 'enc', out_features = 9 }, { kind = 'relu' },
      { kind = 'linear', name = 'dec', out_features = 30 }",
-    // what comes out is an image
+    // the output is an image
     "{ kind = 'conv2d', name = 'enc', out_channels = 5, kernel = 3, padding = 1 }, { kind = 'relu' },
      { kind = 'conv2d', name = 'dec', out_channels = 1, kernel = 3, padding = 1 }",
     "{ kind = 'conv2d', name = 'enc', out_channels = 3, kernel = 3, padding = 1 },
@@ -107,7 +107,7 @@ fn masked_pruned_and_smaller_nets_give_the_values_of_the_dense_one() {
                 &sparse.outputs(samples.inputs(), samples.len()).unwrap(),
                 &expected,
             );
-            // One sample alone, and what is said of it.
+            // The prediction of one sample.
             let Prediction::Values { outputs, loss } = sparse.predict(samples.input(3)).unwrap()
             else {
                 panic!("a net without classes")

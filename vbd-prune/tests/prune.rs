@@ -323,7 +323,7 @@ fn checkpoints_and_pruned_files_are_opened_by_what_they_hold() {
 }
 
 #[test]
-fn a_runs_folder_stands_for_its_last_readable_checkpoint() {
+fn opening_a_run_directory_opens_its_last_readable_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let run = vbd_core::train::RunFolder::create(&folder.path().join("run")).unwrap();
     let mut checkpoint = random_checkpoint(1);

@@ -1,4 +1,4 @@
-//! Max-pooling, and the fault in Candle's own.
+//! Max-pooling, and the fault in Candle's version.
 
 use candle_core::{Device, Result, Tensor, Var};
 use vbd_core::layers::max_pool2d;
