@@ -35,7 +35,7 @@ fn goes_the_whole_road(tables: &str) {
 }
 
 #[test]
-fn a_net_whose_first_layer_is_dense_and_whose_others_are_vbd() {
+fn a_net_with_a_dense_first_layer_and_vbd_for_the_others() {
     let rules = "[method]\nkind = 'vbd'\n[[method.rule]]\nweights = ['fc1']\nkind = 'dense'\n";
     goes_the_whole_road(&format!("{rules}{TRAIN}"));
     let lab = lab(&format!("{rules}{TRAIN}"));

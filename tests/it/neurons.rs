@@ -72,7 +72,7 @@ fn kept(gates: &Value) -> u64 {
 }
 
 #[test]
-fn units_go_and_the_smaller_net_is_the_same_net() {
+fn units_are_pruned_and_the_shrunk_net_is_the_same_net() {
     for lab in labs() {
         let lines = json_lines(&lab.succeed("train gates.toml --out run --json"));
         let last = &lines[lines.len() - 2];
@@ -170,7 +170,7 @@ fn a_run_with_gates_can_start_from_a_dense_one() {
 }
 
 #[test]
-fn gates_that_have_no_place_and_kinds_of_before_are_refused() {
+fn gates_without_a_position_and_removed_kinds_are_refused() {
     let lab = lab("net.toml", &["fc7"]);
     let refused = lab.vbd("train gates.toml --out run");
     assert_eq!(refused.code, Some(1), "{refused:?}");

@@ -205,7 +205,7 @@ fn pruning_onto_a_checkpoint_is_refused_whatever_its_state() {
 }
 
 #[test]
-fn a_run_that_is_over_has_nothing_to_do_and_other_data_are_refused() {
+fn a_finished_run_has_nothing_to_do_and_other_data_are_refused() {
     let lab = Lab::new();
     lab.succeed("train small.toml --epochs 2 --out run");
     let before = lab.metrics("run");

@@ -35,7 +35,7 @@ fn colours_come_only_when_they_should() {
 }
 
 #[test]
-fn what_is_shown_fits_into_columns() {
+fn output_fits_into_columns() {
     let lab = Lab::new();
     lab.succeed("train small.toml --epochs 1 --out run");
     for (words, columns) in [

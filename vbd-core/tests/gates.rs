@@ -187,7 +187,7 @@ fn assert_same_state(a: &mut dyn Step, b: &mut dyn Step, test: &vbd_net::data::S
 }
 
 #[test]
-fn without_dead_units_a_step_gives_the_numbers_of_the_masked_whole() {
+fn a_step_without_dead_units_equals_the_masked_whole() {
     for (spec, recipe) in cases() {
         let mut parameters = mixed(&spec, &recipe);
         let gates = Gate::all(&spec, &recipe.method).unwrap();
@@ -211,7 +211,7 @@ fn without_dead_units_a_step_gives_the_numbers_of_the_masked_whole() {
 }
 
 #[test]
-fn what_belongs_to_a_dead_unit_is_zero_and_stays_so() {
+fn everything_of_a_dead_unit_is_zero_and_stays_zero() {
     let (spec, recipe) = (convolutions(), cases()[1].1.clone());
     let mut parameters = mixed(&spec, &recipe);
     let gates = Gate::all(&spec, &recipe.method).unwrap();
@@ -382,12 +382,12 @@ fn gates_of_noise_alone_have_equal_gradients_in_both_engines_and_are_gone_at_tes
         let trained = pair.cpu.parameters().unwrap();
         let kl = pair.cpu.kl().unwrap();
         assert!((kl - pair.candle.kl().unwrap()).abs() <= 1e-4 * kl.abs());
-        let is_learnt = recipe.method.gates[0].keys.contains_key("learn");
+        let is_learned = recipe.method.gates[0].keys.contains_key("learn");
         for (own, start) in trained.gates.iter().zip(&parameters.gates) {
             assert!(own.theta().value.iter().all(|&theta| theta == 1.0));
             assert_eq!(
                 own.units.state("log_sigma2") != start.units.state("log_sigma2"),
-                is_learnt
+                is_learned
             );
         }
         // without the gates the network tests the same

@@ -47,7 +47,7 @@ fn engines(pair: &mut Pair) -> [&mut dyn Step; 2] {
 }
 
 #[test]
-fn both_engines_go_on_from_a_node_with_the_same_noise() {
+fn both_engines_continue_from_a_node_with_the_same_noise() {
     for (spec, after) in cases() {
         let recipe = recipe(after);
         let parameters = Parameters::init(&spec, &recipe).unwrap();
@@ -76,7 +76,7 @@ fn both_engines_go_on_from_a_node_with_the_same_noise() {
 }
 
 #[test]
-fn values_that_a_pass_gave_give_its_outputs_again() {
+fn the_values_of_a_pass_reproduce_its_outputs() {
     // The last layer's inputs are found by asking for the outputs of a net that ends there.
     let (spec, recipe) = (spec(), recipe("fc1"));
     let parameters = Parameters::init(&spec, &recipe).unwrap();

@@ -43,7 +43,7 @@ fn cases() -> Vec<(NetSpec, Recipe)> {
 }
 
 #[test]
-fn both_engines_give_equal_gradients_and_go_the_same_way() {
+fn both_engines_give_equal_gradients_and_equal_steps() {
     let cases = cases();
     assert!(cases.len() >= 4 * 6 + 2, "{}", cases.len());
     for (spec, recipe) in cases {

@@ -263,7 +263,7 @@ fn a_run_in_use_is_refused_and_free_again_when_its_trainer_is_gone() {
 }
 
 #[test]
-fn a_log_sigma2_that_is_no_number_stops_the_run_and_is_not_pruned() {
+fn a_log_sigma2_of_nan_stops_the_run_and_is_not_pruned() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
     let mut checkpoint = Checkpoint::read(&stopped(&path).checkpoint).unwrap();
@@ -302,7 +302,7 @@ fn a_batch_larger_than_the_data_is_one_batch_of_all() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_stops_the_run_before_a_checkpoint() {
+fn a_loss_of_nan_stops_the_run_before_a_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = recipe("vbd", &SCHEDULE.replace("5e-3", "1e30"));
     let path = folder.path().join("run");
@@ -353,7 +353,7 @@ fn only_the_newest_and_every_nth_checkpoint_are_kept() {
 }
 
 #[test]
-fn a_run_does_not_go_on_with_other_data_or_over_another_run() {
+fn a_run_does_not_resume_with_other_data_or_overwrite_another_run() {
     let folder = tempfile::tempdir().unwrap();
     let (recipe, path) = (recipe("vbd", SCHEDULE), folder.path().join("run"));
     run_to(&mut start(&recipe, &path, 1), (1, 2));

@@ -93,7 +93,7 @@ fn assert_close(found: &[f32], expected: &[f32]) {
 }
 
 #[test]
-fn masked_pruned_and_smaller_nets_give_the_values_of_the_dense_one() {
+fn masked_pruned_and_shrunk_nets_give_the_values_of_the_dense_one() {
     for (net, samples) in nets() {
         let expected = dense_outputs(&net, &samples);
         let file = PrunedFile::new(&net, None, ValueType::F32).unwrap();
@@ -169,7 +169,7 @@ fn a_file_is_of_version_3_and_keeps_the_mean_that_its_target_needs() {
 }
 
 #[test]
-fn a_smaller_net_of_another_loss_is_refused() {
+fn a_shrunk_net_of_another_loss_is_refused() {
     let net = nets().next().unwrap().0.shrunk().unwrap();
     let file = PrunedFile::new(&net, None, ValueType::F32).unwrap();
     let (tensors, json) = tensor_file::from_bytes(&file.to_bytes().unwrap()).unwrap();

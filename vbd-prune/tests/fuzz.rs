@@ -41,7 +41,7 @@ fn any_bytes() {
 }
 
 /// Files of shrunk nets, with selections and the original network.
-fn smaller() -> impl Iterator<Item = Vec<u8>> {
+fn shrunk() -> impl Iterator<Item = Vec<u8>> {
     (0..12).map(|seed| {
         let checkpoint = if seed % 2 == 0 {
             gated_checkpoint(seed / 2)
@@ -69,7 +69,7 @@ fn files() -> Vec<Vec<u8>> {
         .map(small)
         .into_iter()
         .chain(random)
-        .chain(smaller())
+        .chain(shrunk())
         .filter(|file| file.len() < 6000)
         .collect()
 }

@@ -179,7 +179,7 @@ fn bits_that_do_not_count_up_are_refused() {
 }
 
 #[test]
-fn values_that_are_no_numbers_or_zeros_are_refused() {
+fn nan_infinite_and_zero_values_are_refused() {
     for (layout, name) in [
         (Layout::Csr, "fc1.weight.values"),
         (Layout::Delta, "fc1.weight.values"),

@@ -60,7 +60,7 @@ fn assert_close(found: &Tensor, expected: &Tensor) {
 }
 
 #[test]
-fn what_was_saved_runs_on_the_sparse_kernels_as_the_dense_forward() {
+fn a_saved_model_gives_the_dense_outputs_on_the_sparse_kernels() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("small.safetensors");
     let map = VarMap::new();

@@ -149,7 +149,7 @@ fn structured(checkpoint: &Checkpoint, layout: Option<Layout>) -> PrunedFile {
 }
 
 #[test]
-fn a_gated_net_folded_and_made_smaller_keeps_its_logits() {
+fn a_gated_net_folded_and_shrunk_keeps_its_logits() {
     for seed in 0..60 {
         let checkpoint = gated_checkpoint(seed);
         let samples = random_samples(&checkpoint.spec, 9, seed);
@@ -179,7 +179,7 @@ fn a_gated_net_folded_and_made_smaller_keeps_its_logits() {
 }
 
 #[test]
-fn a_net_with_sums_keeps_its_logits_folded_scaled_and_made_smaller() {
+fn a_net_with_sums_folded_scaled_and_shrunk_keeps_its_logits() {
     let mut scales = 0;
     for seed in 0..60 {
         let checkpoint = gated_residual_checkpoint(seed);
@@ -244,7 +244,7 @@ fn gates_that_cannot_fold_scale_images_of_one_pixel_and_inputs_that_are_read_fla
 }
 
 #[test]
-fn a_sparse_net_made_smaller_keeps_its_logits_and_stays_so() {
+fn a_shrunk_sparse_net_keeps_its_logits_and_stays_shrunk() {
     let chains = (0..60).map(|seed| (seed, random_checkpoint(seed)));
     let sums = (60..100).map(|seed| (seed, residual_checkpoint(seed)));
     for (seed, checkpoint) in chains.chain(sums) {
@@ -284,7 +284,7 @@ fn a_sparse_net_made_smaller_keeps_its_logits_and_stays_so() {
 }
 
 #[test]
-fn a_net_that_does_not_start_with_its_weights_is_made_smaller_too() {
+fn a_net_that_does_not_start_with_its_weights_is_shrunk_too() {
     let pool = "[[layer]]\nkind = 'max_pool2d'\nkernel = 2\n";
     let relu = "[[layer]]\nkind = 'relu'\n";
     let flatten = "[[layer]]\nkind = 'flatten'\n";
@@ -364,7 +364,7 @@ fn an_impossible_original_network_is_refused() {
 }
 
 #[test]
-fn an_error_is_as_measured_at_the_trainings_thresholds_alone() {
+fn the_measured_error_is_kept_at_the_training_thresholds_only() {
     let checkpoint = opened(gated_checkpoint(4));
     let measured = |threshold| {
         let options = PruneOptions {
@@ -448,7 +448,7 @@ fn nnz_behind_all_gates(opened: &ModelFile) -> usize {
 }
 
 #[test]
-fn an_index_that_is_none_is_refused() {
+fn an_invalid_index_is_refused() {
     let checkpoint = (0..100).map(gated_checkpoint).find(|checkpoint| {
         let net = structured(checkpoint, None);
         net.net()

@@ -351,7 +351,7 @@ fn opening_a_run_directory_opens_its_last_readable_checkpoint() {
 }
 
 #[test]
-fn parameters_that_are_no_numbers_are_not_pruned() {
+fn parameters_of_nan_are_not_pruned() {
     let mut checkpoint = random_checkpoint(0);
     checkpoint.parameters.layers[0].bias.value[0] = f32::NAN;
     let error = prune(&opened(checkpoint), &PruneOptions::default()).unwrap_err();

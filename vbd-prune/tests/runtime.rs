@@ -138,7 +138,7 @@ fn every_instruction_set_agrees_with_the_dense_net() {
 }
 
 #[test]
-fn a_smaller_net_has_the_logits_of_the_whole() {
+fn a_shrunk_net_has_the_logits_of_the_original() {
     for (case, net) in nets().enumerate() {
         let small = net.shrunk().unwrap();
         let pixels = pixels_of(&net, 9, case as u64);

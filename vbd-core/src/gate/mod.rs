@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_that_has_no_place_is_refused_and_the_places_are_named() {
+    fn a_gate_without_a_position_is_refused_and_the_positions_are_named() {
         let error = |after: &[&str]| gates(CONV, after).unwrap_err().to_string();
         assert!(error(&["fc9"]).contains("`fc1`"), "{}", error(&["fc9"]));
         assert!(error(&["fc2"]).contains("last layer"));

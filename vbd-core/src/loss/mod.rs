@@ -89,7 +89,7 @@ impl Score {
                 let error = mse::squared_error(outputs, values, more, lanes);
                 errors.add(more, outputs.len() / lanes, error);
             }
-            _ => unreachable!("an engine has the targets of its network's loss"),
+            _ => unreachable!("targets match the network's loss"),
         }
     }
 

@@ -71,7 +71,7 @@ fn forward_is_the_mean_with_pruned_weights_at_zero() -> Result<()> {
 }
 
 #[test]
-fn a_layer_in_a_var_map_is_seeded_trainable_and_keeps_what_it_finds() -> Result<()> {
+fn a_layer_in_a_var_map_is_seeded_trainable_and_keeps_existing_variables() -> Result<()> {
     let map = VarMap::new();
     let config = VariationalConfig {
         seed: 5,

@@ -396,7 +396,7 @@ mod tests {
                 for flip in [0x01, 0x20, 0xff] {
                     let mut changed = bytes.clone();
                     changed[at] ^= flip;
-                    // What is read is whole: it can be written again.
+                    // Every file that can be read can be written again.
                     if let Ok(file) = WeightsFile::from_bytes(&changed, path) {
                         file.to_bytes().unwrap();
                     }

@@ -124,16 +124,16 @@ impl Threads {
             }
         };
         let erased: &(dyn Fn(usize) + Sync) = &job_of_some;
-        // SAFETY: no helper holds the reference once `PublishedJob` is dropped, which is before `job` ends: it
-        // takes the job back, so that nobody joins, and waits for those who have.
+        // SAFETY: no helper has the reference after `PublishedJob` is dropped, which is before `job` ends:
+        // dropping withdraws the job, so that no helper joins, and waits for the helpers that have joined.
         let erased = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(erased) };
-        // If the caller of an earlier batch panicked, it has not reset the flag.
+        // If the caller of an earlier batch panicked too, it did not check the flag.
         crew.panicked.store(false, Ordering::Relaxed);
-        let lent = PublishedJob(crew);
+        let published = PublishedJob(crew);
         *crew.job() = Some(erased);
-        crew.tell();
+        crew.wake_helpers();
         job(0);
-        drop(lent);
+        drop(published);
         assert!(!crew.panicked.load(Ordering::Relaxed), "a helper panicked");
     }
 }
@@ -164,7 +164,7 @@ impl Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         self.crew.ends.store(true, Ordering::SeqCst);
-        self.crew.tell();
+        self.crew.wake_helpers();
         let helpers = self.helpers.take().map(Mutex::into_inner);
         for helper in helpers
             .into_iter()
@@ -199,8 +199,8 @@ impl Crew {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the helpers.
-    fn tell(&self) {
+    /// Counts a new batch and wakes the helpers.
+    fn wake_helpers(&self) {
         self.batches.fetch_add(1, Ordering::SeqCst);
         if self.sleepers.load(Ordering::SeqCst) > 0 {
             // Locked, so that a helper that is about to park has parked.

@@ -41,8 +41,8 @@ impl Structure {
     /// # Errors
     /// None for a net created by this crate.
     pub fn of(net: &PrunedNet) -> Result<Self> {
-        let smaller = net.shrunk()?;
-        let (before, after) = (net.original().resolve()?, smaller.graph());
+        let shrunk = net.shrunk()?;
+        let (before, after) = (net.original().resolve()?, shrunk.graph());
         Ok(Self {
             is_made: net.is_shrunk(),
             units: units(&before, after),

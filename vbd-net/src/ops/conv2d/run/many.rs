@@ -245,8 +245,8 @@ impl Run<'_> {
             }
             let [first, end] = groups.map(|group| conv.starts[channel * conv.groups + group]);
             let [pairs, singles] = [0, 1].map(|kind| first[kind] as usize..end[kind] as usize);
-            // SAFETY: `reach` is behind what the farthest tap reads for the last output, `run` has
-            // checked that `x` holds as much, and blocks lie within the outputs.
+            // SAFETY: `reach` exceeds the last position that any tap reads, `run` has checked that `x`
+            // is that long, and blocks are inside the outputs.
             unsafe {
                 add(simd, &conv.pairs[pairs], x, steps, &mut sums);
                 add(simd, &conv.singles[singles], x, steps, &mut sums);
@@ -256,7 +256,7 @@ impl Run<'_> {
                     let first = unit + row * to.row_step();
                     let y = &mut y[first * strips + strip..][..=(P / 2 - 1) * strips];
                     for x in 0..P / 2 {
-                        // In the order of one sample's kernel, for what is not a number.
+                        // In the order of `one.rs`, so that NaN gives the same result.
                         let [above, below] = sums.map(|sums| [sums[2 * x], sums[2 * x + 1]]);
                         let largest = simd.max_f32s(simd.max_f32s(above[0], above[1]), below[0]);
                         y[x * strips] = finish(simd.max_f32s(largest, below[1]));
@@ -282,9 +282,9 @@ impl WithSimd for Run<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let [height, width] = self.conv.geometry.outputs();
-        // 16 sums, or with 16 registers 8.
+        // 16 sums, or 8 with 16 registers.
         let wide = S::F32_LANES == LANES || cfg!(target_arch = "aarch64");
-        // Margins are found in narrow blocks; else square ones read the least.
+        // Narrow blocks find more margins; otherwise square blocks read the least.
         let narrow = skips(&self.conv.geometry) && width >= 2;
         match height.min(width) {
             _ if narrow && wide && height >= 8 => self.blocks::<S, 8, 2>(simd),

@@ -108,8 +108,8 @@ impl Planes {
             for _ in rows.clone() {
                 for at in (0..self.width).step_by(N) {
                     debug_assert!(from + at * STEP < self.reach && to + at < self.len());
-                    // SAFETY: the first value read lies before `reach` and the first one written
-                    // within the planes; `x` has `SLACK` more and `planes` has `LANES` more, as
+                    // SAFETY: the first value read is before `reach` and the first one written is
+                    // inside the planes; `x` has `SLACK` more and `planes` has `LANES` more, as
                     // checked above. An array is aligned as its elements are.
                     unsafe {
                         let x = x.as_ptr().add(from + at * STEP).cast::<[f32; READ]>();

@@ -1,4 +1,4 @@
-//! The kernels against the plain loop, every index of which is checked.
+//! Tests of the kernels against a plain loop with bounds checks.
 
 use crate::matrix::SparseMatrix;
 
@@ -120,7 +120,7 @@ impl Case {
         y
     }
 
-    /// Compares what lies in a buffer, `step` apart from `first` on; the padding is to be 0.
+    /// Compares the values of a buffer from `first` on at distance `step`. The padding must be 0.
     fn check(&self, y: &[f32], [first, step]: [usize; 2], expected: &[f64], label: &str) {
         let ConvGeometry { output, to, .. } = self.geometry;
         for (index, expected) in expected.iter().enumerate() {
