@@ -22,7 +22,7 @@ layer = [
 ]
 "#;
 
-/// What comes out is an image.
+/// The output is an image.
 const CONVOLUTIONS: &str = r#"
 name = "auto-conv"
 input = [1, 8, 8]
@@ -126,7 +126,7 @@ fn an_autoencoder_prunes_three_times_within_a_tenth_of_the_dense_loss() {
         ratio >= 3.0 && loss <= 1.1 * dense,
         "{ratio} x, {loss} after {dense}"
     );
-    // It has learnt something: the mean image alone is far worse.
+    // The mean image alone would be far worse.
     let fresh = json_lines(&lab.succeed(&format!(
         "train vbd {TRAIN} --set train.epochs=1 --set train.lr=1e-9 --out fresh --json"
     )));
@@ -145,13 +145,13 @@ fn an_autoencoder_prunes_three_times_within_a_tenth_of_the_dense_loss() {
 }
 
 #[test]
-fn an_autoencoder_of_convolutions_goes_the_whole_road() {
+fn an_autoencoder_of_convolutions_trains_prunes_and_evaluates() {
     let lab = lab(CONVOLUTIONS);
     goes_the_whole_road(&lab, VBD);
 }
 
 #[test]
-fn an_autoencoder_with_gates_on_its_units_goes_the_whole_road() {
+fn an_autoencoder_with_gates_trains_prunes_and_evaluates() {
     let lab = lab(NET);
     lab.write(
         "gated.toml",
@@ -176,7 +176,7 @@ fn an_autoencoder_with_gates_on_its_units_goes_the_whole_road() {
 }
 
 #[test]
-fn a_run_of_an_autoencoder_goes_on_to_the_same_bits_and_keeps_the_best() {
+fn a_run_of_an_autoencoder_resumes_to_the_same_bits_and_keeps_the_best() {
     let lab = lab(NET);
     let words =
         format!("train vbd {TRAIN} {VBD} --set train.epochs=10 --set validation=100 --json");
@@ -209,7 +209,7 @@ fn assert_refused(run: &Run, words: &[&str]) {
 }
 
 #[test]
-fn losses_targets_and_labels_that_do_not_fit_are_told_by_field() {
+fn errors_of_losses_targets_and_labels_name_the_field() {
     let lab = lab(NET);
     let mse = r#"loss = "mse""#;
     let (target, last) = (r#"target = "input""#, "out_features = 64");
@@ -238,7 +238,7 @@ fn losses_targets_and_labels_that_do_not_fit_are_told_by_field() {
         &["no labels", "`small`", "hint: "],
     );
     lab.succeed("predict run --data idx:bare --index 0");
-    // One file of labels alone is none too many, but one too few.
+    // A single label file is one too few.
     fs::copy(
         lab.path("data/train-labels-idx1-ubyte"),
         lab.path("bare/train-labels-idx1-ubyte"),

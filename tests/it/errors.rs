@@ -1,4 +1,4 @@
-//! Exit codes, messages that say why, and hints that say what to do.
+//! Exit codes, error messages and hints.
 
 use super::support::{Lab, Run, json_lines};
 
@@ -85,7 +85,7 @@ fn an_unknown_key_of_a_recipe_is_answered_with_the_nearest() {
 }
 
 #[test]
-fn data_that_are_not_there_name_every_way_out() {
+fn missing_data_name_every_remedy() {
     let lab = Lab::new();
     let missing = lab.vbd("train lenet-300-100-vbd --out run");
     let ways = [
@@ -97,7 +97,7 @@ fn data_that_are_not_there_name_every_way_out() {
         "hint: ",
     ];
     assert_fails(&missing, 1, &ways);
-    // Nothing was begun.
+    // No run has been created.
     assert!(!lab.path("run").exists());
     assert_fails(
         &lab.vbd("train small.toml --data idx:no/where"),
@@ -113,7 +113,7 @@ fn data_that_are_not_there_name_every_way_out() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_an_error_and_no_fall_back() {
+fn a_missing_device_is_an_error_without_fall_back() {
     let lab = Lab::new();
     let metal = lab.vbd("train small.toml --device metal --out run");
     if cfg!(not(target_os = "macos")) {
@@ -181,7 +181,7 @@ fn a_threshold_that_cannot_be_applied_is_refused() {
 }
 
 #[test]
-fn a_damaged_file_is_told_by_every_verb_that_opens_one() {
+fn every_verb_reports_a_damaged_file() {
     let lab = Lab::new();
     lab.succeed("train small.toml --epochs 1 --out run");
     lab.succeed("prune run -o p.safetensors");
@@ -209,7 +209,7 @@ fn a_loss_that_turns_nan_stops_the_run_and_leaves_a_checkpoint() {
     ] {
         assert!(diverged.stderr.contains(word), "{}", diverged.stderr);
     }
-    // No line tells of an end, and what is on disk can be read.
+    // No line reports an end, and the files on disk can be read.
     assert!(
         json_lines(&diverged.stdout)
             .iter()

@@ -147,7 +147,7 @@ fn lists_have_names_and_summaries() {
         assert!(lines.iter().any(|line| line["name"] == name), "{verb}");
     }
     has_fields(&lab.json("recipes vbd"), &["name", "summary", "toml"]);
-    // What is printed can be used.
+    // The printed TOML can be used as a file.
     lab.write("mine.toml", lab.succeed("recipes vbd"));
     lab.succeed("train mine.toml --model net.toml --data idx:data --epochs 1");
 }
@@ -171,7 +171,7 @@ fn data_are_counted_and_written() {
 }
 
 #[test]
-fn quickstart_tells_each_step() {
+fn quickstart_reports_each_step() {
     let lab = Lab::new();
     let road = lab.json("quickstart");
     let steps = road["steps"].as_array().unwrap();
@@ -246,7 +246,7 @@ fn bench_says_what_pixels_it_runs_on() {
     assert!(set.starts_with("kernels run on "), "{run:?}");
     assert_eq!(data, "timing on the test images of idx:data\n");
     assert!(run.stdout.contains("speed / candle"), "{run:?}");
-    // What it was trained on need not be there; what is asked for must.
+    // The training data may be missing, but requested data must exist.
     std::fs::rename(lab.path("data"), lab.path("moved")).unwrap();
     let run = lab.vbd(words);
     assert_eq!(run.code, Some(0), "{run:?}");
@@ -264,7 +264,7 @@ fn bench_says_what_pixels_it_runs_on() {
 }
 
 #[test]
-fn a_net_of_convolutions_goes_the_whole_road() {
+fn a_net_of_convolutions_is_pruned_inspected_and_evaluated() {
     let lab = Lab::new();
     let net = "
         name = 'conv'

@@ -17,7 +17,7 @@ fn a_net_is_trained_pruned_and_run_on_candle_tensors() {
         batch_size: 20,
         ..recipe.train
     };
-    // Few samples have little to say against the prior.
+    // With few samples, the prior dominates.
     recipe.method.kl_weight = 0.05;
     let net = nets::net("lenet-300-100").unwrap();
     let digits = data::digits(data::DEFAULT_SEED, 2000, 500).unwrap();

@@ -9,10 +9,10 @@ mod support;
 // The libraries together, without the binary.
 #[cfg(test)]
 mod library;
-// The whole road with a network and data of one's own.
+// From training to prediction with a user's own network and data.
 #[cfg(test)]
 mod road;
-// Networks with sums: the same road.
+// Networks with sums, from training to evaluation.
 #[cfg(test)]
 mod residual;
 // Networks without classes, on images without labels.
@@ -21,7 +21,7 @@ mod autoencoder;
 // Recipes that combine methods, gates and optimisers.
 #[cfg(test)]
 mod methods;
-// Neuron pruning: the same road to a smaller net.
+// Neuron pruning, from training to the shrunk net.
 #[cfg(test)]
 mod neurons;
 mod own_model;
@@ -43,7 +43,7 @@ mod file_safety;
 // stdout, stderr, colours, width, closed pipes, help.
 #[cfg(test)]
 mod terminal;
-// The same bits: whatever the number of threads, and in two runs.
+// The same bits on any number of threads and in two runs.
 #[cfg(test)]
 mod reproducible;
 // The same bits after a change of the structure.
@@ -52,7 +52,7 @@ mod pinned;
 // The same bits on every instruction set that the machine has.
 #[cfg(test)]
 mod simd;
-// Runs that are killed, interrupted or damaged go on.
+// Runs that are killed, interrupted or damaged can be resumed.
 #[cfg(test)]
 #[cfg(unix)]
 mod resume;

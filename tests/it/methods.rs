@@ -35,7 +35,7 @@ fn goes_the_whole_road(tables: &str) {
 }
 
 #[test]
-fn a_net_whose_first_layer_is_dense_and_whose_others_are_vbd() {
+fn a_net_with_a_dense_first_layer_and_vbd_for_the_others() {
     let rules = "[method]\nkind = 'vbd'\n[[method.rule]]\nweights = ['fc1']\nkind = 'dense'\n";
     goes_the_whole_road(&format!("{rules}{TRAIN}"));
     let lab = lab(&format!("{rules}{TRAIN}"));
@@ -46,7 +46,7 @@ fn a_net_whose_first_layer_is_dense_and_whose_others_are_vbd() {
 }
 
 #[test]
-fn one_alpha_for_a_row_or_a_layer_learnt_or_fixed() {
+fn one_alpha_per_row_or_layer_learned_or_fixed() {
     for method in [
         "kind = 'vbd'\nalpha = 'layer'\nrate = 0.2",
         "kind = 'vd'\nalpha = 'row'\nrate = 0.2\nlearn = false",
@@ -54,7 +54,7 @@ fn one_alpha_for_a_row_or_a_layer_learnt_or_fixed() {
     ] {
         goes_the_whole_road(&format!("[method]\n{method}\n{TRAIN}"));
     }
-    // some rows share, and others have alphas of their own, which are pruned by
+    // some weights share an alpha; the others have one alpha each and are pruned
     let rules =
         "[method]\nkind = 'vbd'\n[[method.rule]]\nweights = ['fc1']\nalpha = 'row'\nrate = 0.2\n";
     goes_the_whole_road(&format!("{rules}{TRAIN}"));
@@ -91,7 +91,7 @@ fn a_key_that_a_kind_does_not_have_is_refused() {
         let refused = lab.vbd("train mixed.toml --out run");
         assert!(refused.stderr.contains(key), "{method}: {refused:?}");
     }
-    // gates take what weights do not have
+    // gates inherit keys that the kind of the weights does not have
     let gate =
         "[method]\nkind = 'dense'\nlog_alpha_threshold = 1.0\n[[method.gate]]\nafter = 'fc1'\n";
     lab(&format!("{gate}{TRAIN}")).succeed("train mixed.toml --out run --epochs 1");

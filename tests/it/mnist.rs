@@ -6,7 +6,7 @@ use super::support::{Lab, json_lines};
 
 #[test]
 #[ignore = "needs VBD_DATA_DIR with mnist"]
-fn real_mnist_is_learnt_in_four_epochs_and_the_pruned_file_agrees() {
+fn real_mnist_is_learned_in_four_epochs_and_the_pruned_file_agrees() {
     let lab = Lab::new();
     let dir = PathBuf::from(std::env::var_os("VBD_DATA_DIR").unwrap());
     let dir = dir.canonicalize().unwrap();

@@ -1,4 +1,4 @@
-//! Neuron pruning with a network of one's own: the same road, to a smaller net.
+//! Neuron pruning with a user's own network, from training to the shrunk net.
 
 use serde_json::Value;
 
@@ -42,7 +42,7 @@ name = "fc2"
 out_features = 4
 "#;
 
-/// A lab with `gates.toml` for a network, a gate behind each of `after`.
+/// A lab with `gates.toml` for a network, with a gate at each of `after`.
 fn lab(net: &str, after: &[&str]) -> Lab {
     let lab = Lab::new();
     lab.write("channels.toml", CONVOLUTIONS);
@@ -72,7 +72,7 @@ fn kept(gates: &Value) -> u64 {
 }
 
 #[test]
-fn units_go_and_the_smaller_net_is_the_same_net() {
+fn units_are_pruned_and_the_shrunk_net_is_the_same_net() {
     for lab in labs() {
         let lines = json_lines(&lab.succeed("train gates.toml --out run --json"));
         let last = &lines[lines.len() - 2];
@@ -142,7 +142,7 @@ fn weights_and_units_can_be_pruned_in_one_file() {
 }
 
 #[test]
-fn a_run_with_gates_has_the_same_bits_on_any_threads_and_when_it_goes_on() {
+fn a_run_with_gates_has_the_same_bits_on_any_threads_and_after_a_resume() {
     for lab in labs() {
         lab.succeed("train gates.toml --threads 1 --keep-every 1 --out one");
         lab.succeed("train gates.toml --threads 2 --out two");
@@ -170,7 +170,7 @@ fn a_run_with_gates_can_start_from_a_dense_one() {
 }
 
 #[test]
-fn gates_that_have_no_place_and_kinds_of_before_are_refused() {
+fn gates_without_a_position_and_removed_kinds_are_refused() {
     let lab = lab("net.toml", &["fc7"]);
     let refused = lab.vbd("train gates.toml --out run");
     assert_eq!(refused.code, Some(1), "{refused:?}");

@@ -1,4 +1,4 @@
-//! A file of weights alone, as `vbd_prune::save_sparse` writes it, on the command line.
+//! Weights files, as written by `vbd_prune::save_sparse`, on the command line.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panics")]
 
@@ -8,7 +8,7 @@ use vbd_net::{Layout, ValueType};
 
 use super::support::{Lab, has_fields};
 
-/// A lab with a run's pruned file `net.safetensors`, and its weights alone in `weights.safetensors`.
+/// A lab with a run's pruned file `net.safetensors` and its weights only in `weights.safetensors`.
 fn lab() -> Lab {
     let lab = Lab::new();
     let net = std::fs::read_to_string(lab.path("net.toml")).unwrap();
@@ -35,7 +35,7 @@ fn lab() -> Lab {
 }
 
 #[test]
-fn weights_alone_are_inspected_stored_again_and_with_a_network_evaluated() {
+fn weights_files_are_inspected_re_encoded_and_evaluated_with_a_network() {
     let lab = lab();
     let report = lab.json("inspect weights.safetensors");
     has_fields(
@@ -78,7 +78,7 @@ fn weights_alone_are_inspected_stored_again_and_with_a_network_evaluated() {
 }
 
 #[test]
-fn what_needs_a_network_asks_for_one() {
+fn verbs_that_need_a_network_ask_for_one() {
     let lab = lab();
     for (words, hint) in [
         ("eval weights.safetensors --data idx:data", "--model"),

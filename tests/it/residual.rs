@@ -1,4 +1,4 @@
-//! Networks that are no chains, from a user's own TOML: they train, prune, shrink and evaluate.
+//! Networks that are not chains, from a user's own TOML: train, prune, shrink and evaluate.
 
 use super::support::{Lab, json_lines};
 
@@ -92,7 +92,7 @@ fn a_residual_net_of_convolutions_trains_prunes_shrinks_and_evaluates() {
 }
 
 #[test]
-fn a_network_that_reads_what_is_not_there_is_refused_and_the_layer_is_named() {
+fn a_network_that_reads_a_missing_layer_is_refused_and_the_layer_is_named() {
     let lab = Lab::new();
     lab.write(
         "residual.toml",

@@ -1,4 +1,4 @@
-//! Runs that are killed, interrupted or damaged go on as if they had never stopped.
+//! Runs that are killed, interrupted or damaged resume as if they had never stopped.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -54,7 +54,7 @@ fn resume_and_compare(lab: &Lab) -> String {
 }
 
 #[test]
-fn a_run_that_is_killed_in_mid_epoch_goes_on_to_the_same_bits() {
+fn a_run_killed_in_mid_epoch_resumes_to_the_same_bits() {
     let lab = lab();
     let mut child = start(&lab, 2);
     child.kill().unwrap();
@@ -63,7 +63,7 @@ fn a_run_that_is_killed_in_mid_epoch_goes_on_to_the_same_bits() {
 }
 
 #[test]
-fn a_run_that_is_killed_in_its_first_epoch_goes_on_to_the_same_bits() {
+fn a_run_killed_in_its_first_epoch_resumes_to_the_same_bits() {
     let lab = lab();
     let words = WORDS.split_whitespace().chain(["--out", "cut"]);
     let mut child = lab
@@ -106,7 +106,7 @@ fn ctrl_c_writes_a_checkpoint_says_how_to_go_on_and_is_130() {
 }
 
 #[test]
-fn a_damaged_newest_checkpoint_is_told_and_the_one_before_is_used() {
+fn a_damaged_newest_checkpoint_is_reported_and_the_previous_one_is_used() {
     let lab = Lab::new();
     lab.succeed("train small.toml --epochs 6 --out whole");
     lab.succeed("train small.toml --epochs 6 --out cut");
@@ -145,7 +145,7 @@ fn a_damaged_newest_checkpoint_is_told_and_the_one_before_is_used() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_batch_far_larger_than_the_data_wants_no_memory_for_itself() {
+fn a_batch_far_larger_than_the_data_needs_no_memory_for_the_excess() {
     let lab = Lab::new();
     // Buffers for 2^20 samples would be 2 GB and more.
     let words = "train small.toml --epochs 1 --batch-size 1048576 --threads 1 --out run";
@@ -185,7 +185,7 @@ fn pruning_onto_a_checkpoint_is_refused_whatever_its_state() {
     let mut damaged = whole.clone();
     *damaged.last_mut().unwrap() ^= 1;
     let mut other_version = whole.clone();
-    // `\"version\":2` stands escaped in the header.
+    // The header contains `\"version\":2` escaped.
     other_version[newer + 10] = b'9';
     lab.write("whole.safetensors", &whole);
     for bytes in [
@@ -212,7 +212,7 @@ fn pruning_onto_a_checkpoint_is_refused_whatever_its_state() {
 }
 
 #[test]
-fn a_run_that_is_over_has_nothing_to_do_and_other_data_are_refused() {
+fn a_finished_run_has_nothing_to_do_and_other_data_are_refused() {
     let lab = Lab::new();
     lab.succeed("train small.toml --epochs 2 --out run");
     let before = lab.metrics("run");

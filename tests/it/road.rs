@@ -1,4 +1,4 @@
-//! The whole road with a network and data of one's own: train, prune, inspect, eval, predict.
+//! A user's own network and data: train, prune, inspect, eval, predict.
 
 use super::support::{Lab, has_fields, json_lines};
 

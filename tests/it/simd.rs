@@ -4,7 +4,7 @@ use vbd_net::simd::{InstructionSet, VARIABLE};
 
 use super::support::{Lab, json_lines};
 
-/// Convolutions with padding, stride and odd sizes, pools, and a linear layer behind them.
+/// Convolutions with padding, stride and odd sizes, pools, and then a linear layer.
 const CONVOLUTIONS: &str = r#"
 name = "convolutions"
 input = [1, 8, 8]

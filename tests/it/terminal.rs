@@ -16,7 +16,7 @@ fn results_go_to_stdout_and_all_else_to_stderr() {
         run.stderr
     );
     assert!(!run.stdout.contains("training small"), "{}", run.stdout);
-    // Where stderr is no terminal, nothing moves on it.
+    // Without a terminal on stderr, there is no progress display.
     assert!(
         !run.stderr.contains('\r') && !run.stderr.contains('\x1b'),
         "{}",
@@ -35,7 +35,7 @@ fn colours_come_only_when_they_should() {
 }
 
 #[test]
-fn what_is_shown_fits_into_columns() {
+fn output_fits_into_columns() {
     let lab = Lab::new();
     lab.succeed("train small.toml --epochs 1 --out run");
     for (words, columns) in [
@@ -125,7 +125,7 @@ fn a_closed_pipe_is_no_error() {
 }
 
 #[test]
-fn a_run_goes_on_when_its_reader_goes_away() {
+fn a_run_continues_after_its_reader_closes_the_pipe() {
     let lab = Lab::new();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

@@ -24,7 +24,7 @@ pub(crate) fn open(file: &Path) -> anyhow::Result<ModelFile> {
     Ok(vbd_prune::open(file)?)
 }
 
-/// The net of a file; of one that has weights alone, in the network of this name or path.
+/// Returns the net of a file. A file with weights only needs the name or path of a network.
 pub(crate) fn net_of(file: &Path, model: Option<&str>) -> anyhow::Result<PrunedNet> {
     let opened = open(file)?;
     match (&opened, model) {

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_from_a_trained_net_starts_with_little_noise_unless_told_otherwise() {
+    fn a_run_from_a_trained_net_starts_with_little_noise_by_default() {
         let of = |text: &str, words: &str, starts_trained: bool| {
             let changes = train_args(&format!("vbd train r.toml {words}")).changes;
             let recipe = changed(text, "r.toml", &changes, starts_trained).unwrap();

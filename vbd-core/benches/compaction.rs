@@ -1,7 +1,7 @@
-//! At which share of live entries the compact form of a weight becomes faster than its dense one.
+//! Measures the share of live entries below which the compact form of a weight is faster.
 //!
 //! `cargo bench -p vbd-core --features bench-internals --bench compaction -- [THREADS]` times whole
-//! training steps of small networks that hold little but the layer in question, dense and compact in
+//! training steps of small networks that consist mainly of one layer, dense and compact in
 //! turns, and prints the ratio at several densities. The constants in `step/cpu/form/mod.rs` come
 //! from here.
 #![expect(clippy::print_stdout, reason = "a table is what this program is for")]
@@ -21,7 +21,7 @@ use vbd_net::spec::NetSpec;
 const TURNS: usize = 15;
 const STEPS: usize = 4;
 
-/// What is timed: a name, the densities, and the network with the layer `it`.
+/// A case: name, densities, and the network with the layer `it`.
 struct Case {
     name: &'static str,
     densities: &'static [f32],

@@ -1,6 +1,6 @@
-//! Runs one kernel so many times, for `scripts/vectorised` to count its instructions under callgrind.
+//! Runs a kernel a given number of times, for `scripts/vectorised` to count its instructions under callgrind.
 //!
-//! `counts KERNEL TIMES` prints how many weights, draws, values or multiply-adds one time is.
+//! `counts KERNEL TIMES` prints the number of weights, draws, values or multiply-adds per call.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 
 mod support;

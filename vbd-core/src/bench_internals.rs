@@ -2,7 +2,7 @@
 
 use crate::kernels::buffer::Buffer;
 use crate::kernels::dots::{Dots, Run, runs};
-use crate::kernels::pool::{self, Pooled, Window};
+use crate::kernels::pool::{self, PoolOutput, Window};
 use crate::kernels::product::{Product, Taps};
 use crate::kernels::reparameterise::{self, RowNoise};
 use crate::kernels::sparse::{SparseProduct, SparseRow, sparse_products};
@@ -273,5 +273,5 @@ pub fn max_pool(
         width: side,
     };
     pool::forward(x, y, window, left.len());
-    pool::backward(g_x, y, Pooled { x, y }, window, left);
+    pool::backward(g_x, y, PoolOutput { x, y }, window, left);
 }

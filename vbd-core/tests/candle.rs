@@ -65,7 +65,7 @@ fn a_convolutional_network_learns_and_prunes() {
 }
 
 #[test]
-fn an_engine_that_takes_parameters_over_goes_on_as_the_one_they_come_from() {
+fn an_engine_continues_with_the_parameters_of_the_other() {
     let data = small_data();
     let (mut first, initial) = engine(&lenet5_like(4), "vbd", &data);
     assert_eq!(first.parameters().unwrap(), initial);
@@ -107,7 +107,7 @@ fn parameters_of_another_network_are_refused() {
 }
 
 #[test]
-fn relu_pooling_and_flattening_may_stand_anywhere() {
+fn relu_pooling_and_flattening_may_be_anywhere() {
     let data = small_data();
     let head = "name = 'odd'\ninput = [1, 10, 9]\nclasses = 4\n";
     let layer = |kind: &str| match kind {

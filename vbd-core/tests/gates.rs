@@ -1,4 +1,4 @@
-//! Gates in both engines: gradients, the rule of which units live, and the computation without dead ones.
+//! Gates in both engines: gradients, which units live, and computation without dead units.
 #![expect(
     clippy::unwrap_used,
     clippy::float_cmp,
@@ -43,7 +43,7 @@ fn cases() -> Vec<(NetSpec, Recipe)> {
         ("flatten", 1.5, 3.0),
         ("fc1", 4.0, 1.0),
     ];
-    // gates that fold, and gates behind which a sum reads too
+    // gates that fold, and gates whose units a sum reads too
     let sums = [
         ("input", 1.0, 3.0),
         ("fc1", 1.0, 1.0),
@@ -187,7 +187,7 @@ fn assert_same_state(a: &mut dyn Step, b: &mut dyn Step, test: &vbd_net::data::S
 }
 
 #[test]
-fn without_dead_units_a_step_gives_the_numbers_of_the_masked_whole() {
+fn a_step_without_dead_units_equals_the_masked_whole() {
     for (spec, recipe) in cases() {
         let mut parameters = mixed(&spec, &recipe);
         let gates = Gate::all(&spec, &recipe.method).unwrap();
@@ -211,7 +211,7 @@ fn without_dead_units_a_step_gives_the_numbers_of_the_masked_whole() {
 }
 
 #[test]
-fn what_belongs_to_a_dead_unit_is_zero_and_stays_so() {
+fn everything_of_a_dead_unit_is_zero_and_stays_zero() {
     let (spec, recipe) = (convolutions(), cases()[1].1.clone());
     let mut parameters = mixed(&spec, &recipe);
     let gates = Gate::all(&spec, &recipe.method).unwrap();
@@ -274,7 +274,7 @@ fn steps_give_the_same_bits_on_any_number_of_threads() {
 }
 
 #[test]
-fn a_network_all_of_whose_units_are_dead_still_trains_its_last_bias() {
+fn a_network_with_only_dead_units_still_trains_its_last_bias() {
     for (spec, recipe) in cases() {
         let mut parameters = mixed(&spec, &recipe);
         for gate in &mut parameters.gates {
@@ -337,7 +337,7 @@ fn the_cpu_engine_has_the_gradients_of_finite_differences_by_the_gates() {
     }
 }
 
-/// Networks with gates that are noise alone, in front of and behind weights with and without a posterior.
+/// Networks with gates of noise only, before and after weights with and without a posterior.
 fn noisy() -> Vec<(NetSpec, Recipe)> {
     let gates = [
         "kind = 'bernoulli'\nrate = 0.3",
@@ -382,12 +382,12 @@ fn gates_of_noise_alone_have_equal_gradients_in_both_engines_and_are_gone_at_tes
         let trained = pair.cpu.parameters().unwrap();
         let kl = pair.cpu.kl().unwrap();
         assert!((kl - pair.candle.kl().unwrap()).abs() <= 1e-4 * kl.abs());
-        let is_learnt = recipe.method.gates[0].keys.contains_key("learn");
+        let is_learned = recipe.method.gates[0].keys.contains_key("learn");
         for (own, start) in trained.gates.iter().zip(&parameters.gates) {
             assert!(own.theta().value.iter().all(|&theta| theta == 1.0));
             assert_eq!(
                 own.units.state("log_sigma2") != start.units.state("log_sigma2"),
-                is_learnt
+                is_learned
             );
         }
         // without the gates the network tests the same
@@ -412,7 +412,7 @@ fn gates_of_noise_alone_have_equal_gradients_in_both_engines_and_are_gone_at_tes
 }
 
 #[test]
-fn a_gate_with_a_key_that_its_kind_has_not_is_refused() {
+fn a_gate_with_a_key_of_another_kind_is_refused() {
     for (gate, key) in [
         ("rate = 0.5", "method.gate.rate"),
         (

@@ -1,4 +1,4 @@
-//! Nets that are trained to give their input back, in both engines, on bytes and on f32.
+//! Autoencoders in both engines, on bytes and on f32.
 #![expect(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
@@ -36,7 +36,7 @@ fn linear() -> NetSpec {
     )
 }
 
-/// What comes out is an image.
+/// The output is an image.
 fn convolutions() -> NetSpec {
     net("{ kind = 'conv2d', name = 'enc', out_channels = 4, kernel = 3, padding = 1 }, { kind = 'relu' },
          { kind = 'conv2d', name = 'dec', out_channels = 1, kernel = 3, padding = 1 }")
@@ -192,8 +192,8 @@ struct Reference {
     bias: Vec<f64>,
 }
 
-/// The mean nll of a batch of a net of linear layers with `ReLU`s between them, each output sampled: the equations of
-/// the page, in f64.
+/// Mean nll of a batch for linear layers with `ReLU`s between them and sampled outputs: the equations
+/// of `docs/recipes.md` in f64.
 fn nll(layers: &[Reference], x: &[Vec<f64>]) -> f64 {
     let mut values = x.to_vec();
     for (number, layer) in layers.iter().enumerate() {

@@ -5,7 +5,7 @@ use vbd_core::recipe::{Key, Method, Recipe, Train, Value};
 
 const PAGE: &str = include_str!("../../docs/recipes.md");
 
-/// The rows of the table that a mark on the page stands before.
+/// The rows of the table that follows a mark on the page.
 fn rows(mark: &str) -> Vec<&'static str> {
     let mark = format!("<!-- {mark} -->\n");
     let from = PAGE.find(&mark).unwrap_or_else(|| panic!("no {mark}")) + mark.len();
@@ -54,7 +54,7 @@ fn the_page_has_the_keys_of_every_kind_with_their_defaults_and_ranges() {
 
 #[test]
 fn the_page_has_the_keys_that_every_kind_shares_and_no_others() {
-    // What the error for an unknown key lists, less what some kind alone has.
+    // The keys that the error for an unknown key lists, without those of a single kind.
     let known = |table: &str| -> Vec<String> {
         let text = format!("summary = ''\n[method]\nkind = 'vbd'\n{table}\nno_such_key = 1\n");
         let error = Recipe::from_toml(&text, "r").unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! A second pass behind a changed mask, in both engines.
+//! A second pass after a changed mask, in both engines.
 #![expect(clippy::unwrap_used, reason = "tests fail by panics")]
 
 mod support;
@@ -11,7 +11,7 @@ use vbd_core::weight::Parameters;
 use vbd_net::graph::NodeId;
 use vbd_net::spec::NetSpec;
 
-/// Noise in front of, at and behind the node that a pass begins with.
+/// Noise before, at and after the node where a pass starts.
 fn recipe(after: &str) -> Recipe {
     let text = format!(
         "summary = 'test'\n[method]\nkind = 'vbd'\nlog_sigma2_init = -4.0\n\
@@ -36,7 +36,7 @@ fn node(spec: &NetSpec, name: &str) -> NodeId {
     nodes.find(|(_, node)| node.label == name).unwrap().0
 }
 
-/// Values of the node behind which the gate `after` lies.
+/// Values of the node before the gate `after`.
 fn len(spec: &NetSpec, recipe: &Recipe) -> usize {
     let gates = vbd_core::gate::Gate::all(spec, &recipe.method).unwrap();
     gates[0].units * gates[0].area
@@ -47,7 +47,7 @@ fn engines(pair: &mut Pair) -> [&mut dyn Step; 2] {
 }
 
 #[test]
-fn both_engines_go_on_from_a_node_with_the_same_noise() {
+fn both_engines_continue_from_a_node_with_the_same_noise() {
     for (spec, after) in cases() {
         let recipe = recipe(after);
         let parameters = Parameters::init(&spec, &recipe).unwrap();
@@ -62,7 +62,7 @@ fn both_engines_go_on_from_a_node_with_the_same_noise() {
             let whole = engine.outputs(&batch, &at).unwrap();
             let with_a = engine.outputs_from(node, &a, &at).unwrap();
             let with_b = engine.outputs_from(node, &b, &at).unwrap();
-            // nothing of the pass before is left, and nothing in front of the node was touched
+            // nothing of the previous pass is left, and nothing before the node has changed
             assert_eq!(engine.outputs_from(node, &a, &at).unwrap(), with_a);
             assert!(with_a != with_b && with_a != whole);
             assert_eq!(engine.outputs(&batch, &at).unwrap(), whole);
@@ -76,7 +76,7 @@ fn both_engines_go_on_from_a_node_with_the_same_noise() {
 }
 
 #[test]
-fn values_that_a_pass_gave_give_its_outputs_again() {
+fn the_values_of_a_pass_reproduce_its_outputs() {
     // The last layer's inputs are found by asking for the outputs of a net that ends there.
     let (spec, recipe) = (spec(), recipe("fc1"));
     let parameters = Parameters::init(&spec, &recipe).unwrap();
@@ -91,7 +91,7 @@ fn values_that_a_pass_gave_give_its_outputs_again() {
 }
 
 #[test]
-fn a_pass_that_cannot_be_is_refused() {
+fn an_impossible_pass_is_refused() {
     let (spec, recipe) = (spec(), recipe("fc1"));
     let parameters = Parameters::init(&spec, &recipe).unwrap();
     let mut pair = pair(&spec, &recipe, &parameters, 1);

@@ -43,7 +43,7 @@ fn cases() -> Vec<(NetSpec, Recipe)> {
 }
 
 #[test]
-fn both_engines_give_equal_gradients_and_go_the_same_way() {
+fn both_engines_give_equal_gradients_and_equal_steps() {
     let cases = cases();
     assert!(cases.len() >= 4 * 6 + 2, "{}", cases.len());
     for (spec, recipe) in cases {
@@ -96,7 +96,7 @@ fn the_number_of_threads_changes_no_bit() {
 }
 
 #[test]
-fn a_learnt_alpha_moves_and_nothing_is_pruned_by_it() {
+fn a_learned_alpha_changes_and_prunes_nothing() {
     let (spec, recipe) = (spec(), recipe(METHODS[0]));
     let parameters = Parameters::init(&spec, &recipe).unwrap();
     let mut pair = pair(&spec, &recipe, &parameters, 2);

@@ -1,4 +1,4 @@
-//! Runs on disk: going on after a stop, damage, divergence, the choice of an epoch.
+//! Runs on disk: resuming, damage, divergence, the choice of the best epoch.
 #![expect(
     clippy::unwrap_used,
     reason = "tests: helpers may panic, bits are compared, numbers are small"
@@ -93,7 +93,7 @@ fn run_to(trainer: &mut Trainer, (stop_epoch, stop_step): (usize, usize)) -> Out
     trainer.run(&stop, &mut on_event).unwrap()
 }
 
-/// What a run leaves behind, but for the times.
+/// Results of a run, except times.
 fn result(outcome: &Outcome) -> (Checkpoint, Vec<serde_json::Value>) {
     let mut checkpoint = Checkpoint::read(&outcome.checkpoint).unwrap();
     checkpoint.progress.seconds_before = 0.0;
@@ -109,7 +109,7 @@ fn result(outcome: &Outcome) -> (Checkpoint, Vec<serde_json::Value>) {
 }
 
 #[test]
-fn a_stopped_run_goes_on_bit_for_bit_on_any_number_of_threads() {
+fn a_stopped_run_resumes_bit_for_bit_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let nets = [spec(), convolution()];
     let kinds = ["vbd", "vd", "dense", "gates", "mixed", "noise"].into_iter();
@@ -146,7 +146,7 @@ fn a_stopped_run_goes_on_bit_for_bit_on_any_number_of_threads() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_told_and_the_one_before_it_is_used() {
+fn a_damaged_checkpoint_is_reported_and_the_previous_one_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = recipe("vbd", SCHEDULE);
     let whole = run(&mut start(&recipe, &folder.path().join("whole"), 1));
@@ -263,7 +263,7 @@ fn a_run_in_use_is_refused_and_free_again_when_its_trainer_is_gone() {
 }
 
 #[test]
-fn a_log_sigma2_that_is_no_number_stops_the_run_and_is_not_pruned() {
+fn a_log_sigma2_of_nan_stops_the_run_and_is_not_pruned() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
     let mut checkpoint = Checkpoint::read(&stopped(&path).checkpoint).unwrap();
@@ -302,7 +302,7 @@ fn a_batch_larger_than_the_data_is_one_batch_of_all() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_stops_the_run_before_a_checkpoint() {
+fn a_loss_of_nan_stops_the_run_before_a_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = recipe("vbd", &SCHEDULE.replace("5e-3", "1e30"));
     let path = folder.path().join("run");
@@ -353,7 +353,7 @@ fn only_the_newest_and_every_nth_checkpoint_are_kept() {
 }
 
 #[test]
-fn a_run_does_not_go_on_with_other_data_or_over_another_run() {
+fn a_run_does_not_resume_with_other_data_or_overwrite_another_run() {
     let folder = tempfile::tempdir().unwrap();
     let (recipe, path) = (recipe("vbd", SCHEDULE), folder.path().join("run"));
     run_to(&mut start(&recipe, &path, 1), (1, 2));

@@ -1,16 +1,16 @@
-//! What an application does with a pruned file: open it, run it, read the classes, or what an autoencoder gives.
+//! Runs a pruned file on one sample and prints the class probabilities, or the values of an autoencoder.
 //!
 //! ```text
 //! cargo run --release -p vbd-net --example predict -- FILE [PIXELS]
 //! ```
 //!
-//! `PIXELS` has the raw pixels of one sample, 0 to 255, row-major, channels first: a byte each, or an f32
-//! each, little-endian. Without it the sample is blank.
+//! `PIXELS` is a file with the raw pixels of one sample, 0 to 255, row-major, channels first: one byte or
+//! one little-endian f32 per pixel. Without it, a blank sample is used.
 
 #![allow(
     clippy::print_stderr,
     clippy::format_push_string,
-    reason = "a program, and a short one"
+    reason = "a short program"
 )]
 
 use std::error::Error;
@@ -56,7 +56,7 @@ fn predict(model: &Path, pixels: Option<&Path>) -> Result<(), Box<dyn Error>> {
     } else {
         let found = bytes.len();
         return Err(format!(
-            "{found} bytes of pixels: expected {len} pixels, a byte or an f32 each"
+            "{found} bytes of pixels: expected {len} pixels of one byte or one f32 each"
         )
         .into());
     };
@@ -70,13 +70,13 @@ fn predict(model: &Path, pixels: Option<&Path>) -> Result<(), Box<dyn Error>> {
     };
     shown.push('\n');
     match std::io::stdout().write_all(shown.as_bytes()) {
-        // Who reads it may have read enough.
+        // The reader may close the pipe early.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-/// The class, and the probability of each.
+/// Formats the predicted class and the probability of each class.
 fn classes(logits: &[f32]) -> String {
     let probabilities = softmax(logits);
     let classes = 0..probabilities.len();
@@ -88,7 +88,7 @@ fn classes(logits: &[f32]) -> String {
     shown
 }
 
-/// The mean squared error, and each value.
+/// Formats the mean squared error and the values.
 fn values(outputs: &[f32], targets: &[f32]) -> String {
     let loss = mse::squared_error(outputs, targets) / outputs.len() as f64;
     let mut shown = format!("loss {loss:.6}");

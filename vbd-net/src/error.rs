@@ -214,7 +214,7 @@ pub enum Error {
     /// A tensor does not fit the network.
     #[error("`{name}` has shape {found:?}: expected {expected:?}")]
     Mismatch {
-        /// Name of the tensor, or of what is counted.
+        /// Name of the tensor or of the counted items.
         name: String,
         /// Shape found.
         found: Vec<usize>,

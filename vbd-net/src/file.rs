@@ -29,7 +29,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         builder.prefix(PREFIX).suffix(SUFFIX);
         #[cfg(unix)]
         {
-            // As a plain create would: the umask takes away what it must.
+            // The permissions of a normal file, restricted by the umask.
             use std::os::unix::fs::PermissionsExt;
             let permissions = || Permissions::from_mode(0o666);
             builder.permissions(existing.clone().unwrap_or_else(permissions));
@@ -48,7 +48,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         }
         Ok(())
     };
-    // tempfile's errors name the temporary file, which the user does not know.
+    // tempfile's errors contain the name of the temporary file, which is useless to a user.
     let plain = |error: std::io::Error| match error.raw_os_error() {
         Some(code) => std::io::Error::from_raw_os_error(code),
         None => error.kind().into(),

@@ -97,7 +97,7 @@ impl ShrunkNet<'_> {
                     layer.kind_mut().set_units(index.len());
                     self.parts.selections.push(Selection { name, index });
                 }
-                // What was selected is part of the weights that read it.
+                // A selection is part of the columns of the weights that read it.
                 (TensorSlot::Index(_), None) => {
                     self.sources.push(reads[0]);
                     continue;
@@ -209,7 +209,7 @@ fn columns_read(weight: &SparseMatrix) -> Vec<u32> {
 /// Returns the input units, or values of a flattened input, that a selection keeps.
 fn picked(step: &Computation) -> Vec<u32> {
     let rows = (0..).take(step.weight.rows());
-    // Without an entry the row is an idle one, the first.
+    // A row without entries is idle and selects the unit with its own number.
     let unit = |row: u32| {
         step.weight
             .row(row as usize)

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_seal_is_told_as_that() {
+    fn a_missing_seal_has_its_own_error() {
         let bytes = to_bytes(&Tensors::new(), "{}".to_owned()).unwrap();
         assert!(matches!(
             check_seal(&bytes),

@@ -1,4 +1,4 @@
-//! The C interface: the header is what cbindgen makes of it, and the example in C runs.
+//! The C interface: the header matches the output of cbindgen, and the C example runs.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A net from dense tensors by name: what is taken, and what is refused.
+//! Nets from dense tensors by name: valid and invalid ones.
 #![allow(clippy::unwrap_used, reason = "tests fail by panics")]
 
 use vbd_net::spec::NetSpec;

@@ -1,8 +1,14 @@
-//! One sparse layer against candle-nn's dense one on the same weight, in turns:
-//! `cargo run --release -p vbd-prune --example layer_speed`. Prints medians and their ratio. The least that a dense product
-//! must read is the weight, 941 KB; the sparse one reads about 8 bytes for each of 4,704 entries.
+//! Times a sparse layer against candle-nn's dense layer with the same weight, in turns, and prints
+//! medians and their ratio.
+//!
+//! ```text
+//! cargo run --release -p vbd-prune --example layer_speed
+//! ```
+//!
+//! The dense product must read the whole weight of 941 KB; the sparse one reads about 8 bytes for each
+//! of 4,704 entries.
 
-#![expect(clippy::print_stdout, reason = "what a program shows")]
+#![expect(clippy::print_stdout, reason = "output of a program")]
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -14,7 +20,7 @@ use vbd_prune::sparse_linear;
 
 const IN: usize = 784;
 const OUT: usize = 300;
-/// One weight in so many is kept.
+/// Number of weights per kept weight.
 const RATIO: f32 = 50.0;
 const TURNS: usize = 2000;
 

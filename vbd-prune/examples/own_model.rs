@@ -1,6 +1,10 @@
-//! A small model of one's own on the built-in digits, from nothing to its sparse file, in under a minute:
-//! `cargo run --release -p vbd-prune --example own_model [FILE]`.
-#![expect(clippy::print_stdout, reason = "what a program shows")]
+//! Trains a small model on the built-in digits, prunes it, saves it as a sparse file and evaluates the
+//! file, in under a minute.
+//!
+//! ```text
+//! cargo run --release -p vbd-prune --example own_model [FILE]
+//! ```
+#![expect(clippy::print_stdout, reason = "output of a program")]
 
 use candle_core::{D, DType, Device, Module, Result as CandleResult, Tensor};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW, VarBuilder, VarMap, loss::cross_entropy};
@@ -30,7 +34,7 @@ impl Model {
         })
     }
 
-    /// A training draw: while the KL does not count yet, of all weights, then of those under the threshold.
+    /// Computes a training draw: with all weights, or if `masked` only with those below the threshold.
     fn sample(&self, x: &Tensor, noise: &StepNoise, masked: bool) -> CandleResult<Tensor> {
         let draw = if masked {
             VariationalLinear::sample_masked
@@ -56,7 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let map = VarMap::new();
     let model = Model::new(&VarBuilder::from_varmap(&map, DType::F32, &device))?;
-    // No weight decay: it would pull log_sigma2 towards 0.
+    // Weight decay would pull log_sigma2 towards 0.
     let params = ParamsAdamW {
         lr: 2e-3,
         weight_decay: 0.0,
@@ -66,7 +70,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (noise, samples) = (Noise::new(0), digits.train.len());
     let steps = samples.div_ceil(BATCH);
     for epoch in 0..EPOCHS {
-        // The KL comes in between a tenth and four tenths of the run, and the step falls to 0 from a half on.
+        // Warm-up: kl_scale rises from 0 to 1 between 10 % and 40 % of the run. The learning rate decays to 0 in
+        // the second half.
         let progress = epoch as f64 / EPOCHS as f64;
         let kl_scale = ((progress - 0.1) / 0.3).clamp(0.0, 1.0);
         adam.set_learning_rate(2e-3 * (2.0 - 2.0 * progress).min(1.0));
@@ -108,9 +113,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The variables in the order of their names: a map's own order is a hash's, and changes from run to run.
+/// Returns the variables sorted by name. The order of a `VarMap` changes from run to run.
 fn sorted(map: &VarMap) -> Vec<candle_core::Var> {
-    let variables = map.data().lock().expect("no other thread has the map");
+    let variables = map.data().lock().expect("no other thread uses the map");
     let mut named: Vec<_> = variables.iter().collect();
     named.sort_by_key(|(name, _)| *name);
     named
@@ -119,7 +124,7 @@ fn sorted(map: &VarMap) -> Vec<candle_core::Var> {
         .collect()
 }
 
-/// Images from 0 to 1, `[n, 784]`, and their labels, `[n]`.
+/// Returns images scaled to 0 to 1, `[n, 784]`, and their labels, `[n]`.
 fn tensors(samples: &Samples, device: &Device) -> CandleResult<(Tensor, Tensor)> {
     let (n, len) = (samples.len(), samples.sample_len());
     let x = Tensor::from_vec(samples.inputs().to_f32(), (n, len), device)?;

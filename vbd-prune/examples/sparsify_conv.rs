@@ -1,6 +1,10 @@
-//! A candle-nn convolutional net that is trained densely first, then made variational, pruned, and evaluated by sparse
-//! layers: `cargo run --release -p vbd-prune --example sparsify_conv [FILE]`.
-#![expect(clippy::print_stdout, reason = "what a program shows")]
+//! Trains a convolutional net of candle-nn's layers, turns them into variational layers, prunes the net
+//! and evaluates it with sparse layers.
+//!
+//! ```text
+//! cargo run --release -p vbd-prune --example sparsify_conv [FILE]
+//! ```
+#![expect(clippy::print_stdout, reason = "output of a program")]
 
 use candle_core::{D, DType, Device, Module, Result as CandleResult, Tensor};
 use candle_nn::{
@@ -18,7 +22,7 @@ use vbd_prune::{SaveOptions, save_sparse, sparse_conv2d, sparse_linear, sparse_v
 const BATCH: usize = 100;
 const DENSE_EPOCHS: usize = 3;
 const SPARSE_EPOCHS: usize = 12;
-/// Features that come out of the convolution and its pooling: 8 channels of 6 x 6.
+/// Number of features after convolution and pooling: 8 channels of 6 x 6.
 const FEATURES: usize = 8 * 6 * 6;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let train = tensors(&digits.train, &device)?;
     let test = tensors(&digits.test, &device)?;
 
-    // A net of candle-nn's layers, trained as usual.
+    // Dense training with candle-nn's layers.
     let map = VarMap::new();
     let vb = VarBuilder::from_varmap(&map, DType::F32, &device);
     let conv = Conv2dConfig {
@@ -56,7 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         error(&forward(&test.0, &conv1, &fc1, &fc2)?, &test.1)?
     );
 
-    // The same variables, with a posterior each: little noise at first, and the KL counts at once.
+    // The same variables with posteriors: little initial noise, and the full KL from the start.
     let config = VariationalConfig {
         log_sigma2_init: -8.0,
         ..VariationalConfig::default()
@@ -113,12 +117,12 @@ fn forward(
     fc1: &impl Module,
     fc2: &impl Module,
 ) -> CandleResult<Tensor> {
-    // Candle's own pooling has another gradient; see `max_pool2d`.
+    // Candle's pooling has a wrong gradient; see `max_pool2d`.
     let x = max_pool2d(&conv1.forward(x)?.relu()?, 2)?.flatten_from(1)?;
     fc2.forward(&fc1.forward(&x)?.relu()?)
 }
 
-/// Without weight decay, which would pull `log_sigma2` towards 0.
+/// Returns settings without weight decay, which would pull `log_sigma2` towards 0.
 fn params() -> ParamsAdamW {
     ParamsAdamW {
         lr: 1e-3,
@@ -127,9 +131,9 @@ fn params() -> ParamsAdamW {
     }
 }
 
-/// The variables in the order of their names: a map's own order is a hash's, and changes from run to run.
+/// Returns the variables sorted by name. The order of a `VarMap` changes from run to run.
 fn sorted(map: &VarMap) -> Vec<candle_core::Var> {
-    let variables = map.data().lock().expect("no other thread has the map");
+    let variables = map.data().lock().expect("no other thread uses the map");
     let mut named: Vec<_> = variables.iter().collect();
     named.sort_by_key(|(name, _)| *name);
     named
@@ -148,13 +152,13 @@ fn batches(
     })
 }
 
-/// Per cent of the classes that are wrong.
+/// Returns the percentage of misclassified samples.
 fn error(logits: &Tensor, labels: &Tensor) -> CandleResult<f32> {
     let wrong = logits.argmax(D::Minus1)?.ne(labels)?.to_dtype(DType::F32)?;
     Ok(100.0 * wrong.mean_all()?.to_scalar::<f32>()?)
 }
 
-/// Images from 0 to 1, `[n, 1, 28, 28]`, and their labels, `[n]`.
+/// Returns images scaled to 0 to 1, `[n, 1, 28, 28]`, and their labels, `[n]`.
 fn tensors(samples: &Samples, device: &Device) -> CandleResult<(Tensor, Tensor)> {
     let n = samples.len();
     let x = Tensor::from_vec(samples.inputs().to_f32(), (n, 1, 28, 28), device)?;

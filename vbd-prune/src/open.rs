@@ -27,9 +27,9 @@ pub enum ModelFile {
     },
     /// Sparse weights by name, without a network.
     Weights {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What it holds.
+        /// Content of the file.
         file: Box<WeightsFile>,
     },
     /// A pruned net.
@@ -44,7 +44,7 @@ pub enum ModelFile {
 /// Opens a checkpoint, a pruned file, or the newest readable checkpoint of a run directory.
 ///
 /// # Errors
-/// [`vbd_net::Error::Io`] if the file cannot be read; [`Error::Core`](crate::Error::Core) if the
+/// [`vbd_net::Error::Io`] if the file cannot be read; [`Error::Core`] if the
 /// checkpoint is damaged; [`vbd_net::Error::Kind`] if the kind of the file is unknown; those of
 /// [`PrunedFile::read`].
 pub fn open(path: impl AsRef<Path>) -> Result<ModelFile> {
@@ -106,10 +106,10 @@ impl ModelFile {
         }
     }
 
-    /// Returns the pruned net; of a checkpoint, at the training threshold.
+    /// Returns the pruned net; a checkpoint is pruned at the training threshold.
     ///
     /// # Errors
-    /// As [`prune_checkpoint`](crate::prune_checkpoint); [`Error::NoNetwork`] of a weights file.
+    /// Those of [`prune_checkpoint`]; [`Error::NoNetwork`] for a weights file.
     pub fn net(&self) -> Result<PrunedNet> {
         match self {
             Self::Checkpoint { checkpoint, .. } => prune_checkpoint(checkpoint, None),
@@ -118,12 +118,12 @@ impl ModelFile {
         }
     }
 
-    /// The net of a weights file in a network: each of the network's layers takes `NAME.weight` and `NAME.bias`, which
-    /// may be dense. Of other files, [`ModelFile::net`].
+    /// Returns a weights file's net for the network `spec`. Each layer gets the tensors `NAME.weight`,
+    /// sparse or dense, and `NAME.bias`. For other files, returns [`ModelFile::net`].
     ///
     /// # Errors
-    /// [`Error::Variable`] naming a tensor that the file does not have in f32; [`vbd_net::Error::Mismatch`] naming one of
-    /// another shape.
+    /// [`Error::Variable`] if the file lacks a tensor in f32; [`vbd_net::Error::Mismatch`] if one has
+    /// another shape; for other files, those of [`ModelFile::net`].
     pub fn net_in(&self, spec: &NetSpec) -> Result<PrunedNet> {
         let Self::Weights { file, .. } = self else {
             return self.net();
@@ -134,11 +134,13 @@ impl ModelFile {
             let dense = |name: &str| {
                 let raw = file.others().get(name);
                 let values = raw.and_then(RawTensor::to_f32);
-                values.ok_or_else(|| Error::variable(name, "is not in the file in f32".to_owned()))
+                values.ok_or_else(|| {
+                    Error::variable(name, "missing from the file as an f32 tensor".to_owned())
+                })
             };
-            let sparse = file.weights().iter().find(|own| own.name == name);
-            let (shape, matrix) = if let Some(own) = sparse {
-                (own.shape.clone(), own.matrix.clone())
+            let sparse = file.weights().iter().find(|weight| weight.name == name);
+            let (shape, matrix) = if let Some(weight) = sparse {
+                (weight.shape.clone(), weight.matrix.clone())
             } else {
                 let values = dense(&name)?;
                 let shape = file.others()[&name].shape.clone();

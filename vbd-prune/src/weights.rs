@@ -93,7 +93,7 @@ pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Resu
     check_threshold(&all, threshold)?;
     let same = |trained: &f32, threshold: f32| trained.total_cmp(&threshold).is_eq();
     let as_trained = threshold.is_none_or(|threshold| all.iter().all(|t| same(t, threshold)));
-    // What one number can say of the weights.
+    // The file records one threshold, if all weights share it.
     let one = variational.first().copied();
     let one = one.filter(|&one| variational.iter().all(|t| same(t, one)));
     let applied = threshold.or(one);
@@ -157,7 +157,7 @@ fn with_scales(spec: &NetSpec, factors: &[UnitFactors]) -> Result<(NetSpec, Vec<
             Some(layer) => layers.push(layer.clone(), reads),
             None => Source::Input,
         };
-        for own in factors.iter().filter(|own| own.node == id) {
+        for factor in factors.iter().filter(|factor| factor.node == id) {
             let mut stem: String = node
                 .label
                 .chars()
@@ -167,8 +167,8 @@ fn with_scales(spec: &NetSpec, factors: &[UnitFactors]) -> Result<(NetSpec, Vec<
             let name = layers.free_name(&stem);
             scales.push(UnitScale {
                 name: name.clone(),
-                bias: vec![0.0; own.theta.len()],
-                weight: own.theta.clone(),
+                bias: vec![0.0; factor.theta.len()],
+                weight: factor.theta.clone(),
             });
             let scale = LayerSpec::Scale(Scale { name, input: None });
             source = layers.push(scale, vec![source]);
@@ -227,7 +227,7 @@ fn check_threshold(trained: &[f32], threshold: Option<f32>) -> Result<()> {
 
 fn kept_layer(spec: WeightSpec, layer: LayerParameters) -> PrunedLayer {
     let (weight, theta) = (&layer.weight, &layer.weight.theta().value);
-    // Whatever is not kept is dead by now, and so 0.
+    // Entries that are not kept are 0 by now.
     let entries = theta.iter().enumerate().map(|(index, &theta)| {
         let place = weight.live().map_or(index, |live| live[index] as usize);
         (place, theta)

@@ -1,4 +1,4 @@
-//! Nets that give their input back, as files and in every runtime.
+//! Autoencoders, as files and in every runtime.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ use vbd_prune::{DenseNet, Prediction, Report, SparseNet, prune_checkpoint};
 const LAYERS: [&str; 4] = [
     "{ kind = 'linear', name = 'enc', out_features = 9 }, { kind = 'relu' },
      { kind = 'linear', name = 'dec', out_features = 30 }",
-    // what comes out is an image
+    // the output is an image
     "{ kind = 'conv2d', name = 'enc', out_channels = 5, kernel = 3, padding = 1 }, { kind = 'relu' },
      { kind = 'conv2d', name = 'dec', out_channels = 1, kernel = 3, padding = 1 }",
     "{ kind = 'conv2d', name = 'enc', out_channels = 3, kernel = 3, padding = 1 },
@@ -93,7 +93,7 @@ fn assert_close(found: &[f32], expected: &[f32]) {
 }
 
 #[test]
-fn masked_pruned_and_smaller_nets_give_the_values_of_the_dense_one() {
+fn masked_pruned_and_shrunk_nets_give_the_values_of_the_dense_one() {
     for (net, samples) in nets() {
         let expected = dense_outputs(&net, &samples);
         let file = PrunedFile::new(&net, None, ValueType::F32).unwrap();
@@ -107,7 +107,7 @@ fn masked_pruned_and_smaller_nets_give_the_values_of_the_dense_one() {
                 &sparse.outputs(samples.inputs(), samples.len()).unwrap(),
                 &expected,
             );
-            // One sample alone, and what is said of it.
+            // The prediction of one sample.
             let Prediction::Values { outputs, loss } = sparse.predict(samples.input(3)).unwrap()
             else {
                 panic!("a net without classes")
@@ -169,7 +169,7 @@ fn a_file_is_of_version_3_and_keeps_the_mean_that_its_target_needs() {
 }
 
 #[test]
-fn a_smaller_net_of_another_loss_is_refused() {
+fn a_shrunk_net_of_another_loss_is_refused() {
     let net = nets().next().unwrap().0.shrunk().unwrap();
     let file = PrunedFile::new(&net, None, ValueType::F32).unwrap();
     let (tensors, json) = tensor_file::from_bytes(&file.to_bytes().unwrap()).unwrap();

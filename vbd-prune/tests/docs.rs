@@ -1,4 +1,4 @@
-//! docs/format.md stays true: its worked bytes, its reader, and what the reader reads.
+//! Checks docs/format.md: its worked bytes, its reader, and the results of the reader.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,8 +27,7 @@ fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
 }
 
-/// What stands in format.md between two marks, in a block of `language`. With `VBD_BLESS=1` it is
-/// put there.
+/// Returns the block of `language` between two marks in format.md. With `VBD_BLESS=1`, replaces it.
 fn block_is(mark: &str, language: &str, expected: &str) {
     let path = docs().join("format.md");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -76,8 +75,8 @@ fn hexdump(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_worked_bytes_and_the_reader_stand_in_the_page() {
-    // One test, for both write to the page when blessed.
+fn the_page_contains_the_worked_bytes_and_the_reader() {
+    // One test, because both write to the page when blessed.
     block_is(
         "worked bytes",
         "text",

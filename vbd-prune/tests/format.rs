@@ -1,4 +1,4 @@
-//! What is written is what is read, to the bit, and as small as promised.
+//! Files are read as they were written, to the bit, and are as small as promised.
 
 #![allow(
     clippy::unwrap_used,
@@ -137,7 +137,7 @@ fn lenet_300_100_at_90x_takes_at_most_20_kb() {
         "lenet",
     )
     .unwrap();
-    // Every weight is kept with the probability that its layer was left with.
+    // Every weight is kept with the density of its layer.
     let mut checkpoint = checkpoint_of(spec, 0);
     checkpoint.recipe.summary =
         "LeNet-300-100 by variational Bayesian dropout (Table 4)".to_owned();

@@ -1,9 +1,9 @@
 //! Fuzz targets over the reader, the plan builder and the session: a file or a typed error, never a
 //! panic, and never 64 MB more than the file.
 //!
-//! `cargo test` runs the corpus in `tests/__fuzz__` and some thousand inputs of each;
-//! `BOLERO_RANDOM_ITERATIONS=10000000 cargo test --release -p vbd-prune --test fuzz` as many as it
-//! says, and `cargo bolero test` with a fuzzer.
+//! `cargo test` runs the corpus in `tests/__fuzz__` and a few thousand inputs of each target.
+//! `BOLERO_RANDOM_ITERATIONS=10000000 cargo test --release -p vbd-prune --test fuzz` runs that many.
+//! `cargo bolero test` uses a fuzzer.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panics")]
 
@@ -18,7 +18,7 @@ use vbd_net::tensor_file;
 use vbd_net::{Layout, PrunedFile, ValueType};
 use vbd_prune::prune_checkpoint;
 
-/// What a file may cost over its own size.
+/// Memory that a file may cost beyond its own size.
 const MOST_BYTES: usize = 64 << 20;
 
 fn check(bytes: &[u8]) -> bool {
@@ -40,8 +40,8 @@ fn any_bytes() {
         });
 }
 
-/// Files of nets that were made smaller: with selections, and the network from before.
-fn smaller() -> impl Iterator<Item = Vec<u8>> {
+/// Files of shrunk nets, with selections and the original network.
+fn shrunk() -> impl Iterator<Item = Vec<u8>> {
     (0..12).map(|seed| {
         let checkpoint = if seed % 2 == 0 {
             gated_checkpoint(seed / 2)
@@ -69,12 +69,12 @@ fn files() -> Vec<Vec<u8>> {
         .map(small)
         .into_iter()
         .chain(random)
-        .chain(smaller())
+        .chain(shrunk())
         .filter(|file| file.len() < 6000)
         .collect()
 }
 
-/// Changes to the bytes of a file's tensors and of its JSON, inside a container that stays whole.
+/// Changes to the bytes of a file's tensors and JSON inside a valid container.
 #[test]
 fn changed_files() {
     let files = files();
@@ -105,7 +105,7 @@ fn changed_files() {
         });
 }
 
-/// Files whose network is larger than anything in them, and some that are no files.
+/// Files whose network is larger than their content, and some invalid files.
 fn hostile() -> Vec<Vec<u8>> {
     let respec = |input: &str, layers: &str| {
         let (mut tensors, json) = tensor_file::from_bytes(&small(Layout::Delta)).unwrap();
@@ -128,7 +128,7 @@ fn hostile() -> Vec<Vec<u8>> {
     ]
 }
 
-/// `cargo test --release -p vbd-prune --test fuzz -- --ignored` makes the corpus anew.
+/// `cargo test --release -p vbd-prune --test fuzz -- --ignored` regenerates the corpus.
 #[test]
 #[ignore = "writes tests/__fuzz__"]
 fn write_the_corpus() {

@@ -1,4 +1,4 @@
-//! Files that lie about what they are: lengths, metadata, sizes, names, types and shapes.
+//! Files with wrong lengths, metadata, sizes, names, types and shapes.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ use vbd_net::tensor_file::RawTensor;
 use vbd_prune::{Report, SparseNet};
 
 #[test]
-fn what_is_not_changed_is_read() {
+fn an_unchanged_file_is_read() {
     for layout in Layout::ALL {
         let file = changed(layout, |_, _| ()).unwrap();
         assert_eq!(file.net().layers()[0].weight.nnz(), 3);
@@ -40,7 +40,7 @@ fn every_truncation_is_refused() {
 }
 
 #[test]
-fn metadata_that_lie_are_refused() {
+fn inconsistent_metadata_are_refused() {
     let json = |from: &'static str, to: &'static str| {
         changed(Layout::Csr, move |_, json| {
             assert!(json.contains(from), "{json}");
@@ -107,7 +107,7 @@ fn absurd_sizes_are_refused_or_cost_nothing() {
         });
         assert!(matches!(rows, Err(Error::SpecInFile { .. })));
     }
-    // A net as wide as the caps let it be, without the data: nothing is allocated for its width.
+    // A net of the maximum width without the data: nothing is allocated for its width.
     let wide = changed(Layout::Delta, |tensors, json| {
         *json = json
             .replace("[10]", &format!("[{}]", 1 << 24))

@@ -1,4 +1,4 @@
-//! Files whose layouts contradict themselves: one test for each layout and its ways.
+//! Files with inconsistent layouts, one test per layout.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use vbd_net::tensor_file::RawTensor;
 use vbd_net::{Error, Layout, Problem};
 
 #[test]
-fn csr_indices_that_cannot_be_are_refused() {
+fn impossible_csr_indices_are_refused() {
     let rows = |numbers: &[u16]| problem(Layout::Csr, "fc1.weight.crow_indices", u16s(numbers));
     assert!(matches!(
         rows(&[1, 2, 2, 3]),
@@ -99,7 +99,7 @@ fn csr_indices_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn gaps_that_cannot_be_are_refused() {
+fn impossible_gaps_are_refused() {
     let gaps = |numbers: &[u8]| problem(Layout::Delta, "fc1.weight.gaps", u8s(numbers));
     assert_eq!(gaps(&[1, 7, 10, 255]), Problem::GapEnd);
     assert_eq!(
@@ -179,7 +179,7 @@ fn bits_that_do_not_count_up_are_refused() {
 }
 
 #[test]
-fn values_that_are_no_numbers_or_zeros_are_refused() {
+fn nan_infinite_and_zero_values_are_refused() {
     for (layout, name) in [
         (Layout::Csr, "fc1.weight.values"),
         (Layout::Delta, "fc1.weight.values"),

@@ -1,4 +1,4 @@
-//! A model of one's own: saved sparse, read back, run on the sparse kernels.
+//! A user's own model: saved sparse, read back, run on the sparse kernels.
 #![expect(clippy::unwrap_used, reason = "tests fail by panics")]
 
 use candle_core::{DType, Device, Module, Tensor, Var};
@@ -60,7 +60,7 @@ fn assert_close(found: &Tensor, expected: &Tensor) {
 }
 
 #[test]
-fn what_was_saved_runs_on_the_sparse_kernels_as_the_dense_forward() {
+fn a_saved_model_gives_the_dense_outputs_on_the_sparse_kernels() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("small.safetensors");
     let map = VarMap::new();
@@ -166,7 +166,7 @@ fn a_weight_with_a_shared_alpha_is_saved_whole_and_other_types_as_they_are() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_and_named() {
+fn errors_name_the_variable_and_the_problem() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("small.safetensors");
     let map = VarMap::new();

@@ -55,7 +55,7 @@ fn mutate(bytes: &mut Vec<u8>, draws: &mut Draws) {
             let extra = (0..draws.below(9)).map(|_| draws.next() as u8);
             bytes.extend(extra);
         }
-        // A digit of the header for another: sizes and offsets that lie and keep the header's length.
+        // Another digit in the header: wrong sizes and offsets with the same header length.
         _ => {
             let digits: Vec<usize> = (8..end).filter(|&i| bytes[i].is_ascii_digit()).collect();
             if !digits.is_empty() {
@@ -65,7 +65,7 @@ fn mutate(bytes: &mut Vec<u8>, draws: &mut Draws) {
     }
 }
 
-/// A lie inside a container that is whole: one tensor's bytes, length, type or name, or the JSON.
+/// A change inside a valid container: one tensor's bytes, length, type or name, or the JSON.
 fn mutate_inside(bytes: &[u8], draws: &mut Draws) -> Option<Vec<u8>> {
     let (mut tensors, json) = tensor_file::from_bytes(bytes).ok()?;
     let mut json = json.into_bytes();
@@ -131,7 +131,7 @@ fn a_hundred_thousand_mutations_give_a_file_or_an_error() {
         }
         read += usize::from(use_it(&bytes));
     }
-    // The mutations must not all die at the door.
+    // Some mutations must get past the first checks.
     assert!(read > 1000, "{read}");
     println!("{read} of 100000 were still files");
 }

@@ -1,4 +1,4 @@
-//! Units that go: gates that fold, smaller nets with the same logits, files of them.
+//! Pruning of units: gates that fold, shrunk nets with the same logits, and their files.
 #![allow(
     clippy::unwrap_used,
     clippy::float_cmp,
@@ -25,7 +25,7 @@ use vbd_net::tensor_file::{self, RawTensor};
 use vbd_net::{Error, Layout, Problem, PrunedFile, PrunedNet, ValueType};
 use vbd_prune::{ModelFile, PruneOptions, Report, SparseNet, prune, prune_checkpoint};
 
-/// Theta goes into the next weights, and sums come in another order.
+/// Tolerance: theta is folded into the next weights, and sums have another order.
 const TOLERANCE: f32 = 1e-5;
 
 fn opened(checkpoint: Checkpoint) -> ModelFile {
@@ -149,7 +149,7 @@ fn structured(checkpoint: &Checkpoint, layout: Option<Layout>) -> PrunedFile {
 }
 
 #[test]
-fn a_gated_net_folded_and_made_smaller_keeps_its_logits() {
+fn a_gated_net_folded_and_shrunk_keeps_its_logits() {
     for seed in 0..60 {
         let checkpoint = gated_checkpoint(seed);
         let samples = random_samples(&checkpoint.spec, 9, seed);
@@ -179,7 +179,7 @@ fn a_gated_net_folded_and_made_smaller_keeps_its_logits() {
 }
 
 #[test]
-fn a_net_with_sums_keeps_its_logits_folded_scaled_and_made_smaller() {
+fn a_net_with_sums_folded_scaled_and_shrunk_keeps_its_logits() {
     let mut scales = 0;
     for seed in 0..60 {
         let checkpoint = gated_residual_checkpoint(seed);
@@ -244,7 +244,7 @@ fn gates_that_cannot_fold_scale_images_of_one_pixel_and_inputs_that_are_read_fla
 }
 
 #[test]
-fn a_sparse_net_made_smaller_keeps_its_logits_and_stays_so() {
+fn a_shrunk_sparse_net_keeps_its_logits_and_stays_shrunk() {
     let chains = (0..60).map(|seed| (seed, random_checkpoint(seed)));
     let sums = (60..100).map(|seed| (seed, residual_checkpoint(seed)));
     for (seed, checkpoint) in chains.chain(sums) {
@@ -264,7 +264,7 @@ fn a_sparse_net_made_smaller_keeps_its_logits_and_stays_so() {
             &logits(&whole),
             &format!("{seed} as a file"),
         );
-        // Candle's dense operations know selections too
+        // Candle's dense operations support selections too
         let dense = SparseNet::new(read.net()).unwrap();
         let device = Device::Cpu;
         let x = Tensor::from_slice(
@@ -284,7 +284,7 @@ fn a_sparse_net_made_smaller_keeps_its_logits_and_stays_so() {
 }
 
 #[test]
-fn a_net_that_does_not_start_with_its_weights_is_made_smaller_too() {
+fn a_net_that_does_not_start_with_its_weights_is_shrunk_too() {
     let pool = "[[layer]]\nkind = 'max_pool2d'\nkernel = 2\n";
     let relu = "[[layer]]\nkind = 'relu'\n";
     let flatten = "[[layer]]\nkind = 'flatten'\n";
@@ -325,7 +325,7 @@ fn silence(gate: &mut GateParameters) {
 }
 
 #[test]
-fn what_nothing_reads_leaves_no_weights() {
+fn units_without_consumers_leave_no_weights() {
     let mut checkpoint = gated_checkpoint(5);
     let last = checkpoint.parameters.gates.len() - 1;
     silence(&mut checkpoint.parameters.gates[last]);
@@ -335,7 +335,7 @@ fn what_nothing_reads_leaves_no_weights() {
 }
 
 #[test]
-fn a_network_that_a_net_cannot_come_from_is_refused() {
+fn an_impossible_original_network_is_refused() {
     let bytes = structured(&gated_checkpoint(1), None).to_bytes().unwrap();
     let (tensors, json) = tensor_file::from_bytes(&bytes).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -364,7 +364,7 @@ fn a_network_that_a_net_cannot_come_from_is_refused() {
 }
 
 #[test]
-fn an_error_is_as_measured_at_the_trainings_thresholds_alone() {
+fn the_measured_error_is_kept_at_the_training_thresholds_only() {
     let checkpoint = opened(gated_checkpoint(4));
     let measured = |threshold| {
         let options = PruneOptions {
@@ -429,7 +429,7 @@ fn a_threshold_applies_to_the_gates_and_not_above_theirs() {
     assert_eq!(nnz(at(-3.0).unwrap()), nnz_behind_all_gates(&checkpoint));
 }
 
-/// What is left where every gate is shut: the weights that no gate reads or feeds.
+/// The weights that are left if every gate is shut: those without a gate before or after.
 fn nnz_behind_all_gates(opened: &ModelFile) -> usize {
     let ModelFile::Checkpoint { checkpoint, .. } = opened else {
         unreachable!()
@@ -448,7 +448,7 @@ fn nnz_behind_all_gates(opened: &ModelFile) -> usize {
 }
 
 #[test]
-fn an_index_that_is_none_is_refused() {
+fn an_invalid_index_is_refused() {
     let checkpoint = (0..100).map(gated_checkpoint).find(|checkpoint| {
         let net = structured(checkpoint, None);
         net.net()

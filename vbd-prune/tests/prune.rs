@@ -323,7 +323,7 @@ fn checkpoints_and_pruned_files_are_opened_by_what_they_hold() {
 }
 
 #[test]
-fn a_runs_folder_stands_for_its_last_readable_checkpoint() {
+fn opening_a_run_directory_opens_its_last_readable_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let run = vbd_core::train::RunFolder::create(&folder.path().join("run")).unwrap();
     let mut checkpoint = random_checkpoint(1);
@@ -351,7 +351,7 @@ fn a_runs_folder_stands_for_its_last_readable_checkpoint() {
 }
 
 #[test]
-fn parameters_that_are_no_numbers_are_not_pruned() {
+fn parameters_of_nan_are_not_pruned() {
     let mut checkpoint = random_checkpoint(0);
     checkpoint.parameters.layers[0].bias.value[0] = f32::NAN;
     let error = prune(&opened(checkpoint), &PruneOptions::default()).unwrap_err();

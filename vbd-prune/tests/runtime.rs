@@ -18,12 +18,12 @@ mod common;
 
 use common::{Draws, checkpoint_of, random_samples, random_spec};
 
-/// Sums of a few hundred products in another order.
+/// Tolerance for sums of a few hundred products in another order.
 const TOLERANCE: f32 = 1e-4;
 
 /// Nets whose steps come in unusual orders.
 const ODD: [&str; 18] = [
-    // rows of 64 columns, the most that margins are found in, and a kernel as large
+    // rows of 64 columns, the maximum for detecting margins, and a kernel of that size
     "input = [1, 64, 64]|conv2d name='a' out_channels=2 kernel=62|relu|max_pool2d kernel=2|flatten|linear name='out' out_features=4",
     // rows of 65 columns, a kernel of 65, padding wider than the image
     "input = [1, 3, 5]|conv2d name='a' out_channels=3 kernel=65 padding=31|flatten|linear name='out' out_features=4",
@@ -39,23 +39,23 @@ const ODD: [&str; 18] = [
     "input = [3, 13, 11]|conv2d name='c' out_channels=9 kernel=3 stride=2 padding=2|relu|max_pool2d kernel=2|conv2d name='d' out_channels=8 kernel=3 padding=2|relu|flatten|linear name='e' out_features=20|relu|linear name='out' out_features=4",
     // LeNet-5's shape, smaller
     "input = [1, 20, 20]|conv2d name='c' out_channels=8 kernel=5|relu|max_pool2d kernel=2|conv2d name='d' out_channels=10 kernel=5|relu|max_pool2d kernel=2|flatten|linear name='e' out_features=40|relu|linear name='out' out_features=4",
-    // pooling of 3 and a stride of 3 behind it
+    // pooling of 3 followed by a stride of 3
     "input = [1, 26, 26]|conv2d name='c' out_channels=4 kernel=3|max_pool2d kernel=3|conv2d name='d' out_channels=6 kernel=2 stride=3|max_pool2d kernel=2|flatten|relu|linear name='out' out_features=4",
-    // a vector that comes in, a wide layer
+    // a vector as input, a wide layer
     "input = [37]|linear name='a' out_features=300|relu|linear name='b' out_features=150|relu|linear name='out' out_features=4",
     // logits out of a convolution
     "input = [2, 4, 4]|conv2d name='a' out_channels=3 kernel=3|relu|conv2d name='b' out_channels=1 kernel=1|flatten",
-    // branches of linear layers, and a ReLU of a sum that another sum reads as it is
+    // branches of linear layers, and a ReLU of a sum that another sum reads directly
     "input = [1, 5, 5]|linear name='a' out_features=20|relu name='r'|linear name='b' out_features=30|relu|linear name='c' out_features=20|add name='s' inputs=['c','r']|relu name='t'|linear name='d' out_features=20|add inputs=['d','s','t']|relu|linear name='out' out_features=4",
     // the input itself in a sum, twice
     "input = [9]|linear name='a' out_features=9|add name='s' inputs=['input','a','input']|relu|linear name='out' out_features=4",
-    // branches of convolutions, one of them a shortcut of one tap, and paddings of two sizes over one value
+    // branches of convolutions, one a shortcut of one tap, and two paddings of one value
     "input = [2, 9, 8]|conv2d name='a' out_channels=6 kernel=3 padding=1|relu name='r'|conv2d name='b' out_channels=6 kernel=3 padding=1|relu|conv2d name='c' out_channels=6 kernel=5 padding=2|add name='s' inputs=['c','r']|relu name='t'|conv2d name='d' out_channels=8 kernel=3 padding=1|conv2d name='e' input='t' out_channels=8 kernel=1|add inputs=['d','e']|max_pool2d kernel=2|flatten|linear name='out' out_features=4",
-    // a sum of the input's channels and of a convolution's, pooled before and behind
+    // a sum of the input's channels and of a convolution's, pooled before and after
     "input = [3, 8, 8]|conv2d name='a' out_channels=3 kernel=3 padding=1|add name='s' inputs=['a','input']|max_pool2d kernel=2 name='p'|relu name='q'|max_pool2d kernel=2 input='s' name='u'|add inputs=['u','q','p']|flatten|linear name='out' out_features=4",
     // sums of a flattened image and a vector, that ends in a sum
     "input = [1, 6, 6]|conv2d name='a' out_channels=2 kernel=3|relu|flatten name='f'|linear name='b' out_features=32|add name='s' inputs=['f','b']|relu name='r'|linear name='c' out_features=4|linear name='d' input='f' out_features=4|add inputs=['c','d','d']",
-    // two linear layers over the raw input, one behind a flattening
+    // two linear layers over the raw input, one after a flattening
     "input = [1, 6, 6]|linear name='a' out_features=12|relu name='r'|flatten name='f' input='input'|linear name='b' out_features=12|add inputs=['r','b']|linear name='out' out_features=4",
     // a kernel as large as its padded input
     "input = [1, 5, 3]|conv2d name='a' out_channels=6 kernel=5 padding=1 stride=7|flatten|linear name='out' out_features=4",
@@ -138,7 +138,7 @@ fn every_instruction_set_agrees_with_the_dense_net() {
 }
 
 #[test]
-fn a_smaller_net_has_the_logits_of_the_whole() {
+fn a_shrunk_net_has_the_logits_of_the_original() {
     for (case, net) in nets().enumerate() {
         let small = net.shrunk().unwrap();
         let pixels = pixels_of(&net, 9, case as u64);
@@ -236,7 +236,7 @@ fn linear_net(input: usize, layers: &[(&[f32], &[f32])]) -> PrunedNet {
 }
 
 #[test]
-fn a_selection_may_lie_behind_the_last_weight() {
+fn a_selection_may_follow_the_last_weight() {
     let json = r#"{"name":"n","input":[3],"classes":2,"layer":[
         {"kind":"linear","name":"a","out_features":4},{"kind":"select","name":"s","units":2},{"kind":"relu"}]}"#;
     let weight = (0..12_u8).map(|place| f32::from(place) - 5.0).collect();

@@ -68,7 +68,7 @@ impl Lab {
         Self::with_images(IMAGES)
     }
 
-    /// The same with so many training and test images.
+    /// Creates a lab with these numbers of training and test images.
     pub(crate) fn with_images([train, test]: [usize; 2]) -> Self {
         let lab = Self {
             folder: tempfile::tempdir().unwrap(),
@@ -159,7 +159,7 @@ impl Lab {
         run.checkpoints().unwrap().pop().unwrap().1
     }
 
-    /// A run's metrics without what clocks say.
+    /// A run's metrics without times.
     pub(crate) fn metrics(&self, run: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.path(run).join("metrics.jsonl")).unwrap();
         let mut lines = json_lines(&text);
@@ -191,7 +191,7 @@ impl Lab {
     }
 }
 
-/// What a command that has ended left.
+/// Result of a finished command.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,

@@ -69,7 +69,7 @@ pub(crate) struct InspectArgs {
 pub(crate) struct EvalArgs {
     /// Run directory, checkpoint or pruned file
     pub(crate) file: PathBuf,
-    /// Network of a file that has weights alone: a name, or a path to a TOML file
+    /// Network for a file that has weights only: a name, or a path to a TOML file
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<String>,
     /// Data to evaluate on: digits, mnist, fashion-mnist or idx:FOLDER [default: what the file was trained on]
@@ -89,7 +89,7 @@ pub(crate) struct EvalArgs {
 pub(crate) struct PredictArgs {
     /// Run directory, checkpoint or pruned file
     pub(crate) file: PathBuf,
-    /// Network of a file that has weights alone: a name, or a path to a TOML file
+    /// Network for a file that has weights only: a name, or a path to a TOML file
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<String>,
     /// PNG or JPEG images of the network's input size

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_over_their_bins_and_the_threshold_is_marked() {
+    fn columns_are_above_their_bins_and_the_threshold_is_marked() {
         let mut counts = vec![0; 40];
         (counts[0], counts[25]) = (1, 1000);
         let histogram = Histogram {

@@ -9,12 +9,12 @@ use crate::files;
 use crate::render::{Output, show_report, show_weights};
 
 pub(crate) fn run(args: &InspectArgs, out: &Output) -> anyhow::Result<VerbResult> {
-    let opened = files::open(&args.file)?;
-    if let ModelFile::Weights { file, .. } = &opened {
+    let model = files::open(&args.file)?;
+    if let ModelFile::Weights { file, .. } = &model {
         show_weights(out, &WeightsReport::new(file))?;
         return Ok(VerbResult::Shown);
     }
-    let report = Report::new(&opened)?;
+    let report = Report::new(&model)?;
     show_report(out, &report)?;
     Ok(VerbResult::Reported(Box::new(report)))
 }

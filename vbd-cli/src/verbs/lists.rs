@@ -16,9 +16,9 @@ pub(crate) fn models(args: &NameArgs, out: &Output) -> anyhow::Result<VerbResult
 }
 
 #[derive(Serialize)]
-struct Named<'a> {
+struct NamedToml<'a> {
     #[serde(flatten)]
-    listed: &'a CatalogEntry,
+    entry: &'a CatalogEntry,
     toml: &'a str,
 }
 
@@ -31,8 +31,8 @@ fn show(
     match &args.name {
         Some(name) => {
             let toml = toml(name)?;
-            match all.iter().find(|listed| listed.name == name) {
-                Some(listed) if out.is_json() => out.object(&Named { listed, toml })?,
+            match all.iter().find(|entry| entry.name == name) {
+                Some(entry) if out.is_json() => out.object(&NamedToml { entry, toml })?,
                 _ => out.text(toml)?,
             }
         }
@@ -44,7 +44,7 @@ fn show(
 /// Prints one line per entry: a JSON object, or name and summary.
 pub(super) fn show_list(out: &Output, all: &[CatalogEntry]) -> anyhow::Result<()> {
     if out.is_json() {
-        return all.iter().try_for_each(|listed| out.object(listed));
+        return all.iter().try_for_each(|entry| out.object(entry));
     }
     let mut table = Table::new(out, &[("name", Column::Text), ("summary", Column::Text)]);
     for CatalogEntry { name, summary } in all {

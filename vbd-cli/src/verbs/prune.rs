@@ -43,19 +43,22 @@ pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<VerbResult> 
     Ok(VerbResult::Reported(Box::new(report)))
 }
 
-/// Stores a weights file in another layout or type.
+/// Re-encodes a weights file in another layout or type.
 fn store_again(file: &WeightsFile, args: &PruneArgs, out: &Output) -> anyhow::Result<VerbResult> {
     let refused = |what: &str, hint: &str| {
-        let text = format!("{what}: {} has weights alone", args.file.display());
+        let text = format!("{what}: {} has weights only", args.file.display());
         Err(Problem::usage(text).hint(hint).into())
     };
     if args.threshold.is_some() {
-        return refused("--threshold", "its zeros are what is pruned");
+        return refused(
+            "--threshold",
+            "omit it: the zeros of the file are its pruned weights",
+        );
     }
     if args.structured {
         return refused(
             "--structured",
-            "taking units out needs a network: train with `vbd train`",
+            "removing units needs a network: train with `vbd train`",
         );
     }
     let values = args.values.unwrap_or(file.values());

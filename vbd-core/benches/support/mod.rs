@@ -1,4 +1,4 @@
-//! Networks, parameters and images that the benchmarks share.
+//! Networks, parameters and images for the benchmarks.
 #![allow(dead_code, reason = "each benchmark uses its part")]
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
@@ -71,7 +71,7 @@ pub(crate) fn recipe() -> Recipe {
     Recipe::from_toml(text, "bench").unwrap()
 }
 
-/// First parameters of which only a share lives, evenly spread, in the layers with these names.
+/// Initial parameters with an evenly spread share of live weights in the layers with these names.
 pub(crate) fn with_density(spec: &NetSpec, names: &[&str], density: f32) -> Parameters {
     let mut parameters = Parameters::init(spec, &recipe()).unwrap();
     for (seed, layer) in (2..).zip(&mut parameters.layers) {
@@ -87,7 +87,7 @@ fn thin(layer: &mut LayerParameters, seed: u64, density: f32) {
     let draws = uniform(seed, weight.numel());
     let places = (0..).zip(&draws).filter(|&(_, &draw)| draw <= density);
     let live: Vec<u32> = places.map(|(place, _)| place).collect();
-    // Far from the threshold, so that all that live take part.
+    // Far from the threshold, so that all live weights take part.
     let value = |value: f32| Parameter::new(vec![value; live.len()]);
     let (theta, log_sigma2) = (value(0.05), posterior::state(value(-9.0)));
     layer.weight = Weight::compact(weight.shape(), live.clone(), theta, vec![log_sigma2]).unwrap();

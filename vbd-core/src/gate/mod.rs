@@ -116,7 +116,7 @@ impl Gate {
             let problem = format!("not a position for a gate: expected one of `{known}`");
             spec.problem(after, problem)
         })?;
-        let node = behind_activation(graph, start);
+        let node = after_activation(graph, start);
         let all = graph.readers(node);
         if all.is_empty() {
             let problem = "gates after the last layer are not allowed: they would prune outputs";
@@ -124,7 +124,7 @@ impl Gate {
         }
         let shape = graph.node(node).shape;
         let folds = all.iter().all(|&reader| graph.weight(reader).is_some());
-        // What cannot fold becomes a scale, which has a factor for each channel.
+        // A gate that cannot be folded becomes a scale with one factor per channel.
         let (units, area) = if node == NodeId::INPUT && graph.is_read_flat(node) && folds {
             (shape.len(), 1)
         } else {
@@ -161,8 +161,8 @@ fn find(graph: &Graph, after: &str) -> Option<NodeId> {
         return flattens.next().filter(|_| flattens.next().is_none());
     }
     let mut nodes = graph.nodes();
-    let found = nodes.find(|(_, node)| node.label == after);
-    found.map(|(id, _)| id)
+    let node = nodes.find(|(_, node)| node.label == after);
+    node.map(|(id, _)| id)
 }
 
 fn flattens(graph: &Graph) -> impl Iterator<Item = NodeId> {
@@ -174,7 +174,7 @@ fn flattens(graph: &Graph) -> impl Iterator<Item = NodeId> {
 
 /// Returns the node after the activation and pooling that are the only consumers of `start`. For
 /// the input this is the input itself.
-pub(crate) fn behind_activation(graph: &Graph, start: NodeId) -> NodeId {
+pub(crate) fn after_activation(graph: &Graph, start: NodeId) -> NodeId {
     let mut node = start;
     while node != NodeId::INPUT
         && let Some(next) = graph.sole_consumer(node)
@@ -190,7 +190,7 @@ fn known(graph: &Graph) -> Vec<&str> {
     let mut names = vec![INPUT];
     let named = graph.nodes().filter(|&(id, node)| {
         let is_place = matches!(node.units, Some(Units::Mixes | Units::Ties));
-        is_place && !graph.readers(behind_activation(graph, id)).is_empty()
+        is_place && !graph.readers(after_activation(graph, id)).is_empty()
     });
     names.extend(named.map(|(_, node)| node.label.as_str()));
     if flattens(graph).count() == 1 {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn gates_lie_behind_activation_and_pooling_in_the_order_of_the_network() {
+    fn gates_follow_activation_and_pooling_in_network_order() {
         let gates = gates(CONV, &["fc1", "flatten", "input", "conv1"]).unwrap();
         let found = gates.iter().map(|gate| {
             let [reader] = gate.readers[..] else {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_that_has_no_place_is_refused_and_the_places_are_named() {
+    fn a_gate_without_a_position_is_refused_and_the_positions_are_named() {
         let error = |after: &[&str]| gates(CONV, after).unwrap_err().to_string();
         assert!(error(&["fc9"]).contains("`fc1`"), "{}", error(&["fc9"]));
         assert!(error(&["fc2"]).contains("last layer"));
@@ -264,7 +264,7 @@ mod tests {
         // Its theta may be negative, and cannot fold through the ReLU that reads it.
         let before = gates(&net, &["conv1"]).unwrap();
         assert!(!before[0].folds && before[0].readers.is_empty());
-        let behind = gates(&net, &["flatten"]).unwrap();
-        assert_eq!((behind[0].node.index(), behind[0].units), (5, 36));
+        let gates = gates(&net, &["flatten"]).unwrap();
+        assert_eq!((gates[0].node.index(), gates[0].units), (5, 36));
     }
 }

@@ -1,5 +1,5 @@
 //! Vectors with operators on any instruction set of `pulp`, loops over slices, and
-//! [`kernel!`](crate::kernels::kernel), which generates functions from them.
+//! the macro `kernel!`, which generates functions from them.
 //!
 //! Everything here is `#[inline(always)]`: code that is not inlined is not compiled for the
 //! instruction set.

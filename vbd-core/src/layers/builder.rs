@@ -1,4 +1,4 @@
-//! New layers in a `VarBuilder`.
+//! Constructors of layers with variables in a `VarBuilder`.
 
 use candle_core::{Result, Shape, Tensor, Var};
 use candle_nn::{Conv2dConfig, Init, VarBuilder};
@@ -11,42 +11,42 @@ use super::{
 use crate::noise::{NoiseKey, Stream};
 use crate::recipe::ThetaInit;
 
-/// What has an alpha of its own.
+/// Scope of one alpha.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Alpha {
-    /// Each weight, by its own variance: the layer has `log_sigma2`.
+    /// One alpha per weight. The layer has `log_sigma2`.
     #[default]
     Weight,
-    /// Each output neuron or channel: the layer has `log_alpha`, and nothing is pruned by it.
+    /// One alpha per output neuron or channel. The layer has `log_alpha`, and nothing is pruned.
     Row,
-    /// The layer, likewise.
+    /// One alpha per layer. The layer has `log_alpha`, and nothing is pruned.
     Layer,
 }
 
-/// How the parameters of a new layer begin.
+/// Configuration of a new layer.
 ///
 /// Name | Default | Meaning
 /// -|-|-
-/// `log_alpha_threshold` | 3 | weights at or over it are pruned
-/// `log_sigma2_init` | -10 | first `log_sigma2`
-/// `log_alpha_init` | -3 | first `log_alpha`, where it is shared
-/// `alpha` | `Weight` | what has an alpha of its own
-/// `theta_init` | `He` | distribution of the first theta
-/// `seed` | 0 | seed of the first theta, drawn from a stream of the layer's own
+/// `log_alpha_threshold` | 3 | weights with `log_alpha` at or above this are pruned
+/// `log_sigma2_init` | -10 | initial `log_sigma2`
+/// `log_alpha_init` | -3 | initial shared `log_alpha`
+/// `alpha` | `Weight` | scope of one alpha
+/// `theta_init` | `He` | distribution of the initial theta
+/// `seed` | 0 | seed of the initial theta; each layer has its own stream
 /// `bias` | true | whether the layer has a bias
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VariationalConfig {
-    /// Weights at this `log_alpha` or over it are pruned.
+    /// Weights with `log_alpha` at or above this are pruned.
     pub log_alpha_threshold: f64,
-    /// First value of every `log_sigma2`.
+    /// Initial `log_sigma2`.
     pub log_sigma2_init: f64,
-    /// First value of every shared `log_alpha`.
+    /// Initial shared `log_alpha`.
     pub log_alpha_init: f64,
-    /// What has an alpha of its own.
+    /// Scope of one alpha.
     pub alpha: Alpha,
-    /// How theta is drawn.
+    /// Distribution of the initial theta.
     pub theta_init: ThetaInit,
-    /// Seed of the first theta.
+    /// Seed of the initial theta.
     pub seed: u64,
     /// Whether the layer has a bias.
     pub bias: bool,
@@ -75,15 +75,15 @@ impl VariationalConfig {
     }
 }
 
-/// A layer with the variables `weight`, `log_sigma2` (or `log_alpha`) and `bias` of `vb`, whose prefix names the
-/// layer's noise. New ones are drawn from the config's seed; those that `vb` holds already are taken as they are.
+/// Creates a fully connected layer with the variables `weight`, `log_sigma2` (or `log_alpha`) and
+/// `bias` of `vb`.
+///
+/// Variables that `vb` already has are used as they are; the others are initialised by `config`. The
+/// prefix of `vb` names the layer's noise stream.
 ///
 /// # Errors
-/// If `vb` holds a variable of another shape, or has a layer of this prefix already.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "as candle_nn's own constructors"
-)]
+/// If a variable has another shape, or a layer with this prefix already exists.
+#[expect(clippy::needless_pass_by_value, reason = "as candle_nn's constructors")]
 pub fn variational_linear(
     in_dim: usize,
     out_dim: usize,
@@ -93,17 +93,16 @@ pub fn variational_linear(
     build(LinearMap, &[out_dim, in_dim], config, &vb)
 }
 
-/// A convolution with a square kernel and the variables `weight`, `log_sigma2` (or `log_alpha`) and `bias` of `vb`,
-/// whose prefix names the layer's noise. New ones are drawn from the config's seed; those that `vb` holds already are
-/// taken as they are.
+/// Creates a convolution with a square kernel and the variables `weight`, `log_sigma2` (or
+/// `log_alpha`) and `bias` of `vb`.
+///
+/// Variables that `vb` already has are used as they are; the others are initialised by `config`. The
+/// prefix of `vb` names the layer's noise stream.
 ///
 /// # Errors
-/// If `vb` holds a variable of another shape, or has a layer of this prefix already; if stride, dilation or groups are 0,
-/// or the groups do not divide both channels.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "as candle_nn's own constructors"
-)]
+/// If a variable has another shape, or a layer with this prefix already exists; if stride, dilation
+/// or groups are 0; or if the groups do not divide the input and output channels.
+#[expect(clippy::needless_pass_by_value, reason = "as candle_nn's constructors")]
 pub fn variational_conv2d(
     in_channels: usize,
     out_channels: usize,
@@ -124,15 +123,14 @@ pub fn variational_conv2d(
     build(map, &shape, config, &vb)
 }
 
-/// A gate with the variables `theta`, at first 1, and `log_sigma2` of `vb`, whose prefix names its noise; `theta_init`,
-/// the seed, `alpha` and `bias` of the config are for weights.
+/// Creates a gate with the variables `theta` (initially 1) and `log_sigma2` of `vb`.
+///
+/// Variables that `vb` already has are used as they are. The prefix of `vb` names the gate's noise
+/// stream. Of `config`, only `log_alpha_threshold` and `log_sigma2_init` are used.
 ///
 /// # Errors
-/// If `vb` holds a variable of another shape, or has a gate of this prefix already.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "as candle_nn's own constructors"
-)]
+/// If a variable has another shape, or a gate with this prefix already exists.
+#[expect(clippy::needless_pass_by_value, reason = "as candle_nn's constructors")]
 pub fn noise_gate(
     units: usize,
     config: &VariationalConfig,
@@ -148,7 +146,7 @@ pub fn noise_gate(
     Ok(gate)
 }
 
-/// A variable is claimed; a tensor that no optimiser moves has no noise either.
+/// Claims `theta` if it is a variable. Plain tensors are not trained, so layers may share them.
 fn claimed(theta: &Tensor, prefix: &str) -> Result<Option<Claim>> {
     let is_variable = theta.is_variable();
     is_variable.then(|| claim(theta, prefix)).transpose()
@@ -192,7 +190,7 @@ pub(super) fn build<M: WeightedMap>(
     Ok(layer)
 }
 
-/// First theta by a key: normal, `[rows, cols]`.
+/// Draws an initial theta from a normal distribution, `[rows, cols]`.
 pub(crate) fn draw_theta(key: NoiseKey, [rows, cols]: [usize; 2], deviation: f32) -> Vec<f32> {
     let mut theta = vec![0.0; rows * cols];
     for (row, theta) in (0..).zip(theta.chunks_exact_mut(cols)) {

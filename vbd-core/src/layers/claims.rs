@@ -1,4 +1,5 @@
-//! Which variables have a layer already: two layers over one set of them would share every draw.
+//! Ensures that a variable belongs to one layer: two layers with the same prefix would draw the same
+//! noise.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
@@ -7,20 +8,20 @@ use candle_core::{Result, Tensor, TensorId};
 
 static CLAIMED: LazyLock<Mutex<HashMap<TensorId, Weak<()>>>> = LazyLock::new(Mutex::default);
 
-/// Holds a variable for one layer, and for its clones, until the last of them is gone.
+/// Reserves a variable for a layer and its clones until the last of them is dropped.
 pub(super) type Claim = Arc<()>;
 
-/// Claims a layer's variable; `prefix` names the layer in the error.
+/// Reserves a variable for a layer; `prefix` names the layer in errors.
 ///
 /// # Errors
-/// If a layer has the variable already.
+/// If the variable already belongs to a layer.
 pub(super) fn claim(variable: &Tensor, prefix: &str) -> Result<Claim> {
     let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
     claimed.retain(|_, held| held.strong_count() > 0);
     if claimed.contains_key(&variable.id()) {
         candle_core::bail!(
-            "a layer of prefix `{prefix}` exists already: two would draw the same noise; clone it, or give the second \
-             a prefix of its own"
+            "a layer with prefix `{prefix}` already exists and would draw the same noise: clone it or use \
+             another prefix"
         );
     }
     let claim = Claim::default();

@@ -1,9 +1,9 @@
 //! A convolution whose weights have a posterior.
 //!
 //! With `q(w) = N(theta, sigma2)`, each element of the output is drawn as
-//! `y = mean + sqrt(var + 1e-8) eps`, `mean = conv(x, theta) + b`, `var = conv(x^2, sigma2)`. A weight
-//! is used at many positions, and its draws there are independent: the moments of each element are
-//! right, the correlation between positions is not kept.
+//! `y = mean + sqrt(var + 1e-8) eps`, `mean = conv(x, theta) + b`, `var = conv(x^2, sigma2)`. Draws at
+//! different positions are independent: the mean and variance of each element are exact, but the
+//! correlation between positions that share a weight is lost.
 //!
 //! ```
 //! use candle_core::{Device, Module, Tensor};
@@ -36,9 +36,9 @@ use super::{LayerOptions, Posterior, Variational, WeightedMap};
 pub struct Conv2dMap {
     /// Step between positions.
     pub stride: usize,
-    /// Zeros added on every side.
+    /// Zero padding on every side.
     pub padding: usize,
-    /// Groups of channels that do not mix.
+    /// Number of groups of channels that do not mix.
     pub groups: usize,
     /// Step between the taps of a kernel.
     pub dilation: usize,
@@ -65,14 +65,15 @@ impl From<Conv2dConfig> for Conv2dMap {
 pub type VariationalConv2d = Variational<Conv2dMap>;
 
 impl VariationalConv2d {
-    /// A layer from its parameters.
+    /// Creates a layer from its parameters.
     ///
     /// # Shapes
-    /// - `posterior`: `[out, in / groups, kh, kw]`, of one type, on one device
+    /// - `posterior`: `[out, in / groups, kh, kw]`, same type and device
     /// - `bias`: `[out]`
     ///
     /// # Errors
-    /// If the shapes do not agree; or stride, dilation or groups are 0, or the groups do not divide the outputs.
+    /// If the shapes do not match; if stride, dilation or groups are 0; or if the groups do not
+    /// divide the output channels.
     pub fn new(
         posterior: Posterior,
         bias: Option<Tensor>,
@@ -86,9 +87,9 @@ impl VariationalConv2d {
 }
 
 impl WeightedMap for Conv2dMap {
-    /// Candle's convolution. Its backward pass takes the rows that the last window leaves over to be
-    /// as many as the columns, and at most as many as the image has; so where any are left over, the
-    /// input is padded and cut to what the windows cover.
+    /// Computes Candle's convolution. Its backward pass assumes that windows leave over as many rows
+    /// as columns, and not more than the image has. If any are left over, the input is therefore
+    /// padded and cut to the part that the windows cover.
     fn apply(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         let Self {
             stride,
@@ -111,14 +112,14 @@ impl WeightedMap for Conv2dMap {
     }
 }
 
-/// How the windows lie along one side of a padded input.
+/// Lengths of the covered and uncovered part of one side of a padded input.
 struct Cover {
     covered: usize,
     left_over: usize,
 }
 
 impl Conv2dMap {
-    /// Checks what the map is for a weight with so many outputs.
+    /// Checks the map for a weight with `out` output channels.
     pub(super) fn check(&self, out: usize) -> Result<()> {
         let Self {
             stride,
@@ -147,7 +148,9 @@ impl Conv2dMap {
         let room = padded.checked_sub(span);
         let Some(left_over) = room.and_then(|room| room.checked_rem(self.stride)) else {
             let stride = self.stride;
-            candle_core::bail!("kernel {kernel}, stride {stride} do not fit a side of {padded}");
+            candle_core::bail!(
+                "kernel {kernel} with stride {stride} does not fit a padded side of {padded}"
+            );
         };
         Ok(Cover {
             covered: padded - left_over,

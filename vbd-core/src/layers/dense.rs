@@ -1,4 +1,5 @@
-//! From trained dense layers to variational ones: theta is their weight, `log_sigma2` begins small.
+//! Turns trained dense layers into variational ones: the weight becomes theta, and `log_sigma2` starts
+//! small.
 
 use candle_core::{Result, Tensor, Var};
 use candle_nn::{Conv2d, Linear, VarBuilder, VarMap};
@@ -9,17 +10,16 @@ use super::{
     VariationalLinear, WeightedMap,
 };
 
-/// A variational layer that begins with the weight and bias of a trained [`Linear`], with the variables `weight`,
-/// `log_sigma2` (or `log_alpha`) and `bias` of `vb`. Where `vb` holds the trained layer's own variables, they are taken.
+/// Creates a variational layer from a trained [`Linear`], with the variables `weight`, `log_sigma2`
+/// (or `log_alpha`) and `bias` of `vb`.
 ///
-/// A start from a trained layer wants little noise: `log_sigma2_init` of -8 or less.
+/// Variables that `vb` already has, such as those of the trained layer, are used as they are; the
+/// others get the values of `linear`. Use a `log_sigma2_init` of -8 or less: a trained layer needs a
+/// start with little noise.
 ///
 /// # Errors
-/// As [`variational_linear`](super::variational_linear).
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "as candle_nn's own constructors"
-)]
+/// Those of [`variational_linear`](super::variational_linear).
+#[expect(clippy::needless_pass_by_value, reason = "as candle_nn's constructors")]
 pub fn variational_from_linear(
     linear: &Linear,
     config: &VariationalConfig,
@@ -28,14 +28,12 @@ pub fn variational_from_linear(
     from_dense(LinearMap, linear.weight(), linear.bias(), config, &vb)
 }
 
-/// The same of a trained [`Conv2d`], with its stride, padding, groups and dilation.
+/// Creates a variational layer from a trained [`Conv2d`], with its stride, padding, groups and
+/// dilation; see [`variational_from_linear`].
 ///
 /// # Errors
-/// As [`variational_conv2d`](super::variational_conv2d).
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "as candle_nn's own constructors"
-)]
+/// Those of [`variational_conv2d`](super::variational_conv2d).
+#[expect(clippy::needless_pass_by_value, reason = "as candle_nn's constructors")]
 pub fn variational_from_conv2d(
     conv: &Conv2d,
     config: &VariationalConfig,
@@ -72,14 +70,14 @@ fn from_dense<M: WeightedMap>(
     Ok(layer)
 }
 
-/// Gives the weights of these layers a posterior: adds `NAME.log_sigma2` (or `NAME.log_alpha`) beside each
-/// `NAME.weight` of a trained map, so that variational layers of these prefixes find both.
+/// Adds a `NAME.log_sigma2` (or `NAME.log_alpha`) for each `NAME.weight` of a trained `VarMap`.
+/// Variational layers with these prefixes then start from the trained weights.
 ///
 /// # Errors
-/// If the map has no `NAME.weight`, or a posterior for it already. Then nothing is added.
+/// If the map has no `NAME.weight` or already has a posterior for it. Nothing is added in that case.
 ///
 /// # Panics
-/// If another thread panicked while it held the map.
+/// If another thread panicked while it had locked the map.
 pub fn make_variational(map: &VarMap, names: &[&str], config: &VariationalConfig) -> Result<()> {
     let mut variables = map.data().lock().expect("no thread panics with the map");
     let mut added = Vec::new();
@@ -95,7 +93,7 @@ pub fn make_variational(map: &VarMap, names: &[&str], config: &VariationalConfig
         };
         for posterior in ["log_sigma2", "log_alpha"].map(|state| format!("{name}.{state}")) {
             if variables.contains_key(&posterior) {
-                candle_core::bail!("the map has `{posterior}` already");
+                candle_core::bail!("the map already has `{posterior}`");
             }
         }
         let values = Tensor::full(first, shape, weight.device())?.to_dtype(weight.dtype())?;

@@ -54,14 +54,14 @@ impl WeightedMap for LinearMap {
 pub type VariationalLinear = Variational<LinearMap>;
 
 impl VariationalLinear {
-    /// A layer from its parameters.
+    /// Creates a layer from its parameters.
     ///
     /// # Shapes
-    /// - `posterior`: `[out, in]`, of one type, on one device
+    /// - `posterior`: `[out, in]`, same type and device
     /// - `bias`: `[out]`
     ///
     /// # Errors
-    /// If the shapes do not agree.
+    /// If the shapes do not match.
     pub fn new(posterior: Posterior, bias: Option<Tensor>, options: LayerOptions) -> Result<Self> {
         posterior.theta.dims2()?;
         Self::from_map(LinearMap, posterior, bias, options)

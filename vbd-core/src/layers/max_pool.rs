@@ -1,16 +1,16 @@
-//! Max-pooling with a right gradient.
+//! Max-pooling with a correct gradient.
 //!
-//! Candle's own (0.11.1) divides the gradient by the size of the window, and wants a window that
-//! divides the image. This one uses Candle's forward pass and has a backward pass of its own.
+//! Candle's version (0.11.1) divides the gradient by the size of the window and requires a window
+//! that divides the image. This one uses Candle's forward pass with another backward pass.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result, Shape, Tensor,
 };
 
-/// The largest value of each `kernel x kernel` window, windows side by side; rows and columns that
-/// are left over are ignored, as in PyTorch. Differentiable: the first largest value of a window,
-/// row by row, gets the whole gradient.
+/// Computes the maximum of each `kernel x kernel` window, with adjacent windows. Rows and columns that
+/// are left over are ignored, as in PyTorch. Differentiable: the whole gradient is passed to the first
+/// maximum of a window in row-major order.
 ///
 /// ```
 /// use candle_core::{Device, Tensor, Var};
@@ -33,9 +33,9 @@ use candle_core::{
 pub fn max_pool2d(x: &Tensor, kernel: usize) -> Result<Tensor> {
     let (_, _, height, width) = x.dims4()?;
     if kernel == 0 || kernel > height.min(width) {
-        candle_core::bail!("pool {kernel} does not fit its input, {height} x {width}");
+        candle_core::bail!("pool of {kernel} does not fit its input of {height} x {width}");
     }
-    // Candle's forward pass on Metal does not look at where a view starts.
+    // On Metal, Candle's forward pass ignores the start offset of a view.
     let is_view = x.layout().start_offset() > 0;
     let x = if is_view {
         x.force_contiguous()?
@@ -75,8 +75,8 @@ impl CustomOp1 for MaxPool2d {
         self.forward(storage, layout)
     }
 
-    /// Goes through the places of a window in order, for all windows at once: a place that holds the
-    /// largest value takes what is left of the gradient.
+    /// Visits the positions of a window in order, for all windows at once. A position with the
+    /// maximum takes the gradient that is left.
     fn bwd(&self, x: &Tensor, largest: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let kernel = self.kernel;
         let (batch, channels, height, width) = x.dims4()?;

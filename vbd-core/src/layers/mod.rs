@@ -1,9 +1,9 @@
-//! Variational layers as Candle modules, for any device and anyone's own model.
+//! Variational layers as Candle modules, for any device and any model.
 //!
-//! `Module::forward` is the test-time mean with pruned weights at zero; `sample` is a training draw,
-//! by local reparameterisation. Layers do not know which prior they serve.
+//! `Module::forward` computes the test-time mean with pruned weights at zero. `sample` computes a
+//! training draw by local reparameterisation. The prior is an argument of `kl` only.
 //!
-//! A training loop of one's own:
+//! A complete training loop:
 //!
 //! ```
 //! use candle_core::{DType, Device, Module, Tensor};

@@ -1,14 +1,14 @@
-//! Where the layers of a caller's own model draw their noise.
+//! Noise of layers in a user's model.
 
 use crate::noise::{NoiseKey, Stream};
 
-/// The noise of a training run. Each layer draws from a stream of its own, by its name.
+/// The noise of a training run. Each layer has its own stream, which its name determines.
 ///
 /// ```
 /// use vbd_core::layers::Noise;
 ///
 /// let noise = Noise::new(7);
-/// assert_eq!(noise.step(3), Noise::new(7).step(3)); // a function of seed and step alone
+/// assert_eq!(noise.step(3), Noise::new(7).step(3)); // depends on seed and step only
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Noise {
@@ -23,12 +23,12 @@ pub struct StepNoise {
 }
 
 impl Noise {
-    /// The noise of a seed.
+    /// Creates the noise of a run with this seed.
     pub fn new(seed: u64) -> Self {
         Self { seed }
     }
 
-    /// The noise of a training step, counted from 0.
+    /// Returns the noise of a training step, counted from 0.
     pub fn step(&self, step: u32) -> StepNoise {
         StepNoise {
             seed: self.seed,
@@ -38,7 +38,7 @@ impl Noise {
 }
 
 impl StepNoise {
-    /// The key of a layer's draws.
+    /// Returns the key of a layer's draws.
     pub fn key(&self, stream: Stream) -> NoiseKey {
         NoiseKey {
             seed: self.seed,

@@ -1,7 +1,7 @@
-//! A gate on units: each is multiplied by a factor that has a posterior.
+//! A gate that multiplies each unit by a factor with a posterior.
 //!
-//! `y = x w`, `w = theta + sigma eps`, one draw for each sample and unit; a channel's is shared over its
-//! positions. Source: Liu et al. 2019, eq. 19; Neklyudov et al. 2017.
+//! `y = x w`, `w = theta + sigma eps`, with one draw per sample and unit; all positions of a channel
+//! share it. Source: Liu et al. 2019, eq. 19; Neklyudov et al. 2017.
 //!
 //! ```
 //! use candle_core::{Device, Module, Tensor};
@@ -33,24 +33,25 @@ use crate::noise::NoiseKey;
 use crate::posterior::{keep_mask, masked};
 use crate::prior::Prior;
 
-/// A factor for each feature or channel, with a posterior. In every use `log_sigma2` is clamped to -40 to 20.
+/// A factor with a posterior for each feature or channel. `log_sigma2` is clamped to -40 to 20 in every
+/// computation.
 #[derive(Debug, Clone)]
 pub struct NoiseGate {
     theta: Tensor,
     log_sigma2: Tensor,
     options: LayerOptions,
-    /// Of a gate whose variables come from a `VarBuilder`.
+    /// `Some` for a gate with variables of a `VarBuilder`.
     pub(super) claim: Option<Claim>,
 }
 
 impl NoiseGate {
-    /// A gate from its parameters.
+    /// Creates a gate from its parameters.
     ///
     /// # Shapes
-    /// - `theta`, `log_sigma2`: `[units]`, of one type, on one device
+    /// - `theta`, `log_sigma2`: `[units]`, same type and device
     ///
     /// # Errors
-    /// If the shapes do not agree.
+    /// If the shapes do not match.
     pub fn new(theta: Tensor, log_sigma2: Tensor, options: LayerOptions) -> Result<Self> {
         let units = theta.dims1()?;
         if log_sigma2.dims() != [units] {
@@ -65,17 +66,17 @@ impl NoiseGate {
         })
     }
 
-    /// Posterior means, `[units]`.
+    /// Returns the posterior means, `[units]`.
     pub fn theta(&self) -> &Tensor {
         &self.theta
     }
 
-    /// Log variances of the posterior, `[units]`.
+    /// Returns the log variances of the posterior, `[units]`.
     pub fn log_sigma2(&self) -> &Tensor {
         &self.log_sigma2
     }
 
-    /// 1 where `log_alpha` is under the threshold, `[units]`, u8.
+    /// Returns 1 where `log_alpha` is below the threshold, else 0: `[units]`, u8.
     ///
     /// # Errors
     /// If the device fails.
@@ -84,7 +85,7 @@ impl NoiseGate {
         keep_mask(&self.theta, &log_sigma2, self.options.log_alpha_threshold)
     }
 
-    /// The KL from posterior to prior, summed over the units: a scalar, in nats.
+    /// Returns the KL divergence from posterior to prior, summed over units: a scalar, in nats.
     ///
     /// # Errors
     /// If the device fails.
@@ -92,22 +93,23 @@ impl NoiseGate {
         prior.kl_sum(&self.theta, &clamped(&self.log_sigma2)?)
     }
 
-    /// A training draw, all live units taking part: row `i` along the leading dimension gets the draws of sample `i`,
-    /// by unit. Differentiable.
+    /// Computes a training draw with all live units. Differentiable. The draw of a factor depends on
+    /// its unit and on its sample's index along the leading dimension.
     ///
     /// # Shapes
-    /// - `x`: `[batch, units, ...]`, and so is what is returned
+    /// - `x`: `[batch, units, ...]`
+    /// - returns: like `x`
     ///
     /// # Errors
-    /// If the shapes do not agree or the device fails.
+    /// If the shapes do not match or the device fails.
     pub fn sample(&self, x: &Tensor, noise: &StepNoise) -> Result<Tensor> {
         self.draw(x, noise, Masking::Off)
     }
 
-    /// The same, with units over the threshold at zero; their KL still moves them.
+    /// Computes a training draw with units above the threshold at zero. Their KL still updates them.
     ///
     /// # Errors
-    /// As [`NoiseGate::sample`].
+    /// Those of [`NoiseGate::sample`].
     pub fn sample_masked(&self, x: &Tensor, noise: &StepNoise) -> Result<Tensor> {
         self.draw(x, noise, Masking::On)
     }
@@ -125,13 +127,14 @@ impl NoiseGate {
     }
 }
 
-/// `x` times a draw of each unit's factor, from its mean and variance; see [`NoiseGate::sample`].
+/// Multiplies `x` by a draw of each unit's factor from its mean and variance; see
+/// [`NoiseGate::sample`].
 pub(crate) fn gated(x: &Tensor, moments: &TensorMoments, key: NoiseKey) -> Result<Tensor> {
     let theta = &moments.mean;
     let Some(sigma2) = &moments.variance else {
         return multiply(x, &theta.unsqueeze(0)?);
     };
-    // The root of a masked unit's variance, 0, would have the gradient 0 * inf.
+    // A masked unit has variance 0, and the gradient of its root would be 0 * inf.
     let is_noisy = sigma2.gt(0.0)?;
     let sigma = is_noisy.where_cond(sigma2, &sigma2.ones_like()?)?.sqrt()?;
     let sigma = masked(&is_noisy, &sigma)?;
@@ -140,14 +143,14 @@ pub(crate) fn gated(x: &Tensor, moments: &TensorMoments, key: NoiseKey) -> Resul
 }
 
 impl Module for NoiseGate {
-    /// The mean of the output with pruned units at zero: `[batch, units, ...]` to the same.
+    /// Computes the mean output with pruned units at zero, `[batch, units, ...]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let theta = masked(&self.keep_mask()?, &self.theta)?;
         multiply(x, &theta.unsqueeze(0)?)
     }
 }
 
-/// `x` `[batch, units, ...]` times `factor` `[batch or 1, units]`.
+/// Multiplies `x` `[batch, units, ...]` by `factor` `[batch or 1, units]`.
 pub(crate) fn multiply(x: &Tensor, factor: &Tensor) -> Result<Tensor> {
     let mut shape = vec![1; x.rank()];
     shape[..2].copy_from_slice(factor.dims());

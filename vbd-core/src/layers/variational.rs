@@ -1,4 +1,4 @@
-//! What all layers with a posterior share, whatever their weight is multiplied with.
+//! Code shared by all layers with a posterior.
 
 use candle_core::{DType, Module, Result, Tensor};
 
@@ -12,43 +12,43 @@ use crate::posterior::{
 };
 use crate::prior::Prior;
 
-/// Which weights take part in a training draw.
+/// Which weights a training draw uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Masking {
-    /// All live weights: while `kl_scale` is 0.
+    /// All live weights. For steps with `kl_scale` 0.
     Off,
-    /// Those under the threshold.
+    /// Weights below the threshold.
     On,
 }
 
-/// A map each of whose outputs is a sum of inputs times weights, no weight twice in one sum.
+/// A linear map: each output is a sum of inputs times weights, with each weight at most once.
 ///
-/// So with independent weights the variance of an output is the map of the squared inputs by the
-/// weights' variances: what local reparameterisation needs, and all that it needs.
+/// With independent weights, the variance of an output is therefore the map of the squared inputs with
+/// the weights' variances. Local reparameterisation needs nothing else.
 pub trait WeightedMap {
-    /// The output without a bias.
+    /// Computes the output without a bias.
     ///
     /// # Shapes
     /// - `x`: `[batch, ...]`
     /// - `weight`: `[out, ...]`
-    /// - returns: `[batch, out, ...]`, or with the outputs in another place, see [`WeightedMap::out_dim`]
+    /// - returns: `[batch, out, ...]`, or `out` in the dimension [`WeightedMap::out_dim`]
     ///
     /// # Errors
-    /// If the shapes do not agree or the device fails.
+    /// If the shapes do not match or the device fails.
     fn apply(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor>;
 
-    /// The dimension of the outputs, in an output of this rank.
+    /// Returns the dimension of `out` in an output of this rank.
     fn out_dim(&self, _rank: usize) -> usize {
         1
     }
 
-    /// The output with a bias for each index along the outputs' dimension.
+    /// Computes the output with a bias.
     ///
     /// # Shapes
-    /// - `bias`: `[out]`; the others as for [`WeightedMap::apply`]
+    /// - `bias`: `[out]`; otherwise as for [`WeightedMap::apply`]
     ///
     /// # Errors
-    /// As [`WeightedMap::apply`].
+    /// Those of [`WeightedMap::apply`].
     fn affine(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let y = self.apply(x, weight)?;
         let Some(bias) = bias else { return Ok(y) };
@@ -58,13 +58,13 @@ pub trait WeightedMap {
     }
 }
 
-/// The variances of a weight's posterior.
+/// Variances of a weight's posterior.
 #[derive(Debug, Clone)]
 pub enum Spread {
-    /// The logarithm of each entry's own variance, in the weight's shape.
+    /// Log variance of each entry, in the weight's shape.
     LogSigma2(Tensor),
-    /// The logarithm of the alpha that a row or the whole weight shares, `[out]` or `[1]`: `sigma2 = alpha theta^2`.
-    /// Nothing is pruned by it.
+    /// Logarithm of an alpha per row or of one alpha, `[out]` or `[1]`: `sigma2 = alpha theta^2`.
+    /// Nothing is pruned.
     LogAlpha(Tensor),
 }
 
@@ -78,7 +78,7 @@ pub struct Posterior {
 }
 
 impl Posterior {
-    /// A posterior with a variance for each entry.
+    /// Creates a posterior with a variance per entry.
     pub fn new(theta: Tensor, log_sigma2: Tensor) -> Self {
         Self {
             theta,
@@ -104,7 +104,7 @@ impl Posterior {
         }
     }
 
-    /// `log_alpha` of a row or of all, for the weight's shape.
+    /// Returns the shared `log_alpha`, clamped, in a shape that broadcasts over the weight.
     fn shared(&self, log_alpha: &Tensor) -> Result<Tensor> {
         let mut shape = vec![1; self.theta.rank()];
         shape[0] = log_alpha.elem_count();
@@ -160,8 +160,8 @@ impl Posterior {
 /// A layer with a posterior over its weight; see [`super::VariationalLinear`] and
 /// [`super::VariationalConv2d`].
 ///
-/// In every use `log_sigma2` is clamped to -40 to 20, for a caller's optimiser knows no bounds. Let no weight decay
-/// act on it: decay would pull it towards 0, a variance of 1.
+/// `log_sigma2` is clamped to -40 to 20 in every computation, because an optimiser does not bound it.
+/// Do not apply weight decay to it: decay pulls it towards 0, that is, a variance of 1.
 #[derive(Debug, Clone)]
 pub struct Variational<M> {
     map: M,
@@ -169,26 +169,26 @@ pub struct Variational<M> {
     bias: Option<Tensor>,
     log_alpha_threshold: f64,
     stream: Stream,
-    /// Of a layer whose variables come from a `VarBuilder`.
+    /// `Some` for a layer with variables of a `VarBuilder`.
     pub(super) claim: Option<Claim>,
 }
 
-/// What a layer made of tensors needs beside them.
+/// Options of a layer that is created from tensors.
 ///
 /// Name | Default | Meaning
 /// -|-|-
-/// `log_alpha_threshold` | 3 | weights at or over it are pruned
-/// `stream` | | the noise of the layer: [`Stream::named`] with a name that no other layer has
+/// `log_alpha_threshold` | 3 | weights with `log_alpha` at or above this are pruned
+/// `stream` | | noise stream of the layer: [`Stream::named`] with a unique name
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LayerOptions {
-    /// Weights at this `log_alpha` or over it are pruned.
+    /// Weights with `log_alpha` at or above this are pruned.
     pub log_alpha_threshold: f64,
-    /// The noise of the layer.
+    /// Noise stream of the layer.
     pub stream: Stream,
 }
 
 impl LayerOptions {
-    /// The options of a layer of this name, with the threshold 3.
+    /// Creates options with the threshold 3 and the noise stream of this name.
     pub fn named(name: &str) -> Self {
         Self {
             log_alpha_threshold: 3.0,
@@ -198,14 +198,14 @@ impl LayerOptions {
 }
 
 impl<M> Variational<M> {
-    /// A layer from its map and its parameters.
+    /// Creates a layer from its map and its parameters.
     ///
     /// # Shapes
-    /// - `posterior`: the map's weight, `[out, ...]`, of one type, on one device
+    /// - `posterior`: `[out, ...]`, the shape of the map's weight, same type and device
     /// - `bias`: `[out]`
     ///
     /// # Errors
-    /// If the shapes do not agree.
+    /// If the shapes do not match.
     pub fn from_map(
         map: M,
         posterior: Posterior,
@@ -227,27 +227,28 @@ impl<M> Variational<M> {
         })
     }
 
-    /// What the weight is multiplied with, and how.
+    /// Returns the map.
     pub fn map(&self) -> &M {
         &self.map
     }
 
-    /// Posterior means, `[out, ...]`.
+    /// Returns the posterior means, `[out, ...]`.
     pub fn theta(&self) -> &Tensor {
         &self.posterior.theta
     }
 
-    /// Variances of the posterior.
+    /// Returns the variances of the posterior.
     pub fn spread(&self) -> &Spread {
         &self.posterior.spread
     }
 
-    /// Biases, `[out]`.
+    /// Returns the biases, `[out]`.
     pub fn bias(&self) -> Option<&Tensor> {
         self.bias.as_ref()
     }
 
-    /// 1 where a weight is kept: `log_alpha` under the threshold, or theta not 0 where alpha is shared. `[out, ...]`, u8.
+    /// Returns 1 where a weight is kept, else 0: `[out, ...]`, u8. A weight is kept if its `log_alpha`
+    /// is below the threshold, or with a shared alpha if its theta is not 0.
     ///
     /// # Errors
     /// If the device fails.
@@ -255,8 +256,8 @@ impl<M> Variational<M> {
         self.posterior.keep_mask(self.log_alpha_threshold)
     }
 
-    /// The KL from posterior to prior, summed over the weights: a scalar, in nats, to be added to
-    /// the loss times `kl_scale / N`.
+    /// Returns the KL divergence from posterior to prior, summed over weights: a scalar, in nats.
+    /// Multiply it by `kl_scale / N` and add it to the loss.
     ///
     /// # Errors
     /// If the device fails.
@@ -266,26 +267,27 @@ impl<M> Variational<M> {
 }
 
 impl<M: WeightedMap> Variational<M> {
-    /// A training draw by local reparameterisation, all live weights taking part: one for each output element.
-    /// Differentiable.
+    /// Computes a training draw by local reparameterisation with all live weights. Differentiable.
     ///
-    /// Row `i` along the leading dimension gets the draws of sample `i`; the unit is the element's flat index in the
-    /// output of one sample. An output whose weights are all dead for good is its bias, without noise.
+    /// Each output element has its own draw, which depends on the sample's index along the leading
+    /// dimension and on the element's flat index in one sample's output. If all weights of an output
+    /// are dead, the output is its bias without noise.
     ///
     /// # Shapes
-    /// - `x`: `[batch, ...] -> [batch, ...]`, as the map has it
+    /// - `x`: `[batch, ...] -> [batch, ...]`, depending on the map
     ///
     /// # Errors
-    /// If the shapes do not agree or the device fails.
+    /// If the shapes do not match or the device fails.
     pub fn sample(&self, x: &Tensor, noise: &StepNoise) -> Result<Tensor> {
         self.draw(x, noise, Masking::Off)
     }
 
-    /// The same, with weights over the threshold at zero: mean, variance and gradients of the data. Their KL still
-    /// moves them, so that they may come back. For steps in which the KL counts.
+    /// Computes a training draw in which weights above the threshold have zero mean, variance and
+    /// data gradients. Their KL still updates them, so they may return. For steps with a positive
+    /// `kl_scale`.
     ///
     /// # Errors
-    /// As [`Variational::sample`].
+    /// Those of [`Variational::sample`].
     pub fn sample_masked(&self, x: &Tensor, noise: &StepNoise) -> Result<Tensor> {
         self.draw(x, noise, Masking::On)
     }
@@ -298,14 +300,14 @@ impl<M: WeightedMap> Variational<M> {
 }
 
 impl<M: WeightedMap> Module for Variational<M> {
-    /// The mean of the output with pruned weights at zero: `[batch, ...] -> [batch, ...]`.
+    /// Computes the mean output with pruned weights at zero, `[batch, ...] -> [batch, ...]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let theta = masked(&self.keep_mask()?, self.theta())?;
         self.map.affine(x, &theta, self.bias.as_ref())
     }
 }
 
-/// `log_sigma2` in its bounds, dead entries as they are.
+/// Clamps `log_sigma2` to its bounds, except for dead entries.
 pub(super) fn clamped(log_sigma2: &Tensor) -> Result<Tensor> {
     let alive = log_sigma2.lt(f64::from(LOG_SIGMA2_DEAD))?;
     alive.where_cond(
@@ -314,7 +316,7 @@ pub(super) fn clamped(log_sigma2: &Tensor) -> Result<Tensor> {
     )
 }
 
-/// A draw of a map's outputs by local reparameterisation, from the means and variances of its weight; see
+/// Draws a map's outputs by local reparameterisation from the means and variances of its weight; see
 /// [`Variational::sample`].
 pub(crate) fn sample<M: WeightedMap>(
     map: &M,
@@ -338,7 +340,7 @@ pub(crate) fn sample<M: WeightedMap>(
     mean + (deviation * eps)?
 }
 
-/// 1 for a row with a weight that is not dead for good, or of a gate for such a unit: `[out]`, u8.
+/// Returns 1 for each row with a live weight, or for each live unit of a gate: `[out]`, u8.
 pub(crate) fn alive_rows(log_sigma2: &Tensor) -> Result<Tensor> {
     let alive = log_sigma2.lt(f64::from(LOG_SIGMA2_DEAD))?;
     if alive.rank() == 1 {
@@ -348,7 +350,7 @@ pub(crate) fn alive_rows(log_sigma2: &Tensor) -> Result<Tensor> {
     rows.gt(0.0)
 }
 
-/// Means and variances of what takes part in a draw, 0 for the others.
+/// Returns means and variances, set to 0 for entries that are not used in a draw.
 pub(crate) fn moments(
     (theta, log_sigma2): (&Tensor, &Tensor),
     log_alpha_threshold: f64,
@@ -361,21 +363,21 @@ pub(crate) fn moments(
         Masking::On => keep_mask_on_device(theta, log_sigma2, log_alpha_threshold)?,
         Masking::Off => log_sigma2.lt(f64::from(LOG_SIGMA2_DEAD))?,
     };
-    // What is dead has an infinite sigma2: its gradient would be 0 * inf without this bound.
+    // Dead entries have an infinite sigma2. Without this bound their gradient would be 0 * inf.
     let sigma2 = log_sigma2.minimum(f64::from(LOG_SIGMA2_MAX) + 1.0)?.exp()?;
     Ok((masked(&mask, theta)?, masked(&mask, &sigma2)?))
 }
 
-/// The noise on units, drawn on the host: the same on every device.
+/// Draws normal noise on the host, so that all devices get the same.
 ///
 /// # Shapes
-/// - `units`: one sample's, `[...]`, for its type and device
+/// - `units`: one sample, `[...]`, which determines type and device
 /// - returns: `[batch, ...]`
 pub(super) fn noise(key: NoiseKey, batch: usize, units: &Tensor) -> Result<Tensor> {
     drawn(|unit, row| key.fill_normal(unit, row), batch, units)
 }
 
-/// [`noise`] by any rule that draws a unit's numbers for each sample.
+/// Like [`noise`], where `draw` draws the numbers of a unit for all samples.
 pub(crate) fn drawn(
     draw: impl Fn(u32, &mut [f32]),
     batch: usize,

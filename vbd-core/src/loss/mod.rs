@@ -95,7 +95,7 @@ impl Score {
                 (0..more).for_each(|sample| errors.compare(column(sample)));
                 errors.add(more, outputs.len() / lanes, error);
             }
-            _ => unreachable!("an engine has the targets of its network's loss"),
+            _ => unreachable!("targets match the network's loss"),
         }
     }
 

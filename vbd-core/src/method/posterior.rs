@@ -26,6 +26,6 @@ pub(super) fn build(settings: &Settings<'_>, prior: Prior) -> Arc<dyn WeightMeth
     if settings.word("alpha") == "weight" {
         return Arc::new(Variational::of(settings, prior));
     }
-    let is_learnt = settings.flag("learn");
-    Arc::new(SharedAlpha::of(settings, Some(prior), is_learnt))
+    let is_learned = settings.flag("learn");
+    Arc::new(SharedAlpha::of(settings, Some(prior), is_learned))
 }

@@ -109,8 +109,8 @@ impl Method {
         let kind = |rule: &WeightRule| rule.kind.unwrap_or(self.kind);
         let of_rules = self.rules.iter().filter(|rule| has_kl(kind(rule)));
         let of_rules = of_rules.map(|rule| self.kl_weight * rule.kl_weight.unwrap_or(1.0));
-        let learnt = self.gates.iter().filter(|gate| gate.has_kl());
-        let of_gates = learnt.map(|gate| gate.kl_weight() * self.kl_weight);
+        let learned = self.gates.iter().filter(|gate| gate.has_kl());
+        let of_gates = learned.map(|gate| gate.kl_weight() * self.kl_weight);
         let factors = of_weights.into_iter().chain(of_rules).chain(of_gates);
         factors.filter(|&factor| is_tempered(factor)).collect()
     }

@@ -103,8 +103,8 @@ impl Parameter {
     }
 
     /// Returns whether every number is finite or the mark of a dead entry.
-    pub(super) fn is_finite(&self, apart: Option<f32>) -> bool {
-        let finite = |x: &f32| x.is_finite() || Some(*x) == apart;
+    pub(super) fn is_finite(&self, except: Option<f32>) -> bool {
+        let finite = |x: &f32| x.is_finite() || Some(*x) == except;
         self.value.iter().all(finite) && self.m.iter().chain(&self.v).all(|x| x.is_finite())
     }
 }

@@ -116,7 +116,10 @@ impl Parameters {
         gates: &[Gate],
         drop: impl Fn(&mut Weight, &dyn WeightMethod),
     ) {
-        assert!(settings.len() >= self.layers.len(), "a setting a weight");
+        assert!(
+            settings.len() >= self.layers.len(),
+            "one setting per weight"
+        );
         for (layer, setting) in self.layers.iter_mut().zip(settings) {
             drop(&mut layer.weight, &*setting.method);
         }
@@ -181,7 +184,7 @@ impl Parameters {
                     kept[features][feature] &= kept[channels][channel];
                     any[channel] |= kept[features][feature];
                 }
-                // Whoever reads the channels besides may need them.
+                // Other consumers of the channels may need them.
                 if outer.folds && outer.readers.len() == inner.readers.len() {
                     kept[channels] = any;
                 }

@@ -1,4 +1,4 @@
-//! What the tests of all layers share.
+//! Helpers for the tests of all layers.
 
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
 use vbd_core::layers::{LayerOptions, Noise, StepNoise};
@@ -82,7 +82,7 @@ pub(crate) fn assert_gradients(inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Resul
 
 /// Draws that the moments are measured on.
 pub(crate) const DRAWS: usize = 20_000;
-/// Standard errors that two measured moments may lie apart.
+/// Maximum difference of two measured moments, in standard errors.
 const ERRORS: f64 = 5.0;
 
 /// Mean and variance of each output: `local` and `sampled` are `[DRAWS, outputs]`, one drawn by local

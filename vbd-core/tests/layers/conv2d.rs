@@ -182,7 +182,7 @@ fn local_reparameterisation_has_the_mean_and_variance_of_weight_sampling() -> Re
 }
 
 #[test]
-fn the_noise_of_an_output_is_that_of_its_place_among_channels_rows_and_columns() -> Result<()> {
+fn the_noise_of_an_output_depends_on_its_channel_row_and_column() -> Result<()> {
     let zeros = Tensor::zeros((3, 1, 1, 1), DType::F32, &Device::Cpu)?;
     let posterior = Posterior::new(zeros.clone(), zeros);
     let layer = VariationalConv2d::new(posterior, None, Conv2dMap::default(), options(3.0))?;
@@ -213,7 +213,7 @@ fn forward_is_the_mean_with_pruned_weights_at_zero() -> Result<()> {
 }
 
 #[test]
-fn a_layer_in_a_var_map_takes_what_candles_own_takes() -> Result<()> {
+fn a_layer_in_a_var_map_accepts_the_options_of_candles_layers() -> Result<()> {
     let map = VarMap::new();
     let vb = VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu);
     let conv = Conv2dConfig {

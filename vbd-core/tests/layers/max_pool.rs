@@ -1,4 +1,4 @@
-//! Max-pooling, and the fault in Candle's own.
+//! Max-pooling, and the fault in Candle's version.
 
 use candle_core::{Device, Result, Tensor, Var};
 use vbd_core::layers::max_pool2d;
@@ -39,8 +39,7 @@ const SHAPES: [((usize, usize, usize, usize), usize); 6] = [
 ];
 
 #[test]
-fn a_pooled_value_is_the_largest_of_its_window_and_its_first_place_gets_the_gradient() -> Result<()>
-{
+fn pooling_takes_the_maximum_and_its_first_position_gets_the_gradient() -> Result<()> {
     for (shape, kernel) in SHAPES {
         // rounded, so that many windows have several largest values
         let x = tensor(1, shape, 4.0, 0.0);

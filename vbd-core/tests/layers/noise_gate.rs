@@ -39,7 +39,7 @@ fn a_draw_and_its_kl_have_the_gradients_of_finite_differences() {
 }
 
 #[test]
-fn a_factor_has_the_mean_and_variance_of_its_posterior_and_a_channel_shares_it() -> Result<()> {
+fn a_factor_has_the_moments_of_its_posterior_and_a_channel_shares_it() -> Result<()> {
     let (theta, log_sigma2) = (tensor(1, 3, 2.0, 0.0), tensor(2, 3, 3.0, -1.0));
     let gate = NoiseGate::new(theta.clone(), log_sigma2.clone(), options(1e9))?;
     let ones = Tensor::ones((DRAWS, 3, 1, 2), DType::F64, &Device::Cpu)?;
@@ -60,7 +60,7 @@ fn a_factor_has_the_mean_and_variance_of_its_posterior_and_a_channel_shares_it()
 }
 
 #[test]
-fn a_new_gate_lets_everything_through() -> Result<()> {
+fn a_new_gate_changes_nothing() -> Result<()> {
     let map = VarMap::new();
     let vb = VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu);
     let gate = noise_gate(3, &VariationalConfig::default(), vb.pp("gate.fc1"))?;

@@ -1,5 +1,5 @@
-//! The interface of methods carries what is to come: a mask by which entries return (Guo et al. 2016) and a mixture
-//! that all weights share (Ullrich et al. 2017), written here against the public traits alone.
+//! Two methods outside the crate, written with the public traits only: a mask whose entries can return
+//! (Guo et al. 2016) and a mixture shared by all weights (Ullrich et al. 2017).
 #![expect(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,

@@ -18,7 +18,7 @@ use super::{Problem, parameters, spec};
 
 #[derive(Debug)]
 struct Splicing {
-    /// The threshold is the mean of |theta| and so many deviations more.
+    /// The threshold is the mean of |theta| plus this many deviations.
     c: f64,
     /// How fast masks stop changing.
     gamma: f64,
@@ -184,7 +184,7 @@ fn masks(parameters: &Parameters) -> Vec<bool> {
 }
 
 #[test]
-fn entries_go_and_return_by_the_rule_and_both_engines_agree() {
+fn entries_leave_and_return_by_the_rule_and_both_engines_agree() {
     let method: Arc<dyn WeightMethod> = Arc::new(METHOD);
     let start = parameters(&*method);
     let mut problem = Problem::new(&method, &start, 3);
@@ -240,7 +240,7 @@ fn gradients_reach_masked_entries_and_are_those_of_finite_differences() {
     let mut problem = Problem::new(&method, &start, 2);
     problem.step(0);
     let stepped = problem.cpu.parameters().unwrap();
-    // The dense net with what is masked at 0 has the same outputs, and differences everywhere.
+    // The dense net with masked entries at 0 has the same outputs, and allows finite differences everywhere.
     let dense_setting = Method::new(MethodKind::Dense).of_weights(&spec()).unwrap();
     let dense = Arc::clone(&dense_setting[0].method);
     let bare = |layer: usize, index: usize, h: f32| {

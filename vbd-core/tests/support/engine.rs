@@ -16,7 +16,7 @@ pub(crate) const BATCH: usize = 23;
 
 /// One step's gradients agree to this, as a share of the largest: f32 sums in another order.
 pub(crate) const GRADIENT_TOLERANCE: f32 = 1e-5;
-/// Of what many entries share: Candle adds up their gradients in f32, and they nearly cancel.
+/// Tolerance for states that many entries share: Candle adds their gradients in f32, and they nearly cancel.
 const SUM_TOLERANCE: f32 = 3e-4;
 /// Theta after twenty steps.
 pub(crate) const THETA_TOLERANCE: f32 = 1e-4;
@@ -156,7 +156,7 @@ pub(crate) fn assert_same_gradients(cpu: &Parameters, candle: &Parameters) {
     }
 }
 
-/// What the trainer does at the end of an epoch.
+/// Kills parameters as the trainer does at the end of an epoch.
 pub(crate) fn kill(engine: &mut dyn Step, spec: &NetSpec, recipe: &Recipe) {
     let mut parameters = engine.parameters().unwrap();
     let gates = Gate::all(spec, &recipe.method).unwrap();

@@ -1,4 +1,4 @@
-//! Networks that are no chains.
+//! Networks that are not chains.
 
 use vbd_net::spec::NetSpec;
 
@@ -7,8 +7,8 @@ use super::lines::net;
 /// Factor on a pixel.
 const SCALE: f64 = 0.003_906_25;
 
-/// Linear layers: a branch around two of them, one around none but a ReLU, the sum of a layer and itself, and a
-/// ReLU that a weight cannot take along, for its sum reads the weight as it is.
+/// Linear layers: a branch around two of them, a branch around a ReLU only, the sum of a layer and
+/// itself, and a ReLU that cannot be computed with its weight, because a sum reads the weight directly.
 pub(crate) fn linear() -> NetSpec {
     net(
         SCALE,
@@ -30,8 +30,8 @@ pub(crate) fn linear() -> NetSpec {
     )
 }
 
-/// Convolutions: the input goes into two, a shortcut by a convolution of one tap, paddings of several sizes over one
-/// value, and a flattened branch.
+/// Convolutions: two that read the input, a shortcut by a convolution of one tap, several paddings of
+/// one value, and a flattened branch.
 pub(crate) fn convolutions() -> NetSpec {
     net(
         SCALE,

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn without_files_every_way_out_is_named() {
+    fn without_files_every_remedy_is_named() {
         let folder = tempfile::tempdir().unwrap();
         for data_dir in [
             None,

@@ -70,16 +70,16 @@ fn i64_values(raw: &RawTensor) -> impl Iterator<Item = i64> {
 }
 
 pub(crate) fn decode(
-    taker: &mut FileTensors<'_>,
-    found: &WeightTensor<'_>,
+    file: &mut FileTensors<'_>,
+    weight: &WeightTensor<'_>,
 ) -> Result<SparseMatrix> {
-    let name = |suffix: &str| format!("{}{suffix}", found.weight);
-    let (rows, cols) = (found.rows, found.cols);
+    let name = |suffix: &str| format!("{}{suffix}", weight.name);
+    let (rows, cols) = (weight.rows, weight.cols);
     let row_bytes = cols.div_ceil(8);
-    let shape = taker.take(&name(SHAPE), &[Dtype::I64], Some(&[2]))?;
-    let bits = taker.take(&name(BITS), &[Dtype::U8], Some(&[rows, row_bytes]))?;
-    let offsets = taker.take(&name(ROWS), &[Dtype::I64], Some(&[rows]))?;
-    let values = taker.take_entries(&name(VALUES))?;
+    let shape = file.take(&name(SHAPE), &[Dtype::I64], Some(&[2]))?;
+    let bits = file.take(&name(BITS), &[Dtype::U8], Some(&[rows, row_bytes]))?;
+    let offsets = file.take(&name(ROWS), &[Dtype::I64], Some(&[rows]))?;
+    let values = file.take_entries(&name(VALUES))?;
 
     let stated: Vec<i64> = i64_values(&shape).collect();
     if !stated
@@ -88,7 +88,7 @@ pub(crate) fn decode(
         .all(|(&stated, size)| usize::try_from(stated) == Ok(size))
     {
         let expected = vec![rows, cols];
-        return Err(taker.problem(
+        return Err(file.problem(
             &name(SHAPE),
             Problem::StatedShape {
                 found: stated,
@@ -101,10 +101,10 @@ pub(crate) fn decode(
         .iter()
         .map(|byte| byte.count_ones() as usize)
         .sum();
-    taker.check_count(&name(VALUES), nnz, &values)?;
+    file.check_count(&name(VALUES), nnz, &values)?;
 
     let mut matrix = SparseMatrix::with_capacity(rows, cols, nnz);
-    let mut entries = taker.values.values(&values.bytes);
+    let mut entries = file.values.values(&values.bytes);
     for ((row, bits), start) in bits
         .bytes
         .chunks_exact(row_bytes)
@@ -118,11 +118,11 @@ pub(crate) fn decode(
                 found: start,
                 expected,
             };
-            return Err(taker.problem(&name(ROWS), problem));
+            return Err(file.problem(&name(ROWS), problem));
         }
         for (col, value) in set_bits(bits).zip(entries.by_ref()) {
             if col as usize >= cols {
-                return Err(taker.problem(&name(BITS), Problem::SpareBit { row }));
+                return Err(file.problem(&name(BITS), Problem::SpareBit { row }));
             }
             matrix.push(col, value);
         }

@@ -54,25 +54,25 @@ pub(crate) fn encode(matrix: &SparseMatrix, values: ValueType) -> Vec<(&'static 
 }
 
 pub(crate) fn decode(
-    taker: &mut FileTensors<'_>,
-    found: &WeightTensor<'_>,
+    file: &mut FileTensors<'_>,
+    weight: &WeightTensor<'_>,
 ) -> Result<SparseMatrix> {
-    let name = |suffix: &str| format!("{}{suffix}", found.weight);
+    let name = |suffix: &str| format!("{}{suffix}", weight.name);
     let types = [Dtype::U16, Dtype::I32];
-    let row_starts = taker.take(&name(ROWS), &types, Some(&[found.rows + 1]))?;
-    let columns = taker.take(&name(COLUMNS), &[row_starts.dtype], None)?;
-    let values = taker.take_entries(&name(VALUES))?;
+    let row_starts = file.take(&name(ROWS), &types, Some(&[weight.rows + 1]))?;
+    let columns = file.take(&name(COLUMNS), &[row_starts.dtype], None)?;
+    let values = file.take_entries(&name(VALUES))?;
     let nnz = columns.shape[0];
-    taker.check_count(&name(VALUES), nnz, &values)?;
+    file.check_count(&name(VALUES), nnz, &values)?;
 
-    let problem = |suffix: &str, problem: Problem| taker.problem(&name(suffix), problem);
-    let mut matrix = SparseMatrix::with_capacity(found.rows, found.cols, nnz);
+    let problem = |suffix: &str, problem: Problem| file.problem(&name(suffix), problem);
+    let mut matrix = SparseMatrix::with_capacity(weight.rows, weight.cols, nnz);
     let mut starts = indices(&row_starts);
     let mut start = starts.next().unwrap_or(0);
     if start != 0 {
         return Err(problem(ROWS, Problem::FirstRow { found: start }));
     }
-    let mut entries = indices(&columns).zip(taker.values.values(&values.bytes));
+    let mut entries = indices(&columns).zip(file.values.values(&values.bytes));
     for (row, end) in starts.enumerate() {
         if end < start {
             return Err(problem(ROWS, Problem::RowOrder { row, start, end }));
@@ -89,9 +89,9 @@ pub(crate) fn decode(
                     },
                 ));
             };
-            let fits = usize::try_from(column).is_ok_and(|column| column < found.cols);
+            let fits = usize::try_from(column).is_ok_and(|column| column < weight.cols);
             let Some(col) = u32::try_from(column).ok().filter(|_| fits) else {
-                let columns = found.cols;
+                let columns = weight.cols;
                 return Err(problem(
                     COLUMNS,
                     Problem::ColumnRange {

@@ -58,25 +58,25 @@ pub(crate) fn encode(matrix: &SparseMatrix, values: ValueType) -> Vec<(&'static 
 }
 
 pub(crate) fn decode(
-    taker: &mut FileTensors<'_>,
-    found: &WeightTensor<'_>,
+    file: &mut FileTensors<'_>,
+    weight: &WeightTensor<'_>,
 ) -> Result<SparseMatrix> {
     let (gaps_name, values_name) = (
-        format!("{}{GAPS}", found.weight),
-        format!("{}{VALUES}", found.weight),
+        format!("{}{GAPS}", weight.name),
+        format!("{}{VALUES}", weight.name),
     );
-    let gaps = taker.take(&gaps_name, &[Dtype::U8], None)?.bytes;
-    let values = taker.take_entries(&values_name)?;
+    let gaps = file.take(&gaps_name, &[Dtype::U8], None)?.bytes;
+    let values = file.take_entries(&values_name)?;
     if gaps.last() == Some(&SKIP) {
-        return Err(taker.problem(&gaps_name, Problem::GapEnd));
+        return Err(file.problem(&gaps_name, Problem::GapEnd));
     }
     let nnz = gaps.iter().filter(|&&gap| gap != SKIP).count();
-    taker.check_count(&values_name, nnz, &values)?;
+    file.check_count(&values_name, nnz, &values)?;
     // At most 255 a byte: no overflow, and the last place is the largest.
     let end = gaps.iter().map(|&gap| usize::from(gap)).sum::<usize>() + nnz;
-    let numel = found.rows * found.cols;
+    let numel = weight.rows * weight.cols;
     if end > numel {
-        return Err(taker.problem(&gaps_name, Problem::GapRange { numel }));
+        return Err(file.problem(&gaps_name, Problem::GapRange { numel }));
     }
     let mut next = 0;
     let places = gaps.iter().filter_map(|&gap| {
@@ -86,9 +86,9 @@ pub(crate) fn decode(
             next - 1
         })
     });
-    let entries = places.zip(taker.values.values(&values.bytes));
+    let entries = places.zip(file.values.values(&values.bytes));
     Ok(SparseMatrix::from_places(
-        [found.rows, found.cols],
+        [weight.rows, weight.cols],
         nnz,
         entries,
     ))

@@ -23,16 +23,16 @@ pub(crate) fn encode(
 }
 
 pub(crate) fn decode(
-    taker: &mut FileTensors<'_>,
-    found: &WeightTensor<'_>,
+    file: &mut FileTensors<'_>,
+    weight: &WeightTensor<'_>,
 ) -> Result<SparseMatrix> {
-    let tensor = format!("{}{WEIGHT}", found.weight);
-    let raw = taker.take(&tensor, &[taker.values.dtype()], Some(found.shape))?;
-    taker.check_finite(&tensor, &raw)?;
-    let values = || taker.values.values(&raw.bytes);
+    let tensor = format!("{}{WEIGHT}", weight.name);
+    let raw = file.take(&tensor, &[file.values.dtype()], Some(weight.shape))?;
+    file.check_finite(&tensor, &raw)?;
+    let values = || file.values.values(&raw.bytes);
     let nnz = values().filter(|&value| value != 0.0).count();
     Ok(SparseMatrix::from_places(
-        [found.rows, found.cols],
+        [weight.rows, weight.cols],
         nnz,
         values().enumerate(),
     ))

@@ -16,14 +16,14 @@ pub(crate) struct FileTensors<'a> {
     /// Type of the file's weights and biases.
     pub(crate) values: ValueType,
     /// Bytes of the tensors taken so far.
-    pub(crate) taken: usize,
+    pub(crate) bytes_taken: usize,
 }
 
 /// A weight with its layout and the sizes given by the network. The file has as many biases as the
 /// weight has rows, so memory per row is bounded by the file.
 pub(crate) struct WeightTensor<'a> {
     /// Name of the weight, such as `fc1.weight`.
-    pub(crate) weight: &'a str,
+    pub(crate) name: &'a str,
     pub(crate) shape: &'a [usize],
     pub(crate) rows: usize,
     pub(crate) cols: usize,
@@ -66,7 +66,7 @@ impl FileTensors<'_> {
                 found: raw.shape,
             });
         }
-        self.taken += raw.bytes.len();
+        self.bytes_taken += raw.bytes.len();
         Ok(raw)
     }
 

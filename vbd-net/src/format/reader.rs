@@ -37,11 +37,11 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<DecodedNet> {
             problem,
         })?;
     }
-    let mut taker = FileTensors {
+    let mut file = FileTensors {
         path,
         tensors,
         values: header.values,
-        taken: 0,
+        bytes_taken: 0,
     };
     let (mut parts, mut storage) = (NetTensors::default(), Vec::new());
     for (_, node) in graph.nodes() {
@@ -52,29 +52,29 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<DecodedNet> {
             TensorSlot::Nothing => {}
             TensorSlot::Weight(weight) => {
                 let weight = &graph.weights()[weight];
-                let (layer, layout, bytes) = take_layer(&mut taker, weight)?;
+                let (layer, layout, bytes) = take_layer(&mut file, weight)?;
                 parts.layers.push(layer);
                 storage.push((layout, bytes));
             }
             TensorSlot::Index(_) => {
                 let tensor = format!("{name}.index");
-                let index = selection::decode(&mut taker, &tensor, node.shape.units(), input)?;
+                let index = selection::decode(&mut file, &tensor, node.shape.units(), input)?;
                 parts.selections.push(Selection { name, index });
             }
             TensorSlot::Scale(_) => {
                 let [weight, bias] = ["weight", "bias"].map(|what| format!("{name}.{what}"));
-                let values = taker.values;
+                let values = file.values;
                 parts.scales.push(UnitScale {
-                    weight: taker.take_values(&weight, values, &[input])?,
-                    bias: taker.take_values(&bias, values, &[input])?,
+                    weight: file.take_values(&weight, values, &[input])?,
+                    bias: file.take_values(&bias, values, &[input])?,
                     name,
                 });
             }
         }
     }
     let rule = &header.spec.normalize;
-    parts.mean = take_image(&mut taker, MEAN, &rule.mean, &header.spec)?;
-    parts.std = take_image(&mut taker, STD, &rule.std, &header.spec)?;
+    parts.mean = take_image(&mut file, MEAN, &rule.mean, &header.spec)?;
+    parts.std = take_image(&mut file, STD, &rule.std, &header.spec)?;
     if let Some((index, &value)) = parts
         .std
         .iter()
@@ -82,9 +82,9 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<DecodedNet> {
         .enumerate()
         .find(|(_, std)| **std <= 0.0)
     {
-        return Err(taker.problem(STD, Problem::NotPositive { index, value }));
+        return Err(file.problem(STD, Problem::NotPositive { index, value }));
     }
-    if let Some((tensor, _)) = taker.tensors.pop_first() {
+    if let Some((tensor, _)) = file.tensors.pop_first() {
         return Err(Error::SurplusTensor {
             path: path.to_path_buf(),
             tensor,
@@ -132,7 +132,7 @@ fn check_before(before: &NetSpec, spec: &NetSpec, graph: &Graph) -> Result<(), S
 }
 
 fn take_image(
-    taker: &mut FileTensors<'_>,
+    file: &mut FileTensors<'_>,
     tensor: &str,
     rule: &Statistic,
     spec: &NetSpec,
@@ -140,28 +140,27 @@ fn take_image(
     if !rule.is_image() {
         return Ok(None);
     }
-    taker
-        .take_values(tensor, ValueType::F32, &spec.input)
+    file.take_values(tensor, ValueType::F32, &spec.input)
         .map(Some)
 }
 
 fn take_layer(
-    taker: &mut FileTensors<'_>,
+    file: &mut FileTensors<'_>,
     spec: &WeightSpec,
 ) -> Result<(PrunedLayer, Layout, usize)> {
     // The bias first: it is as long as the weight has rows, and it is in the file.
     let (rows, cols) = (spec.rows(), spec.cols());
-    let bias = taker.take_values(&format!("{}.bias", spec.layer), taker.values, &[rows])?;
+    let bias = file.take_values(&format!("{}.bias", spec.layer), file.values, &[rows])?;
     let name = format!("{}.weight", spec.layer);
-    let before = taker.taken;
-    let found = WeightTensor {
-        weight: &name,
+    let before = file.bytes_taken;
+    let tensor = WeightTensor {
+        name: &name,
         shape: &spec.shape,
         rows,
         cols,
     };
-    let (weight, layout) = take_weight(taker, &found)?;
-    let bytes = taker.taken - before;
+    let (weight, layout) = take_weight(file, &tensor)?;
+    let bytes = file.bytes_taken - before;
     let layer = PrunedLayer {
         name: spec.layer.clone(),
         kind: spec.kind,
@@ -172,24 +171,24 @@ fn take_layer(
     Ok((layer, layout, bytes))
 }
 
-/// Takes a weight in the layout that the names of its tensors say.
+/// Takes a weight. The names of its tensors determine the layout.
 pub(super) fn take_weight(
-    taker: &mut FileTensors<'_>,
-    found: &WeightTensor<'_>,
+    file: &mut FileTensors<'_>,
+    weight: &WeightTensor<'_>,
 ) -> Result<(SparseMatrix, Layout)> {
-    let layout = find_layout(taker, found.weight)?;
-    let weight = match layout {
-        Layout::Dense => dense::decode(taker, found),
-        Layout::Csr => csr::decode(taker, found),
-        Layout::Bitmask => bitmask::decode(taker, found),
-        Layout::Delta => delta::decode(taker, found),
+    let layout = find_layout(file, weight.name)?;
+    let matrix = match layout {
+        Layout::Dense => dense::decode(file, weight),
+        Layout::Csr => csr::decode(file, weight),
+        Layout::Bitmask => bitmask::decode(file, weight),
+        Layout::Delta => delta::decode(file, weight),
     }?;
-    Ok((weight, layout))
+    Ok((matrix, layout))
 }
 
 /// Finds the layout of a weight by tensor names. Tensors of a second layout stay untaken and are
 /// rejected later.
-fn find_layout(taker: &FileTensors<'_>, weight: &str) -> Result<Layout> {
+fn find_layout(file: &FileTensors<'_>, weight: &str) -> Result<Layout> {
     let signs = [
         (Layout::Dense, dense::WEIGHT),
         (Layout::Csr, csr::ROWS),
@@ -198,12 +197,12 @@ fn find_layout(taker: &FileTensors<'_>, weight: &str) -> Result<Layout> {
     ];
     let found = signs.into_iter().find(|(_, suffix)| {
         let tensor = format!("{weight}{suffix}");
-        taker.tensors.contains_key(&tensor)
+        file.tensors.contains_key(&tensor)
     });
     found
         .map(|(layout, _)| layout)
         .ok_or_else(|| Error::MissingTensor {
-            path: taker.path.to_path_buf(),
+            path: file.path.to_path_buf(),
             tensor: weight.to_owned(),
         })
 }

@@ -22,12 +22,12 @@ pub(crate) fn encode(index: &[u32]) -> RawTensor {
 
 /// Takes the tensor of `units` indices below `all`.
 pub(crate) fn decode(
-    taker: &mut FileTensors<'_>,
+    file: &mut FileTensors<'_>,
     tensor: &str,
     units: usize,
     all: usize,
 ) -> Result<Vec<u32>> {
-    let raw = taker.take(tensor, &[Dtype::I32], Some(&[units]))?;
+    let raw = file.take(tensor, &[Dtype::I32], Some(&[units]))?;
     let mut index: Vec<u32> = Vec::with_capacity(units);
     for word in raw.bytes.chunks_exact(4) {
         let found = i32::from_le_bytes([word[0], word[1], word[2], word[3]]);
@@ -36,7 +36,7 @@ pub(crate) fn decode(
         });
         let Some(place) = place else {
             let place = index.len();
-            return Err(taker.problem(tensor, Problem::Index { place, found, all }));
+            return Err(file.problem(tensor, Problem::Index { place, found, all }));
         };
         index.push(place);
     }

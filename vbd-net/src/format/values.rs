@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounding_is_to_nearest_even_and_overflow_is_told() {
+    fn rounding_is_to_nearest_even_and_overflow_is_an_error() {
         assert_eq!(ValueType::Bf16.round(1.0 + 1.0 / 256.0, "w").unwrap(), 1.0);
         assert_eq!(
             ValueType::Bf16.round(1.0 + 3.0 / 256.0, "w").unwrap(),

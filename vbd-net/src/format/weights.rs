@@ -1,5 +1,5 @@
-//! A weights file: sparse weights by name beside tensors as they are, without a network. `docs/format.md` has every
-//! byte of it.
+//! Weights files: sparse weights by name and other tensors, without a network. Specified in
+//! `docs/format.md`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,29 +17,29 @@ use crate::graph::MAX_TENSOR;
 use crate::matrix::SparseMatrix;
 use crate::tensor_file::{self, Tensors};
 
-/// What `kind` says in a weights file's JSON.
+/// Value of `kind` in a weights file's JSON.
 pub const WEIGHTS_KIND: &str = "weights";
-/// The version that this code reads and writes.
+/// Version that is read and written.
 pub const WEIGHTS_VERSION: u32 = 1;
-/// Sizes of a weight's shape, at most.
-const MOST_SIZES: usize = 8;
+/// Maximum number of dimensions of a weight.
+const MOST_DIMS: usize = 8;
 
-/// A sparse weight and how it is stored.
+/// A sparse weight with its storage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredWeight {
-    /// Name of its tensor, before the suffixes of its layout.
+    /// Name of the weight, the prefix of its tensors' names.
     pub name: String,
-    /// Its shape, `[out, ...]`.
+    /// Shape, `[out, ...]`.
     pub shape: Vec<usize>,
-    /// Its entries, one row for each of the first dimension.
+    /// Entries, with one row per output.
     pub matrix: SparseMatrix,
-    /// How it is stored.
+    /// Storage layout.
     pub layout: Layout,
-    /// Bytes of its tensors, header entries aside.
+    /// Bytes of the weight's tensors, without header entries.
     pub bytes: u64,
 }
 
-/// Sparse weights by name, and the other tensors of a model.
+/// The sparse weights and other tensors of a model, by name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WeightsFile {
     weights: Vec<StoredWeight>,
@@ -49,14 +49,14 @@ pub struct WeightsFile {
     bytes: u64,
 }
 
-/// A sparse weight to store: its name, its shape and its entries.
+/// A sparse weight to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedWeight {
-    /// Name of its tensor.
+    /// Name of the weight.
     pub name: String,
-    /// Its shape, `[out, ...]`: two sizes or more.
+    /// Shape, `[out, ...]`, with at least two dimensions.
     pub shape: Vec<usize>,
-    /// Its entries, one row for each of the first dimension.
+    /// Entries, with one row per output.
     pub matrix: SparseMatrix,
 }
 
@@ -65,7 +65,7 @@ pub struct NamedWeight {
 struct WeightsHeader {
     version: u32,
     kind: String,
-    /// The threshold of `log_alpha` that decided what is kept.
+    /// Threshold of `log_alpha` at which the weights were pruned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     threshold: Option<f32>,
     values: ValueType,
@@ -80,26 +80,27 @@ struct WeightSize {
 }
 
 impl WeightSize {
-    /// The rows and columns, if the shape is one that a weight may have.
+    /// Returns rows and columns, or `None` if a weight cannot have this shape.
     fn sides(&self) -> Option<[usize; 2]> {
         let sizes = self.shape.iter();
         let numel = sizes
             .clone()
             .try_fold(1_usize, |numel, &size| numel.checked_mul(size))?;
-        let is_weight = (2..=MOST_SIZES).contains(&self.shape.len());
+        let is_weight = (2..=MOST_DIMS).contains(&self.shape.len());
         (is_weight && (1..=MAX_TENSOR).contains(&numel))
             .then(|| [self.shape[0], numel / self.shape[0]])
     }
 }
 
 impl WeightsFile {
-    /// A file of these weights, in this layout or each in the one that is smallest for it, and of other tensors as they
-    /// are. Values of weights are rounded to their type; those too small for it are dropped.
+    /// Creates a file of these weights and other tensors. Without a `layout`, each weight gets its
+    /// smallest. Values of weights are rounded to the type `values`, and dropped if they round to 0.
     ///
     /// # Errors
-    /// [`Error::WeightShape`] if a weight has less than two sizes, none or more than 2^28 entries, or another matrix than
-    /// its shape; [`Error::Overflow`] or [`Error::NotFinite`] if a value does not fit its type;
-    /// [`Error::Unwritable`] if the header passes safetensors' 100 MB.
+    /// [`Error::WeightShape`] if a weight has fewer than two dimensions, no entries, more than 2^28
+    /// entries, or a matrix that does not match its shape; [`Error::Overflow`] or
+    /// [`Error::NotFinite`] if a value does not fit its type; [`Error::Unwritable`] if the header
+    /// exceeds safetensors' limit of 100 MB.
     pub fn new(
         weights: Vec<NamedWeight>,
         others: Tensors,
@@ -147,23 +148,24 @@ impl WeightsFile {
     /// Reads a weights file.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read, else as [`WeightsFile::from_bytes`].
+    /// [`Error::Io`] if the file cannot be read; those of [`WeightsFile::from_bytes`].
     pub fn read(path: &Path) -> Result<Self> {
         Self::from_bytes(&file::read(path)?, path)
     }
 
-    /// Reads a weights file's bytes; `path` names it in errors.
+    /// Reads a weights file from bytes; `path` is used in errors.
     ///
     /// # Errors
-    /// A variant of [`Error`] with the path and the tensor or field, whatever the bytes are.
+    /// Variants of [`Error`] that name the path and the tensor or field. Any bytes are accepted as
+    /// input.
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let (tensors, json) = tensor_file::from_bytes(bytes).map_err(Error::tensor_file(path))?;
         let header = WeightsHeader::from_json(&json, path)?;
-        let mut taker = FileTensors {
+        let mut file = FileTensors {
             path,
             tensors,
             values: header.values,
-            taken: 0,
+            bytes_taken: 0,
         };
         let mut names = BTreeSet::new();
         let mut weights = Vec::new();
@@ -173,39 +175,39 @@ impl WeightsFile {
                 shape: sized.shape.clone(),
             };
             let [rows, cols] = sized.sides().ok_or_else(refused)?;
-            // Memory by the row is bounded by the file.
+            // Memory per row is bounded by the size of the file.
             if rows > bytes.len() || !names.insert(sized.name.clone()) {
                 return Err(refused());
             }
-            let found = WeightTensor {
-                weight: &sized.name,
+            let tensor = WeightTensor {
+                name: &sized.name,
                 shape: &sized.shape,
                 rows,
                 cols,
             };
-            let before = taker.taken;
-            let (matrix, layout) = take_weight(&mut taker, &found)?;
+            let before = file.bytes_taken;
+            let (matrix, layout) = take_weight(&mut file, &tensor)?;
             weights.push(StoredWeight {
                 matrix,
                 layout,
-                bytes: (taker.taken - before) as u64,
+                bytes: (file.bytes_taken - before) as u64,
                 name: sized.name,
                 shape: sized.shape,
             });
         }
         Ok(Self {
             weights,
-            others: taker.tensors,
+            others: file.tensors,
             values: header.values,
             threshold: header.threshold,
             bytes: bytes.len() as u64,
         })
     }
 
-    /// The bytes of the file; the same content gives the same bytes.
+    /// Returns the bytes of the file. The same content gives the same bytes.
     ///
     /// # Errors
-    /// [`Error::Unwritable`] if the header passes safetensors' 100 MB.
+    /// [`Error::Unwritable`] if the header exceeds safetensors' limit of 100 MB.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut tensors = self.others.clone();
         for weight in &self.weights {
@@ -233,18 +235,18 @@ impl WeightsFile {
         tensor_file::to_bytes(&tensors, header.to_json()).map_err(Error::Unwritable)
     }
 
-    /// Writes the file, whole or not at all.
+    /// Writes the file atomically.
     ///
     /// # Errors
-    /// As [`WeightsFile::to_bytes`], and [`Error::Io`] if the disk refuses.
+    /// Those of [`WeightsFile::to_bytes`]; [`Error::Io`] if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         file::write_atomic(path, &self.to_bytes()?)
     }
 
-    /// The same weights in another layout, or with values of another type.
+    /// Returns the same weights in another layout or with another type of values.
     ///
     /// # Errors
-    /// As [`WeightsFile::new`].
+    /// Those of [`WeightsFile::new`].
     pub fn restored(&self, layout: Option<Layout>, values: ValueType) -> Result<Self> {
         let weights = self.weights.iter().map(|weight| NamedWeight {
             name: weight.name.clone(),
@@ -255,36 +257,36 @@ impl WeightsFile {
         Self::new(weights.collect(), others, self.threshold, layout, values)
     }
 
-    /// The sparse weights, by name.
+    /// Returns the sparse weights.
     pub fn weights(&self) -> &[StoredWeight] {
         &self.weights
     }
 
-    /// The other tensors.
+    /// Returns the other tensors by name.
     pub fn others(&self) -> &Tensors {
         &self.others
     }
 
-    /// Type of the sparse weights' values.
+    /// Returns the type of the weights' values.
     pub fn values(&self) -> ValueType {
         self.values
     }
 
-    /// The threshold of `log_alpha` that decided what is kept.
+    /// Returns the threshold of `log_alpha` at which the weights were pruned.
     pub fn threshold(&self) -> Option<f32> {
         self.threshold
     }
 
-    /// Size of the file.
+    /// Returns the size of the file in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 }
 
 impl WeightsHeader {
-    /// Returns the JSON; every value of it has a JSON form.
+    /// Returns the header as JSON.
     fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("metadata have text keys and numbers alone")
+        serde_json::to_string(self).expect("a header has only text keys and numbers")
     }
 
     fn from_json(json: &str, path: &Path) -> Result<Self> {
@@ -323,7 +325,7 @@ fn parts(
 }
 
 fn smallest(name: &str, shape: &[usize], matrix: &SparseMatrix, values: ValueType) -> Layout {
-    // A reader refuses more rows than the file has bytes: gaps alone may be fewer.
+    // A reader rejects more rows than the file has bytes. The delta layout may have fewer.
     let may_gap = matrix.rows() <= matrix.nnz();
     let cost = |layout: &Layout| -> usize {
         let parts = parts(name, shape, matrix, *layout, values);
@@ -394,7 +396,7 @@ mod tests {
                 for flip in [0x01, 0x20, 0xff] {
                     let mut changed = bytes.clone();
                     changed[at] ^= flip;
-                    // What is read is whole: it can be written again.
+                    // Every file that can be read can be written again.
                     if let Ok(file) = WeightsFile::from_bytes(&changed, path) {
                         file.to_bytes().unwrap();
                     }

@@ -1,4 +1,4 @@
-//! What a network resolves to, and what it is refused for.
+//! Networks that resolve, and networks that are rejected.
 
 use super::{NodeId, Shape, TensorSlot};
 use crate::ops::Units;
@@ -45,7 +45,7 @@ fn nodes_know_what_they_read_and_who_reads_them() {
 }
 
 #[test]
-fn wiring_that_cannot_be_is_refused_and_the_layer_is_named() {
+fn impossible_wiring_is_refused_and_the_layer_is_named() {
     type Change<'a> = &'a [(usize, &'a str)];
     let error = |change: Change<'_>| {
         let mut layers = RESIDUAL;

@@ -160,7 +160,7 @@ impl PrunedNet {
     }
 
     /// Returns the tensors of a node.
-    pub fn own(&self, id: NodeId) -> NodeTensors<'_> {
+    pub fn tensors(&self, id: NodeId) -> NodeTensors<'_> {
         match self.graph.node(id).slot {
             TensorSlot::Nothing => NodeTensors::Nothing,
             TensorSlot::Weight(weight) => NodeTensors::Weight(&self.layers[weight]),
@@ -288,7 +288,7 @@ impl PrunedNet {
             let TensorSlot::Weight(weight) = self.graph.node(reader).slot else {
                 continue;
             };
-            let inputs = self.inputs_behind(self.graph.node(reader).inputs[0]);
+            let inputs = self.input_positions(self.graph.node(reader).inputs[0]);
             let first = &mut self.layers[weight];
             for (row, bias) in first.bias.iter_mut().enumerate() {
                 let (columns, values) = first.weight.row(row);
@@ -308,9 +308,9 @@ impl PrunedNet {
         self.mean = None;
     }
 
-    /// Returns which input value each column of a linear layer reads, if the layer reads `node`, a
-    /// flattening or selection of the input.
-    fn inputs_behind(&self, node: NodeId) -> PositionMap {
+    /// Returns the input value that each column of a linear layer reads, for a layer that reads
+    /// `node`, which flattens or selects the input.
+    fn input_positions(&self, node: NodeId) -> PositionMap {
         let mut way = Vec::new();
         let mut at = node;
         while let [before] = self.graph.node(at).inputs[..] {
@@ -318,15 +318,15 @@ impl PrunedNet {
             at = before;
         }
         let area = self.graph.node(at).shape.area();
-        let mut selected = PositionMap::default();
+        let mut positions = PositionMap::default();
         for &node in way.iter().rev() {
-            match (self.graph.node(node).units, self.own(node)) {
-                (Some(Units::Flatten), _) => selected.flatten(area),
-                (_, NodeTensors::Index(index)) => selected.select(index),
+            match (self.graph.node(node).units, self.tensors(node)) {
+                (Some(Units::Flatten), _) => positions.flatten(area),
+                (_, NodeTensors::Index(index)) => positions.select(index),
                 _ => {}
             }
         }
-        selected.flatten(area);
-        selected
+        positions.flatten(area);
+        positions
     }
 }

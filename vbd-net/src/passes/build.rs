@@ -17,7 +17,7 @@ const MOST_COPIED: usize = 1 << 18;
 #[derive(Debug, Clone)]
 struct View {
     value: Value,
-    selected: PositionMap,
+    positions: PositionMap,
     /// Whether it is the step's output unchanged.
     is_whole: bool,
     /// Whether the next node is the only consumer of the step's output.
@@ -37,7 +37,7 @@ impl Program {
     /// Builds the complete steps of the layers.
     pub(super) fn build(net: &PrunedNet) -> Result<Self> {
         let graph = net.graph();
-        // The input of a net that starts linear is read value by value.
+        // If the net starts with linear layers, each input value is a unit.
         let input = if graph.starts_linear() {
             Shape::Features(net.spec().input_len())
         } else {
@@ -70,19 +70,19 @@ impl Builder<'_> {
             return Ok(View::whole(0));
         };
         let from = node.inputs[0];
-        match (units, self.net.own(id)) {
+        match (units, self.net.tensors(id)) {
             (Units::Flatten, _) => {
-                let mut view = self.behind(from);
-                view.selected.flatten(self.area(view.value));
+                let mut view = self.view_of(from);
+                view.positions.flatten(self.area(view.value));
                 self.moved(id, view)
             }
             (Units::Picks, NodeTensors::Index(index)) => {
-                let mut view = self.behind(from);
-                view.selected.select(index);
+                let mut view = self.view_of(from);
+                view.positions.select(index);
                 self.moved(id, view)
             }
             (Units::Same, _) => Ok(self.relu(id)),
-            (Units::Mixes, NodeTensors::Weight(own)) => self.weight(id, own),
+            (Units::Mixes, NodeTensors::Weight(layer)) => self.weight(id, layer),
             (Units::PerUnit, NodeTensors::Scale(scale)) => {
                 let view = self.views[from.index()].clone();
                 let factors = scale.weight.iter().copied();
@@ -97,7 +97,9 @@ impl Builder<'_> {
                 let extent = Extent::of(node.shape);
                 Ok(self.push(Computation::new(self.unweighted(id), inputs, [extent; 2])))
             }
-            (Units::Picks | Units::Mixes, _) => unreachable!("a net has what its network needs"),
+            (Units::Picks | Units::Mixes, _) => {
+                unreachable!("a net has the tensors of its network")
+            }
         }
     }
 
@@ -126,8 +128,8 @@ impl Builder<'_> {
         Ok(copied)
     }
 
-    /// Returns the view of a consumer.
-    fn behind(&self, id: NodeId) -> View {
+    /// Returns the view of a node for one of its consumers.
+    fn view_of(&self, id: NodeId) -> View {
         let view = self.views[id.index()].clone();
         let is_sole = self.net.graph().sole_consumer(id).is_some();
         View {
@@ -139,7 +141,7 @@ impl Builder<'_> {
     fn unweighted(&self, id: NodeId) -> Op {
         let layer = self.net.graph().layer(id, self.net.spec());
         let rule = layer.and_then(ops::unweighted);
-        Op::Unweighted(rule.expect("a layer that neither mixes nor has tensors"))
+        Op::Unweighted(rule.expect("a layer without tensors that does not mix units"))
     }
 
     fn push(&mut self, step: Computation) -> View {
@@ -157,9 +159,9 @@ impl Builder<'_> {
 
     /// Handles a ReLU: fuses it with the step before it if nothing else reads that step.
     fn relu(&mut self, id: NodeId) -> View {
-        let view = self.behind(self.net.graph().node(id).inputs[0]);
-        let own = view.value.checked_sub(1).filter(|_| view.is_private);
-        if let Some(step) = own {
+        let view = self.view_of(self.net.graph().node(id).inputs[0]);
+        let producer = view.value.checked_sub(1).filter(|_| view.is_private);
+        if let Some(step) = producer {
             self.program.steps[step].relu = true;
             return view;
         }
@@ -186,13 +188,13 @@ impl Builder<'_> {
             Some(LayerSpec::MaxPool2d(pool)) => pool.kernel,
             _ => 0,
         };
-        let view = self.behind(from);
+        let view = self.view_of(from);
         if kernel == 1 {
             return view;
         }
-        let own = view.value.checked_sub(1);
+        let producer = view.value.checked_sub(1);
         if let Some(step) =
-            own.filter(|_| view.is_private && view.is_whole && kernel == FUSED_WINDOW)
+            producer.filter(|_| view.is_private && view.is_whole && kernel == FUSED_WINDOW)
             && let Op::Conv { pool: pool @ 1, .. } = &mut self.program.steps[step].op
         {
             *pool = kernel;
@@ -213,7 +215,7 @@ impl Builder<'_> {
     }
 
     /// Handles a layer with a weight. A selection before it becomes columns of zeros.
-    fn weight(&mut self, id: NodeId, own: &PrunedLayer) -> Result<View> {
+    fn weight(&mut self, id: NodeId, layer: &PrunedLayer) -> Result<View> {
         let (graph, spec) = (self.net.graph(), self.net.spec());
         let node = graph.node(id);
         let op = match graph.layer(id, spec) {
@@ -229,19 +231,19 @@ impl Builder<'_> {
         let mut view = self.views[node.inputs[0].index()].clone();
         let input = self.program.extent(view.value);
         if is_linear {
-            view.selected.flatten(self.area(view.value));
+            view.positions.flatten(self.area(view.value));
         }
         let step = Computation::new(op, vec![view.value], [input, Extent::of(node.shape)]);
         let taps = if is_linear { 1 } else { step.per_unit() };
         let cols = self.columns(input.units.saturating_mul(step.per_unit()))?;
         let column = |col: u32| {
             let (place, tap) = (col as usize / taps, col as usize % taps);
-            view.selected.place(place) * taps + tap
+            view.positions.place(place) * taps + tap
         };
         let step = Computation {
             slot: node.slot,
-            weight: own.weight.with_columns(cols, column),
-            bias: own.bias.clone(),
+            weight: layer.weight.with_columns(cols, column),
+            bias: layer.bias.clone(),
             ..step
         };
         Ok(self.push(step))
@@ -258,7 +260,7 @@ impl Builder<'_> {
     ) -> Result<View> {
         let input = self.program.extent(view.value);
         let output = Extent::of(self.net.graph().node(id).shape);
-        // A channel of one value is a channel: who reads it may want zeros around it.
+        // A channel of one value stays a channel, because a consumer may need padding around it.
         let op = match self.net.graph().node(id).shape {
             Shape::Features(_) => Op::Linear,
             Shape::Image { .. } => Op::BY_CHANNEL,
@@ -268,8 +270,9 @@ impl Builder<'_> {
         step.weight = SparseMatrix::with_capacity(bias.len(), cols, bias.len());
         for (unit, factor) in factors.enumerate() {
             if factor != 0.0 {
-                let col = u32::try_from(view.selected.place(unit));
-                step.weight.push(col.expect("a column of fewer"), factor);
+                let col = u32::try_from(view.positions.place(unit));
+                step.weight
+                    .push(col.expect("columns fit in 32 bits"), factor);
             }
             step.weight.end_row();
         }
@@ -292,7 +295,7 @@ impl View {
     fn whole(value: Value) -> Self {
         Self {
             value,
-            selected: PositionMap::default(),
+            positions: PositionMap::default(),
             is_whole: true,
             is_private: true,
         }

@@ -18,7 +18,7 @@ impl Program {
         let mut known = 0_usize;
         for step in &mut self.steps {
             let mut inputs = step.inputs.iter().map(|&input| &constants[input]);
-            let first = inputs.next().expect("a step reads something");
+            let first = inputs.next().expect("a step has an input");
             let outputs = match &step.op {
                 Op::Linear | Op::Conv { .. } => step.fold(first),
                 Op::Unweighted(rule) => {
@@ -32,7 +32,7 @@ impl Program {
                     constant.collect()
                 }
             };
-            // Not to fold is as right: what sums of sums remember is bounded.
+            // Not folding is also correct. This bounds the constants of nested sums.
             known = known.saturating_add(outputs.len());
             constants.push(if known > MOST_KNOWN {
                 Constants::new()
@@ -47,7 +47,7 @@ impl Computation {
     /// Folds constant inputs into the bias. Returns the outputs that are constant then.
     #[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
     fn fold(&mut self, inputs: &Constants) -> Constants {
-        // At the edge of a padded image zeros stand in for a constant, so that it varies.
+        // Padding makes a constant vary: it is 0 at the edge of the image.
         let padded = self.op.padding() > 0;
         let per_unit = self.per_unit();
         let constant = |col: u32| {
@@ -73,7 +73,7 @@ impl Computation {
                 outputs.insert(row, self.activate(shifted as f32));
             }
         }
-        // A selection or a scale says of each unit what it is made of, constant or not.
+        // A selection or a scale must keep all its units, constant or not.
         if self.layer().is_some() {
             (self.weight, self.bias) = (left, biases);
         }
@@ -83,5 +83,5 @@ impl Computation {
 
 /// Returns the unit that a column of a weight reads.
 pub(super) fn unit_of(col: u32, per_unit: usize) -> u32 {
-    u32::try_from(col as usize / per_unit).expect("a part of an u32")
+    u32::try_from(col as usize / per_unit).expect("a quotient of a u32")
 }

@@ -10,7 +10,7 @@ impl Program {
     pub(super) fn copy_for_layouts(&mut self) {
         let mut numbers: Vec<Value> = vec![0];
         let old = std::mem::take(&mut self.steps);
-        // Of each value, as it was, the paddings that its weights want.
+        // Paddings that the consumers of each value need.
         let mut wanted: Vec<Vec<usize>> = vec![Vec::new(); old.len() + 1];
         for step in old.iter().filter(|step| step.op.is_weighted()) {
             for &input in &step.inputs {

@@ -1,4 +1,4 @@
-//! Folds the normalisation of pixels, `x = (p scale - mean) / std`, into the first step as far as
+//! Folds the normalisation of pixels, `x = (p scale - mean) / std`, into the first step where
 //! possible.
 
 use crate::matrix::SparseMatrix;

@@ -48,15 +48,15 @@ mod tests {
 
     #[test]
     fn channels_then_values_lead_back_to_where_they_were() {
-        let mut selected = PositionMap::default();
-        selected.select(&[1, 3, 4]);
-        assert_eq!(selected.place(2), 4);
-        selected.select(&[0, 2]);
-        assert_eq!(selected.place(1), 4);
-        selected.flatten(6);
-        assert_eq!((selected.place(2), selected.place(7)), (8, 25));
-        selected.select(&[2, 7, 11]);
-        selected.flatten(6);
-        assert_eq!([0, 1, 2].map(|at| selected.place(at)), [8, 25, 29]);
+        let mut positions = PositionMap::default();
+        positions.select(&[1, 3, 4]);
+        assert_eq!(positions.place(2), 4);
+        positions.select(&[0, 2]);
+        assert_eq!(positions.place(1), 4);
+        positions.flatten(6);
+        assert_eq!((positions.place(2), positions.place(7)), (8, 25));
+        positions.select(&[2, 7, 11]);
+        positions.flatten(6);
+        assert_eq!([0, 1, 2].map(|at| positions.place(at)), [8, 25, 29]);
     }
 }

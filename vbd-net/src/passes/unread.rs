@@ -15,7 +15,7 @@ struct Reads {
     /// Unread classes that keep some units so that the layer is not empty.
     idle: Vec<bool>,
     /// Number of output units that were read when a step's inputs were last updated.
-    told: Vec<usize>,
+    propagated: Vec<usize>,
 }
 
 impl Reads {
@@ -61,7 +61,7 @@ impl Program {
         let mut reads = Reads {
             units: vec![BTreeSet::new(); class.len()],
             idle: vec![false; class.len()],
-            told: vec![0; self.steps.len()],
+            propagated: vec![0; self.steps.len()],
             class,
         };
         // All outputs are read.
@@ -95,7 +95,7 @@ impl Program {
             for &input in &step.inputs {
                 let (one, other) = (root(&class, input), root(&class, index + 1));
                 class[one.max(other)] = one.min(other);
-                // Ways stay short.
+                // Shorten the path for later searches.
                 class[index + 1] = one.min(other);
                 class[input] = one.min(other);
             }
@@ -109,10 +109,10 @@ impl Program {
         for (index, step) in self.steps.iter().enumerate().rev() {
             let output = reads.class[index + 1];
             let known = reads.units[output].len();
-            if step.ties || reads.idle[output] || reads.told[index] == known {
+            if step.ties || reads.idle[output] || reads.propagated[index] == known {
                 continue;
             }
-            reads.told[index] = known;
+            reads.propagated[index] = known;
             let rows = reads.units[output].iter();
             let columns = rows.flat_map(|&row| step.weight.row(row as usize).0);
             let units = columns.map(|&col| unit_of(col, step.per_unit()));
@@ -140,7 +140,7 @@ impl Computation {
                     let unit = unit_of(col, per_unit);
                     let unit = inputs.partition_point(|&input| input < unit);
                     let col = u32::try_from(unit * per_unit + col as usize % per_unit);
-                    weight.push(col.expect("no column is above what it was"), value);
+                    weight.push(col.expect("columns only become smaller"), value);
                 }
                 weight.end_row();
                 bias.push(if is_idle {

@@ -15,7 +15,7 @@ impl Buffer {
     /// Creates a buffer of `len` zeros.
     pub(crate) fn zeroed(len: usize) -> Self {
         let data = vec![0.0_f32; len + LINE / size_of::<f32>()];
-        // A hint only: where it cannot be known, vectors straddle lines and results are the same.
+        // Alignment only affects speed. If it fails, vectors straddle lines.
         let start = data
             .as_ptr()
             .align_offset(LINE)

@@ -248,7 +248,7 @@ fn buffers(net: &PrunedNet, program: &Program) -> Result<(Vec<Layout>, Vec<usize
         let extent = program.extent(value);
         let layout = Layout::new(extent, padding);
         let unit = layout.unit_len().unwrap_or(usize::MAX);
-        // Whole vectors, and what a convolution reads and writes behind the last of them.
+        // Whole vectors, and the values that a convolution reads and writes beyond the last one.
         let len = unit
             .saturating_mul(extent.units)
             .saturating_add(Conv::SLACK);

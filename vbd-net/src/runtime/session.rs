@@ -45,7 +45,7 @@ pub(super) struct Worker {
 
 impl Worker {
     fn new(plan: &PlanData) -> Self {
-        // Raw pixels are read where they are, but for bytes.
+        // Raw f32 pixels are read in place; bytes are converted first.
         let one = plan.lens.iter().map(|&len| Buffer::zeroed(len));
         let many = plan.lens.iter();
         let many = many.map(|&len| Buffer::zeroed(len * plan.lanes));
@@ -80,7 +80,7 @@ impl Worker {
             let (before, after) = one.split_at_mut(index + 1);
             let y = after[0].get_mut();
             let first = inputs.first().copied();
-            // A stage that reads nothing has no column that would look at it.
+            // A stage without columns reads no input.
             let x = before[first.unwrap_or(0)].get();
             match stage {
                 Stage::Linear(linear) => match pixels.filter(|_| first == Some(0)) {

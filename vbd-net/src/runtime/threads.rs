@@ -121,7 +121,7 @@ impl Threads {
         let _in_use = match crew.in_use.try_lock() {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
-            // The helpers are at work for somebody else.
+            // The helpers are working for another caller.
             Err(TryLockError::WouldBlock) => return job(0),
         };
         let job_of_some = |helper: usize| {
@@ -130,16 +130,16 @@ impl Threads {
             }
         };
         let erased: &(dyn Fn(usize) + Sync) = &job_of_some;
-        // SAFETY: no helper holds the reference once `PublishedJob` is dropped, which is before `job` ends: it
-        // takes the job back, so that nobody joins, and waits for those who have.
+        // SAFETY: no helper has the reference after `PublishedJob` is dropped, which is before `job` ends:
+        // dropping withdraws the job, so that no helper joins, and waits for the helpers that have joined.
         let erased = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(erased) };
-        // A batch whose caller panicked too did not get to look at it.
+        // If the caller of an earlier batch panicked too, it did not check the flag.
         crew.panicked.store(false, Ordering::Relaxed);
-        let lent = PublishedJob(crew);
+        let published = PublishedJob(crew);
         *crew.job() = Some(erased);
-        crew.tell();
+        crew.wake_helpers();
         job(0);
-        drop(lent);
+        drop(published);
         assert!(!crew.panicked.load(Ordering::Relaxed), "a helper panicked");
     }
 }
@@ -159,7 +159,7 @@ impl Owner {
             let helpers = (1..self.crew.count).filter_map(|helper| {
                 let crew = Arc::clone(&self.crew);
                 let named = thread::Builder::new().name(format!("vbd-{helper}"));
-                // Without a helper the caller does it all.
+                // Without helpers, the caller does all the work.
                 named.spawn(move || crew.help(helper)).ok()
             });
             Mutex::new(helpers.collect())
@@ -170,13 +170,13 @@ impl Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         self.crew.ends.store(true, Ordering::SeqCst);
-        self.crew.tell();
+        self.crew.wake_helpers();
         let helpers = self.helpers.take().map(Mutex::into_inner);
         for helper in helpers
             .into_iter()
             .flat_map(|helpers| helpers.unwrap_or_else(PoisonError::into_inner))
         {
-            // A helper catches the panics of its jobs, and has none of its own.
+            // Helpers catch the panics of their jobs and do not panic themselves.
             drop(helper.join());
         }
     }
@@ -190,7 +190,7 @@ impl Drop for PublishedJob<'_> {
         *self.0.job() = None;
         let mut turns = 0_u32;
         while self.0.active.load(Ordering::Acquire) > 0 {
-            // Helpers have a block each at most; one of them may have lost its processor.
+            // Each helper works on at most one block, but may have been descheduled.
             turns += 1;
             if turns.is_multiple_of(1 << 12) {
                 thread::yield_now();
@@ -205,11 +205,11 @@ impl Crew {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the helpers.
-    fn tell(&self) {
+    /// Counts a new batch and wakes the helpers.
+    fn wake_helpers(&self) {
         self.batches.fetch_add(1, Ordering::SeqCst);
         if self.sleepers.load(Ordering::SeqCst) > 0 {
-            // Held, so that a helper which is about to park has parked.
+            // Locked, so that a helper that is about to park has parked.
             let _job = self.job();
             self.wake.notify_all();
         }

@@ -8,7 +8,7 @@ use vbd_net::spec::NetSpec;
 
 pub(crate) use draws::Draws;
 
-/// Two linear layers over an image, of whose weights about a quarter are there.
+/// Two linear layers over an image with about a quarter of their weights.
 pub(crate) fn random_net(seed: u64) -> PrunedNet {
     let json = r#"{
         "name": "random", "input": [1, 6, 5], "classes": 4,
@@ -23,7 +23,7 @@ pub(crate) fn random_net(seed: u64) -> PrunedNet {
     net_of(json, seed)
 }
 
-/// The same with an input for a target.
+/// The same network as an autoencoder.
 pub(crate) fn random_autoencoder(seed: u64) -> PrunedNet {
     let json = r#"{
         "name": "auto", "input": [1, 6, 5], "loss": "mse", "target": "input",

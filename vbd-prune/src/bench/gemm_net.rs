@@ -84,7 +84,7 @@ impl GemmNet {
     pub(super) fn new(net: &PrunedNet) -> Self {
         let (mean, std) = (net.mean_values(), net.std_values());
         let rule = |pixel| (net.scale() / std.at(pixel), -mean.at(pixel) / std.at(pixel));
-        let weights = net.graph().nodes().map(|(id, _)| match net.own(id) {
+        let weights = net.graph().nodes().map(|(id, _)| match net.tensors(id) {
             NodeTensors::Weight(layer) => layer.weight.to_dense(),
             _ => Vec::new(),
         });
@@ -119,11 +119,11 @@ impl GemmNet {
                 continue;
             };
             let weight = &weights[id.index()][..];
-            match (layer, net.own(id)) {
-                (LayerSpec::Linear(_), NodeTensors::Weight(own)) => {
-                    linear(y, &before[node.inputs[0].index()], weight, &own.bias, n);
+            match (layer, net.tensors(id)) {
+                (LayerSpec::Linear(_), NodeTensors::Weight(pruned)) => {
+                    linear(y, &before[node.inputs[0].index()], weight, &pruned.bias, n);
                 }
-                (LayerSpec::Conv2d(conv), NodeTensors::Weight(own)) => {
+                (LayerSpec::Conv2d(conv), NodeTensors::Weight(pruned)) => {
                     let [_, height, width] = sides(node.shape);
                     let window = Window {
                         conv,
@@ -131,13 +131,13 @@ impl GemmNet {
                         output: [height, width],
                     };
                     let x = &before[node.inputs[0].index()];
-                    convolve(y, x, weight, &own.bias, window, columns);
+                    convolve(y, x, weight, &pruned.bias, window, columns);
                 }
                 (LayerSpec::Relu(_), _) => {
                     let x = before[node.inputs[0].index()].iter();
                     y.extend(x.map(|x| x.max(0.0)));
                 }
-                (layer, own) => {
+                (layer, tensors) => {
                     for sample in 0..n {
                         let inputs = node.inputs.iter().map(|&input| {
                             let shape = graph.node(input).shape;
@@ -148,7 +148,7 @@ impl GemmNet {
                             }
                         });
                         let inputs: Vec<Plain<'_>> = inputs.collect();
-                        y.extend(layer.kind().plain(&inputs, own, node.shape));
+                        y.extend(layer.kind().plain(&inputs, tensors, node.shape));
                     }
                 }
             }
@@ -219,12 +219,12 @@ fn add_product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, [m, k, n]: [usize;
     };
     assert!(
         holds(a, [m, k]) && holds(b, [k, n]) && out.len() >= m * n,
-        "matrices lie in their slices"
+        "matrices fit in their slices"
     );
     let threads = gemm::Parallelism::Rayon(0);
     let [a_strides, b_strides] = [a, b].map(|matrix| matrix.strides.map(usize::cast_signed));
-    // SAFETY: every entry of `a`, `b` and `out` lies in its slice, as asserted above, and a `&mut`
-    // overlaps nothing.
+    // SAFETY: every entry of `a`, `b` and `out` is inside its slice, as asserted above, and `out`
+    // does not overlap the others.
     unsafe {
         gemm::gemm(
             m,
@@ -259,7 +259,7 @@ mod tests {
     use crate::sparse_net::DenseNet;
     use crate::testing::{random_checkpoint, random_samples};
 
-    /// Sums of a few hundred products in another order.
+    /// Tolerance for sums of a few hundred products in another order.
     const TOLERANCE: f32 = 1e-4;
 
     #[test]

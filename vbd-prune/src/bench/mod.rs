@@ -137,7 +137,7 @@ pub fn bench(
         let pixels = pixels(net, images, batch)?;
         let x = Tensor::from_slice(&pixels, (batch, len), &Device::Cpu)?;
         let mut calls = vec![Vec::new(); runners.len()];
-        // One call each first: buffers and caches, and what can fail.
+        // Warm up: fills buffers and caches, and finds errors.
         for (_, runner) in &mut runners {
             runner.run(&pixels, &x)?;
         }
@@ -264,7 +264,7 @@ fn check_size(net: &PrunedNet, spec: &NetSpec, batches: &[usize]) -> Result<()> 
     let numel = weights.clone().map(WeightSpec::numel).sum::<usize>();
     let columns = weights.map(|weight| weight.cols() * weight.positions);
     let largest = batches.iter().copied().max().unwrap_or(0);
-    // What each layer gives, for `gemm` and for Candle, and each weight as entries besides.
+    // Outputs of each layer for `gemm` and for Candle, and each weight.
     let activations = largest.saturating_mul(2 * values);
     let values = activations.saturating_add(numel * 4 + columns.max().unwrap_or(0));
     let found = values.saturating_mul(size_of::<f32>());

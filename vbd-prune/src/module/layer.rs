@@ -1,4 +1,4 @@
-//! Layers that run on the sparse kernels.
+//! Layers on the sparse kernels.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,15 +12,17 @@ use vbd_net::{NetTensors, Origin, PrunedLayer, PrunedNet, SparseMatrix};
 use crate::error::Result;
 use crate::sparse_net::SparseNet;
 
-/// `y = x W^T + b` by the sparse kernels, `[.., in] -> [.., out]`; elsewhere than on a CPU by Candle's dense product.
+/// A fully connected layer, `y = x W^T + b`, `[.., in] -> [.., out]`. On the CPU it runs on the sparse
+/// kernels, on other devices as Candle's dense product.
 #[derive(Debug, Clone)]
 pub struct SparseLinear {
     net: Arc<SparseNet>,
     nnz: usize,
 }
 
-/// A convolution by the sparse kernels, `[batch, in, h, w] -> [batch, out, h', w']`; elsewhere than on a CPU by
-/// Candle's dense one. The plan for a size of image is made when the first image of that size comes.
+/// A convolution, `[batch, in, h, w] -> [batch, out, h', w']`. On the CPU it runs on the sparse
+/// kernels, on other devices as Candle's dense convolution. The plan for an image size is built at the
+/// first image of that size.
 #[derive(Debug, Clone)]
 pub struct SparseConv2d {
     layer: PrunedLayer,
@@ -28,15 +30,13 @@ pub struct SparseConv2d {
     nets: Arc<Mutex<HashMap<[usize; 2], Arc<SparseNet>>>>,
 }
 
-/// A sparse layer with the tensors `weight` and, if there is one, `bias` of `vb`: of a file that
-/// [`save_sparse`](super::save_sparse) wrote, or any dense ones, whose zeros are left out.
+/// Creates a sparse layer from the tensors `weight` and, if present, `bias` of `vb`. Any dense
+/// tensors can be used, such as those of [`sparse_var_builder`](super::sparse_var_builder); zeros of
+/// the weight are dropped.
 ///
 /// # Errors
-/// If `vb` has no `weight` of this shape; or as [`SparseNet::new`].
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "as candle_nn's own constructors"
-)]
+/// If `vb` has no `weight` of this shape; those of [`SparseNet::new`].
+#[expect(clippy::needless_pass_by_value, reason = "as candle_nn's constructors")]
 pub fn sparse_linear(in_dim: usize, out_dim: usize, vb: VarBuilder<'_>) -> Result<SparseLinear> {
     let layer = pruned(LayerKind::Linear, &[out_dim, in_dim], &vb)?;
     let nnz = layer.weight.nnz();
@@ -52,15 +52,13 @@ pub fn sparse_linear(in_dim: usize, out_dim: usize, vb: VarBuilder<'_>) -> Resul
     })
 }
 
-/// The same of a convolution with a square kernel.
+/// Creates a sparse convolution with a square kernel from the tensors `weight` and, if present, `bias`
+/// of `vb`.
 ///
 /// # Errors
-/// If `vb` has no `weight` of this shape; or if groups or dilation are not 1: for such use [`candle_nn::conv2d`] on the
-/// same `vb`.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "as candle_nn's own constructors"
-)]
+/// If `vb` has no `weight` of this shape; or if groups or dilation are not 1: in that case use
+/// [`candle_nn::conv2d`] with the same `vb`.
+#[expect(clippy::needless_pass_by_value, reason = "as candle_nn's constructors")]
 pub fn sparse_conv2d(
     in_channels: usize,
     out_channels: usize,
@@ -71,7 +69,7 @@ pub fn sparse_conv2d(
     if (conv.groups, conv.dilation) != (1, 1) {
         let (groups, dilation) = (conv.groups, conv.dilation);
         let problem = format!(
-            "has {groups} groups and dilation {dilation}: the sparse kernels have 1 of each; use candle_nn::conv2d"
+            "has {groups} groups and dilation {dilation}: the sparse kernels only support 1; use candle_nn::conv2d"
         );
         return Err(crate::Error::variable(&vb.prefix(), problem));
     }
@@ -83,7 +81,7 @@ pub fn sparse_conv2d(
     })
 }
 
-/// A layer with what is not 0 of its weight.
+/// Creates a layer from the nonzero entries of its weight.
 fn pruned(kind: LayerKind, shape: &[usize], vb: &VarBuilder<'_>) -> Result<PrunedLayer> {
     let host = |tensor: Tensor| -> CandleResult<Vec<f32>> {
         let tensor = tensor.to_dtype(candle_core::DType::F32)?;
@@ -106,7 +104,7 @@ fn pruned(kind: LayerKind, shape: &[usize], vb: &VarBuilder<'_>) -> Result<Prune
     })
 }
 
-/// A net of one layer.
+/// Creates a net of one layer.
 fn net(
     input: Vec<usize>,
     outputs: usize,
@@ -126,19 +124,19 @@ fn net(
 }
 
 impl SparseLinear {
-    /// Entries of the weight that are not 0.
+    /// Returns the number of nonzero entries of the weight.
     pub fn nnz(&self) -> usize {
         self.nnz
     }
 }
 
 impl SparseConv2d {
-    /// Entries of the weight that are not 0.
+    /// Returns the number of nonzero entries of the weight.
     pub fn nnz(&self) -> usize {
         self.layer.weight.nnz()
     }
 
-    /// The net for images of a size, and the size of what comes out.
+    /// Returns the net for images of this size.
     fn net(&self, [height, width]: [usize; 2]) -> Result<Arc<SparseNet>> {
         let mut nets = self.nets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(net) = nets.get(&[height, width]) {
@@ -146,7 +144,10 @@ impl SparseConv2d {
         }
         let shape = &self.layer.shape;
         let Some([rows, columns]) = self.sides([height, width]) else {
-            let problem = format!("has a kernel of {}: larger than its input", shape[2]);
+            let problem = format!(
+                "has a kernel of {}, which is larger than its input",
+                shape[2]
+            );
             return Err(crate::Error::variable("conv2d", problem));
         };
         let conv = LayerSpec::Conv2d(Conv2d {
@@ -165,7 +166,7 @@ impl SparseConv2d {
         Ok(made)
     }
 
-    /// Rows and columns of the output; `None` if the kernel is larger than the padded input.
+    /// Returns rows and columns of the output; `None` if the kernel is larger than the padded input.
     fn sides(&self, input: [usize; 2]) -> Option<[usize; 2]> {
         let side = |size: usize| {
             let room = (size + 2 * self.conv.padding).checked_sub(self.layer.shape[2])?;

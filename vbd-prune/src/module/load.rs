@@ -1,4 +1,4 @@
-//! From a sparse file to a `VarBuilder`.
+//! Loads a sparse file into a `VarBuilder`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,12 +11,15 @@ use vbd_net::tensor_file::RawTensor;
 
 use crate::error::{Error, Result};
 
-/// The tensors of a file that [`save_sparse`](super::save_sparse) wrote, on a device: pruned weights with zeros where
-/// nothing is kept, in f32; the others as they are. For candle-nn's own layers, and for
+/// Loads a file written by [`save_sparse`](super::save_sparse) for candle-nn's layers, and for
 /// [`sparse_linear`](super::sparse_linear) and [`sparse_conv2d`](super::sparse_conv2d).
 ///
+/// Pruned weights are returned dense, in f32, with zeros where they were pruned. All other tensors
+/// are returned unchanged.
+///
 /// # Errors
-/// As [`WeightsFile::read`]; [`Error::Variable`] naming a tensor whose type Candle does not have; or if the device fails.
+/// Those of [`WeightsFile::read`]; [`Error::Variable`] if Candle does not support a tensor's type; or
+/// if the device fails.
 pub fn sparse_var_builder(path: impl AsRef<Path>, device: &Device) -> Result<VarBuilder<'static>> {
     let file = WeightsFile::read(path.as_ref())?;
     let mut tensors = HashMap::new();
@@ -40,7 +43,7 @@ fn tensor(name: &str, raw: &RawTensor, device: &Device) -> Result<Tensor> {
         Dtype::U32 => DType::U32,
         Dtype::I64 => DType::I64,
         other => {
-            let problem = format!("is of {other:?}, a type that Candle does not have");
+            let problem = format!("has type {other:?}, which Candle does not support");
             return Err(Error::variable(name, problem));
         }
     };

@@ -1,7 +1,8 @@
-//! Sparse files and layers for a model of one's own: no recipe, no network file.
+//! Sparse files and layers for a user's own model, without a recipe or a network file.
 //!
-//! [`save_sparse`] prunes what has a posterior in a `VarMap` and stores the rest as it is; [`sparse_var_builder`] reads
-//! it back, for candle-nn's layers and for [`sparse_linear`] and [`sparse_conv2d`], which run on the sparse kernels.
+//! [`save_sparse`] prunes the weights with a posterior in a `VarMap` and stores all other variables
+//! unchanged. [`sparse_var_builder`] reads the file for candle-nn's layers and for [`sparse_linear`]
+//! and [`sparse_conv2d`], which run on the sparse kernels.
 
 mod layer;
 mod load;

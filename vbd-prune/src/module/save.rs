@@ -1,4 +1,4 @@
-//! From a `VarMap` to a sparse file.
+//! Saves a `VarMap` as a sparse file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,20 +13,20 @@ use vbd_net::{Layout, SparseMatrix, ValueType};
 
 use crate::error::{Error, Result};
 
-/// How to save a model.
+/// Options of [`save_sparse`].
 ///
 /// Name | Default | Range | Meaning
 /// -|-|-|-
-/// `log_alpha_threshold` | 3 | finite | weights and units at or over it are pruned
-/// `layout` | the smallest for each weight | [`Layout::ALL`] | how weights are stored
+/// `log_alpha_threshold` | 3 | finite | weights and units with `log_alpha` at or above this are pruned
+/// `layout` | the smallest of each weight | [`Layout::ALL`] | storage layout of pruned weights
 /// `values` | f32 | [`ValueType::ALL`] | type of the pruned weights' values
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SaveOptions {
-    /// Weights and units at this `log_alpha` or over it are pruned.
+    /// Weights and units with `log_alpha` at or above this are pruned.
     pub log_alpha_threshold: f32,
-    /// The layout of all pruned weights; `None` for the one that is smallest for each.
+    /// Layout of all pruned weights; `None` for the smallest of each.
     pub layout: Option<Layout>,
-    /// The type of the pruned weights' values.
+    /// Type of the pruned weights' values.
     pub values: ValueType,
 }
 
@@ -40,23 +40,26 @@ impl Default for SaveOptions {
     }
 }
 
-/// Saves a model: of each `NAME.weight` with a `NAME.log_sigma2` the entries that are kept, sparse; of each gate
-/// `NAME.theta` with a `NAME.log_sigma2` theta, 0 where a unit is pruned; everything else as it is. Posteriors are not
-/// saved. A weight with a shared `NAME.log_alpha` is saved whole.
+/// Prunes a model and saves it without its posteriors:
+///
+/// - a `NAME.weight` with a `NAME.log_sigma2`: sparse, kept entries only;
+/// - a gate's `NAME.theta` with a `NAME.log_sigma2`: theta, with 0 for pruned units;
+/// - all other variables, including weights with a shared `NAME.log_alpha`: unchanged.
 ///
 /// # Errors
-/// [`Error::ThresholdNotFinite`]; [`Error::Variable`] naming a variable whose type cannot be saved, or a posterior of another
-/// shape than its weight; or as [`WeightsFile::new`] and [`WeightsFile::write`].
+/// [`Error::ThresholdNotFinite`]; [`Error::Variable`] if a variable's type cannot be saved, or if a
+/// posterior's shape differs from its weight's; those of [`WeightsFile::new`] and
+/// [`WeightsFile::write`].
 ///
 /// # Panics
-/// If another thread panicked while it held the map.
+/// If another thread panicked while it had locked the map.
 pub fn save_sparse(map: &VarMap, path: impl AsRef<Path>, options: &SaveOptions) -> Result<()> {
     let threshold = options.log_alpha_threshold;
     if !threshold.is_finite() {
         return Err(Error::ThresholdNotFinite { threshold });
     }
     let variables = map.data().lock().expect("no thread panics with the map");
-    // In the order of their names, whatever the map's.
+    // Sorted by name: the map is hashed.
     let variables: BTreeMap<&str, &Tensor> = variables
         .iter()
         .map(|(name, variable)| (&name[..], variable.as_tensor()))
@@ -96,7 +99,7 @@ pub fn save_sparse(map: &VarMap, path: impl AsRef<Path>, options: &SaveOptions) 
                 let raw = RawTensor::f32(variable.dims(), &kept);
                 others.insert(name.to_owned(), raw);
             }
-            // The posterior of a weight or a gate is done with.
+            // The posterior of a weight or a gate is not saved.
             ("log_sigma2" | "log_alpha", _, Some(_), _) | ("log_sigma2", _, _, Some(_)) => {}
             _ => {
                 others.insert(name.to_owned(), raw(name, variable)?);
@@ -113,11 +116,11 @@ pub fn save_sparse(map: &VarMap, path: impl AsRef<Path>, options: &SaveOptions) 
     Ok(file.write(path.as_ref())?)
 }
 
-/// Theta where it is kept, else 0, row-major.
+/// Returns theta, row-major, with 0 for pruned entries.
 fn kept(name: &str, theta: &Tensor, log_sigma2: &Tensor, threshold: f32) -> Result<Vec<f32>> {
     if theta.dims() != log_sigma2.dims() {
         let problem = format!(
-            "has shape {:?}, and its log_sigma2 {:?}: expected the same",
+            "has shape {:?}, but its log_sigma2 has shape {:?}",
             theta.dims(),
             log_sigma2.dims()
         );
@@ -138,7 +141,7 @@ fn kept(name: &str, theta: &Tensor, log_sigma2: &Tensor, threshold: f32) -> Resu
     Ok(kept.collect())
 }
 
-/// A tensor's bytes in its own type.
+/// Returns a tensor's bytes in its own type.
 fn raw(name: &str, tensor: &Tensor) -> Result<RawTensor> {
     let flat = tensor.flatten_all()?;
     let (dtype, bytes) = match tensor.dtype() {
@@ -150,7 +153,8 @@ fn raw(name: &str, tensor: &Tensor) -> Result<RawTensor> {
         DType::U32 => (Dtype::U32, bytes(&flat, u32::to_le_bytes)?),
         DType::I64 => (Dtype::I64, bytes(&flat, i64::to_le_bytes)?),
         other => {
-            let problem = format!("is of {other:?}: expected F32, F64, F16, BF16, U8, U32 or I64");
+            let problem =
+                format!("has type {other:?}: expected F32, F64, F16, BF16, U8, U32 or I64");
             return Err(Error::variable(name, problem));
         }
     };

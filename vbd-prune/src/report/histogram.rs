@@ -66,7 +66,7 @@ impl Histogram {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a cast of f64 saturates, and what it gives is cut to the last bin"
+    reason = "the cast saturates, and the result is limited to the last bin"
 )]
 fn bin(log_alpha: f64) -> usize {
     let width = 2.0 * LOG_ALPHA_DISPLAYED / BINS as f64;

@@ -118,9 +118,10 @@ impl Report {
     /// Creates the report of an opened file.
     ///
     /// # Errors
-    /// Of a checkpoint, as [`prune_checkpoint`]; [`Error::NoNetwork`] of a weights file, which has a [`WeightsReport`].
-    pub fn new(opened: &ModelFile) -> Result<Self> {
-        match opened {
+    /// For a checkpoint, those of [`prune_checkpoint`]; for a weights file, [`Error::NoNetwork`]: use
+    /// [`WeightsReport`] instead.
+    pub fn new(file: &ModelFile) -> Result<Self> {
+        match file {
             ModelFile::Checkpoint {
                 checkpoint, bytes, ..
             } => Self::of_checkpoint(checkpoint, *bytes),
@@ -247,7 +248,7 @@ fn sparsity(nnz: usize, numel: usize) -> f64 {
 
 fn layer_report(layer: &PrunedLayer, layout: &'static str, bytes: u64) -> LayerReport {
     let weight = &layer.weight;
-    // Entries of one input in a row: 1, or a convolution's kernel.
+    // Entries per row and input: 1, or the size of a convolution's kernel.
     let area: usize = layer.shape[2..].iter().product();
     let inputs: BTreeSet<usize> = weight
         .col_idx()

@@ -41,8 +41,8 @@ impl Structure {
     /// # Errors
     /// None for a net created by this crate.
     pub fn of(net: &PrunedNet) -> Result<Self> {
-        let smaller = net.shrunk()?;
-        let (before, after) = (net.original().resolve()?, smaller.graph());
+        let shrunk = net.shrunk()?;
+        let (before, after) = (net.original().resolve()?, shrunk.graph());
         Ok(Self {
             is_made: net.is_shrunk(),
             units: units(&before, after),
@@ -103,6 +103,6 @@ fn parameters(graph: &Graph) -> usize {
 fn multiply_adds(graph: &Graph) -> usize {
     let weights = graph.weights().iter();
     let sums = weights.map(|weight| weight.numel() * weight.positions);
-    // A file may say anything of the net that it was made from.
+    // The original network in an untrusted file may be arbitrary.
     sums.fold(0, usize::saturating_add)
 }

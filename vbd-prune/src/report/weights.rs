@@ -1,4 +1,4 @@
-//! What `vbd inspect` reports of a weights file.
+//! The report of `vbd inspect` for a weights file.
 
 use std::collections::BTreeSet;
 
@@ -9,66 +9,67 @@ use vbd_net::format::{StoredWeight, WEIGHTS_KIND, WEIGHTS_VERSION, WeightsFile};
 
 use super::sparsity;
 
-/// A weights file's sizes and sparsity. As JSON it has the fields of `vbd inspect --json` that need no network.
+/// Sizes and sparsity of a weights file. Serialises to the fields of `vbd inspect --json` that do not
+/// depend on a network.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WeightsReport {
     /// `weights`.
     pub format: &'static str,
     /// Version of the format.
     pub version: u32,
-    /// Nothing: the file has no network.
+    /// Always `None`: the file has no network.
     pub model: Option<String>,
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// Bytes of all its tensors made dense, weights in f32.
+    /// Bytes of all tensors with dense f32 weights.
     pub dense_bytes: u64,
     /// `dense_bytes / bytes`.
     pub size_ratio: f64,
-    /// Entries of all sparse weights.
+    /// Number of entries of all sparse weights.
     pub numel: usize,
-    /// Those that are kept.
+    /// Number of kept entries.
     pub nnz: usize,
     /// `1 - nnz / numel`.
     pub sparsity: f64,
-    /// `numel / nnz`; `None` where nothing is left.
+    /// `numel / nnz`; `None` if nothing is kept.
     pub compression_ratio: Option<f64>,
-    /// Type of the sparse weights' values.
+    /// Type of the weights' values.
     pub values: ValueType,
-    /// Threshold of `log_alpha` that decided what is kept.
+    /// Threshold of `log_alpha` at which the weights were pruned.
     pub threshold: Option<f32>,
-    /// Weight by weight.
+    /// Reports of the weights.
     pub layers: Vec<WeightReport>,
-    /// Names of the tensors that are stored as they are.
+    /// Names of the other tensors.
     pub others: Vec<String>,
 }
 
 /// One weight of a [`WeightsReport`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WeightReport {
-    /// Name of its layer.
+    /// Name of the layer.
     pub name: String,
-    /// What its shape is that of: `linear`, `conv2d` or `weight`.
+    /// Kind of layer, derived from the shape: `linear`, `conv2d`, or else `weight`.
     pub kind: &'static str,
-    /// Its shape.
+    /// Shape of the weight.
     pub shape: Vec<usize>,
-    /// Its entries.
+    /// Number of entries.
     pub numel: usize,
-    /// Those that are kept.
+    /// Number of kept entries.
     pub nnz: usize,
     /// `1 - nnz / numel`.
     pub sparsity: f64,
-    /// How it is stored.
+    /// Storage layout.
     pub layout: &'static str,
-    /// Bytes of its tensors, header entries aside.
+    /// Bytes of the weight's tensors, without header entries.
     pub bytes: u64,
-    /// Inputs with at least one kept weight.
+    /// Number of inputs with at least one kept weight.
     pub live_inputs: usize,
-    /// Outputs with at least one kept weight.
+    /// Number of outputs with at least one kept weight.
     pub live_outputs: usize,
 }
 
 impl WeightsReport {
-    /// The report of a weights file.
+    /// Creates the report of a weights file.
     pub fn new(file: &WeightsFile) -> Self {
         let layers: Vec<WeightReport> = file.weights().iter().map(WeightReport::new).collect();
         let numel = layers.iter().map(|layer| layer.numel).sum();

@@ -33,7 +33,7 @@ impl DenseNet {
                 };
                 Tensor::from_slice(values, shape, device)
             };
-            Ok(match net.own(id) {
+            Ok(match net.tensors(id) {
                 NodeTensors::Nothing => Vec::new(),
                 NodeTensors::Weight(layer) => {
                     let weight = dense_weight(layer, device)?;
@@ -53,8 +53,8 @@ impl DenseNet {
 
     fn node(&self, id: NodeId, inputs: &[Tensor]) -> Result<Tensor> {
         let layer = self.net.graph().layer(id, self.net.spec());
-        let own = &self.tensors[id.index()][..];
-        match (layer, own) {
+        let tensors = &self.tensors[id.index()][..];
+        match (layer, tensors) {
             (Some(LayerSpec::Linear(_)), [weight, bias]) => {
                 let x = inputs[0].flatten_from(1)?.contiguous()?;
                 x.matmul(&weight.t()?)?.broadcast_add(bias)
@@ -63,7 +63,7 @@ impl DenseNet {
                 let y = inputs[0].conv2d(weight, conv.padding, conv.stride, 1, 1)?;
                 y.broadcast_add(bias)
             }
-            // Candle's own, that need no gradients of ours.
+            // Candle's operations: no gradients are needed.
             (Some(LayerSpec::Relu(_)), _) => inputs[0].relu(),
             (Some(LayerSpec::MaxPool2d(pool)), _) => inputs[0].max_pool2d(pool.kernel),
             (_, [weight, bias]) => inputs[0].broadcast_mul(weight)?.broadcast_add(bias),
@@ -98,7 +98,7 @@ fn dense_weight(layer: &PrunedLayer, device: &Device) -> Result<Tensor> {
     Tensor::from_vec(layer.weight.to_dense(), &layer.shape[..], device)
 }
 
-/// Returns the numbers of the inputs as a tensor that broadcasts over `[batch, ..input]`.
+/// Returns numbers per input as a tensor that broadcasts over `[batch, ..input]`.
 fn statistic(values: &PerInput, spec: &NetSpec, device: &Device) -> Result<Tensor> {
     let values: Vec<f32> = (0..spec.input_len())
         .map(|index| values.at(index))
@@ -113,7 +113,7 @@ mod tests {
     use crate::prune_checkpoint;
     use crate::testing::{random_checkpoint, random_samples};
 
-    /// Sums of a few hundred products in another order.
+    /// Tolerance for sums of a few hundred products in another order.
     const TOLERANCE: f32 = 1e-4;
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
                     let out = sparse.forward(&x.to_dtype(dtype).unwrap()).unwrap();
                     assert_eq!(out.flatten_all().unwrap().to_vec1::<f32>().unwrap(), logits);
                 }
-                // A sample's logits do not depend on the batch that it is in.
+                // The logits of a sample do not depend on the rest of the batch.
                 let first = sparse.outputs(&pixels[..len], 1).unwrap();
                 assert_eq!(first[..], logits[..first.len()]);
             }

@@ -73,7 +73,7 @@ impl SparseNet {
     /// Prunes a checkpoint at `threshold`, by default the training's.
     ///
     /// # Errors
-    /// Those of [`prune_checkpoint`](crate::prune_checkpoint) and [`Plan::new`].
+    /// Those of [`prune_checkpoint`] and [`Plan::new`].
     pub fn from_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<Self> {
         Self::new(&prune_checkpoint(checkpoint, threshold)?)
     }

@@ -85,7 +85,7 @@ pub(crate) fn random_checkpoint(seed: u64) -> Checkpoint {
     checkpoint_of(random_spec(seed), seed)
 }
 
-/// A weight of a checkpoint's method of which nothing is pruned but what is 0.
+/// A weight of a checkpoint's method of which only zeros are pruned.
 pub(crate) fn certain_weight(recipe: &Recipe, shape: &[usize], theta: Parameter) -> Weight {
     let certain = || posterior::state(Parameter::new(vec![-40.0; theta.value.len()]));
     let is_plain = recipe.method.kind == MethodKind::Dense;
@@ -174,10 +174,10 @@ pub(crate) fn gated_checkpoint(seed: u64) -> Checkpoint {
     with_gates(checkpoint, after, seed)
 }
 
-/// The checkpoint with weights that are all there, and gates.
+/// The checkpoint with gates and with all entries of its weights.
 pub(crate) fn with_gates(mut checkpoint: Checkpoint, after: &[&str], seed: u64) -> Checkpoint {
     let draws = &mut Draws(seed ^ 0x6A7E);
-    // weights that are all there: what goes, goes with a unit
+    // weights with all entries: entries are only removed with their units
     for layer in &mut checkpoint.parameters.layers {
         let theta: Vec<f32> = (0..layer.weight.numel())
             .map(|_| draws.real() + 1.5e-3)

@@ -53,7 +53,7 @@ pub(crate) fn residual_checkpoint(seed: u64) -> Checkpoint {
     checkpoint_of(residual_spec(seed), seed)
 }
 
-/// Weights that are all there, and gates: that behind the first layer is read by a sum too.
+/// Weights with all entries, and gates: a sum also reads the one after the first layer.
 pub(crate) fn gated_residual_checkpoint(seed: u64) -> Checkpoint {
     let after: &[&str] = if seed.is_multiple_of(2) {
         &["input", "fc1", "fc2", "sum1", "fc4", "sum2"]

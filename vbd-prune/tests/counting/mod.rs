@@ -1,4 +1,4 @@
-//! An allocator that counts, for tests of what is allocated.
+//! An allocator that counts allocations, for tests.
 #![expect(unsafe_code, reason = "a global allocator is unsafe to write")]
 #![allow(dead_code, reason = "each test uses a part")]
 
@@ -10,7 +10,7 @@ static NOW: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// Of this thread alone: others start and print when they like.
+    /// Counts of this thread only: other threads start and print at any time.
     static CALLS: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -19,7 +19,7 @@ struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: all is left to the system's allocator.
+// SAFETY: forwards to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.set(CALLS.get() + 1);
@@ -36,8 +36,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// How often `body` allocates on this thread, and how many bytes more than before all threads hold at
-/// most.
+/// Returns the number of allocations of `body` on this thread, and the largest growth in bytes held by
+/// all threads.
 pub(crate) fn count<T>(body: impl FnOnce() -> T) -> (T, usize, usize) {
     let (calls, now) = (CALLS.get(), NOW.load(Ordering::Relaxed));
     MOST.store(now, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! A small file of each layout, and what a reader says after a part of it is changed.
+//! A small file of each layout, and the error of a reader after a part of it has changed.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part")]
 
 use std::path::Path;
@@ -100,7 +100,7 @@ pub(crate) fn u8s(numbers: &[u8]) -> RawTensor {
     }
 }
 
-/// What a user does with a file, as far as the file lets it.
+/// Uses a file as a user would, as far as it allows.
 pub(crate) fn use_it(bytes: &[u8]) -> bool {
     let Ok(file) = read(bytes) else { return false };
     let weights: usize = file

@@ -18,7 +18,7 @@ pub(super) const DEFINITION: Definition = Definition {
     ],
     applies: |_, _| true,
     build: |settings| {
-        let is_learnt = settings.flag("learn");
-        Arc::new(SharedAlpha::of(settings, None, is_learnt))
+        let is_learned = settings.flag("learn");
+        Arc::new(SharedAlpha::of(settings, None, is_learned))
     },
 };

@@ -56,23 +56,23 @@ pub(super) struct SharedAlpha {
     by_row: bool,
     /// Initial or fixed `log_alpha`.
     log_alpha: f32,
-    is_learnt: bool,
+    is_learned: bool,
 }
 
 impl SharedAlpha {
     /// Builds the method from settings with a `rate`.
     #[expect(clippy::cast_possible_truncation, reason = "trained in f32")]
-    pub(super) fn of(settings: &Settings<'_>, prior: Option<Prior>, is_learnt: bool) -> Self {
+    pub(super) fn of(settings: &Settings<'_>, prior: Option<Prior>, is_learned: bool) -> Self {
         let rate = settings.number("rate");
         Self {
             prior,
             by_row: settings.word("alpha") == "row",
             log_alpha: clamped((rate / (1.0 - rate)).ln() as f32),
-            is_learnt,
+            is_learned,
         }
     }
 
-    /// Returns what has one alpha.
+    /// Returns the scope of one alpha.
     fn scope(self) -> Scope {
         if self.by_row {
             Scope::Row
@@ -126,7 +126,7 @@ impl WeightMethod for SharedAlpha {
         let scope = self.scope();
         let first = vec![self.log_alpha; scope.len(shape)];
         let state = self
-            .is_learnt
+            .is_learned
             .then(|| State::new("log_alpha", scope, first));
         state.into_iter().collect()
     }
@@ -180,7 +180,7 @@ impl CpuMethod for SharedAlpha {
     }
 
     fn sums(&self, shape: &[usize]) -> usize {
-        if self.is_learnt {
+        if self.is_learned {
             2 * self.scope().len(shape)
         } else {
             0
@@ -239,7 +239,7 @@ impl CpuMethod for SharedAlpha {
         update: &Update,
     ) {
         let after = self.alphas(entries.shared);
-        let of_step = if self.is_learnt { of_step } else { &after };
+        let of_step = if self.is_learned { of_step } else { &after };
         let EntryViewMut {
             shape,
             places,

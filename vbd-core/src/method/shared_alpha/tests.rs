@@ -23,7 +23,7 @@ fn method(prior: Option<Prior>, by_row: bool) -> SharedAlpha {
         prior,
         by_row,
         log_alpha: -0.7,
-        is_learnt: true,
+        is_learned: true,
     }
 }
 
@@ -129,7 +129,7 @@ fn gradients_are_those_of_finite_differences_in_f64() {
                 "alpha[{index}]: {found} {expected}"
             );
         }
-        // what the next step computes with is what the states say
+        // the next step uses the moments of the updated states
         let weight = Weight::dense(&SHAPE, theta.clone(), shared).unwrap();
         let (mut mean_again, mut variance_again) = (vec![0.0; numel], vec![0.0; numel]);
         method.moments(weight.view(), true, &mut mean_again, &mut variance_again);
@@ -144,7 +144,7 @@ fn outputs_have_the_mean_and_the_variance_of_fast_dropout() {
         prior: None,
         by_row: false,
         log_alpha: alpha.ln() as f32,
-        is_learnt: false,
+        is_learned: false,
     };
     let (theta, x) = (test_values(1, 2 * 5), test_values(2, 5));
     let samples = 40_000;

@@ -22,15 +22,15 @@ impl CandleGate {
     pub(super) fn new(
         number: usize,
         spec: &Gate,
-        own: &GateParameters,
+        parameters: &GateParameters,
         device: &Device,
     ) -> Result<Self> {
-        let trained = |parameter| Variable::new(parameter, &[spec.units], device);
-        let states = own.units.states();
-        let states = states.map(|state| Ok((state.clone(), trained(&state.parameter)?)));
+        let variable = |parameter| Variable::new(parameter, &[spec.units], device);
+        let states = parameters.units.states();
+        let states = states.map(|state| Ok((state.clone(), variable(&state.parameter)?)));
         Ok(Self {
             number,
-            theta: trained(own.theta())?,
+            theta: variable(parameters.theta())?,
             states: states.collect::<Result<_>>()?,
             spec: spec.clone(),
         })
@@ -38,7 +38,7 @@ impl CandleGate {
 
     pub(super) fn parameters(&self) -> Result<GateParameters> {
         let states = self.states.iter();
-        let states = states.map(|(state, trained)| Ok(state.with(trained.parameter()?)));
+        let states = states.map(|(state, variable)| Ok(state.with(variable.parameter()?)));
         let states = states.collect::<Result<_>>()?;
         Ok(GateParameters {
             after: self.spec.after.clone(),
@@ -48,7 +48,9 @@ impl CandleGate {
 
     fn states(&self) -> Vec<Tensor> {
         let states = self.states.iter();
-        states.map(|(_, trained)| trained.value().clone()).collect()
+        states
+            .map(|(_, variable)| variable.value().clone())
+            .collect()
     }
 
     /// Computes a training draw, or without a key the mean with pruned units at zero.
@@ -101,9 +103,9 @@ impl CandleGate {
         if self.spec.prunes {
             self.theta.update(descent, Ok)?;
         }
-        for (number, (state, trained)) in self.states.iter_mut().enumerate() {
-            let old = trained.value().detach();
-            trained.update(descent.of_state(state.lr_factor), |new| {
+        for (number, (state, variable)) in self.states.iter_mut().enumerate() {
+            let old = variable.value().detach();
+            variable.update(descent.of_state(state.lr_factor), |new| {
                 method.tensor_finish(number, &old, new)
             })?;
         }

@@ -12,7 +12,7 @@ use self::weight::{CandleWeight, Map};
 use super::cpu::cannot_train;
 use super::{At, Batch, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
-use crate::gate::behind_activation;
+use crate::gate::after_activation;
 use crate::layers::Masking;
 use crate::loss::{Score, TargetTensor, Targets};
 use crate::noise::Stream;
@@ -110,15 +110,15 @@ impl CandleStep {
         })
     }
 
-    fn weighted(&self) -> impl Iterator<Item = &CandleWeight> {
-        self.layers.iter().filter_map(|placed| match &placed.layer {
-            CandleLayer::Weight(weighted) => Some(weighted),
+    fn weights(&self) -> impl Iterator<Item = &CandleWeight> {
+        self.layers.iter().filter_map(|node| match &node.layer {
+            CandleLayer::Weight(weight) => Some(weight),
             _ => None,
         })
     }
 
     fn gates(&self) -> impl Iterator<Item = &CandleGate> {
-        self.layers.iter().filter_map(|placed| match &placed.layer {
+        self.layers.iter().filter_map(|node| match &node.layer {
             CandleLayer::Gate(gate) => Some(gate),
             _ => None,
         })
@@ -152,9 +152,9 @@ impl CandleStep {
                     ops::forward(layer, &inputs.collect::<Vec<_>>())?
                 }
                 CandleLayer::Gate(gate) => gate.forward(first, draw(Stream::gate(gate.number)))?,
-                CandleLayer::Weight(weighted) => {
-                    let draw = draw(Stream::layer(weighted.number));
-                    weighted.forward(first, &self.net_of(weighted.number), draw)?
+                CandleLayer::Weight(weight) => {
+                    let draw = draw(Stream::layer(weight.number));
+                    weight.forward(first, &self.net_of(weight.number), draw)?
                 }
             };
             values.push(y);
@@ -169,24 +169,24 @@ impl CandleStep {
         Ok(outputs.flatten_all()?.to_vec1()?)
     }
 
-    /// Returns the states of the net that a weight's method has.
+    /// Returns the net's states that a weight's method uses.
     fn net_of(&self, number: usize) -> Vec<Tensor> {
-        let names = self.objective.weights[number].method.net_states();
-        let found = names.iter().filter_map(|own| {
-            let found = self.net.iter().find(|(state, _)| state.name == own.name);
-            found.map(|(_, trained)| trained.value().clone())
+        let states = self.objective.weights[number].method.net_states();
+        let values = states.iter().filter_map(|own| {
+            let shared = self.net.iter().find(|(state, _)| state.name == own.name);
+            shared.map(|(_, variable)| variable.value().clone())
         });
-        found.collect()
+        values.collect()
     }
 
     fn kl_sum(&self) -> Result<Option<Tensor>> {
         let weights = self
-            .weighted()
-            .map(|weighted| weighted.penalty(&self.net_of(weighted.number)));
+            .weights()
+            .map(|weight| weight.penalty(&self.net_of(weight.number)));
         let of_net = self.objective.net_methods().map(|setting| {
             let mut numbers = self.objective.weights.iter();
             let number = numbers
-                .position(|own| std::ptr::eq(own, setting))
+                .position(|weight| std::ptr::eq(weight, setting))
                 .unwrap_or_default();
             let penalty = setting.method.tensor_shared_penalty(&self.net_of(number))?;
             penalty
@@ -209,8 +209,8 @@ impl CandleStep {
 fn net_states(parameters: &Parameters, device: &Device) -> Result<Vec<(State, Variable)>> {
     let states = parameters.net.iter().map(|state| {
         let len = [state.parameter.value.len()];
-        let trained = Variable::new(&state.parameter, &len, device)?;
-        Ok((state.clone(), trained))
+        let variable = Variable::new(&state.parameter, &len, device)?;
+        Ok((state.clone(), variable))
     });
     states.collect()
 }
@@ -293,13 +293,13 @@ impl Step for CandleStep {
         let net: Vec<Vec<Tensor>> = (0..self.objective.weights.len())
             .map(|number| self.net_of(number))
             .collect();
-        for (state, trained) in &mut self.net {
-            trained.update(descent.of_state(state.lr_factor), Ok)?;
+        for (state, variable) in &mut self.net {
+            variable.update(descent.of_state(state.lr_factor), Ok)?;
         }
         for placed in &mut self.layers {
             match &mut placed.layer {
-                CandleLayer::Weight(weighted) => {
-                    weighted.update(descent, &net[weighted.number], &update)?;
+                CandleLayer::Weight(weight) => {
+                    weight.update(descent, &net[weight.number], &update)?;
                 }
                 CandleLayer::Gate(gate) => gate.update(descent)?,
                 CandleLayer::Plain(_) => {}
@@ -321,12 +321,12 @@ impl Step for CandleStep {
             return Err(Error::RunFromInput);
         }
         let graph = self.spec.resolve()?;
-        let node = behind_activation(&graph, node);
+        let node = after_activation(&graph, node);
         let drawn = self.drawn.get(self.nodes[node.index()]);
         let expected = drawn.map_or_else(Vec::new, |drawn| drawn.dims().to_vec());
         if drawn.is_none() || values.len() != expected.iter().product::<usize>() {
             return Err(Error::Shape {
-                name: format!("values behind `{}`", graph.node(node).label),
+                name: format!("values after `{}`", graph.node(node).label),
                 found: vec![values.len()],
                 expected,
             });
@@ -375,7 +375,7 @@ impl Step for CandleStep {
     fn parameters(&self) -> Result<Parameters> {
         Ok(Parameters {
             layers: self
-                .weighted()
+                .weights()
                 .map(CandleWeight::parameters)
                 .collect::<Result<_>>()?,
             gates: self
@@ -385,7 +385,7 @@ impl Step for CandleStep {
             net: self
                 .net
                 .iter()
-                .map(|(state, trained)| Ok(state.with(trained.parameter()?)))
+                .map(|(state, variable)| Ok(state.with(variable.parameter()?)))
                 .collect::<Result<_>>()?,
         })
     }

@@ -74,7 +74,7 @@ impl Variable {
         let Some(gradient) = descent.gradients.get(self.value()) else {
             return Ok(());
         };
-        // Candle keeps a gradient's own graph; the moments must not drag it along.
+        // A gradient keeps its graph alive, which the moments must not.
         let gradient = gradient.detach();
         let old = Trainable {
             value: self.value().detach(),

@@ -81,8 +81,8 @@ impl CandleWeight {
             } else {
                 &len
             };
-            let trained = Variable::new(&state.parameter, of, device)?;
-            Ok((state.clone(), trained))
+            let variable = Variable::new(&state.parameter, of, device)?;
+            Ok((state.clone(), variable))
         });
         Ok(Self {
             number,
@@ -97,7 +97,7 @@ impl CandleWeight {
 
     pub(super) fn parameters(&self) -> Result<LayerParameters> {
         let states = self.states.iter();
-        let states = states.map(|(state, trained)| Ok(state.with(trained.parameter()?)));
+        let states = states.map(|(state, variable)| Ok(state.with(variable.parameter()?)));
         let states = states.collect::<Result<_>>()?;
         Ok(LayerParameters {
             name: self.spec.layer.clone(),
@@ -108,7 +108,7 @@ impl CandleWeight {
 
     /// Returns the states of the method: the weight's own, then those of the net.
     fn states(&self, net: &[Tensor]) -> Vec<Tensor> {
-        let own = self.states.iter().map(|(_, trained)| trained.value());
+        let own = self.states.iter().map(|(_, variable)| variable.value());
         own.chain(net).cloned().collect()
     }
 
@@ -149,10 +149,10 @@ impl CandleWeight {
         let old_theta = self.theta.value().copy()?.detach();
         self.bias.update(descent, Ok)?;
         self.theta.update(descent, Ok)?;
-        for (number, (state, trained)) in self.states.iter_mut().enumerate() {
+        for (number, (state, variable)) in self.states.iter_mut().enumerate() {
             if state.is_trained {
-                let old = trained.value().detach();
-                trained.update(descent.of_state(state.lr_factor), |new| {
+                let old = variable.value().detach();
+                variable.update(descent.of_state(state.lr_factor), |new| {
                     method.tensor_finish(number, &old, new)
                 })?;
             }
@@ -162,8 +162,8 @@ impl CandleWeight {
             let update = update.times(self.setting.kl_weight);
             let theta = [&old_theta, self.theta.value()];
             method.tensor_set(theta, &mut states, &update)?;
-            for ((_, trained), state) in self.states.iter().zip(&states) {
-                trained.set(state)?;
+            for ((_, variable), state) in self.states.iter().zip(&states) {
+                variable.set(state)?;
             }
         }
         Ok(())

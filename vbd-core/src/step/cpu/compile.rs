@@ -88,11 +88,11 @@ pub(super) fn compile(
     let narrows =
         compaction != Compaction::Never && settings.all(|setting| setting.method.is_plain());
     let gates = objective.gates.iter().zip(&parameters.gates).enumerate();
-    let gates = gates.map(|(number, (spec, own))| LiveGate {
+    let gates = gates.map(|(number, (spec, parameters))| LiveGate {
         number,
         spec,
-        own,
-        units: live_units(spec, own, narrows),
+        parameters,
+        units: live_units(spec, parameters, narrows),
     });
     let mut compiler = Compiler {
         spec,
@@ -101,7 +101,7 @@ pub(super) fn compile(
         compaction,
         gates: gates.collect(),
         nodes: Vec::with_capacity(graph.nodes().len()),
-        compiled: Program {
+        program: Program {
             layers: Vec::new(),
             reads: Vec::new(),
             units: Vec::new(),
@@ -116,7 +116,7 @@ pub(super) fn compile(
     }
     Ok(Program {
         nodes: compiler.nodes,
-        ..compiler.compiled
+        ..compiler.program
     })
 }
 
@@ -124,20 +124,20 @@ pub(super) fn compile(
 struct LiveGate<'a> {
     number: usize,
     spec: &'a Gate,
-    own: &'a GateParameters,
+    parameters: &'a GateParameters,
     units: Vec<u32>,
 }
 
 /// Returns the units of a gate that are computed: live ones, if its weights can drop the others.
-fn live_units(gate: &Gate, own: &GateParameters, narrows: bool) -> Vec<u32> {
+fn live_units(gate: &Gate, parameters: &GateParameters, narrows: bool) -> Vec<u32> {
     let narrows = narrows && gate.folds;
-    let units = (0..).zip(own.alive());
+    let units = (0..).zip(parameters.alive());
     let units: Vec<u32> = units
         .filter(|&(_, alive)| alive || !narrows)
         .map(|(unit, _)| unit)
         .collect();
     debug_assert!(units.len() <= gate.units);
-    // No layer is empty: where all units are dead, one stays, and gives zeros.
+    // If all units are dead, one is computed as zeros, since a layer must not be empty.
     let is_first = gate.producer.is_some() || gate.node == NodeId::INPUT;
     if units.is_empty() && is_first {
         vec![0]
@@ -154,7 +154,7 @@ struct Compiler<'a> {
     gates: Vec<LiveGate<'a>>,
     /// Live values of each node so far.
     nodes: Vec<Flow>,
-    compiled: Program,
+    program: Program,
 }
 
 impl Compiler<'_> {
@@ -171,7 +171,7 @@ impl Compiler<'_> {
         let flow = self.nodes[from.index()].clone();
         match layer.kind().units() {
             Units::Flatten => Ok(flow.flat()),
-            // The ReLU of the weight before it.
+            // A ReLU that is computed with the weight before it.
             _ if is_relu_of_weight(self.spec, graph, id) => Ok(flow),
             Units::Mixes => {
                 let weight = graph.weight(id).expect("a layer that mixes has a weight");
@@ -194,13 +194,13 @@ impl Compiler<'_> {
     /// Adds a layer with the output `flow`.
     fn push(&mut self, layer: CpuLayer, inputs: Vec<usize>, flow: Flow) -> Flow {
         let read = |value| LayerInput { value, adds: false };
-        self.compiled.layers.push(layer);
-        self.compiled
+        self.program.layers.push(layer);
+        self.program
             .reads
             .push(inputs.into_iter().map(read).collect());
-        self.compiled.units.push(flow.len());
+        self.program.units.push(flow.len());
         Flow {
-            value: self.compiled.layers.len(),
+            value: self.program.layers.len(),
             ..flow
         }
     }
@@ -210,7 +210,7 @@ impl Compiler<'_> {
         let shape = self.graph.node(NodeId::INPUT).shape;
         let mut gates = self.gates.iter();
         let gate = gates.find(|gate| gate.spec.node == NodeId::INPUT);
-        // A gate that cannot fold is one of channels.
+        // A gate that cannot be folded has one unit per channel.
         let by_channel = gate.is_some_and(|gate| gate.spec.units == shape.units());
         let mut flow = if self.graph.is_read_flat(NodeId::INPUT) && !by_channel {
             Flow::whole(shape.len(), 1)
@@ -220,8 +220,8 @@ impl Compiler<'_> {
         if let Some(gate) = gate {
             flow.units.clone_from(&gate.units);
         }
-        self.compiled.inputs = flow.flat().units;
-        self.compiled.units.push(flow.len());
+        self.program.inputs = flow.flat().units;
+        self.program.units.push(flow.len());
         flow
     }
 
@@ -230,14 +230,14 @@ impl Compiler<'_> {
         let Some(LiveGate {
             number,
             spec,
-            own,
+            parameters,
             units,
         }) = self.gates.iter().find(|gate| gate.spec.node == id)
         else {
             return Ok(());
         };
         let flow = &self.nodes[id.index()];
-        // Of one behind another gate, a unit that comes in.
+        // If another gate precedes, the remaining unit must be one of its live units.
         let one = &flow.units[..1];
         let units = if units.is_empty() { one } else { &units[..] };
         let source = (*units != flow.units[..]).then(|| places(units, &flow.units));
@@ -250,7 +250,7 @@ impl Compiler<'_> {
             units: units.to_vec(),
             ..*flow
         };
-        let gate = CpuGate::new(spec, *number, units.to_vec(), source, own);
+        let gate = CpuGate::new(spec, *number, units.to_vec(), source, parameters);
         self.nodes[id.index()] = self.push(CpuLayer::Gate(Box::new(gate)), inputs, gated);
         Ok(())
     }
@@ -261,11 +261,9 @@ impl Compiler<'_> {
         if self.graph.is_linear(id) {
             flow = flow.flat();
         }
-        let own = self
-            .gates
-            .iter()
-            .find(|gate| gate.spec.producer == Some(number));
-        let rows = own.map_or_else(
+        let mut gates = self.gates.iter();
+        let gate = gates.find(|gate| gate.spec.producer == Some(number));
+        let rows = gate.map_or_else(
             || Flow::whole(weight.rows(), 1).units,
             |gate| gate.units.clone(),
         );

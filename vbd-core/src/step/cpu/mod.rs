@@ -29,7 +29,7 @@ use self::pixel_batch::PixelBatch;
 use self::targets::BatchTargets;
 use super::{At, Batch, CHUNK, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
-use crate::gate::behind_activation;
+use crate::gate::after_activation;
 use crate::kernels::LANES;
 use crate::kernels::buffer::Buffer;
 use crate::loss::Score;
@@ -139,7 +139,7 @@ impl CpuStep {
     #[doc(hidden)]
     pub fn compact_only(&mut self, name: &str) -> Result<()> {
         let parameters = self.parameters()?;
-        for layer in self.weighted_mut().filter(|layer| layer.name() == name) {
+        for layer in self.weights_mut().filter(|layer| layer.name() == name) {
             layer.config.compaction = Compaction::Always;
             layer.load(&parameters.layers[layer.config.number], &parameters.net)?;
         }
@@ -166,16 +166,16 @@ impl CpuStep {
         pool.install(|| f(self))
     }
 
-    fn weighted(&self) -> impl Iterator<Item = &CpuWeight> {
+    fn weights(&self) -> impl Iterator<Item = &CpuWeight> {
         self.layers.iter().filter_map(|layer| match layer {
-            CpuLayer::Weight(weighted) => Some(&**weighted),
+            CpuLayer::Weight(weight) => Some(&**weight),
             _ => None,
         })
     }
 
-    fn weighted_mut(&mut self) -> impl Iterator<Item = &mut CpuWeight> {
+    fn weights_mut(&mut self) -> impl Iterator<Item = &mut CpuWeight> {
         self.layers.iter_mut().filter_map(|layer| match layer {
-            CpuLayer::Weight(weighted) => Some(&mut **weighted),
+            CpuLayer::Weight(weight) => Some(&mut **weight),
             _ => None,
         })
     }
@@ -191,7 +191,7 @@ impl CpuStep {
         if self.masked != Some(active) {
             for layer in &mut self.layers {
                 match layer {
-                    CpuLayer::Weight(weighted) => weighted.mask(active, &self.pixels),
+                    CpuLayer::Weight(weight) => weight.mask(active, &self.pixels),
                     CpuLayer::Gate(gate) => gate.mask(active),
                     CpuLayer::Plain(_) => {}
                 }
@@ -204,7 +204,7 @@ impl CpuStep {
     fn take(&mut self, batch: &Batch) -> usize {
         let lanes = batch.len().next_multiple_of(LANES);
         self.targets.take(batch, &self.normalizer, lanes);
-        if self.weighted().any(CpuWeight::reads_pixels) {
+        if self.weights().any(CpuWeight::reads_pixels) {
             self.pixels.fill(batch);
             return lanes;
         }
@@ -228,7 +228,7 @@ impl CpuStep {
             let (reads, units) = (&self.reads[index], &self.units);
             let first = reads[0].value;
             match layer {
-                CpuLayer::Weight(weighted) => {
+                CpuLayer::Weight(weight) => {
                     let inputs = Inputs {
                         x: &before[first][..(units[first] + 1) * lanes],
                         x_square: &[],
@@ -237,8 +237,8 @@ impl CpuStep {
                         samples: self.targets.samples,
                         lanes,
                     };
-                    let key = at.map(|at| at.key(Stream::layer(weighted.config.number)));
-                    weighted.forward(inputs, y, key);
+                    let key = at.map(|at| at.key(Stream::layer(weight.config.number)));
+                    weight.forward(inputs, y, key);
                 }
                 CpuLayer::Gate(gate) => {
                     let x = &before[first][..units[first] * lanes];
@@ -271,7 +271,7 @@ impl CpuStep {
                 };
                 let wanted = (value > 0).then(|| &mut g_x[..x_len]);
                 match layer {
-                    CpuLayer::Weight(weighted) => {
+                    CpuLayer::Weight(weight) => {
                         let inputs = Inputs {
                             x: &values[value][..x_len + lanes],
                             x_square: &[],
@@ -280,7 +280,7 @@ impl CpuStep {
                             samples: self.targets.samples,
                             lanes,
                         };
-                        weighted.backward(inputs, wanted, y, &mut g[..len], update);
+                        weight.backward(inputs, wanted, y, &mut g[..len], update);
                     }
                     CpuLayer::Gate(gate) => {
                         let x = &values[value][..x_len];
@@ -308,43 +308,45 @@ impl CpuStep {
         }
     }
 
-    /// Runs the second phase of methods with two phases, first those whose weights share no states.
+    /// Runs the second phase of methods with two phases, starting with weights that share no states
+    /// of the net.
     fn finish(&mut self, update: &Update) {
         let mut layers = std::mem::take(&mut self.layers);
         let mut two_phased: Vec<&mut CpuWeight> = layers
             .iter_mut()
             .filter_map(|layer| match layer {
-                CpuLayer::Weight(weighted) if !weighted.sums().is_empty() => Some(&mut **weighted),
+                CpuLayer::Weight(weight) if !weight.sums().is_empty() => Some(&mut **weight),
                 _ => None,
             })
             .collect();
-        for weighted in &mut two_phased {
-            if weighted.config.setting.method.net_states().is_empty() {
-                let of_step = weighted.share(update);
-                weighted.finish(&[], &of_step, update, &self.pixels);
+        for weight in &mut two_phased {
+            if weight.config.setting.method.net_states().is_empty() {
+                let of_step = weight.share(update);
+                weight.finish(&[], &of_step, update, &self.pixels);
             }
         }
-        two_phased.retain(|weighted| !weighted.sums().is_empty());
+        two_phased.retain(|weight| !weight.sums().is_empty());
         while let Some(first) = two_phased.first() {
             let method = Arc::clone(&first.config.setting.method);
-            let names: Vec<&str> = method.net_states().iter().map(|own| own.name).collect();
+            let names = method.net_states();
+            let names: Vec<&str> = names.iter().map(|state| state.name).collect();
             let (of_method, others): (Vec<_>, Vec<_>) = two_phased.into_iter().partition(|other| {
                 let states = other.config.setting.method.net_states();
                 states.iter().any(|state| names.contains(&state.name))
             });
-            let sums = of_method.iter().map(|weighted| weighted.sums());
+            let sums = of_method.iter().map(|weight| weight.sums());
             let sums = add_up(of_method[0].sums().len(), sums);
-            let own = self.net.iter_mut();
-            let mut own: Vec<&mut State> =
-                own.filter(|state| names.contains(&state.name)).collect();
-            let mut states: Vec<State> = own.iter().map(|state| (**state).clone()).collect();
+            let shared = self.net.iter_mut();
+            let shared = shared.filter(|state| names.contains(&state.name));
+            let mut shared: Vec<&mut State> = shared.collect();
+            let mut states: Vec<State> = shared.iter().map(|state| (**state).clone()).collect();
             let of_net = update.times(of_method[0].config.setting.kl_weight);
             let of_step = method.share(&sums, &mut states, &of_net);
-            for (own, state) in own.iter_mut().zip(states) {
-                **own = state;
+            for (shared, state) in shared.iter_mut().zip(states) {
+                **shared = state;
             }
-            for weighted in of_method {
-                weighted.finish(&self.net, &of_step, update, &self.pixels);
+            for weight in of_method {
+                weight.finish(&self.net, &of_step, update, &self.pixels);
             }
             two_phased = others;
         }
@@ -424,12 +426,12 @@ impl Step for CpuStep {
         if node == NodeId::INPUT {
             return Err(Error::RunFromInput);
         }
-        let node = behind_activation(&self.graph, node);
+        let node = after_activation(&self.graph, node);
         let samples = self.drawn;
         let len = self.graph.node(node).shape.len();
         if samples == 0 || values.len() != samples * len {
             return Err(Error::Shape {
-                name: format!("values behind `{}`", self.graph.node(node).label),
+                name: format!("values after `{}`", self.graph.node(node).label),
                 found: vec![values.len()],
                 expected: vec![samples, len],
             });
@@ -451,18 +453,18 @@ impl Step for CpuStep {
     }
 
     fn kl(&self) -> Result<f64> {
-        let blocks = self.weighted().flat_map(|weighted| {
-            let blocks = weighted.blocks().iter();
-            blocks.map(move |block| (weighted, block))
+        let blocks = self.weights().flat_map(|weight| {
+            let blocks = weight.blocks().iter();
+            blocks.map(move |block| (weight, block))
         });
         let blocks: Vec<_> = blocks.collect();
         let of_entries: Vec<f64> = self.pool.install(|| {
             let blocks = blocks.par_iter();
             blocks
-                .map(|(weighted, block)| weighted.penalty(block))
+                .map(|(weight, block)| weight.penalty(block))
                 .collect()
         });
-        let of_weights = self.weighted().map(CpuWeight::shared_penalty);
+        let of_weights = self.weights().map(CpuWeight::shared_penalty);
         let of_net = self.objective.net_methods();
         let of_net = of_net.map(|setting| {
             setting.kl_weight
@@ -483,7 +485,7 @@ impl Step for CpuStep {
     fn parameters(&self) -> Result<Parameters> {
         Ok(Parameters {
             layers: self
-                .weighted()
+                .weights()
                 .map(CpuWeight::parameters)
                 .collect::<Result<_>>()?,
             gates: self.gates().map(CpuGate::parameters).collect(),
@@ -523,7 +525,7 @@ impl Step for CpuStep {
         (self.layers, self.reads, self.units, self.inputs) = (layers, reads, units, inputs);
         self.nodes = nodes;
         self.drawn = 0;
-        for layer in self.weighted_mut() {
+        for layer in self.weights_mut() {
             layer.load(&parameters.layers[layer.config.number], &parameters.net)?;
         }
         self.masked = None;

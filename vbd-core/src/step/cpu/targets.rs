@@ -1,4 +1,4 @@
-//! What the outputs of a batch are compared with.
+//! Targets of a batch: labels or values to compare the outputs with.
 
 use vbd_net::spec::{Loss, NetSpec, Normalizer};
 

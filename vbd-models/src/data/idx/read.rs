@@ -85,7 +85,7 @@ struct IdxReader<'a> {
 impl<'a> IdxReader<'a> {
     fn open(path: &'a Path) -> Result<Self> {
         let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
-        // The buffer is filled at once with all that a file of two bytes or more has to show.
+        // One fill of the buffer contains the first two bytes, if the file has them.
         let start = file.fill_buf().map_err(Error::io(path))?;
         let gzipped = start.starts_with(GZIP);
         let foreign = foreign::kind_of(start).filter(|_| !gzipped);

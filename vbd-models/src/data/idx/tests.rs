@@ -150,7 +150,7 @@ fn a_missing_file_is_named_alone() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_named() {
+fn a_missing_folder_is_named() {
     let error = read_folder("x", Path::new("/no/such/folder"), None).unwrap_err();
     assert!(
         error.to_string().starts_with("/no/such/folder: "),
@@ -299,7 +299,7 @@ fn damaged_gzip_is_refused() {
 }
 
 #[test]
-fn a_gzip_bomb_is_unpacked_no_further_than_its_header_tells() {
+fn a_gzip_bomb_is_unpacked_no_further_than_its_header_says() {
     // 64 MB of zeros in 64 KB behind a header that tells of 30 bytes.
     let error = read_with(0, |mut bytes| {
         bytes.resize(64 << 20, 0);

@@ -1,4 +1,4 @@
-//! Max-pooling in the sparse runtime, where no convolution takes it along.
+//! Max-pooling in the sparse runtime, where it is not fused with a convolution.
 
 use super::MaxPool2d;
 use crate::ops::{Inputs, Places, Unweighted};

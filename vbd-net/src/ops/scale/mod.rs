@@ -39,8 +39,8 @@ impl Kind for Scale {
         2
     }
 
-    fn plain(&self, inputs: &[Plain<'_>], own: NodeTensors<'_>, output: Shape) -> Vec<f32> {
-        let NodeTensors::Scale(scale) = own else {
+    fn plain(&self, inputs: &[Plain<'_>], tensors: NodeTensors<'_>, output: Shape) -> Vec<f32> {
+        let NodeTensors::Scale(scale) = tensors else {
             return Vec::new();
         };
         let units = inputs[0].values.chunks_exact(output.area());

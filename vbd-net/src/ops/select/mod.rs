@@ -46,8 +46,8 @@ impl Kind for Select {
         false
     }
 
-    fn plain(&self, inputs: &[Plain<'_>], own: NodeTensors<'_>, output: Shape) -> Vec<f32> {
-        let NodeTensors::Index(index) = own else {
+    fn plain(&self, inputs: &[Plain<'_>], tensors: NodeTensors<'_>, output: Shape) -> Vec<f32> {
+        let NodeTensors::Index(index) = tensors else {
             return Vec::new();
         };
         let area = output.area();

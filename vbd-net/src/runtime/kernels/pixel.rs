@@ -71,9 +71,9 @@ impl sealed::Turn for f32 {
     ) -> [S::f32s; QUAD] {
         // SAFETY: the caller's promise.
         let quad = |sample: usize| unsafe { quad(samples, start(sample) + pixel) };
-        // What is turned is each 128 bits of four registers: one of them holds every fourth sample.
+        // Transposes each 128-bit part of four registers, which each hold every fourth sample.
         let vector = |first: usize| {
-            // Written out, so that they meet in a register and not in memory.
+            // Unrolled, so that the parts are combined in a register instead of memory.
             let none = [0.0; QUAD];
             let pixels = match S::F32_LANES / QUAD {
                 4 => [
@@ -102,7 +102,7 @@ impl sealed::Turn for u8 {
         pixel: usize,
         start: impl Fn(usize) -> usize,
     ) -> [S::f32s; QUAD] {
-        // Four bytes are a number, and a vector of them is turned by shifting.
+        // Four bytes are read as one number; shifts transpose a vector of them.
         let mut words = [0; LANES];
         for (sample, word) in words[..S::F32_LANES].iter_mut().enumerate() {
             // SAFETY: the caller's promise.

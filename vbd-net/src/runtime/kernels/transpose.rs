@@ -40,7 +40,7 @@ impl Transpose {
             if let Some(quad) = last {
                 quad.rows[(pixel - quad.start) as usize] = row;
             } else {
-                // A quad ends where the samples do.
+                // The last group ends where the samples end.
                 let (start, mut rows) = (pixel.min(latest), [spare; QUAD]);
                 rows[(pixel - start) as usize] = row;
                 quads.push(Quad { start, rows });
@@ -77,7 +77,7 @@ impl Transpose {
             .quads
             .last()
             .map_or(0, |quad| quad.start as usize + QUAD);
-        assert!(end <= sample_len.max(QUAD), "pixels lie within a sample");
+        assert!(end <= sample_len.max(QUAD), "pixels are inside a sample");
         arch.dispatch(Run {
             transpose: self,
             samples,
@@ -125,7 +125,7 @@ impl<T: Pixel> Run<'_, T> {
             lane += S::F32_LANES;
         }
         if lane < samples {
-            // What is missing of the last vector is the last sample again.
+            // Missing lanes of the last vector repeat the last sample.
             self.group::<S, RULE>(simd, lane, |sample| (lane + sample).min(samples - 1) * len);
         }
     }
@@ -146,7 +146,7 @@ impl<T: Pixel> Run<'_, T> {
             ..
         } = *self;
         for (index, quad) in transpose.quads.iter().enumerate() {
-            // SAFETY: quads lie within a sample, which `run` has checked, and samples within all.
+            // SAFETY: groups are inside a sample, as `run` has checked, and samples are inside `samples`.
             let turned = unsafe { T::turn(simd, samples, quad.start as usize, start) };
             for (side, (&row, &values)) in quad.rows.iter().zip(&turned).enumerate() {
                 let at = row as usize * lanes + lane;

@@ -89,12 +89,9 @@ impl ConvMany {
     /// Computes [`LANES`] samples.
     ///
     /// # Shapes
-    /// - `x`, `y`: `[places, LANES]`, places as the layouts have them
+    /// - `x`, `y`: `[places, LANES]`, with the positions of the layouts
     pub(crate) fn run(&self, arch: Arch, x: &[f32], y: &mut [f32]) {
-        assert!(
-            x.len() / LANES >= self.reach,
-            "a buffer has the places of its layout"
-        );
+        assert!(x.len() / LANES >= self.reach, "buffers match their layouts");
         arch.dispatch(Run { conv: self, x, y });
     }
 }
@@ -163,7 +160,7 @@ impl Run<'_> {
                 let live = skips.then(|| self.live_columns(simd, strip, y..y + A + kernel - 1));
                 for x in starts(width, P) {
                     let groups = live.map_or([0, self.conv.groups], |live| {
-                        // Of what the block reads; a column of the kernel reads `P` columns.
+                        // Input columns that the block reads; a kernel column reads `P` of them.
                         let live = live >> x & u64::MAX >> (MOST_COLUMNS + 1 - P - kernel);
                         let first = live.trailing_zeros() as usize;
                         let end = MOST_COLUMNS - live.leading_zeros() as usize;
@@ -248,8 +245,8 @@ impl Run<'_> {
             }
             let [first, end] = groups.map(|group| conv.starts[channel * conv.groups + group]);
             let [pairs, singles] = [0, 1].map(|kind| first[kind] as usize..end[kind] as usize);
-            // SAFETY: `reach` is behind what the farthest tap reads for the last output, `run` has
-            // checked that `x` holds as much, and blocks lie within the outputs.
+            // SAFETY: `reach` exceeds the last position that any tap reads, `run` has checked that `x`
+            // is that long, and blocks are inside the outputs.
             unsafe {
                 add(simd, &conv.pairs[pairs], x, steps, &mut sums);
                 add(simd, &conv.singles[singles], x, steps, &mut sums);
@@ -259,7 +256,7 @@ impl Run<'_> {
                     let first = unit + row * to.row_step();
                     let y = &mut y[first * strips + strip..][..=(P / 2 - 1) * strips];
                     for x in 0..P / 2 {
-                        // In the order of one sample's kernel, for what is not a number.
+                        // In the order of `one.rs`, so that NaN gives the same result.
                         let [above, below] = sums.map(|sums| [sums[2 * x], sums[2 * x + 1]]);
                         let largest = simd.max_f32s(simd.max_f32s(above[0], above[1]), below[0]);
                         y[x * strips] = finish(simd.max_f32s(largest, below[1]));
@@ -285,9 +282,9 @@ impl WithSimd for Run<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let [height, width] = self.conv.geometry.outputs();
-        // 16 sums, or with 16 registers 8.
+        // 16 sums, or 8 with 16 registers.
         let wide = S::F32_LANES == LANES || cfg!(target_arch = "aarch64");
-        // Margins are found in narrow blocks; else square ones read the least.
+        // Narrow blocks find more margins; otherwise square blocks read the least.
         let narrow = skips(&self.conv.geometry) && width >= 2;
         match height.min(width) {
             _ if narrow && wide && height >= 8 => self.blocks::<S, 8, 2>(simd),

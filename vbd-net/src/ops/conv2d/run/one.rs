@@ -52,7 +52,7 @@ impl ConvOne {
         let starts = taps.iter().flat_map(|(places, _)| *places);
         let planes = Planes::new(starts.collect(), &geometry);
         for (places, _) in &mut taps {
-            // Too many of them to be counted are too many for a plan.
+            // A plan rejects numbers that overflow.
             *places = places.map(|start| u32::try_from(planes.place(start)).unwrap_or(u32::MAX));
         }
         let bias = if geometry.has_bias_each(bias) {
@@ -63,7 +63,7 @@ impl ConvOne {
             });
             let biases =
                 rows.flat_map(|first| (0..output.width).map(move |x| bias[first + x * pool]));
-            // The last vector ends behind them.
+            // The last vector extends beyond the planes.
             biases.chain([0.0; LANES]).collect()
         } else {
             bias.to_vec()
@@ -167,7 +167,7 @@ impl Run<'_> {
                 debug_assert!(start + V <= planes.len());
                 for (place, sum) in sums.iter_mut().enumerate() {
                     // SAFETY: `planes` are as long as all planes together, by the splitting above; a tap
-                    // reads one of them, and no block ends behind the last vector of a plane.
+                    // reads one of them, and no block ends beyond the last vector of a plane.
                     let x = unsafe { *planes.get_unchecked(start + place) };
                     *sum = simd.mul_add_e_f32s(value, x, *sum);
                 }
@@ -188,7 +188,7 @@ impl Run<'_> {
         first_row: usize,
         len: usize,
     ) {
-        // 16 sums, or with 16 registers 8
+        // 16 sums, or 8 with 16 registers
         let most = if S::F32_LANES == LANES { 16 / W } else { 8 / W };
         let mut from = 0;
         while from < len {

@@ -39,11 +39,11 @@ impl Planes {
         starts.dedup();
         let ConvGeometry { output, .. } = *geometry;
         let step = geometry.stride * geometry.pool;
-        // Where there is one row of outputs only, nothing is read so far away.
+        // With a single row of outputs, the distance between rows is unused.
         let row_step = geometry.from.row_step().saturating_mul(step);
         let last = (output.height - 1) * row_step + (output.width - 1) * step;
         let rows = CACHED_VALUES / (starts.len() * output.width).max(1);
-        // A plane is whole vectors anyway.
+        // A plane always consists of whole vectors.
         let rows = rows.max(LANES / output.width);
         Self {
             reach: starts.last().map_or(0, |&start| start as usize + last + 1),
@@ -98,18 +98,18 @@ impl Planes {
                 && self.len() + LANES <= planes.len()
                 && rows.len() <= self.rows
                 && rows.end <= self.height,
-            "buffers have the room that they were asked for"
+            "buffers have the requested size"
         );
         let plane_len = self.plane_len();
-        // In rising order: what a copy writes behind its end is written over by the next.
+        // In increasing order: the next copy overwrites what this one writes beyond its end.
         for (plane, &start) in self.starts.iter().enumerate() {
             let mut from = start as usize + rows.start * self.row_step;
             let mut to = plane * plane_len;
             for _ in rows.clone() {
                 for at in (0..self.width).step_by(N) {
                     debug_assert!(from + at * STEP < self.reach && to + at < self.len());
-                    // SAFETY: the first value read lies before `reach` and the first one written
-                    // within the planes; `x` has `SLACK` more and `planes` has `LANES` more, as
+                    // SAFETY: the first value read is before `reach` and the first one written is
+                    // inside the planes; `x` has `SLACK` more and `planes` has `LANES` more, as
                     // checked above. An array is aligned as its elements are.
                     unsafe {
                         let x = x.as_ptr().add(from + at * STEP).cast::<[f32; READ]>();

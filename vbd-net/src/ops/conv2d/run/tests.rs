@@ -1,4 +1,4 @@
-//! The kernels against the plain loop, every index of which is checked.
+//! Tests of the kernels against a plain loop with bounds checks.
 
 use crate::matrix::SparseMatrix;
 
@@ -120,15 +120,15 @@ impl Case {
         y
     }
 
-    /// Compares what lies in a buffer, `step` apart from `first` on; the padding is to be 0.
-    fn check(&self, y: &[f32], [first, step]: [usize; 2], expected: &[f64], told: &str) {
+    /// Compares the values of a buffer from `first` on at distance `step`. The padding must be 0.
+    fn check(&self, y: &[f32], [first, step]: [usize; 2], expected: &[f64], label: &str) {
         let ConvGeometry { output, to, .. } = self.geometry;
         for (index, expected) in expected.iter().enumerate() {
             let (channel, place) = (index / output.area(), index % output.area());
             let place = to.place(place / output.width, place % output.width);
             let found = f64::from(y[(channel * to.unit_len().unwrap() + place) * step + first]);
             let same = (found - expected).abs() < 1e-4 * expected.abs().max(1.0);
-            assert!(same, "{told}: {found} {expected} {:?}", self.geometry);
+            assert!(same, "{label}: {found} {expected} {:?}", self.geometry);
         }
         let sum = |values: &[f64]| values.iter().map(|y| y.abs()).sum::<f64>();
         let len = output.units * to.unit_len().unwrap();
@@ -137,7 +137,7 @@ impl Case {
             .collect();
         assert!(
             (sum(&all) - sum(expected)).abs() < 1e-3 * sum(expected).max(1.0),
-            "{told}"
+            "{label}"
         );
     }
 }
@@ -151,12 +151,12 @@ fn kernels_agree_with_the_checked_loop() {
         let len = own.geometry.output.units * own.geometry.to.unit_len().unwrap() + Conv::SLACK;
         let expected: Vec<Vec<f64>> = inputs.iter().map(|x| own.outputs(x)).collect();
         for arch in arches() {
-            let told = format!("case {case}, {arch:?}");
+            let label = format!("case {case}, {arch:?}");
             let Conv { one, many } = Conv::new(&own.weight, &own.bias, own.geometry);
             let mut scratch = vec![f32::NAN; one.scratch_len()];
             let mut y = vec![0.0; len];
             one.run(arch, &inputs[0], &mut y, &mut scratch);
-            own.check(&y, [0, 1], &expected[0], &told);
+            own.check(&y, [0, 1], &expected[0], &label);
 
             let places = inputs[0].len();
             let x: Vec<f32> = (0..places * LANES)
@@ -165,7 +165,7 @@ fn kernels_agree_with_the_checked_loop() {
             let mut y = vec![0.0; len * LANES];
             many.run(arch, &x, &mut y);
             for (lane, expected) in expected.iter().enumerate() {
-                own.check(&y, [lane, LANES], expected, &told);
+                own.check(&y, [lane, LANES], expected, &label);
             }
         }
     }

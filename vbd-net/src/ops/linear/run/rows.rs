@@ -48,7 +48,7 @@ impl RowGroups {
                 let (mut places, mut values) = ([0; GROUP], [0.0; GROUP]);
                 for ((places, values), &row) in places.iter_mut().zip(&mut values).zip(group) {
                     let (columns, row_values) = weight.row(row as usize);
-                    // A filled-up entry reads what the row reads anyway.
+                    // A padding entry reads an input that the row reads anyway.
                     let filled = columns.last().map_or(0, |&col| place(col));
                     *places = columns.get(entry).map_or(filled, |&col| place(col));
                     *values = row_values.get(entry).copied().unwrap_or(0.0);
