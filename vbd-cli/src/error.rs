@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use crate::render::{ClosedPipe, Output, Paint, say};
+use crate::picture::DecodeError;
+use crate::render::{ClosedPipe, Output, Paint, printable, say};
 
 /// Exit code for wrong usage. Other failures exit with 1.
 pub(crate) const USAGE: u8 = 2;
@@ -81,9 +82,7 @@ pub(crate) fn report(error: &anyhow::Error, out: &Output) -> ExitCode {
         Paint::Red.apply("error", colours),
         message(error)
     ));
-    for hint in hints(error) {
-        say(&format!("{}: {hint}", Paint::Green.apply("hint", colours)));
-    }
+    say_hints(hints(error), colours);
     if is_usage(error) {
         ExitCode::from(USAGE)
     } else {
@@ -91,8 +90,30 @@ pub(crate) fn report(error: &anyhow::Error, out: &Output) -> ExitCode {
     }
 }
 
+/// Prints the errors of several inputs to stderr, then each hint once.
+pub(crate) fn report_inputs(errors: &[anyhow::Error], out: &Output) {
+    let colours = out.colours_stderr();
+    let word = Paint::Red.apply("error", colours);
+    let mut all_hints = Vec::new();
+    for error in errors {
+        say(&format!("{word}: {}", printable(&message(error))));
+        for hint in hints(error) {
+            if !all_hints.contains(&hint) {
+                all_hints.push(hint);
+            }
+        }
+    }
+    say_hints(all_hints, colours);
+}
+
+fn say_hints(hints: Vec<String>, colours: bool) {
+    for hint in hints {
+        say(&format!("{}: {hint}", Paint::Green.apply("hint", colours)));
+    }
+}
+
 /// Joins the chain of causes. Skips a cause whose text already ends the message.
-fn message(error: &anyhow::Error) -> String {
+pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.is_empty() {
@@ -120,6 +141,9 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
     let hints = error.chain().filter_map(|cause| {
         if let Some(problem) = cause.downcast_ref::<Problem>() {
             return problem.hint.clone();
+        }
+        if let Some(error) = cause.downcast_ref::<DecodeError>() {
+            return error.hint().map(str::to_owned);
         }
         if let Some(error) = cause.downcast_ref::<vbd_core::Error>() {
             return core_hint(error);

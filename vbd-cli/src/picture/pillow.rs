@@ -1,0 +1,3 @@
+//! Mutated files are refused or read as Pillow reads them. `scripts/pictures_property` makes the
+//! cases.
+
