@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use crate::picture::DecodeError;
 use crate::render::{ClosedPipe, Output, Paint, printable, printable_lines, say_painted};
 
 /// Exit code for wrong usage. Other failures exit with 1.
@@ -76,22 +77,39 @@ pub(crate) fn report(error: &anyhow::Error, out: &Output) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let colours = out.colours_stderr();
-    say_painted(&format!(
-        "{}: {}",
-        Paint::Red.apply("error", colours),
-        shown(error)
-    ));
-    for hint in hints(error) {
-        say_painted(&format!(
-            "{}: {}",
-            Paint::Green.apply("hint", colours),
-            printable(&hint)
-        ));
-    }
+    say_error(error, colours);
+    say_hints(hints(error), colours);
     if is_usage(error) {
         ExitCode::from(USAGE)
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// Prints the errors of several inputs to stderr, then each hint once.
+pub(crate) fn report_inputs(errors: &[anyhow::Error], out: &Output) {
+    let colours = out.colours_stderr();
+    let mut all_hints = Vec::new();
+    for error in errors {
+        say_error(error, colours);
+        for hint in hints(error) {
+            if !all_hints.contains(&hint) {
+                all_hints.push(hint);
+            }
+        }
+    }
+    say_hints(all_hints, colours);
+}
+
+fn say_error(error: &anyhow::Error, colours: bool) {
+    let word = Paint::Red.apply("error", colours);
+    say_painted(&format!("{word}: {}", shown(error)));
+}
+
+fn say_hints(hints: Vec<String>, colours: bool) {
+    let word = Paint::Green.apply("hint", colours);
+    for hint in hints {
+        say_painted(&format!("{word}: {}", printable(&hint)));
     }
 }
 
@@ -115,7 +133,7 @@ pub(crate) fn shown(error: &anyhow::Error) -> String {
 }
 
 /// Joins the chain of causes. Skips a cause whose text already ends the message.
-fn message(error: &anyhow::Error) -> String {
+pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.is_empty() {
@@ -146,6 +164,9 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
     let hints = error.chain().filter_map(|cause| {
         if let Some(problem) = cause.downcast_ref::<Problem>() {
             return problem.hint.clone();
+        }
+        if let Some(error) = cause.downcast_ref::<DecodeError>() {
+            return error.hint().map(str::to_owned);
         }
         if let Some(error) = cause.downcast_ref::<vbd_core::Error>() {
             return core_hint(error);

@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod interrupt;
 mod logging;
+mod picture;
 mod recipe;
 mod render;
 mod threads;

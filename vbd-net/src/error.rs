@@ -161,6 +161,16 @@ pub enum Error {
         /// Description of the problem.
         problem: String,
     },
+    /// A field of the metadata's provenance does not match the network.
+    #[error("{}: metadata `provenance.{field}`: {problem}", path.display())]
+    Provenance {
+        /// Path of the file.
+        path: PathBuf,
+        /// Name of the field.
+        field: &'static str,
+        /// Description of the problem.
+        problem: String,
+    },
     /// A required tensor is missing.
     #[error("{}: missing tensor `{tensor}`", path.display())]
     MissingTensor {

@@ -87,6 +87,18 @@ fn inconsistent_metadata_are_refused() {
         json(r#""input":[10]"#, r#""input":[11]"#),
         Err(Error::Shape { .. })
     ));
+    for blank in ["[0]", "[256]", "[-1]", "0"] {
+        let lie = changed(Layout::Csr, |_, json| {
+            let provenance = format!(r#""provenance":{{"blank":{blank}}}"#);
+            *json = json.replace(r#""provenance":{}"#, &provenance);
+            assert!(json.contains("blank"), "{json}");
+        });
+        let is_told = matches!(
+            lie,
+            Err(Error::Provenance { field: "blank", .. } | Error::Metadata { .. })
+        );
+        assert!(is_told, "{blank}");
+    }
     assert!(matches!(json("}", ""), Err(Error::Metadata { .. })));
     let none = changed(Layout::Csr, |_, json| *json = "null".to_owned());
     assert!(matches!(none, Err(Error::Metadata { .. })));

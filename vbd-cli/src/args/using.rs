@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use vbd_net::{Layout, ValueType};
 
 use super::{DataDir, data_name};
+use crate::picture::Colour;
 
 #[derive(Debug, Args)]
 #[command(
@@ -84,7 +85,7 @@ pub(crate) struct EvalArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vbd predict try.safetensors seven.png --invert\n  vbd predict try.safetensors --data digits --index 0,1,2 --json"
+    after_help = "Examples:\n  vbd predict try.safetensors seven.png --invert --show\n  vbd predict try.safetensors --data digits --index 0,1,2 --json"
 )]
 pub(crate) struct PredictArgs {
     /// Run directory, checkpoint or pruned file
@@ -92,12 +93,19 @@ pub(crate) struct PredictArgs {
     /// Network for a file that has weights only: a name, or a path to a TOML file
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<String>,
-    /// PNG or JPEG images of the network's input size
+    /// PNG or JPEG images of the network's input size; `-` is standard input
     #[arg(value_name = "IMAGE", required_unless_present = "index")]
     pub(crate) images: Vec<PathBuf>,
-    /// Invert the pixels, for dark ink on light paper
+    /// Invert the pixels, for dark ink on light paper; applied after --background
     #[arg(long, conflicts_with = "index")]
     pub(crate) invert: bool,
+    /// Color behind transparent pixels: black, white, grey, #rgb or #rrggbb [default: the border
+    /// of the mean training image where FILE has it, else white]
+    #[arg(long, value_name = "COLOR", conflicts_with = "index")]
+    pub(crate) background: Option<Colour>,
+    /// Show what the network sees
+    #[arg(long)]
+    pub(crate) show: bool,
     /// Data set that --index selects from [default: what the file was trained on]
     #[arg(long, requires = "index", conflicts_with = "images", value_parser = data_name())]
     pub(crate) data: Option<String>,

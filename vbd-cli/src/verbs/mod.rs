@@ -34,6 +34,8 @@ pub(crate) struct Context {
 pub(crate) enum VerbResult {
     /// Printed its result.
     Shown,
+    /// Printed its result; some inputs failed and were reported.
+    SomeFailed,
     /// Stopped a run before its last epoch.
     Interrupted,
     /// Wrote or inspected a file.
@@ -46,6 +48,7 @@ impl VerbResult {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Interrupted => INTERRUPTED.into(),
+            Self::SomeFailed => ExitCode::FAILURE,
             _ => ExitCode::SUCCESS,
         }
     }

@@ -96,6 +96,10 @@ pub struct Provenance {
     /// Test loss of a net without classes: mean squared error of its outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_loss: Option<f64>,
+    /// Color of an image without content, one byte per channel: the border of the mean training
+    /// image. Written where the mean image itself is folded into a bias.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blank: Option<Vec<u8>>,
 }
 
 impl Label {

@@ -37,6 +37,11 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<DecodedNet> {
             problem,
         })?;
     }
+    check_blank(&header).map_err(|problem| Error::Provenance {
+        path: path.to_path_buf(),
+        field: "blank",
+        problem,
+    })?;
     let mut file = FileTensors {
         path,
         tensors,
@@ -105,6 +110,18 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<DecodedNet> {
         values: header.values,
         storage,
     })
+}
+
+/// Checks that the blank color, if any, has one byte per channel of an image.
+fn check_blank(header: &NetHeader) -> Result<(), String> {
+    match (&header.provenance.blank, &header.spec.input[..]) {
+        (None, _) => Ok(()),
+        (Some(blank), &[channels, _, _]) if blank.len() == channels => Ok(()),
+        (Some(blank), input) => Err(format!(
+            "has {} numbers: expected one per channel of an image, network input is {input:?}",
+            blank.len()
+        )),
+    }
 }
 
 /// Checks that `before` can be the original of the shrunk network `spec`.

@@ -1,5 +1,6 @@
 //! A pruned net in memory: a network with its remaining weights.
 
+mod blank;
 mod tensors;
 
 use std::collections::BTreeMap;
@@ -275,7 +276,7 @@ impl PrunedNet {
 
     /// `W ((p scale - mean) / std) + b = W (p scale / std) + (b - W (mean / std))`: moves the mean
     /// into the biases of the linear layers that read the input, computed in f64. The mean stays if
-    /// the normalised input is also the target.
+    /// the normalised input is also the target. Its blank color is recorded.
     #[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
     fn fold_mean(&mut self) {
         let zero = Statistic::Number(0.0);
@@ -304,6 +305,7 @@ impl PrunedNet {
                 *bias = (f64::from(*bias) - shift) as f32;
             }
         }
+        self.provenance.blank = self.blank();
         self.spec.normalize.mean = zero;
         self.mean = None;
     }

@@ -1,0 +1,180 @@
+//! An image file to the input of a network.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use vbd_net::spec::NetSpec;
+
+use crate::error::Problem;
+use crate::picture::show::View;
+use crate::picture::{Channels, Colour, DecodeError, Encoded, Ground, Raster, Size, bytes};
+use crate::render::say;
+
+/// How images are read.
+#[derive(Debug)]
+pub(super) struct ImageReader<'a> {
+    spec: &'a NetSpec,
+    channels: Channels,
+    ground: Ground,
+    invert: bool,
+}
+
+impl<'a> ImageReader<'a> {
+    /// Chooses the ground: `background`, or else `blank`, or else white.
+    ///
+    /// # Errors
+    /// If the network does not read grey or color images.
+    pub(super) fn new(
+        spec: &'a NetSpec,
+        background: Option<Colour>,
+        blank: Option<&[u8]>,
+        invert: bool,
+    ) -> Result<Self, Problem> {
+        let channels = match spec.input[..] {
+            [1, _, _] | [_] => Channels::Grey,
+            [3, _, _] => Channels::Rgb,
+            _ => {
+                let text = format!(
+                    "network `{}` expects {} channels: images have 1 or 3",
+                    spec.name, spec.input[0]
+                );
+                return Err(Problem::new(text).hint("choose samples with --data and --index"));
+            }
+        };
+        let blank = blank.and_then(Colour::from_channels);
+        let ground = background
+            .map(Ground::Given)
+            .or(blank.map(Ground::Blank))
+            .unwrap_or(Ground::Assumed);
+        Ok(Self {
+            spec,
+            channels,
+            ground,
+            invert,
+        })
+    }
+
+    /// Reads an image. Reports on stderr what a user may not expect.
+    ///
+    /// # Errors
+    /// If it cannot be read or decoded, has another size than the network's input, or shows nothing.
+    pub(super) fn read(&self, path: &Path, input: &str) -> anyhow::Result<View> {
+        let bytes = bytes::read(path)?;
+        let encoded = Encoded::open(&bytes).with_context(|| input.to_owned())?;
+        self.check_size(encoded.size(), input)?;
+        let raster = encoded.decode().with_context(|| input.to_owned())?;
+        let view = self.view(&raster).with_context(|| input.to_owned())?;
+        self.report(&raster, input);
+        Ok(view)
+    }
+
+    fn view(&self, raster: &Raster) -> Result<View, DecodeError> {
+        let mut planes = self.channels.planes(&self.ground.lay(raster)?);
+        let mut each = planes.chunks_exact(raster.size.area());
+        let is_constant = each.all(|plane| plane.iter().all(|value| *value == plane[0]));
+        if is_constant && !raster.is_opaque() {
+            return Err(DecodeError::NothingShows(self.ground));
+        }
+        if self.invert {
+            for value in &mut planes {
+                *value = u8::MAX - *value;
+            }
+        }
+        Ok(View {
+            size: raster.size,
+            channels: self.channels,
+            planes,
+        })
+    }
+
+    fn report(&self, raster: &Raster, input: &str) {
+        let input = crate::render::printable(input);
+        if !raster.is_opaque() {
+            let ground = self.ground;
+            say(&format!(
+                "note: {input}: transparent pixels are shown on {ground}"
+            ));
+        }
+        if let Some(highest) = raster.highest.filter(|&highest| highest <= u16::MAX / 16) {
+            tracing::warn!(
+                "{input}: uses a sixteenth of its 16-bit range at most, highest value {highest} of \
+                 65535: the network sees it nearly black"
+            );
+        }
+    }
+
+    fn check_size(&self, size: Size, input: &str) -> Result<(), Problem> {
+        let (fits, expected) = match self.spec.input[..] {
+            [_, height, width] => {
+                let expected = Size { width, height };
+                (size == expected, expected.to_string())
+            }
+            // A network without image dimensions takes any grey image with as many pixels.
+            _ => {
+                let len = self.spec.input_len();
+                (size.area() == len, format!("{len} pixels"))
+            }
+        };
+        if fits {
+            return Ok(());
+        }
+        let text = format!(
+            "{input}: image is {size}: network `{}` expects {expected}",
+            self.spec.name
+        );
+        Err(Problem::new(text).hint("resize the image first"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vbd_core::recipe::NetToml;
+
+    use super::*;
+
+    fn spec(input: &str) -> NetSpec {
+        let text = format!(
+            "name = 'n'\ninput = {input}\nclasses = 2\n[[layer]]\nkind = 'linear'\nname = 'fc1'\n\
+             out_features = 2"
+        );
+        NetSpec::from_toml(&text, "n").unwrap()
+    }
+
+    #[test]
+    fn images_come_grey_or_channels_first_and_other_sizes_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("two.png");
+        let pixels = image::RgbImage::from_raw(2, 1, vec![255, 0, 0, 10, 10, 10]).unwrap();
+        pixels.save(&path).unwrap();
+        let read = |input: &str, invert| {
+            let spec = spec(input);
+            let reader = ImageReader::new(&spec, None, None, invert).unwrap();
+            reader.read(&path, "two.png").map(|view| view.planes)
+        };
+        assert_eq!(read("[1, 1, 2]", false).unwrap(), [76, 10]);
+        assert_eq!(read("[2]", false).unwrap(), [76, 10]);
+        let colours = read("[3, 1, 2]", false).unwrap();
+        assert_eq!(colours, [255, 10, 0, 10, 0, 10]);
+        let inverted = read("[3, 1, 2]", true).unwrap();
+        assert_eq!(inverted, [0, 245, 255, 245, 255, 245]);
+        let error = read("[1, 2, 2]", false).unwrap_err().to_string();
+        assert!(
+            error.contains("2 x 1") && error.contains("2 x 2"),
+            "{error}"
+        );
+        assert!(ImageReader::new(&spec("[2, 1, 2]"), None, None, false).is_err());
+    }
+
+    #[test]
+    fn the_ground_is_given_or_the_blank_or_white() {
+        let spec = spec("[1, 1, 2]");
+        let ground = |background, blank: Option<&[u8]>| {
+            let reader = ImageReader::new(&spec, background, blank, false).unwrap();
+            reader.ground
+        };
+        let red = Colour([255, 0, 0]);
+        assert_eq!(ground(Some(red), Some(&[0])), Ground::Given(red));
+        assert_eq!(ground(None, Some(&[7])), Ground::Blank(Colour([7; 3])));
+        assert_eq!(ground(None, None), Ground::Assumed);
+    }
+}
