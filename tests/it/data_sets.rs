@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
 
-use super::support::{Lab, Run};
+use super::support::{Lab, Run, json_lines};
 
 const NAMES: [&str; 4] = [
     "train-images-idx3-ubyte",
@@ -253,6 +253,61 @@ fn a_folder_whose_name_is_not_utf8_is_trained_on_resumed_and_evaluated() {
         assert_told(&lab.vbd(words), 0, &[]);
     }
     assert_eq!(lab.json("eval run")["data"], "idx%:caf%E9");
+}
+
+/// A numpy archive of float features in two classes, of which one has larger values.
+fn write_npz(lab: &Lab, name: &str) {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (split, n) in [("train", 200_u8), ("test", 60)] {
+        let classes: Vec<u8> = (0..n).map(|index| index % 2).collect();
+        let values = classes.iter().flat_map(|&class| {
+            (0..6_u8).map(move |place| f32::from(class * 2) + f32::from(place) / 10.0 - 1.25)
+        });
+        let values: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+        for (array, descr, shape, bytes) in [
+            ("x", "<f4", format!("({n}, 6)"), values),
+            ("y", "|u1", format!("({n},)"), classes),
+        ] {
+            let header =
+                format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+            let len = u16::try_from(header.len()).unwrap().to_le_bytes();
+            let file = [b"\x93NUMPY\x01\x00", &len[..], header.as_bytes(), &bytes].concat();
+            let options = zip::write::SimpleFileOptions::default();
+            writer
+                .start_file(format!("{array}_{split}.npy"), options)
+                .unwrap();
+            writer.write_all(&file).unwrap();
+        }
+    }
+    lab.write(name, writer.finish().unwrap().into_inner());
+}
+
+#[test]
+fn float_features_of_numpy_are_trained_on_pruned_and_predicted() {
+    let lab = Lab::new();
+    write_npz(&lab, "own.npz");
+    let net = "name = 'features'\ninput = [6]\nclasses = 2\n[[layer]]\nkind = 'linear'\n\
+               name = 'fc1'\nout_features = 8\n[[layer]]\nkind = 'relu'\n[[layer]]\n\
+               kind = 'linear'\nname = 'fc2'\nout_features = 2\n";
+    lab.write("features.toml", net);
+    assert_eq!(lab.json("data own.npz")["name"], "npz:own.npz");
+    let train = "train vbd --model features.toml --data npz:own.npz --epochs 30 --batch-size 10";
+    lab.succeed(&format!("{train} --lr 1e-2 --out run"));
+    lab.succeed("prune run -o features.safetensors");
+    let evaluated = lab.json("eval features.safetensors");
+    assert_eq!(
+        (&evaluated["data"], &evaluated["wrong"]),
+        (&"npz:own.npz".into(), &0.into())
+    );
+    let text = lab.succeed("predict features.safetensors --index 0,1 --json");
+    let classes: Vec<_> = json_lines(&text)
+        .iter()
+        .map(|line| line["class"].clone())
+        .collect();
+    assert_eq!(classes, [0, 1]);
+    // The same road again gives the same bits, on another number of threads.
+    lab.succeed(&format!("{train} --lr 1e-2 --threads 1 --out again"));
+    lab.assert_same_runs("run", "again");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn check_recorded(
         return Ok(());
     }
     let Some(expected) = recorded.data_crc32 else {
-        if !is_asked && data.name.starts_with("idx") {
+        if !is_asked && ["idx", "npz"].iter().any(|own| data.name.starts_with(own)) {
             tracing::warn!(
                 "{}: no checksum of its data recorded: cannot tell whether `{}`, read from the \
                  current directory, is the data set that it was trained on",

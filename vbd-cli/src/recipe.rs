@@ -57,7 +57,7 @@ pub(crate) fn choose(
     let Some(data) = recipe.data.clone() else {
         let problem = Problem::usage(format!("{origin}: no data given"));
         return Err(problem
-            .hint("choose --data digits, mnist, fashion-mnist or idx:FOLDER")
+            .hint("choose --data digits, mnist, fashion-mnist, idx:FOLDER or npz:FILE")
             .into());
     };
     let net = match path {

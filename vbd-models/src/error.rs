@@ -37,6 +37,30 @@ pub enum Error {
         /// Error of the decoder.
         source: std::io::Error,
     },
+    /// An array of a numpy archive is invalid.
+    #[error("{}: `{array}`: {field} is {found}: expected {expected}", path.display())]
+    Npz {
+        /// Path of the file.
+        path: PathBuf,
+        /// Name of the array.
+        array: String,
+        /// Part of the array.
+        field: &'static str,
+        /// Value found.
+        found: String,
+        /// Expected value.
+        expected: String,
+    },
+    /// A numpy archive is damaged, or another file.
+    #[error("{}: not a whole numpy archive: {}", path.display(), kind.map_or_else(|| source.to_string(), |kind| format!("this is {kind}")))]
+    Zip {
+        /// Path of the file.
+        path: PathBuf,
+        /// Error of the decoder.
+        source: zip::result::ZipError,
+        /// What the file is instead, if known.
+        kind: Option<&'static str>,
+    },
     /// A file is there in two forms with different content.
     #[error("{} and {}: the same file with different content: remove one", first.display(), other.display())]
     TwoForms {

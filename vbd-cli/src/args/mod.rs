@@ -116,8 +116,8 @@ pub(crate) struct DataDir {
     after_help = "Examples:\n  vbd data\n  vbd data digits --out digits-idx\n  vbd data mnist --data-dir data --json"
 )]
 pub(crate) struct DataArgs {
-    /// digits, mnist, fashion-mnist, or a directory with IDX files of grey or RGB images
-    /// (idx:FOLDER or FOLDER)
+    /// digits, mnist, fashion-mnist, a directory with IDX files of grey or RGB images
+    /// (idx:FOLDER) or a file of numpy arrays (npz:FILE)
     #[arg(value_parser = data_name())]
     pub(crate) data: Option<String>,
     #[command(flatten)]

@@ -73,7 +73,7 @@ pub(crate) struct EvalArgs {
     /// Network for a file that has weights only: a name, or a path to a TOML file
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<String>,
-    /// Data to evaluate on: digits, mnist, fashion-mnist or idx:FOLDER [default: what the file was trained on]
+    /// Data to evaluate on: digits, mnist, fashion-mnist, idx:FOLDER or npz:FILE [default: what the file was trained on]
     #[arg(long, value_parser = data_name())]
     pub(crate) data: Option<String>,
     #[command(flatten)]

@@ -15,6 +15,7 @@ pub(crate) mod checksum;
 mod digits;
 pub mod idx;
 mod named;
+mod npz;
 mod path_text;
 mod source;
 mod summary;

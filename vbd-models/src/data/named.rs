@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use vbd_net::data::Dataset;
 
-use super::idx;
+use super::{idx, npz};
 use crate::error::{Error, Result};
 
 /// A named data set, read from files.
@@ -52,6 +52,13 @@ impl NamedSet {
         let places = data_dir.map(|dir| self.places(dir));
         let looked_in: Vec<PathBuf> = places.into_iter().flatten().collect();
         let Some(folder) = looked_in.iter().find(|folder| idx::has_any(folder)) else {
+            // Keras keeps MNIST as one file.
+            let keras = data_dir.map(|dir| dir.join(format!("{name}.npz")));
+            if let Some(file) = keras.filter(|file| file.is_file()) {
+                let set = npz::read(name, &file, Some(NAMED_CLASSES))?;
+                self.refuse_another(&set, &file)?;
+                return Ok(set);
+            }
             return Err(Error::DataNotFound { name, looked_in });
         };
         let set = idx::read_labelled_folder(name, folder, NAMED_CLASSES)?;
@@ -148,6 +155,18 @@ mod tests {
                 assert_eq!(set.train.len(), 20, "{}", data_dir.display());
             }
         }
+    }
+
+    #[test]
+    fn the_file_that_keras_keeps_is_found() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/data/npz/golden.npz");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(golden, folder.path().join("mnist.npz")).unwrap();
+        let set = load("mnist", Some(folder.path())).unwrap();
+        assert_eq!(
+            (set.name.as_str(), set.classes, set.train.len()),
+            ("mnist", 10, 3)
+        );
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! A data set's folder as text, also if its path is not UTF-8.
 //!
-//! Recipes, checkpoints and reports hold the name of a data set as text: `idx:FOLDER`. A path that is
-//! not UTF-8 is written as `idx%:FOLDER`, percent-encoded, and read back as the same path.
+//! Recipes, checkpoints and reports hold the name of a data set as text: `idx:FOLDER` or `npz:FILE`.
+//! A path that is not UTF-8 is written as `idx%:FOLDER` or `npz%:FILE`, percent-encoded, and read back
+//! as the same path.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Prefix of a folder with IDX files.
-pub(super) const IDX_PREFIX: &str = "idx:";
-/// Prefix of a percent-encoded folder.
-const ENCODED_PREFIX: &str = "idx%:";
+pub(super) const IDX: &str = "idx";
+/// Prefix of a numpy archive.
+pub(super) const NPZ: &str = "npz";
 
 /// Converts an argument that names a data set to text.
 ///
@@ -27,9 +28,15 @@ pub fn text_of(name: &OsStr) -> String {
 }
 
 fn encode(bytes: &[u8]) -> String {
-    let folder = bytes.strip_prefix(IDX_PREFIX.as_bytes()).unwrap_or(bytes);
-    let mut text = ENCODED_PREFIX.to_owned();
-    for &byte in folder {
+    let prefixed = |prefix: &str| bytes.strip_prefix(format!("{prefix}:").as_bytes());
+    let (prefix, path) = match (prefixed(IDX), prefixed(NPZ)) {
+        (Some(path), _) => (IDX, path),
+        (None, Some(path)) => (NPZ, path),
+        (None, None) if bytes.ends_with(b".npz") => (NPZ, bytes),
+        (None, None) => (IDX, bytes),
+    };
+    let mut text = format!("{prefix}%:");
+    for &byte in path {
         if byte.is_ascii_graphic() && byte != b'%' {
             text.push(byte.into());
         } else {
@@ -39,26 +46,29 @@ fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// Returns the folder of `idx:FOLDER`, with a prefix in capitals or not.
-pub(super) fn own_folder(text: &str) -> Option<PathBuf> {
-    let after = |prefix: &str| {
-        let start = text.get(..prefix.len())?;
-        start
-            .eq_ignore_ascii_case(prefix)
-            .then(|| &text[prefix.len()..])
-    };
-    if let Some(encoded) = after(ENCODED_PREFIX) {
+/// Returns the name of a set at a path: `PREFIX:PATH`.
+pub(super) fn name_at(prefix: &str, path: &Path) -> String {
+    let mut name = OsString::from(format!("{prefix}:"));
+    name.push(path);
+    text_of(&name)
+}
+
+/// Returns the path after a prefix, in capitals or not.
+pub(super) fn path_after(prefix: &str, text: &str) -> Option<PathBuf> {
+    let start = text.get(..prefix.len())?;
+    let after = start
+        .eq_ignore_ascii_case(prefix)
+        .then(|| &text[prefix.len()..])?;
+    if let Some(encoded) = after.strip_prefix("%:") {
         return decode(encoded);
     }
-    after(IDX_PREFIX)
-        .filter(|folder| !folder.is_empty())
-        .map(PathBuf::from)
+    let path = after.strip_prefix(':')?;
+    (!path.is_empty()).then(|| path.into())
 }
 
 /// Decodes a percent-encoded path; `None` if the encoding is invalid.
 #[cfg(unix)]
 fn decode(text: &str) -> Option<PathBuf> {
-    use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
 
     let mut bytes = Vec::with_capacity(text.len());
@@ -96,10 +106,10 @@ mod tests {
         let bytes = b"idx:/data/caf\xe9 100%/\xff";
         let text = text_of(OsStr::from_bytes(bytes));
         assert_eq!(text, "idx%:/data/caf%E9%20100%25/%FF");
-        let folder = own_folder(&text).unwrap();
+        let folder = path_after(IDX, &text).unwrap();
         assert_eq!(folder.as_os_str().as_bytes(), &bytes[4..]);
         for broken in ["idx%:a%", "idx%:a%4", "idx%:%zz", "idx%:%+1"] {
-            assert_eq!(own_folder(broken), None, "{broken}");
+            assert_eq!(path_after(IDX, broken), None, "{broken}");
         }
     }
 

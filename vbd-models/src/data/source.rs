@@ -1,6 +1,5 @@
 //! Data sets by name.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use vbd_net::data::Dataset;
@@ -8,7 +7,8 @@ use vbd_net::data::Dataset;
 use super::digits::{self, digits};
 use super::idx;
 use super::named::NamedSet;
-use super::path_text::{IDX_PREFIX, own_folder, text_of};
+use super::npz;
+use super::path_text::{IDX, NPZ, name_at, path_after};
 use crate::catalog::CatalogEntry;
 use crate::error::{Error, Result};
 
@@ -22,9 +22,11 @@ pub enum DataSource {
     Named(NamedSet),
     /// `idx:FOLDER`: a user's own IDX files.
     Idx(PathBuf),
+    /// `npz:FILE`: a user's own numpy arrays.
+    Npz(PathBuf),
 }
 
-const KNOWN: [(&str, &str); 4] = [
+const KNOWN: [(&str, &str); 5] = [
     (
         digits::NAME,
         "synthetic handwritten digits, 60,000 train and 10,000 test, built in",
@@ -40,6 +42,10 @@ const KNOWN: [(&str, &str); 4] = [
     (
         "idx:FOLDER",
         "your own data: four IDX files with MNIST's names",
+    ),
+    (
+        "npz:FILE",
+        "your own data: numpy arrays x_train, y_train, x_test and y_test",
     ),
 ];
 
@@ -69,15 +75,19 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
 }
 
 impl DataSource {
-    /// Parses a name, in capitals or not: `digits`, `mnist`, `fashion-mnist`, `idx:FOLDER`, or the
-    /// path of a directory. A name wins over a directory of that name.
+    /// Parses a name, in capitals or not: `digits`, `mnist`, `fashion-mnist`, `idx:FOLDER`,
+    /// `npz:FILE`, or the path of a directory or of a file that ends in `.npz`. A name wins over a
+    /// path.
     ///
     /// # Errors
     /// [`Error::NoFolder`] if the text is the path of a directory that does not exist;
     /// [`Error::Unknown`] with the known names and the nearest one.
     pub fn parse(text: &str) -> Result<Self> {
-        if let Some(folder) = own_folder(text) {
+        if let Some(folder) = path_after(IDX, text) {
             return Ok(Self::Idx(folder));
+        }
+        if let Some(file) = path_after(NPZ, text) {
+            return Ok(Self::Npz(file));
         }
         let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_'], "");
         let name = plain(text);
@@ -90,8 +100,12 @@ impl DataSource {
         {
             return Ok(Self::Named(set));
         }
-        if Path::new(text).is_dir() {
+        let path = Path::new(text);
+        if path.is_dir() {
             return Ok(Self::Idx(text.into()));
+        }
+        if path.extension().is_some_and(|end| end == NPZ) {
+            return Ok(Self::Npz(text.into()));
         }
         if text.contains(std::path::is_separator) {
             return Err(Error::NoFolder {
@@ -106,11 +120,11 @@ impl DataSource {
     }
 
     /// Loads the data set. `data_dir` is the directory with the files of named data sets: `DIR/NAME/`,
-    /// torchvision's `DIR/MNIST/raw/` or `DIR/FashionMNIST/raw/`, or `DIR/`.
+    /// torchvision's `DIR/MNIST/raw/` or `DIR/FashionMNIST/raw/`, Keras's `DIR/mnist.npz`, or `DIR/`.
     ///
     /// # Errors
     /// [`Error::DataNotFound`] if the files of a named data set are in none of these places, and
-    /// those of [`idx::read_folder`].
+    /// those of [`idx::read_folder`]; [`Error::Npz`] or [`Error::Zip`] for numpy arrays.
     pub fn load(&self, data_dir: Option<&Path>) -> Result<Dataset> {
         match self {
             Self::Digits => digits(
@@ -119,12 +133,8 @@ impl DataSource {
                 digits::DEFAULT_TEST,
             ),
             Self::Named(set) => set.load(data_dir),
-            Self::Idx(folder) => {
-                let mut name = OsString::from(IDX_PREFIX);
-                name.push(folder);
-                let name = text_of(&name);
-                idx::read_folder(&name, folder, None)
-            }
+            Self::Idx(folder) => idx::read_folder(&name_at(IDX, folder), folder, None),
+            Self::Npz(file) => npz::read(&name_at(NPZ, file), file, None),
         }
     }
 }

@@ -125,15 +125,20 @@ impl Normalize {
         self.mean.check("mean", shape, is_finite)?;
         let is_positive = |value: f64| is_finite(value) && value as f32 > 0.0;
         self.std.check("std", shape, is_positive)?;
-        let channels = shape.dims()[0];
-        let numbers = |statistic: &Statistic, measured: f64| match statistic {
-            Statistic::Number(value) => vec![*value; channels],
-            Statistic::Channels(values) => values.clone(),
-            Statistic::Measured(_) => vec![measured; channels],
+        // Without a vector for each channel: a small file may declare 2^24 of them.
+        let number = |statistic: &Statistic, channel: usize, measured: f64| match statistic {
+            Statistic::Number(value) => *value,
+            Statistic::Channels(values) => values[channel],
+            Statistic::Measured(_) => measured,
         };
-        let (means, stds) = (numbers(&self.mean, 0.0), numbers(&self.std, 1.0));
-        let overflows = means.iter().zip(&stds).any(|(&mean, &std)| {
-            let extremes = normalized_extremes(self.scale as f32, mean as f32, std as f32);
+        let differ = [&self.mean, &self.std].map(|statistic| match statistic {
+            Statistic::Channels(values) => values.len(),
+            _ => 1,
+        });
+        let overflows = (0..differ[0].max(differ[1])).any(|channel| {
+            let mean = number(&self.mean, channel, 0.0) as f32;
+            let std = number(&self.std, channel, 1.0) as f32;
+            let extremes = normalized_extremes(self.scale as f32, mean, std);
             extremes.iter().any(|value| !value.is_finite())
         });
         if overflows {
