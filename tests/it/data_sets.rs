@@ -1,4 +1,8 @@
 //! Data sets that are not what they seem: each is refused or told on stderr.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests write what an atomic write would refuse or take too long for"
+)]
 
 use std::fs;
 

@@ -1,4 +1,8 @@
 //! Runs that are begun, left or collapse in unusual ways.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests write what an atomic write would refuse or take too long for"
+)]
 
 use std::fs;
 use std::process::{Command, Stdio};

@@ -138,6 +138,13 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 #[cfg(test)]
+#[cfg_attr(
+    unix,
+    expect(
+        clippy::disallowed_methods,
+        reason = "tests write what an atomic write would refuse or take too long for"
+    )
+)]
 mod tests {
     use super::*;
 

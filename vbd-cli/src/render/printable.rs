@@ -1,6 +1,7 @@
 //! Escapes text from files and file names, so that it cannot control the terminal.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// Returns the text with control characters and changes of direction as escapes such as `\n` or
 /// `\u{1b}`.
@@ -35,7 +36,7 @@ pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
     for character in json.chars() {
         if is_unprintable(character) {
             // None of them is above U+FFFF.
-            escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
         } else {
             escaped.push(character);
         }

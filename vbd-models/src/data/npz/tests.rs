@@ -1,4 +1,8 @@
 //! Archives as numpy writes them, and one test for each way of being odd or hostile.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests write what an atomic write would refuse or take too long for"
+)]
 
 use std::io::{Cursor, Write};
 
