@@ -73,4 +73,3 @@ impl<'a> Encoded<'a> {
         Ok(stored.oriented(self.orientation))
     }
 }
-

@@ -131,7 +131,9 @@ mod tests {
         assert_eq!(read("gray"), read("grey"));
         assert_eq!(read("#f0a"), Some(Colour([255, 0, 170])));
         assert_eq!(read("#102aFF"), Some(Colour([16, 42, 255])));
-        for wrong in ["", "#", "#12", "#12345", "#1234567", "#ggg", "red", "#+1234"] {
+        for wrong in [
+            "", "#", "#12", "#12345", "#1234567", "#ggg", "red", "#+1234",
+        ] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
         assert_eq!(Colour([16, 42, 255]).to_string(), "#102aff");
@@ -148,7 +150,10 @@ mod tests {
     #[test]
     fn a_ground_is_not_guessed_where_the_ink_is_only_in_the_alpha() {
         let raster = Raster {
-            size: Size { width: 2, height: 1 },
+            size: Size {
+                width: 2,
+                height: 1,
+            },
             pixels: vec![[0, 0, 0, 255], [9, 9, 9, 0]],
             highest: None,
         };

@@ -87,7 +87,11 @@ mod tests {
             let read = orientation(&exif(TAG, SHORT, value.into())).unwrap();
             assert_eq!(read.to_exif(), value);
         }
-        for other in [exif(TAG, SHORT, 0), exif(TAG, SHORT, 262), exif(1, SHORT, 6)] {
+        for other in [
+            exif(TAG, SHORT, 0),
+            exif(TAG, SHORT, 262),
+            exif(1, SHORT, 6),
+        ] {
             assert_eq!(orientation(&other).unwrap(), Orientation::NoTransforms);
         }
         assert_eq!(orientation(b"").unwrap(), Orientation::NoTransforms);

@@ -88,6 +88,9 @@ impl<'a> Chunk<'a> {
         let end = len.checked_add(8).ok_or_else(cut)?;
         let stored = number(end).ok_or_else(cut)?;
         let (whole, after) = rest.split_at(end + 4);
+        if !kind.iter().all(u8::is_ascii_alphabetic) {
+            return Err(DecodeError::png("bytes between two chunks"));
+        }
         let chunk = Self {
             kind,
             content: &whole[8..end],
