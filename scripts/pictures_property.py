@@ -25,10 +25,6 @@ def exif(rng, orientation):
     body = b"".join(struct.pack(order + "HHI", *entry[:3]) + entry[3] for entry in entries)
     return magic + struct.pack(order + "HIH", 42, 8, len(entries)) + body + bytes(4)
 
-def filtered(rng, rows, stride):
-    """Filter bytes of random kinds, not the filters' arithmetic: any bytes are a picture."""
-    return b"".join(bytes([rng.randrange(5)]) + row for row in rows)
-
 def make_png(rng):
     colour = rng.choice([0, 2, 3, 4, 6])
     depth, interlaced = rng.choice(DEPTHS[colour]), rng.random() < 0.4
@@ -64,10 +60,13 @@ def make_png(rng):
         parts.append(chunk(b"tEXt", b"Title\0a picture"))
     if rng.random() < 0.3:
         parts.append(chunk(b"eXIf", exif(rng, rng.randint(0, 9))))
+    is_whole = rng.random() < 0.7
+    if not is_whole:  # Damage that no checksum tells: other pixels, other filters, too few or too many rows.
+        data = mutate(rng, data)
     packed = zlib.compress(data, rng.choice([0, 1, 9]))
     cut = rng.randint(0, len(packed))
     parts += [chunk(b"IDAT", packed)] if rng.random() < 0.7 else [chunk(b"IDAT", packed[:cut]), chunk(b"IDAT", packed[cut:])]
-    return SIGNATURE + b"".join(parts) + chunk(b"IEND", b"")
+    return SIGNATURE + b"".join(parts) + chunk(b"IEND", b""), is_whole
 
 def make_jpeg(rng):
     mode = rng.choice(["L", "RGB", "RGB", "RGB", "CMYK"])
@@ -90,7 +89,25 @@ def make_jpeg(rng):
         options["exif"] = b"Exif\0\0" + exif(rng, rng.randint(0, 9))
     out = io.BytesIO()
     image.save(out, "JPEG", **options)
-    return out.getvalue()
+    return resampled(rng, bytearray(out.getvalue()))
+
+def resampled(rng, data):
+    """A file of a kind that Pillow does not write: the same codes with other sampling factors, or inks as YCCK."""
+    at = 2
+    while data[at + 1] not in (0xC0, 0xC1, 0xC2):
+        if data[at + 1] == 0xEE and rng.random() < 0.5 and data[at + 15] == 0 and len(data) % 2:
+            data[at + 15] = 2 * (b"\xff\xc0\x00\x14" in data)  # Four components.
+        at += 2 + struct.unpack(">H", data[at + 2:at + 4])[0]
+    if data[at + 9] != 3 or rng.random() < 0.6:
+        return bytes(data)
+    height, width = struct.unpack(">HH", data[at + 5:at + 9])
+    if data[at + 11] == 0x21:
+        data[at + 11] = 0x12
+        height, width = width, height
+    elif data[at + 11] == 0x22 and data[at + 1] != 0xC2 and height % 2 == 0:
+        data[at + 11], height, width = 0x41, height // 2, width * 2
+    data[at + 5:at + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
 
 def with_checksums(data):
     """The same with right checksums, as far as there are chunks."""
@@ -106,7 +123,7 @@ def with_checksums(data):
 def mutate(rng, data):
     data = bytearray(data)
     for _ in range(rng.choice([1, 1, 1, 2, 5])):
-        at, kind = rng.randrange(len(data) or 1), rng.randrange(6)
+        at, kind = rng.randrange(len(data) or 1), rng.choice([0, 0, 1, 1, 1, 1, 2, 3, 4, 5])
         if kind == 0 and data:
             data[at] = rng.randrange(256)
         elif kind == 1 and data:
@@ -124,12 +141,13 @@ def mutate(rng, data):
 
 def make_case(rng):
     is_png = rng.random() < 0.5
-    data = original = make_png(rng) if is_png else make_jpeg(rng)
+    data, is_whole = make_png(rng) if is_png else (make_jpeg(rng), True)
+    original = data
     if rng.random() < 0.8:
         data = mutate(rng, data)
         if is_png and rng.random() < 0.6:
             data = with_checksums(data)
-    return data, data == original
+    return data, is_whole and data == original
 
 def key_of(data):
     """The key of a grey or RGB image, at full depth. Pillow compares it with samples that it has scaled."""

@@ -1,5 +1,9 @@
 //! The chunks of a PNG file.
 
+use std::io::{self, Read as _};
+
+use flate2::bufread::ZlibDecoder;
+
 use super::super::DecodeError;
 use super::SIGNATURE;
 
@@ -62,6 +66,27 @@ impl<'a> Chunks<'a> {
                 return Ok(chunks);
             }
             last = chunk.kind;
+        }
+    }
+
+    /// Checks that the data are one whole zlib stream with a right checksum.
+    ///
+    /// # Errors
+    /// If it is damaged, ends early, or inflates to more than `limit` bytes.
+    pub(super) fn check_data(&self, limit: u64) -> Result<(), DecodeError> {
+        let data = self.critical.iter().filter(|chunk| &chunk[4..8] == b"IDAT");
+        let data: Vec<u8> = data
+            .flat_map(|chunk| &chunk[8..chunk.len() - 4])
+            .copied()
+            .collect();
+        let mut stream = ZlibDecoder::new(&data[..]).take(limit + 1);
+        match io::copy(&mut stream, &mut io::sink()) {
+            Ok(len) if len <= limit => Ok(()),
+            Ok(_) => Err(DecodeError::png("more data than pixels")),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(DecodeError::PngCut("its data end early"))
+            }
+            Err(error) => Err(DecodeError::png(error.to_string())),
         }
     }
 

@@ -70,6 +70,9 @@ impl<'a> Png<'a> {
         let mut reader = decoder.read_info().map_err(damaged)?;
         let len = reader.output_buffer_size();
         let len = len.ok_or_else(|| DecodeError::png("too large"))?;
+        // Seven passes at most, each with a filter byte a row.
+        let most = len as u64 + 8 * (self.size.height as u64 + self.size.width as u64);
+        self.chunks.check_data(most)?;
         let mut rows = vec![0; len];
         reader.next_frame(&mut rows).map_err(damaged)?;
         reader.finish().map_err(damaged)?;

@@ -8,7 +8,7 @@ use vbd_net::spec::NetSpec;
 use crate::error::Problem;
 use crate::picture::show::View;
 use crate::picture::{Channels, Colour, DecodeError, Encoded, Ground, Raster, Size, bytes};
-use crate::render::say;
+use crate::render::{printable, say};
 
 /// How images are read.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl<'a> ImageReader<'a> {
     }
 
     fn report(&self, raster: &Raster, input: &str) {
-        let input = crate::render::printable(input);
+        let input = printable(input);
         if !raster.is_opaque() {
             let ground = self.ground;
             say(&format!(
@@ -98,7 +98,8 @@ impl<'a> ImageReader<'a> {
         if let Some(highest) = raster.highest.filter(|&highest| highest <= u16::MAX / 16) {
             tracing::warn!(
                 "{input}: uses a sixteenth of its 16-bit range at most, highest value {highest} of \
-                 65535: the network sees it nearly black"
+                 65535: multiply its values by {factor} to use all of it",
+                factor = u16::MAX / highest.max(1)
             );
         }
     }
