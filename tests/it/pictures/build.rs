@@ -30,14 +30,14 @@ pub(super) struct PngFile {
     pub(super) depth: usize,
     pub(super) interlaced: bool,
     /// Chunks before the data.
-    pub(super) chunks: Vec<(&'static [u8; 4], Vec<u8>)>,
+    pub(super) chunks: Vec<([u8; 4], Vec<u8>)>,
 }
 
 impl PngFile {
     pub(super) fn new(colour: Colour, depth: usize) -> Self {
         let palette = vec![0, 0, 0, INK, INK, INK];
         let chunks = match colour {
-            Colour::Palette => vec![(b"PLTE", palette)],
+            Colour::Palette => vec![(*b"PLTE", palette)],
             _ => Vec::new(),
         };
         Self {
@@ -48,7 +48,7 @@ impl PngFile {
         }
     }
 
-    pub(super) fn chunk(mut self, kind: &'static [u8; 4], content: &[u8]) -> Self {
+    pub(super) fn chunk(mut self, kind: [u8; 4], content: &[u8]) -> Self {
         self.chunks.push((kind, content.to_vec()));
         self
     }
@@ -83,12 +83,12 @@ impl PngFile {
         let depth = u8::try_from(self.depth).unwrap();
         let methods = [depth, self.colour as u8, 0, 0, u8::from(self.interlaced)];
         let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
-        file.extend(chunk(b"IHDR", &[&side[..], &side, &methods].concat()));
+        file.extend(chunk(*b"IHDR", &[&side[..], &side, &methods].concat()));
         for (kind, content) in &self.chunks {
-            file.extend(chunk(kind, content));
+            file.extend(chunk(*kind, content));
         }
-        file.extend(chunk(b"IDAT", &stored(&rows)));
-        file.extend(chunk(b"IEND", &[]));
+        file.extend(chunk(*b"IDAT", &stored(&rows)));
+        file.extend(chunk(*b"IEND", &[]));
         file
     }
 
@@ -135,10 +135,10 @@ fn packed(samples: impl Iterator<Item = u16>, depth: usize) -> Vec<u8> {
     bytes.collect()
 }
 
-pub(super) fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+pub(super) fn chunk(kind: [u8; 4], content: &[u8]) -> Vec<u8> {
     let len = u32::try_from(content.len()).unwrap().to_be_bytes();
-    let sum = crc32fast::hash(&[kind, content].concat()).to_be_bytes();
-    [&len, &kind[..], content, &sum].concat()
+    let sum = crc32fast::hash(&[&kind[..], content].concat()).to_be_bytes();
+    [&len[..], &kind, content, &sum].concat()
 }
 
 /// A zlib stream of one stored block.

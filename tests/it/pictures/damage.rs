@@ -59,7 +59,7 @@ fn a_png_whose_checksums_hold_but_whose_data_do_not_is_refused() {
     let end = whole.len() - 16;
     let with_data = |data: &[u8]| {
         let (before, after) = (&whole[..start - 8], &whole[end + 4..]);
-        [before, &chunk(b"IDAT", data), after].concat()
+        [before, &chunk(*b"IDAT", data), after].concat()
     };
     let data = &whole[start..end];
     let mut files: Vec<Vec<u8>> = (0..data.len()).map(|len| with_data(&data[..len])).collect();
@@ -97,7 +97,7 @@ fn huge_sizes_are_refused_at_once_and_name_the_limit() {
     let mut png = PngFile::new(Colour::Rgba, 16).encode_shown();
     png.drain(8..33);
     let side = 60_000_u32.to_be_bytes();
-    let header = chunk(b"IHDR", &[&side[..], &side, &[16, 6, 0, 0, 0]].concat());
+    let header = chunk(*b"IHDR", &[&side[..], &side, &[16, 6, 0, 0, 0]].concat());
     png.splice(8..8, header);
     lab.write("huge.png", png);
     let mut jpeg = jpeg_shown();
@@ -127,7 +127,7 @@ fn other_files_are_told_apart() {
         &["neither a PNG nor a JPEG", "hint: "],
     );
     assert_refused(&lab, "run none.png", &["error: none.png: No such file"]);
-    let mut exif = PngFile::new(Colour::Grey, 8).chunk(b"eXIf", b"nonsense");
+    let mut exif = PngFile::new(Colour::Grey, 8).chunk(*b"eXIf", b"nonsense");
     lab.write("exif.png", exif.encode_shown());
     assert_refused(&lab, "run exif.png", &["EXIF data are damaged", "hint: "]);
     exif.chunks.clear();

@@ -84,7 +84,7 @@ fn every_orientation_is_applied() {
     lab.write("upright.png", png.encode_shown());
     let upright = answer(&lab, "run upright.png");
     for orientation in 0..=9 {
-        let turned = png.clone().chunk(b"eXIf", &exif(orientation));
+        let turned = png.clone().chunk(*b"eXIf", &exif(orientation));
         let turned = turned.encode(|x, y, _| stored(orientation, x, y).into());
         lab.write("turned.png", turned);
         let found = answer(&lab, "run turned.png");

@@ -100,18 +100,18 @@ fn colour_keys_are_transparent() {
     let lab = trained();
     let grey = |depth: usize| {
         let key = u16::MAX >> (16 - depth);
-        let file = PngFile::new(Colour::Grey, depth).chunk(b"tRNS", &key.to_be_bytes());
+        let file = PngFile::new(Colour::Grey, depth).chunk(*b"tRNS", &key.to_be_bytes());
         // The ground is the key, the ink is black.
         file.encode(|x, y, _| if shown(x, y) > 0 { 0 } else { key })
     };
     let rgb = |depth: usize| {
         let key = [1_u16, 2, 3].map(|channel| channel << (depth - 4));
         let bytes: Vec<u8> = key.iter().flat_map(|value| value.to_be_bytes()).collect();
-        let file = PngFile::new(Colour::Rgb, depth).chunk(b"tRNS", &bytes);
+        let file = PngFile::new(Colour::Rgb, depth).chunk(*b"tRNS", &bytes);
         file.encode(|x, y, channel| if shown(x, y) > 0 { 0 } else { key[channel] })
     };
     let palette = |depth: usize| {
-        let file = PngFile::new(Colour::Palette, depth).chunk(b"tRNS", &[255, 0]);
+        let file = PngFile::new(Colour::Palette, depth).chunk(*b"tRNS", &[255, 0]);
         file.encode(|x, y, _| u16::from(shown(x, y) == 0))
     };
     let mut files: Vec<Vec<u8>> = [1, 2, 4, 8, 16].map(grey).to_vec();
@@ -125,7 +125,7 @@ fn colour_keys_are_transparent() {
         assert_eq!(found["probabilities"], expected, "{index}");
     }
     // A 16-bit key is compared in 16 bits: its upper byte alone is no match.
-    let file = PngFile::new(Colour::Grey, 16).chunk(b"tRNS", &0xff00_u16.to_be_bytes());
+    let file = PngFile::new(Colour::Grey, 16).chunk(*b"tRNS", &0xff00_u16.to_be_bytes());
     lab.write(
         "near.png",
         file.encode(|x, y, _| u16::from(shown(x, y) > 0) * 0xffff),

@@ -16,6 +16,8 @@ const EXAMPLES: usize = 20;
 #[derive(Debug, Default, Serialize)]
 struct Report {
     cases: usize,
+    /// Files that were not mutated.
+    whole: usize,
     refused: usize,
     same: usize,
     /// Read, where Pillow's result says nothing.
@@ -112,6 +114,7 @@ fn mutated_files_are_refused_or_read_as_pillow_reads_them() {
         let case = Case::split(&mut rest);
         let index = report.cases;
         report.cases += 1;
+        report.whole += usize::from(case.is_whole);
         let decoded = Encoded::open(case.file).and_then(|encoded| encoded.decode());
         let Ok(raster) = decoded else {
             report.refused += 1;

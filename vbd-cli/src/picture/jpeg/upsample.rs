@@ -24,7 +24,7 @@ impl Upsampler {
         let mut samples = match (self.across, self.down) {
             (2, 1) if is_wide => doubled(near),
             (2, 2) if is_wide => doubled_twice(near, far),
-            (1, 2) => between(near, far, row % 2 == 0),
+            (1, 2) => between(near, far, row.is_multiple_of(2)),
             (across, _) => near
                 .iter()
                 .flat_map(|&sample| std::iter::repeat_n(sample, across))

@@ -105,16 +105,13 @@ impl<'a> ImageReader<'a> {
     }
 
     fn check_size(&self, size: Size, input: &str) -> Result<(), Problem> {
-        let (fits, expected) = match self.spec.input[..] {
-            [_, height, width] => {
-                let expected = Size { width, height };
-                (size == expected, expected.to_string())
-            }
+        let (fits, expected) = if let [_, height, width] = self.spec.input[..] {
+            let expected = Size { width, height };
+            (size == expected, expected.to_string())
+        } else {
             // A network without image dimensions takes any grey image with as many pixels.
-            _ => {
-                let len = self.spec.input_len();
-                (size.area() == len, format!("{len} pixels"))
-            }
+            let len = self.spec.input_len();
+            (size.area() == len, format!("{len} pixels"))
         };
         if fits {
             return Ok(());
