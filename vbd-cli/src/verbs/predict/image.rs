@@ -10,6 +10,9 @@ use crate::picture::show::View;
 use crate::picture::{Channels, Colour, DecodeError, Encoded, Ground, Raster, Size, bytes};
 use crate::render::{printable, say};
 
+/// Contrast below which a picture shows nothing on its ground.
+const FAINT: u8 = 8;
+
 /// How images are read.
 #[derive(Debug)]
 pub(super) struct ImageReader<'a> {
@@ -71,8 +74,8 @@ impl<'a> ImageReader<'a> {
     fn view(&self, raster: &Raster) -> Result<View, DecodeError> {
         let mut planes = self.channels.planes(&self.ground.lay(raster)?);
         let mut each = planes.chunks_exact(raster.size.area());
-        let is_constant = each.all(|plane| plane.iter().all(|value| *value == plane[0]));
-        if is_constant && !raster.is_opaque() {
+        let is_blank = each.all(|plane| contrast(plane) < FAINT);
+        if is_blank && !raster.is_opaque() {
             return Err(DecodeError::NothingShows(self.ground));
         }
         if self.invert {
@@ -122,6 +125,12 @@ impl<'a> ImageReader<'a> {
         );
         Err(Problem::new(text).hint("resize the image first"))
     }
+}
+
+/// Difference between the brightest and the darkest value.
+fn contrast(plane: &[u8]) -> u8 {
+    let least = plane.iter().min().copied().unwrap_or(0);
+    plane.iter().max().map_or(0, |most| most - least)
 }
 
 #[cfg(test)]
