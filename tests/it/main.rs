@@ -28,6 +28,9 @@ mod own_model;
 // What scripts rely on: the JSON of each verb.
 #[cfg(test)]
 mod json;
+// Pictures: what a viewer shows is what the network sees.
+#[cfg(test)]
+mod pictures;
 // Exit codes, messages and hints.
 #[cfg(test)]
 mod errors;

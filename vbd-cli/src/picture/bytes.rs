@@ -26,7 +26,8 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     };
     let bytes = bytes.map_err(vbd_core::Error::io(path))?;
     if bytes.len() as u64 > LIMIT {
-        return Err(DecodeError::FileTooLarge { limit: LIMIT }.into());
+        let error = DecodeError::FileTooLarge { limit: LIMIT };
+        return Err(anyhow::Error::new(error).context(path.display().to_string()));
     }
     Ok(bytes)
 }

@@ -38,6 +38,8 @@ impl<'a> Encoded<'a> {
             let jpeg = Jpeg::open(bytes)?;
             let orientation = orientation(jpeg.exif())?;
             (Format::Jpeg(jpeg), orientation)
+        } else if bytes.is_empty() {
+            return Err(DecodeError::Empty);
         } else {
             return Err(DecodeError::UnknownFormat);
         };

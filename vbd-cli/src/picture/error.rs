@@ -5,6 +5,8 @@ use super::{Ground, Size};
 /// A file that cannot be read as a picture, or whose picture shows nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecodeError {
+    #[error("file is empty")]
+    Empty,
     #[error("neither a PNG nor a JPEG image")]
     UnknownFormat,
     #[error("file is larger than the limit of {limit} bytes")]

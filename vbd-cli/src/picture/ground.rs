@@ -36,12 +36,23 @@ impl FromStr for Colour {
             let digits = digits.chars().map(|digit| digit.to_digit(16));
             digits.collect::<Option<Vec<u32>>>()
         });
-        let channels = match digits.flatten().as_deref() {
-            Some(&[red, green, blue]) => Some([red * 17, green * 17, blue * 17]),
-            Some(&[a, b, c, d, e, f]) => Some([a * 16 + b, c * 16 + d, e * 16 + f]),
+        let channels = digits.flatten().and_then(|digits| match digits.len() {
+            3 => Some(digits.iter().map(|digit| digit * 17).collect()),
+            6 => Some(
+                digits
+                    .chunks(2)
+                    .map(|pair| pair[0] * 16 + pair[1])
+                    .collect(),
+            ),
             _ => None,
-        };
-        let bytes = channels.map(|channels| channels.map(|value| value.to_le_bytes()[0]));
+        });
+        let bytes = channels.and_then(|channels: Vec<u32>| {
+            let bytes: Vec<u8> = channels
+                .iter()
+                .map(|value| value.to_le_bytes()[0])
+                .collect();
+            bytes.try_into().ok()
+        });
         let colour = named.or(bytes.map(Self));
         colour.ok_or_else(|| "expected black, white, grey, #rgb or #rrggbb".to_owned())
     }

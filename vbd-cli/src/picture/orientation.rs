@@ -53,6 +53,14 @@ pub(super) fn orientation(mut tiff: &[u8]) -> Result<Orientation, DecodeError> {
     let mut found = None;
     for entry in 0..entries {
         let at = start + 2 + entry * ENTRY;
+        let count = long(at + 4).map_or(0, |count| count as usize);
+        let len = count.saturating_mul(short(at + 2).map_or(0, size_of_kind));
+        let value = long(at + 8).map_or(0, |place| place as usize);
+        if len > 4 && value.saturating_add(len) > tiff.len() {
+            return Err(DecodeError::Exif(
+                "a value of the first directory is cut off",
+            ));
+        }
         if short(at) != Some(TAG) {
             continue;
         }
@@ -66,6 +74,17 @@ pub(super) fn orientation(mut tiff: &[u8]) -> Result<Orientation, DecodeError> {
     let stored = found.and_then(|value| u8::try_from(value).ok());
     let known = stored.and_then(Orientation::from_exif);
     Ok(known.unwrap_or(Orientation::NoTransforms))
+}
+
+/// Bytes of a number of this kind; 0 if the kind is unknown.
+fn size_of_kind(kind: u16) -> usize {
+    match kind {
+        1 | 2 | 6 | 7 => 1,
+        3 | 8 => 2,
+        4 | 9 | 11 | 13 => 4,
+        5 | 10 | 12 | 16 => 8,
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
@@ -106,5 +125,9 @@ mod tests {
             assert!(orientation(&whole[..len]).is_err(), "{len}");
         }
         assert!(orientation(&exif(TAG, 4, 6)).is_err());
+        let mut text = exif(TAG + 1, 2, 6);
+        assert!(orientation(&text).is_ok());
+        text[17] = 200;
+        assert!(orientation(&text).is_err());
     }
 }

@@ -5,6 +5,9 @@ use std::fmt;
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbaImage};
 
+/// Colors multiplied by alpha that differ by this are the same.
+const SAME: u32 = 2;
+
 /// Width and height in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size {
@@ -52,13 +55,19 @@ impl Raster {
         self.pixels.iter().all(|pixel| pixel[3] == u8::MAX)
     }
 
-    /// Returns whether all pixels that are not wholly transparent have one color.
+    /// Returns whether all pixels that are not wholly transparent have one color, as far as their
+    /// alpha tells: programs that keep colors multiplied by alpha lose digits of faint ones.
     pub(crate) fn has_one_colour(&self) -> bool {
-        let mut visible = self.pixels.iter().filter(|pixel| pixel[3] > 0);
-        let Some(first) = visible.next() else {
+        let strongest = self.pixels.iter().max_by_key(|pixel| pixel[3]);
+        let Some(&strongest) = strongest else {
             return true;
         };
-        visible.all(|pixel| pixel[..3] == first[..3])
+        self.pixels.iter().all(|pixel| {
+            let mut channels = pixel[..3].iter().zip(strongest);
+            channels.all(|(&one, other)| {
+                u32::from(one.abs_diff(other)) * u32::from(pixel[3]) <= SAME * u32::from(u8::MAX)
+            })
+        })
     }
 
     /// Turns and flips the pixels.
@@ -76,5 +85,34 @@ impl Raster {
             pixels: pixels.to_vec(),
             highest: self.highest,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raster(pixels: Vec<[u8; 4]>) -> Raster {
+        let (width, height) = (pixels.len(), 1);
+        Raster {
+            size: Size { width, height },
+            pixels,
+            highest: None,
+        }
+    }
+
+    #[test]
+    fn faint_pixels_may_differ_in_color() {
+        let ink = [30, 60, 200, 255];
+        assert!(raster(vec![ink, [0, 85, 255, 3], [9, 9, 9, 0]]).has_one_colour());
+        assert!(!raster(vec![ink, [0, 85, 255, 100]]).has_one_colour());
+        assert!(raster(vec![[9, 9, 9, 0], [1, 2, 3, 0]]).has_one_colour());
+    }
+
+    #[test]
+    fn a_quarter_turn_swaps_the_sides() {
+        let turned = raster(vec![[1; 4], [2; 4]]).oriented(Orientation::Rotate90FlipH);
+        assert_eq!((turned.size.width, turned.size.height), (1, 2));
+        assert_eq!(turned.pixels, [[1; 4], [2; 4]]);
     }
 }

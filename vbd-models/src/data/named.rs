@@ -116,6 +116,7 @@ impl NamedSet {
 #[cfg(test)]
 mod tests {
     use vbd_net::data::Samples;
+    use vbd_net::file::write_atomic;
 
     use super::*;
     use crate::data::{digits, load};
@@ -217,13 +218,13 @@ mod tests {
             for file in idx::files(&others).unwrap() {
                 let place = mixed.path().join(file.name);
                 let own = std::fs::read(&place).unwrap();
-                std::fs::write(&place, file.bytes()).unwrap();
+                write_atomic(&place, &file.bytes()).unwrap();
                 let message = load(named.name(), Some(mixed.path()))
                     .unwrap_err()
                     .to_string();
                 assert!(message.contains(file.name), "{message}");
                 assert!(message.contains(other.name()), "{message}");
-                std::fs::write(&place, own).unwrap();
+                write_atomic(&place, &own).unwrap();
             }
         }
     }

@@ -1,7 +1,5 @@
 //! The frame: size, components and color model.
 
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-
 use super::super::{DecodeError, Size};
 
 /// The start of a frame.
@@ -59,11 +57,19 @@ impl Frame {
         if !components.iter().all(is_valid) || ids.len() != components.len() {
             return Err(wrong());
         }
-        Ok(Self {
+        let frame = Self {
             size,
             is_progressive,
             components,
-        })
+        };
+        let (across, down) = (frame.most_across(), frame.most_down());
+        let is_whole = |component: &Component| {
+            across.is_multiple_of(component.across) && down.is_multiple_of(component.down)
+        };
+        if !frame.components.iter().all(is_whole) {
+            return Err(DecodeError::JpegKind("subsampled by a fraction"));
+        }
+        Ok(frame)
     }
 
     /// Largest numbers of blocks per unit, horizontally and vertically.
@@ -75,46 +81,5 @@ impl Frame {
     pub(super) fn most_down(&self) -> usize {
         let down = self.components.iter().map(|component| component.down);
         down.max().unwrap_or(1)
-    }
-}
-
-/// Meaning of the components.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ColourModel {
-    Grey,
-    YCbCr,
-    Rgb,
-    Cmyk,
-    Ycck,
-}
-
-impl ColourModel {
-    /// Determines the model as libjpeg does.
-    pub(super) fn new(
-        components: &[Component],
-        is_jfif: bool,
-        adobe: Option<u8>,
-    ) -> Result<Self, DecodeError> {
-        let ids: Vec<u8> = components.iter().map(|component| component.id).collect();
-        match (components.len(), adobe) {
-            (1, _) => Ok(Self::Grey),
-            (3, _) if is_jfif => Ok(Self::YCbCr),
-            (3, Some(0)) => Ok(Self::Rgb),
-            (3, None) if ids == *b"RGB" => Ok(Self::Rgb),
-            (3, None | Some(1)) => Ok(Self::YCbCr),
-            (4, None | Some(0)) => Ok(Self::Cmyk),
-            (4, Some(2)) => Ok(Self::Ycck),
-            _ => Err(DecodeError::jpeg("its color model is unknown")),
-        }
-    }
-
-    pub(super) fn as_zune(self) -> ColorSpace {
-        match self {
-            Self::Grey => ColorSpace::Luma,
-            Self::YCbCr => ColorSpace::YCbCr,
-            Self::Rgb => ColorSpace::RGB,
-            Self::Cmyk => ColorSpace::CMYK,
-            Self::Ycck => ColorSpace::YCCK,
-        }
     }
 }

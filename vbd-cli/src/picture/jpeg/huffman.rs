@@ -34,6 +34,10 @@ impl HuffmanTable {
         })
     }
 
+    pub(super) fn has_symbol_above(&self, most: u8) -> bool {
+        self.symbols.iter().any(|&symbol| symbol > most)
+    }
+
     /// Decodes a symbol.
     pub(super) fn decode(&self, bits: &mut Bits) -> Result<u8, DecodeError> {
         let (mut code, mut first, mut place) = (0_usize, 0_usize, 0_usize);

@@ -1,22 +1,28 @@
-//! JPEG: every bit of the entropy-coded data is checked here, the pixels come from zune-jpeg.
+//! JPEG, read as libjpeg reads it and more strictly.
 //!
-//! A decoder fills what is missing with grey and reads on after damage. libjpeg warns about some of
-//! it, browsers about nothing. So [`scan`] decodes all codes first: a file passes if its scans hold
-//! each coefficient of each block, to full precision, and end where a marker says so.
+//! Common decoders fill what is missing with grey and read on after damage. Here a file passes if its scans
+//! hold each coefficient of each block to full precision, with codes that an encoder can have written,
+//! and end where a marker says so.
 
 mod bits;
 mod block;
+mod colour;
 mod frame;
+mod headers;
 mod huffman;
+mod idct;
 mod markers;
+mod plane;
 mod scan;
+mod upsample;
 
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
-
-use self::frame::ColourModel;
+use self::colour::ColourModel;
+use self::frame::Frame;
+use self::headers::Headers;
 use self::markers::{Marker, Markers};
+use self::plane::Plane;
+use self::scan::Scan;
+use self::upsample::Upsampler;
 use super::{DecodeError, Raster, Size};
 
 /// A JPEG file whose headers are parsed up to the first scan.
@@ -31,8 +37,7 @@ pub(super) struct Jpeg<'a> {
 impl<'a> Jpeg<'a> {
     /// Parses the headers.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut headers = scan::Headers::default();
-        let mut markers = Markers::new(bytes);
+        let (mut headers, mut markers) = (Headers::default(), Markers::new(bytes));
         loop {
             let marker = markers.next()?;
             if marker == Marker::SOS {
@@ -40,10 +45,9 @@ impl<'a> Jpeg<'a> {
             }
             headers.read(marker, &mut markers)?;
         }
-        let frame = headers.frame()?;
         Ok(Self {
             bytes,
-            size: frame.size,
+            size: headers.frame()?.size,
             model: headers.model()?,
             exif: headers.exif,
         })
@@ -57,37 +61,63 @@ impl<'a> Jpeg<'a> {
         &self.exif
     }
 
-    /// Checks all scans and decodes the pixels.
+    /// Decodes all scans. Bytes after the end marker are ignored.
+    ///
+    /// # Errors
+    /// If the data are cut off, hold codes that no encoder writes, or do not give each coefficient of
+    /// each component to full precision.
     pub(super) fn decode(&self) -> Result<Raster, DecodeError> {
-        let end = scan::check(self.bytes)?;
-        let (colours, channels) = match self.model {
-            ColourModel::Grey => (ColorSpace::Luma, 1),
-            _ => (ColorSpace::RGB, 3),
-        };
-        let options = DecoderOptions::default()
-            .jpeg_set_out_colorspace(colours)
-            .set_strict_mode(true)
-            .set_max_width(usize::MAX)
-            .set_max_height(usize::MAX);
-        // What follows the image is not the decoder's to read.
-        let cursor = ZCursor::new(&self.bytes[..end]);
-        let mut decoder = zune_jpeg::JpegDecoder::new_with_options(cursor, options);
-        let damaged = |error: zune_jpeg::errors::DecodeErrors| DecodeError::jpeg(error.to_string());
-        let samples = decoder.decode().map_err(damaged)?;
-        if decoder.input_colorspace() != Some(self.model.as_zune()) {
-            return Err(DecodeError::jpeg("its color model is ambiguous"));
+        let (mut headers, mut markers) = (Headers::default(), Markers::new(self.bytes));
+        let mut planes: Vec<Plane> = Vec::new();
+        loop {
+            match markers.next()? {
+                Marker::EOI => break,
+                Marker::SOS => {
+                    let frame = headers.frame()?.clone();
+                    if planes.is_empty() {
+                        let components = frame.components.iter();
+                        planes = components.map(|own| Plane::new(own, &frame)).collect();
+                    }
+                    let segment = markers.segment()?;
+                    let mut scan = Scan::parse(segment, &frame, &headers, &mut planes)?;
+                    markers.at = scan.read(self.bytes, markers.at, &mut planes)?;
+                }
+                marker => headers.read(marker, &mut markers)?,
+            }
         }
-        if samples.len() != self.size.area() * channels {
-            return Err(DecodeError::jpeg("not as many pixels as it declares"));
+        let frame = headers.frame()?;
+        for (index, plane) in planes.iter_mut().enumerate() {
+            plane.finish(headers.steps_of(frame, index)?)?;
         }
-        let pixels = samples.chunks_exact(channels).map(|pixel| match *pixel {
-            [red, green, blue] => [red, green, blue, u8::MAX],
-            _ => [pixel[0], pixel[0], pixel[0], u8::MAX],
-        });
-        Ok(Raster {
+        Ok(self.raster(frame, &planes))
+    }
+
+    /// Enlarges the components and converts their colors.
+    fn raster(&self, frame: &Frame, planes: &[Plane]) -> Raster {
+        let mut pixels = Vec::with_capacity(self.size.area());
+        for row in 0..self.size.height {
+            let components = frame.components.iter().zip(planes);
+            let rows = components.map(|(own, plane)| {
+                let upsampler = Upsampler {
+                    across: frame.most_across() / own.across,
+                    down: frame.most_down() / own.down,
+                };
+                upsampler.row(plane, row, self.size.width)
+            });
+            let rows: Vec<Vec<u8>> = rows.collect();
+            for column in 0..self.size.width {
+                let mut samples = [0; 4];
+                for (sample, row) in samples.iter_mut().zip(&rows) {
+                    *sample = row[column];
+                }
+                let [red, green, blue] = self.model.rgb(samples);
+                pixels.push([red, green, blue, u8::MAX]);
+            }
+        }
+        Raster {
             size: self.size,
-            pixels: pixels.collect(),
+            pixels,
             highest: None,
-        })
+        }
     }
 }

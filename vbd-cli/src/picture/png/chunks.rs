@@ -1,5 +1,9 @@
 //! The chunks of a PNG file.
 
+use std::io::{self, Read as _};
+
+use flate2::bufread::ZlibDecoder;
+
 use super::super::DecodeError;
 use super::SIGNATURE;
 
@@ -65,6 +69,27 @@ impl<'a> Chunks<'a> {
         }
     }
 
+    /// Checks that the data are one whole zlib stream with a right checksum.
+    ///
+    /// # Errors
+    /// If it is damaged, ends early, or inflates to more than `limit` bytes.
+    pub(super) fn check_data(&self, limit: u64) -> Result<(), DecodeError> {
+        let data = self.critical.iter().filter(|chunk| &chunk[4..8] == b"IDAT");
+        let data: Vec<u8> = data
+            .flat_map(|chunk| &chunk[8..chunk.len() - 4])
+            .copied()
+            .collect();
+        let mut stream = ZlibDecoder::new(&data[..]).take(limit + 1);
+        match io::copy(&mut stream, &mut io::sink()) {
+            Ok(len) if len <= limit => Ok(()),
+            Ok(_) => Err(DecodeError::png("more data than pixels")),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(DecodeError::PngCut("its data end early"))
+            }
+            Err(error) => Err(DecodeError::png(error.to_string())),
+        }
+    }
+
     /// Returns a file of the critical chunks.
     pub(super) fn critical(&self) -> Vec<u8> {
         let mut bytes = SIGNATURE.to_vec();
@@ -88,6 +113,9 @@ impl<'a> Chunk<'a> {
         let end = len.checked_add(8).ok_or_else(cut)?;
         let stored = number(end).ok_or_else(cut)?;
         let (whole, after) = rest.split_at(end + 4);
+        if !kind.iter().all(u8::is_ascii_alphabetic) {
+            return Err(DecodeError::png("bytes between two chunks"));
+        }
         let chunk = Self {
             kind,
             content: &whole[8..end],

@@ -67,12 +67,17 @@ impl<'a> Png<'a> {
         let mut decoder = Decoder::new_with_options(Cursor::new(bytes), options);
         decoder.set_limits(Limits { bytes: MEMORY });
         decoder.set_transformations(Transformations::IDENTITY);
-        let mut reader = decoder.read_info().map_err(damaged)?;
+        let mut reader = decoder.read_info().map_err(|error| damaged(&error))?;
         let len = reader.output_buffer_size();
         let len = len.ok_or_else(|| DecodeError::png("too large"))?;
+        // Seven passes at most, each with a filter byte a row.
+        let most = len as u64 + 8 * (self.size.height as u64 + self.size.width as u64);
+        self.chunks.check_data(most)?;
         let mut rows = vec![0; len];
-        reader.next_frame(&mut rows).map_err(damaged)?;
-        reader.finish().map_err(damaged)?;
+        reader
+            .next_frame(&mut rows)
+            .map_err(|error| damaged(&error))?;
+        reader.finish().map_err(|error| damaged(&error))?;
         let mut raster = Raster {
             size: self.size,
             pixels: Vec::with_capacity(self.size.area()),
@@ -85,6 +90,6 @@ impl<'a> Png<'a> {
     }
 }
 
-fn damaged(error: ::png::DecodingError) -> DecodeError {
+fn damaged(error: &::png::DecodingError) -> DecodeError {
     DecodeError::png(error.to_string())
 }

@@ -8,7 +8,10 @@ use vbd_net::spec::NetSpec;
 use crate::error::Problem;
 use crate::picture::show::View;
 use crate::picture::{Channels, Colour, DecodeError, Encoded, Ground, Raster, Size, bytes};
-use crate::render::say;
+use crate::render::{printable, say};
+
+/// Contrast below which a picture shows nothing on its ground.
+const FAINT: u8 = 8;
 
 /// How images are read.
 #[derive(Debug)]
@@ -71,8 +74,8 @@ impl<'a> ImageReader<'a> {
     fn view(&self, raster: &Raster) -> Result<View, DecodeError> {
         let mut planes = self.channels.planes(&self.ground.lay(raster)?);
         let mut each = planes.chunks_exact(raster.size.area());
-        let is_constant = each.all(|plane| plane.iter().all(|value| *value == plane[0]));
-        if is_constant && !raster.is_opaque() {
+        let is_blank = each.all(|plane| contrast(plane) < FAINT);
+        if is_blank && !raster.is_opaque() {
             return Err(DecodeError::NothingShows(self.ground));
         }
         if self.invert {
@@ -88,7 +91,7 @@ impl<'a> ImageReader<'a> {
     }
 
     fn report(&self, raster: &Raster, input: &str) {
-        let input = crate::render::printable(input);
+        let input = printable(input);
         if !raster.is_opaque() {
             let ground = self.ground;
             say(&format!(
@@ -98,22 +101,20 @@ impl<'a> ImageReader<'a> {
         if let Some(highest) = raster.highest.filter(|&highest| highest <= u16::MAX / 16) {
             tracing::warn!(
                 "{input}: uses a sixteenth of its 16-bit range at most, highest value {highest} of \
-                 65535: the network sees it nearly black"
+                 65535: multiply its values by {factor} to use all of it",
+                factor = u16::MAX / highest.max(1)
             );
         }
     }
 
     fn check_size(&self, size: Size, input: &str) -> Result<(), Problem> {
-        let (fits, expected) = match self.spec.input[..] {
-            [_, height, width] => {
-                let expected = Size { width, height };
-                (size == expected, expected.to_string())
-            }
+        let (fits, expected) = if let [_, height, width] = self.spec.input[..] {
+            let expected = Size { width, height };
+            (size == expected, expected.to_string())
+        } else {
             // A network without image dimensions takes any grey image with as many pixels.
-            _ => {
-                let len = self.spec.input_len();
-                (size.area() == len, format!("{len} pixels"))
-            }
+            let len = self.spec.input_len();
+            (size.area() == len, format!("{len} pixels"))
         };
         if fits {
             return Ok(());
@@ -124,6 +125,12 @@ impl<'a> ImageReader<'a> {
         );
         Err(Problem::new(text).hint("resize the image first"))
     }
+}
+
+/// Difference between the brightest and the darkest value.
+fn contrast(plane: &[u8]) -> u8 {
+    let least = plane.iter().min().copied().unwrap_or(0);
+    plane.iter().max().map_or(0, |most| most - least)
 }
 
 #[cfg(test)]

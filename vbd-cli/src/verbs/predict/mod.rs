@@ -120,13 +120,11 @@ impl Results<'_> {
         if self.out.is_json() {
             return self.out.object(&prediction);
         }
-        match view.filter(|_| self.show) {
-            Some(view) => self.out.text(&self.beside(view, &prediction)),
-            None => {
-                self.predictions.push(prediction);
-                Ok(())
-            }
+        if let Some(view) = view.filter(|_| self.show) {
+            return self.out.text(&self.beside(view, &prediction));
         }
+        self.predictions.push(prediction);
+        Ok(())
     }
 
     /// Keeps the error of an input. In JSON, prints it as well.
