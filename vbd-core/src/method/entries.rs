@@ -115,7 +115,7 @@ pub struct DataGradient<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Update {
     /// Factor on the penalty: `kl_scale * kl_weight / N`, including the weight's own factor.
-    pub penalty_factor: f32,
+    pub kl_factor: f32,
     /// Optimiser at this step.
     pub descent: Descent,
     /// Whether entries above their threshold are masked, that is, whether `kl_scale` is positive.
@@ -130,7 +130,7 @@ impl Update {
     #[must_use]
     pub fn times(self, kl_weight: f64) -> Self {
         Self {
-            penalty_factor: self.penalty_factor * kl_weight as f32,
+            kl_factor: self.kl_factor * kl_weight as f32,
             ..self
         }
     }

@@ -11,100 +11,23 @@
 
 mod candle;
 mod cpu;
+mod objective;
 
 /// Values per piece of work in passes over flat arrays.
 pub(crate) const CHUNK: usize = 16 * 1024;
 
 pub use candle::CandleStep;
 pub use cpu::{CpuConfig, CpuStep};
+pub use objective::Objective;
 pub use vbd_net::output::Evaluation;
 
 pub use crate::data::Batch;
 
-use crate::error::{Error, Result};
-use crate::gate::Gate;
-use crate::method::Update;
+use crate::error::Result;
 use crate::noise::{NoiseKey, Stream};
-use crate::optim::Optimizer;
-use crate::recipe::{Recipe, WeightSetting};
 use crate::weight::Parameters;
 use vbd_net::data::Samples;
 use vbd_net::graph::NodeId;
-use vbd_net::spec::NetSpec;
-
-/// The objective without its step-dependent factors: `(1/M) sum of nll + (kl_scale * kl_weight / N)
-/// sum of KL` (Liu et al. 2019, eq. 7, 12). The nll of a sample is the network's loss
-/// (cross-entropy, or half the squared error). The KL of each weight and gate may have a factor of
-/// its own.
-#[derive(Debug, Clone)]
-pub struct Objective {
-    /// Number of training samples, N.
-    pub n_train: usize,
-    /// Setting of each weight.
-    pub weights: Vec<WeightSetting>,
-    /// Factor on the KL. Values other than 1 give a tempered posterior.
-    pub kl_weight: f64,
-    /// Optimiser.
-    pub optimizer: Optimizer,
-    /// Gates, each with its own prior, KL weight and threshold.
-    pub gates: Vec<Gate>,
-}
-
-impl Objective {
-    /// Creates the objective of a recipe for a network with `n_train` training samples.
-    ///
-    /// # Errors
-    /// Those of [`Gate::all`] and [`Method::of_weights`](crate::recipe::Method::of_weights).
-    pub fn new(spec: &NetSpec, recipe: &Recipe, n_train: usize) -> Result<Self> {
-        Ok(Self {
-            n_train,
-            weights: recipe.method.of_weights(spec)?,
-            kl_weight: recipe.method.kl_weight,
-            optimizer: recipe.train.optimizer(),
-            gates: Gate::all(spec, &recipe.method)?,
-        })
-    }
-
-    /// Returns [`crate::Error::Shape`] unless there is one setting per weight.
-    fn check(&self, weights: usize) -> Result<()> {
-        if self.weights.len() == weights {
-            return Ok(());
-        }
-        Err(Error::Shape {
-            name: "methods of weights".to_owned(),
-            found: vec![self.weights.len()],
-            expected: vec![weights],
-        })
-    }
-
-    /// Returns the factor on the summed KL.
-    pub fn kl_factor(&self, kl_scale: f64) -> f64 {
-        kl_scale * self.kl_weight / self.n_train as f64
-    }
-
-    /// Returns one setting for each set of weights that share states of the net: the first one's.
-    pub(crate) fn net_methods(&self) -> impl Iterator<Item = &WeightSetting> {
-        let mut names = Vec::new();
-        self.weights.iter().filter(move |setting| {
-            let states = setting.method.net_states();
-            let is_new = states.iter().any(|state| !names.contains(&state.name));
-            names.extend(states.iter().map(|state| state.name));
-            is_new
-        })
-    }
-
-    /// Returns the settings of an update, without the own factors of weights and gates.
-    pub(crate) fn update(&self, at: &At) -> Update {
-        #[expect(clippy::cast_possible_truncation, reason = "read in f64, used in f32")]
-        let penalty_factor = self.kl_factor(at.kl_scale) as f32;
-        Update {
-            penalty_factor,
-            descent: self.optimizer.at(at.lr, at.step),
-            active: at.kl_scale > 0.0,
-            at: *at,
-        }
-    }
-}
 
 /// Position of a step in a run.
 #[derive(Debug, Clone, Copy, PartialEq)]

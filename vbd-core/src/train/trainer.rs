@@ -325,7 +325,7 @@ impl Trainer {
         let before = self.progress.seconds_before + seconds;
         let report = EpochReport {
             epoch: done,
-            loss: nll + self.objective.kl_factor(at.kl_scale) * kl,
+            loss: self.objective.loss(nll, kl, at.kl_scale),
             nll,
             kl,
             kl_scale: at.kl_scale,

@@ -175,7 +175,7 @@ impl CpuMethod for SoftSharing {
             sums[COMPONENTS + j] += (1.0 - A) + B * f64::from(l).exp();
         }
         for (state, sums) in shared.iter_mut().zip(sums.chunks(COMPONENTS)) {
-            let factor = f64::from(update.penalty_factor);
+            let factor = f64::from(update.kl_factor);
             let gradient: Vec<f32> = sums.iter().map(|sum| (factor * sum) as f32).collect();
             let descent = update.descent.without_decay().times(state.lr_factor);
             descent.step(state.parameter.slices_mut(0..COMPONENTS), &gradient);
@@ -197,7 +197,7 @@ impl CpuMethod for SoftSharing {
         let thetas = entries.theta.value[range.clone()].iter().zip(data.theta);
         let gradient = thetas.map(|(&theta, by_data)| {
             let slope = mixture.slopes(f64::from(theta)).theta;
-            by_data + (f64::from(update.penalty_factor) * slope) as f32
+            by_data + (f64::from(update.kl_factor) * slope) as f32
         });
         let gradient: Vec<f32> = gradient.collect();
         let theta = entries.theta.slices_mut(range.clone());

@@ -1,4 +1,7 @@
 //! A posterior for each unit's factor that prunes units (Liu et al. 2019, eq. 19).
+//!
+//! Here are its keys and its learnt part. `B' = f(B) * (theta + sigma eps)` is computed in
+//! `kernels/gate.rs` by the CPU engine and in `layers/noise_gate.rs` with Candle's operations.
 
 use super::keys::{KL_WEIGHT, PRIOR};
 use super::{Definition, GateNoise};

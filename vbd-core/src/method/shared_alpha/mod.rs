@@ -217,7 +217,7 @@ impl CpuMethod for SharedAlpha {
         let (gradients, counts) = sums.split_at(sums.len() / 2);
         let slope = |log_alpha: f32| {
             let slope = self.prior.map_or(0.0, |p| p.slope(f64::from(log_alpha)));
-            f64::from(update.penalty_factor) * slope
+            f64::from(update.kl_factor) * slope
         };
         let groups = gradients.iter().zip(counts).zip(&log_alpha.value);
         let gradient = groups.map(|((by, count), &l)| (by + count * slope(l)) as f32);

@@ -29,7 +29,7 @@ fn method(prior: Option<Prior>, by_row: bool) -> SharedAlpha {
 
 fn update() -> Update {
     Update {
-        penalty_factor: KL_FACTOR,
+        kl_factor: KL_FACTOR,
         descent: Optimizer::Adam.at(1e-3, 0),
         active: true,
         at: At {

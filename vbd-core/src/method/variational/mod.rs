@@ -164,7 +164,7 @@ impl CpuMethod for Variational {
         };
         let rule = VariationalUpdate {
             prior: self.prior,
-            kl_factor: update.penalty_factor,
+            kl_factor: update.kl_factor,
             descent: update.descent,
             masking: self.masking(update.active),
         };
