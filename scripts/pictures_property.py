@@ -149,29 +149,33 @@ def make_case(rng):
             data = with_checksums(data)
     return data, is_whole and data == original
 
-def key_of(data):
-    """The key of a grey or RGB image, at full depth. Pillow compares it with samples that it has scaled."""
+def grey_key(data):
+    """The transparent sample of a grey image, at full depth. Pillow compares it with samples that it has scaled."""
     at = 8
     while data[at + 4:at + 8] != b"tRNS":
         at += 12 + struct.unpack(">I", data[at:at + 4])[0]
-    return struct.unpack(">" + "H" * (struct.unpack(">I", data[at:at + 4])[0] // 2), data[at + 8:at + 8 + struct.unpack(">I", data[at:at + 4])[0]])
+    return struct.unpack(">H", data[at + 8:at + 10])[0]
 
 def read(data):
     """RGBA pixels as Pillow reads them, or None where Pillow cannot tell."""
     image = Image.open(io.BytesIO(data), formats=["PNG", "JPEG"])
+    # exif_transpose, alpha and keys are applied below, to pixels of one mode.
     if image.width * image.height > 1 << 20:
         return None
     image.load()
     orientation = image.getexif().get(0x0112, 1)
     depth = data[24] if image.format == "PNG" else 8
     has_key = image.format == "PNG" and "transparency" in image.info and image.mode != "P"
-    if has_key and (depth != 8):
+    if has_key and depth != 8:
         if image.mode == "RGB":
             return None
         array = np.asarray(image).astype(np.int64)
-        grey = array >> 8 if depth == 16 else array * 255 if array.max() <= 1 and depth == 1 else array
-        full = array if depth == 16 else grey // (255 // ((1 << depth) - 1))
-        alpha = np.where(full == key_of(data)[0], 0, 255)
+        if depth == 16:
+            full, grey = array, array >> 8
+        else:
+            grey = array * 255 if image.mode == "1" else array
+            full = grey // (255 // ((1 << depth) - 1))
+        alpha = np.where(full == grey_key(data), 0, 255)
         rgba = Image.fromarray(np.stack([grey, grey, grey, alpha], 2).astype(np.uint8), "RGBA")
     elif image.mode.startswith("I"):
         grey = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)

@@ -20,6 +20,12 @@ impl Colour {
             _ => None,
         }
     }
+
+    /// Lays a picture on this color.
+    pub(super) fn under(self, raster: &Raster) -> Vec<[u8; 3]> {
+        let pixels = raster.pixels.iter();
+        pixels.map(|&pixel| over(pixel, self)).collect()
+    }
 }
 
 impl FromStr for Colour {
@@ -90,15 +96,16 @@ impl Ground {
     /// Lays a picture on the ground. Returns its colors without alpha.
     ///
     /// # Errors
-    /// [`DecodeError::UnknownGround`] if the ink is only in the alpha and the ground would be a
-    /// guess.
+    /// [`DecodeError::NothingShows`] if no pixel is visible; [`DecodeError::UnknownGround`] if the
+    /// ink is only in the alpha and the ground would be a guess.
     pub(crate) fn lay(self, raster: &Raster) -> Result<Vec<[u8; 3]>, DecodeError> {
+        if raster.pixels.iter().all(|pixel| pixel[3] == 0) {
+            return Err(DecodeError::NothingShows(self));
+        }
         if self == Self::Assumed && !raster.is_opaque() && raster.has_one_colour() {
             return Err(DecodeError::UnknownGround);
         }
-        let colour = self.colour();
-        let pixels = raster.pixels.iter();
-        Ok(pixels.map(|&pixel| over(pixel, colour)).collect())
+        Ok(self.colour().under(raster))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Channels, Colour, Encoded, Ground};
+use super::{Channels, Colour, Encoded};
 
 /// Environment variable with the path of the cases.
 const CASES: &str = "VBD_PILLOW_CASES";
@@ -124,7 +124,7 @@ fn mutated_files_are_refused_or_read_as_pillow_reads_them() {
             }
             continue;
         };
-        let pixels = Ground::Given(case.ground).lay(&raster).unwrap();
+        let pixels = case.ground.under(&raster);
         let size = raster.size;
         let difference = match case.verdict {
             Verdict::Read => case.difference(&pixels, size.width, size.height),

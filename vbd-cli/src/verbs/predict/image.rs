@@ -173,6 +173,31 @@ mod tests {
     }
 
     #[test]
+    fn the_size_is_checked_as_shown() {
+        let mut jpeg = Vec::new();
+        let pixels = image::GrayImage::new(16, 8);
+        let encoder = image::codecs::jpeg::JpegEncoder::new(&mut jpeg);
+        pixels.write_with_encoder(encoder).unwrap();
+        // A quarter turn.
+        let exif = b"\xff\xe1\0\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        jpeg.splice(2..2, exif.iter().copied());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file.as_file(), &jpeg).unwrap();
+        let read = |input: &str| {
+            let spec = spec(input);
+            let reader = ImageReader::new(&spec, None, None, false).unwrap();
+            reader.read(file.path(), "turned.jpg")
+        };
+        let size = read("[1, 16, 8]").unwrap().size;
+        assert_eq!((size.width, size.height), (8, 16));
+        let error = read("[1, 8, 16]").unwrap_err().to_string();
+        assert!(
+            error.contains("8 x 16: network `n` expects 16 x 8"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn the_ground_is_given_or_the_blank_or_white() {
         let spec = spec("[1, 1, 2]");
         let ground = |background, blank: Option<&[u8]>| {
