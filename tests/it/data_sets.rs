@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
 
-use super::support::{Lab, Run, json_lines};
+use super::support::{Lab, assert_told, json_lines};
 
 const NAMES: [&str; 4] = [
     "train-images-idx3-ubyte",
@@ -42,14 +42,6 @@ fn write_set(lab: &Lab, folder: &str, shape: &[u32], labels: &[u8]) {
     for [images, names] in [[NAMES[0], NAMES[1]], [NAMES[2], NAMES[3]]] {
         lab.write(&format!("{folder}/{images}"), idx(&sizes, &bytes));
         lab.write(&format!("{folder}/{names}"), idx(&[n], labels));
-    }
-}
-
-#[track_caller]
-fn assert_told(run: &Run, code: i32, words: &[&str]) {
-    assert_eq!(run.code, Some(code), "{run:?}");
-    for word in words {
-        assert!(run.stderr.contains(word), "no `{word}` in {}", run.stderr);
     }
 }
 
@@ -294,7 +286,14 @@ fn float_features_of_numpy_are_trained_on_pruned_and_predicted() {
                name = 'fc1'\nout_features = 8\n[[layer]]\nkind = 'relu'\n[[layer]]\n\
                kind = 'linear'\nname = 'fc2'\nout_features = 2\n";
     lab.write("features.toml", net);
-    assert_eq!(lab.json("data own.npz")["name"], "npz:own.npz");
+    let summary = lab.json("data own.npz");
+    assert_eq!(summary["name"], "npz:own.npz");
+    assert_eq!(summary["sha256"]["x_test"].as_str().map(str::len), Some(64));
+    assert_told(
+        &lab.vbd("data own.npz --out folder"),
+        1,
+        &["float32", "IDX files hold"],
+    );
     let train = "train vbd --model features.toml --data npz:own.npz --epochs 30 --batch-size 10";
     lab.succeed(&format!("{train} --lr 1e-2 --out run"));
     lab.succeed("prune run -o features.safetensors");

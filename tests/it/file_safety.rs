@@ -2,15 +2,7 @@
 
 use std::fs;
 
-use super::support::{Lab, Run};
-
-#[track_caller]
-fn assert_told(run: &Run, code: i32, words: &[&str]) {
-    assert_eq!(run.code, Some(code), "{run:?}");
-    for word in words {
-        assert!(run.stderr.contains(word), "no `{word}` in {}", run.stderr);
-    }
-}
+use super::support::{Lab, assert_told};
 
 /// A lab with a run and its pruned file.
 fn lab() -> Lab {

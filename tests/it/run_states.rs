@@ -7,15 +7,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use super::support::{Lab, Run, binary};
-
-#[track_caller]
-fn assert_told(run: &Run, code: i32, words: &[&str]) {
-    assert_eq!(run.code, Some(code), "{run:?}");
-    for word in words {
-        assert!(run.stderr.contains(word), "no `{word}` in {}", run.stderr);
-    }
-}
+use super::support::{Lab, assert_told, binary};
 
 #[test]
 fn a_folder_without_a_checkpoint_starts_anew_by_either_command() {

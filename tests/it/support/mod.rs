@@ -8,6 +8,15 @@ pub(crate) use self::lab::{IMAGES, Lab, Run};
 
 use serde_json::Value;
 
+/// Asserts the exit code of a command and words of its stderr.
+#[track_caller]
+pub(crate) fn assert_told(run: &Run, code: i32, words: &[&str]) {
+    assert_eq!(run.code, Some(code), "{run:?}");
+    for word in words {
+        assert!(run.stderr.contains(word), "no `{word}` in {}", run.stderr);
+    }
+}
+
 /// Asserts that a JSON object has these fields.
 pub(crate) fn has_fields(object: &Value, fields: &[&str]) {
     for field in fields {

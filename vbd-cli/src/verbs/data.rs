@@ -44,7 +44,11 @@ pub(crate) fn run(args: &DataArgs, out: &Output) -> anyhow::Result<VerbResult> {
             classes => format!("classes     {classes}"),
         },
         format!("shape       {channels} x {height} x {width} (channels, rows, columns)"),
-        "sha256 of each unzipped IDX file".to_owned(),
+        if summary.sha256.contains_key("x_train") {
+            "sha256 of each array".to_owned()
+        } else {
+            "sha256 of each unzipped IDX file".to_owned()
+        },
     ];
     lines.extend(
         summary

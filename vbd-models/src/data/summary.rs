@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use vbd_net::data::Dataset;
+use vbd_net::data::{Dataset, Values};
 
+use super::checksum::sha256_hex;
 use super::idx;
 use crate::error::Result;
 
@@ -21,7 +22,9 @@ pub struct Summary {
     pub classes: usize,
     /// `[channels, rows, columns]` of an image.
     pub shape: [usize; 3],
-    /// SHA-256 in hexadecimal of each file written by [`idx::write_folder`].
+    /// SHA-256 in hexadecimal of each file written by [`idx::write_folder`]. Of inputs in f32, which
+    /// such files cannot hold, that of each array's values, little-endian: `x_train`, `y_train`,
+    /// `x_test`, `y_test`.
     pub sha256: BTreeMap<&'static str, String>,
 }
 
@@ -45,9 +48,34 @@ pub fn summary(set: &Dataset) -> Result<Summary> {
         test: set.test.len(),
         classes: set.classes,
         shape: set.shape,
-        sha256: idx::files(set)?
-            .iter()
-            .map(|file| (file.name, file.sha256()))
-            .collect(),
+        sha256: match array_sums(set) {
+            Some(sums) => sums,
+            None => idx::files(set)?
+                .iter()
+                .map(|file| (file.name, file.sha256()))
+                .collect(),
+        },
     })
+}
+
+/// Returns the SHA-256 of each array of a set with inputs in f32; `None` of one in bytes.
+fn array_sums(set: &Dataset) -> Option<BTreeMap<&'static str, String>> {
+    let mut sums = BTreeMap::new();
+    for (samples, [x, y]) in [
+        (&set.train, ["x_train", "y_train"]),
+        (&set.test, ["x_test", "y_test"]),
+    ] {
+        let Values::F32(values) = samples.inputs() else {
+            return None;
+        };
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        sums.insert(x, sha256_hex([&bytes[..]]));
+        if let Some(labels) = samples.labels() {
+            sums.insert(y, sha256_hex([labels]));
+        }
+    }
+    Some(sums)
 }

@@ -87,8 +87,8 @@ fn images_file<'a>(name: &'static str, set: &Dataset, samples: &'a Samples) -> R
         .ok_or_else(|| vbd_net::Error::Data {
             name: set.name.clone(),
             field: "input type",
-            found: "f32".to_owned(),
-            expected: "u8".to_owned(),
+            found: "float32".to_owned(),
+            expected: "uint8, which is all that IDX files hold".to_owned(),
         })?;
     Ok(IdxFile {
         name,
