@@ -245,6 +245,28 @@ fn a_folder_whose_name_is_not_utf8_is_trained_on_resumed_and_evaluated() {
     let words: Vec<&OsStr> = words.iter().map(OsStr::new).chain([&*data]).collect();
     let output = lab.command(words).output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    // The recipe and the network may have such names too.
+    for (name, ending) in [
+        ("small.toml", &b"r\xe9.toml"[..]),
+        ("net.toml", b"n\xe9.toml"),
+    ] {
+        let copy = lab.path(name).with_file_name(OsStr::from_bytes(ending));
+        fs::copy(lab.path(name), copy).unwrap();
+    }
+    let words = [
+        OsStr::new("train"),
+        OsStr::from_bytes(b"r\xe9.toml"),
+        OsStr::new("--model"),
+        OsStr::from_bytes(b"n\xe9.toml"),
+        OsStr::new("--data"),
+        &data,
+        OsStr::new("--epochs"),
+        OsStr::new("1"),
+        OsStr::new("--out"),
+        OsStr::from_bytes(b"o\xe9"),
+    ];
+    let output = lab.command(words).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
     for words in ["train --resume run", "eval run"] {
         assert_told(&lab.vbd(words), 0, &[]);
     }

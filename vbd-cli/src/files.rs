@@ -1,5 +1,6 @@
 //! Opens the FILE and DATA arguments.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -25,7 +26,7 @@ pub(crate) fn open(file: &Path) -> anyhow::Result<ModelFile> {
 }
 
 /// Returns the net of a file. A file with weights only needs the name or path of a network.
-pub(crate) fn net_of(file: &Path, model: Option<&str>) -> anyhow::Result<PrunedNet> {
+pub(crate) fn net_of(file: &Path, model: Option<&OsStr>) -> anyhow::Result<PrunedNet> {
     let opened = open(file)?;
     match (&opened, model) {
         (ModelFile::Weights { .. }, Some(model)) => {
@@ -48,7 +49,10 @@ pub(crate) fn net_of(file: &Path, model: Option<&str>) -> anyhow::Result<PrunedN
 }
 
 /// Opens a file and prepares its network for inference.
-pub(crate) fn open_net(file: &Path, model: Option<&str>) -> anyhow::Result<(PrunedNet, SparseNet)> {
+pub(crate) fn open_net(
+    file: &Path,
+    model: Option<&OsStr>,
+) -> anyhow::Result<(PrunedNet, SparseNet)> {
     let net = net_of(file, model)?;
     let runnable = SparseNet::new(&net)?;
     Ok((net, runnable))

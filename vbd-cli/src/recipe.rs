@@ -1,6 +1,7 @@
 //! Resolves what `vbd train` trains: the recipe with the command line's changes, its network and data.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use toml::{Table, Value};
@@ -31,22 +32,24 @@ pub(crate) struct RunPlan {
 ///
 /// With `starts_trained`, defaults change: less initial noise, no KL warm-up.
 pub(crate) fn choose(
-    name_or_path: &str,
+    name_or_path: &OsStr,
     changes: &RecipeChanges,
     starts_trained: bool,
 ) -> anyhow::Result<RunPlan> {
-    let path = is_path(name_or_path).then(|| Path::new(name_or_path));
-    let (text, origin) = match path {
-        Some(path) => (file::read_to_string(path)?, name_or_path.to_owned()),
+    let name = name_or_path.to_str().filter(|text| !is_path(text));
+    let path = name.is_none().then(|| Path::new(name_or_path));
+    let shown = name_or_path.to_string_lossy();
+    let (text, origin) = match name {
+        Some(name) => (recipes::toml(name)?.to_owned(), format!("recipe `{name}`")),
         None => (
-            recipes::toml(name_or_path)?.to_owned(),
-            format!("recipe `{name_or_path}`"),
+            file::read_to_string(Path::new(name_or_path))?,
+            shown.clone().into_owned(),
         ),
     };
     let stem = path
         .and_then(Path::file_stem)
         .map(|stem| stem.to_string_lossy().into_owned());
-    let label = stem.unwrap_or_else(|| name_or_path.to_owned());
+    let label = stem.unwrap_or_else(|| shown.into_owned());
     let recipe = changed(&text, &origin, changes, starts_trained)?;
     let Some(model) = &recipe.model else {
         let problem = Problem::usage(format!("{origin}: no network given"));
@@ -60,9 +63,10 @@ pub(crate) fn choose(
             .hint("choose --data digits, mnist, fashion-mnist, idx:FOLDER or npz:FILE")
             .into());
     };
-    let net = match path {
-        Some(path) if changes.model.is_none() => nets::net(&beside(path, model))?,
-        _ => nets::net(model)?,
+    let net = match (&changes.model, path) {
+        (Some(model), _) => nets::net(model)?,
+        (None, Some(path)) => nets::net(beside(path, model))?,
+        (None, None) => nets::net(model)?,
     };
     Ok(RunPlan {
         recipe,
@@ -115,7 +119,8 @@ fn assignments(changes: &RecipeChanges) -> Vec<Assignment> {
     let mut assign = |key: &str, value: Option<Value>| {
         assignments.extend(value.map(|value| Assignment::new(key, value)));
     };
-    assign("model", changes.model.clone().map(Into::into));
+    let model = changes.model.as_deref().map(OsStr::to_string_lossy);
+    assign("model", model.map(|model| model.into_owned().into()));
     assign("data", changes.data.clone().map(Into::into));
     assign("train.epochs", changes.epochs.map(Into::into));
     assign("train.batch_size", changes.batch_size.map(Into::into));
@@ -152,12 +157,10 @@ fn known_keys(recipe: &Recipe) -> anyhow::Result<Vec<String>> {
 }
 
 /// Resolves a recipe's network: a path relative to the recipe, or else to the current directory.
-fn beside(recipe: &Path, model: &str) -> String {
+fn beside(recipe: &Path, model: &str) -> PathBuf {
     let found = recipe.parent().map(|folder| folder.join(model));
-    match found.filter(|path| is_path(model) && path.is_file()) {
-        Some(path) => path.to_string_lossy().into_owned(),
-        None => model.to_owned(),
-    }
+    let found = found.filter(|path| is_path(model) && path.is_file());
+    found.unwrap_or_else(|| model.into())
 }
 
 #[cfg(test)]

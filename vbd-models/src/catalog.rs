@@ -1,5 +1,6 @@
 //! Entries of lists, and built-in texts.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use serde::Serialize;
@@ -39,17 +40,16 @@ impl Catalog {
     /// Parses the text with this name or, if the name looks like a path, a file.
     pub(crate) fn read<T>(
         &self,
-        name_or_path: &str,
+        name_or_path: &OsStr,
         parse: impl FnOnce(&str, &str) -> vbd_core::Result<T>,
     ) -> Result<T> {
-        if is_path(name_or_path) {
-            let text = vbd_net::file::read_to_string(Path::new(name_or_path))?;
-            return Ok(parse(&text, name_or_path)?);
+        // A name is ASCII, a path may not even be UTF-8.
+        let name = name_or_path.to_str().filter(|text| !is_path(text));
+        if let Some(name) = name {
+            return Ok(parse(self.text(name)?, &format!("{} {name}", self.kind))?);
         }
-        Ok(parse(
-            self.text(name_or_path)?,
-            &format!("{} {name_or_path}", self.kind),
-        )?)
+        let text = vbd_net::file::read_to_string(Path::new(name_or_path))?;
+        Ok(parse(&text, &name_or_path.to_string_lossy())?)
     }
 }
 

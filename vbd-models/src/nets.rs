@@ -7,6 +7,8 @@
 //! # Ok::<(), vbd_models::Error>(())
 //! ```
 
+use std::ffi::OsStr;
+
 use vbd_core::recipe::NetToml;
 use vbd_net::spec::NetSpec;
 
@@ -48,8 +50,8 @@ pub fn toml(name: &str) -> Result<&'static str> {
 /// # Errors
 /// [`crate::Error::Unknown`] for an unknown name; [`vbd_core::Error`] if a file cannot be read, is
 /// not valid TOML, or is invalid.
-pub fn net(name_or_path: &str) -> Result<NetSpec> {
-    NETS.read(name_or_path, NetSpec::from_toml)
+pub fn net(name_or_path: impl AsRef<OsStr>) -> Result<NetSpec> {
+    NETS.read(name_or_path.as_ref(), NetSpec::from_toml)
 }
 
 fn summary(text: &str) -> String {

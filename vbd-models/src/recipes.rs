@@ -7,6 +7,8 @@
 //! # Ok::<(), vbd_models::Error>(())
 //! ```
 
+use std::ffi::OsStr;
+
 use vbd_core::recipe::Recipe;
 
 use crate::catalog::{Catalog, CatalogEntry};
@@ -84,8 +86,8 @@ pub fn toml(name: &str) -> Result<&'static str> {
 /// # Errors
 /// [`crate::Error::Unknown`] for an unknown name; [`vbd_core::Error`] if a file cannot be read, is
 /// not valid TOML, or is invalid.
-pub fn recipe(name_or_path: &str) -> Result<Recipe> {
-    RECIPES.read(name_or_path, Recipe::from_toml)
+pub fn recipe(name_or_path: impl AsRef<OsStr>) -> Result<Recipe> {
+    RECIPES.read(name_or_path.as_ref(), Recipe::from_toml)
 }
 
 fn summary(name: &str, text: &str) -> String {

@@ -1,5 +1,6 @@
 //! `vbd bench`.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,7 +54,7 @@ pub(crate) struct BenchArgs {
     pub(crate) seconds: Duration,
     /// Time this recipe's dense training step on the CPU
     #[arg(long)]
-    pub(crate) recipe: Option<String>,
+    pub(crate) recipe: Option<OsString>,
     #[command(flatten)]
     pub(crate) changes: RecipeChanges,
     /// Number of training steps to time

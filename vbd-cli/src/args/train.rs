@@ -1,5 +1,6 @@
 //! `vbd train`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -20,7 +21,7 @@ Examples:
 pub(crate) struct TrainArgs {
     /// Recipe name (see `vbd recipes`) or path to a recipe's TOML file
     #[arg(required_unless_present = "resume")]
-    pub(crate) recipe: Option<String>,
+    pub(crate) recipe: Option<OsString>,
     #[command(flatten)]
     pub(crate) changes: RecipeChanges,
     /// Run directory [default: runs/RECIPE-seedN, or the next free name]
@@ -54,7 +55,7 @@ pub(crate) struct TrainArgs {
 pub(crate) struct RecipeChanges {
     /// Network name (see `vbd models`) or path to a network's TOML file [default: the recipe's]
     #[arg(long, value_name = "NAME|SPEC.toml")]
-    pub(crate) model: Option<String>,
+    pub(crate) model: Option<OsString>,
     /// Training data: digits, mnist, fashion-mnist, idx:FOLDER or npz:FILE [default: the recipe's]
     #[arg(long, value_parser = data_name())]
     pub(crate) data: Option<String>,

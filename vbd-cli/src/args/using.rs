@@ -1,5 +1,6 @@
 //! Arguments of the verbs that read a file: `prune`, `eval`, `inspect`, `predict`.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -72,7 +73,7 @@ pub(crate) struct EvalArgs {
     pub(crate) file: PathBuf,
     /// Network for a file that has weights only: a name, or a path to a TOML file
     #[arg(long, value_name = "NAME|SPEC.toml")]
-    pub(crate) model: Option<String>,
+    pub(crate) model: Option<OsString>,
     /// Data to evaluate on: digits, mnist, fashion-mnist, idx:FOLDER or npz:FILE [default: what the file was trained on]
     #[arg(long, value_parser = data_name())]
     pub(crate) data: Option<String>,
@@ -92,7 +93,7 @@ pub(crate) struct PredictArgs {
     pub(crate) file: PathBuf,
     /// Network for a file that has weights only: a name, or a path to a TOML file
     #[arg(long, value_name = "NAME|SPEC.toml")]
-    pub(crate) model: Option<String>,
+    pub(crate) model: Option<OsString>,
     /// PNG or JPEG images of the network's input size; `-` is standard input
     #[arg(value_name = "IMAGE", required_unless_present = "index")]
     pub(crate) images: Vec<PathBuf>,

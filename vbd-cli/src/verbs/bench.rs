@@ -1,5 +1,6 @@
 //! `vbd bench`: times inference or a training step.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use serde::Serialize;
@@ -107,7 +108,7 @@ fn inference_table(out: &Output, rows: &[Row]) -> String {
 }
 
 /// Times a recipe's training step.
-fn training_step(name: &str, args: &BenchArgs, context: &Context) -> anyhow::Result<()> {
+fn training_step(name: &OsStr, args: &BenchArgs, context: &Context) -> anyhow::Result<()> {
     let chosen = recipe::choose(name, &args.changes, false)?;
     let data = files::load_data(&chosen.data, &args.changes.dir)?;
     let bench = StepBench {

@@ -1,5 +1,6 @@
 //! `vbd train`: starts or resumes a run.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<VerbRes
 }
 
 /// Starts a new run.
-fn started(name: &str, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Trainer> {
+fn started(name: &OsStr, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Trainer> {
     let chosen = recipe::choose(name, &args.changes, args.from.is_some())?;
     let folder = match &args.out {
         Some(folder) => {
