@@ -21,4 +21,5 @@ pub use module::{
 pub use open::{ModelFile, open};
 pub use report::Report;
 pub use sparse_net::{DenseNet, Prediction, SparseNet};
+pub use vbd_net::{Layout, ValueType};
 pub use weights::{PruneOptions, prune, prune_checkpoint};

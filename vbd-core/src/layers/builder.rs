@@ -27,7 +27,7 @@ pub enum Alpha {
 ///
 /// Name | Default | Meaning
 /// -|-|-
-/// `log_alpha_threshold` | 3 | weights with `log_alpha` at or above this are pruned
+/// `log_alpha_threshold` | 3 | weights with `log_alpha = log_sigma2 - 2 ln\|theta\|` at or above this are pruned; files do not record it, so save with the same
 /// `log_sigma2_init` | -10 | initial `log_sigma2`
 /// `log_alpha_init` | -3 | initial shared `log_alpha`
 /// `alpha` | `Weight` | scope of one alpha

@@ -257,7 +257,8 @@ impl<M> Variational<M> {
     }
 
     /// Returns the KL divergence from posterior to prior, summed over weights: a scalar, in nats.
-    /// Multiply it by `kl_scale / N` and add it to the loss.
+    /// Multiply it by `kl_scale / N`, for N training samples, and add it to the loss; `kl_scale` rises
+    /// from 0 to 1 early in training, see the [module](crate::layers).
     ///
     /// # Errors
     /// If the device fails.
@@ -267,7 +268,8 @@ impl<M> Variational<M> {
 }
 
 impl<M: WeightedMap> Variational<M> {
-    /// Computes a training draw by local reparameterisation with all live weights. Differentiable.
+    /// Computes a training draw by local reparameterisation with all live weights. Differentiable. For
+    /// steps in which `kl_scale` is 0; for the others use [`Variational::sample_masked`].
     ///
     /// Each output element has its own draw, which depends on the sample's index along the leading
     /// dimension and on the element's flat index in one sample's output. If all weights of an output

@@ -13,7 +13,8 @@ use crate::error::Result;
 use crate::sparse_net::SparseNet;
 
 /// A fully connected layer, `y = x W^T + b`, `[.., in] -> [.., out]`. On the CPU it runs on the sparse
-/// kernels, on other devices as Candle's dense product.
+/// kernels, on other devices as Candle's dense product. Inputs of any type are converted to f32; outputs
+/// are f32. [`SparseLinear::nnz`] counts the kept weights.
 #[derive(Debug, Clone)]
 pub struct SparseLinear {
     net: Arc<SparseNet>,

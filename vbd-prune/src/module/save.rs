@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 ///
 /// Name | Default | Range | Meaning
 /// -|-|-|-
-/// `log_alpha_threshold` | 3 | finite | weights and units with `log_alpha` at or above this are pruned
+/// `log_alpha_threshold` | 3 | finite | weights and units with `log_alpha = log_sigma2 - 2 ln\|theta\|` at or above this are pruned; use that of the layers, or the file computes other outputs
 /// `layout` | the smallest of each weight | [`Layout::ALL`] | storage layout of pruned weights
 /// `values` | f32 | [`ValueType::ALL`] | type of the pruned weights' values
 #[derive(Debug, Clone, Copy, PartialEq)]
