@@ -330,6 +330,17 @@ fn float_features_of_numpy_are_trained_on_pruned_and_predicted() {
         .map(|line| line["class"].clone())
         .collect();
     assert_eq!(classes, [0, 1]);
+    // A network that scales bytes down is told of floats from 0 to 1.
+    let scaled = "classes = 2\nnormalize = { scale = 0.00390625 }\n";
+    lab.write("scaled.toml", net.replace("classes = 2\n", scaled));
+    assert_told(
+        &lab.vbd("train vbd --model scaled.toml --data npz:own.npz --epochs 1 --out scaled"),
+        0,
+        &[
+            "warning: data set `npz:own.npz`: the largest input is 0.0",
+            "`normalize.scale`",
+        ],
+    );
     // The same road again gives the same bits, on another number of threads.
     lab.succeed(&format!("{train} --lr 1e-2 --threads 1 --out again"));
     lab.assert_same_runs("run", "again");

@@ -64,7 +64,23 @@ fn links_are_written_through_and_what_is_no_file_is_refused() {
 fn what_vbd_did_not_write_is_not_written_over_unless_forced() {
     let lab = lab();
     lab.write("notes.txt", "mine");
-    for name in ["notes.txt", "run/metrics.jsonl", "run/recipe.toml"] {
+    for name in [
+        "run/metrics.jsonl",
+        "run/recipe.toml",
+        "run/lock",
+        "run/net.toml",
+    ] {
+        let before = fs::read(lab.path(name)).unwrap();
+        for force in ["", " --force"] {
+            assert_told(
+                &lab.vbd(&format!("prune run -o {name}{force}")),
+                2,
+                &[name, "refusing to overwrite a file of a run"],
+            );
+        }
+        assert_eq!(fs::read(lab.path(name)).unwrap(), before, "{name}");
+    }
+    for name in ["notes.txt"] {
         let before = fs::read(lab.path(name)).unwrap();
         assert_told(
             &lab.vbd(&format!("prune run -o {name}")),
@@ -85,6 +101,36 @@ fn what_vbd_did_not_write_is_not_written_over_unless_forced() {
     let bytes = fs::read(lab.path("small.safetensors")).unwrap();
     lab.write("small.safetensors", &bytes[..bytes.len() - 9]);
     lab.succeed("prune run -o small.safetensors");
+}
+
+#[test]
+fn texts_that_are_none_and_folders_that_are_missing_are_named() {
+    let lab = Lab::new();
+    lab.write("lfs.toml", "version https://git-lfs.github.com/spec/v1\n");
+    for words in [
+        "train lfs.toml --out run",
+        "train small.toml --model lfs.toml --out run",
+    ] {
+        assert_told(
+            &lab.vbd(words),
+            1,
+            &["lfs.toml: not a text file: this is a Git LFS pointer"],
+        );
+    }
+    assert_told(
+        &lab.vbd("data lfs.toml"),
+        2,
+        &["`lfs.toml`: is a file: expected a directory"],
+    );
+    lab.succeed("train small.toml --epochs 1 --out run");
+    assert_told(
+        &lab.vbd("prune run -o no/x.safetensors"),
+        1,
+        &[
+            "No such file or directory",
+            "hint: directory no does not exist",
+        ],
+    );
 }
 
 #[test]

@@ -75,6 +75,23 @@ fn metrics_of_a_run_without_checkpoints_are_set_aside() {
 }
 
 #[test]
+fn a_run_whose_checkpoints_are_all_damaged_needs_another_directory() {
+    let lab = Lab::new();
+    lab.succeed("train small.toml --epochs 1 --out run");
+    for entry in fs::read_dir(lab.path("run/checkpoints")).unwrap() {
+        fs::write(entry.unwrap().path(), "damaged").unwrap();
+    }
+    assert_told(
+        &lab.vbd("train --resume run"),
+        1,
+        &[
+            "run: all 2 checkpoints are damaged",
+            "hint: start the run again in another directory",
+        ],
+    );
+}
+
+#[test]
 fn leftovers_of_a_killed_write_are_swept_when_the_run_goes_on() {
     let lab = Lab::new();
     lab.succeed("train small.toml --epochs 2 --out run");
@@ -138,7 +155,18 @@ fn a_collapse_is_told_while_it_trains_and_of_its_file() {
     assert_told(&lab.vbd("prune run -o x.safetensors"), 0, &words);
     for file in ["run", "x.safetensors"] {
         assert_told(&lab.vbd(&format!("inspect {file}")), 0, &words);
-        assert_told(&lab.vbd(&format!("eval {file}")), 0, &[words[1]]);
+        let evaluated = lab.vbd(&format!("eval {file}"));
+        assert_told(&evaluated, 0, &[words[1]]);
+        assert_eq!(
+            evaluated.stderr.matches("is constant").count(),
+            1,
+            "{evaluated:?}"
+        );
+        assert_told(
+            &lab.vbd(&format!("predict {file} --index 0")),
+            0,
+            &[words[1]],
+        );
     }
     let healthy = lab.vbd("train small.toml --epochs 2 --out healthy");
     assert!(!healthy.stderr.contains("warning"), "{healthy:?}");

@@ -201,6 +201,9 @@ fn core_hint(error: &vbd_core::Error) -> Option<String> {
             "resume it with `vbd train --resume {}` or choose another --out",
             path.display()
         )),
+        Error::AllDamaged { .. } => {
+            Some("start the run again in another directory, with --out".to_owned())
+        }
         Error::NoCheckpoint { path } => Some(format!(
             "give a run directory, or start a run there with `vbd train RECIPE --out {}`",
             path.display()
@@ -222,9 +225,10 @@ fn core_hint(error: &vbd_core::Error) -> Option<String> {
 fn net_hint(error: &vbd_net::Error) -> Option<String> {
     use vbd_net::Error;
     match error {
-        Error::Data { .. } => {
-            Some("choose the network with --model and the data with --data".to_owned())
-        }
+        Error::Data { .. } => Some(
+            "compare `vbd data DATA` with the network: `vbd inspect FILE`, `vbd models NAME`"
+                .to_owned(),
+        ),
         Error::ImageShape {
             found, expected, ..
         } => Some(match transposition(found, expected) {

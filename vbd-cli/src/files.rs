@@ -4,9 +4,11 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use vbd_core::train::RunFolder;
 use vbd_net::PrunedNet;
 use vbd_net::data::Dataset;
 use vbd_net::format::Provenance;
+use vbd_net::spec::NetSpec;
 use vbd_prune::{ModelFile, SparseNet};
 
 use crate::args::{DataDir, Split};
@@ -55,6 +57,12 @@ pub(crate) fn open_net(
 ) -> anyhow::Result<(PrunedNet, SparseNet)> {
     let net = net_of(file, model)?;
     let runnable = SparseNet::new(&net)?;
+    if runnable.plan().live_inputs() == 0 {
+        tracing::warn!(
+            "the output of network `{}` is constant: every sample gets the same answer",
+            net.spec().name
+        );
+    }
     Ok((net, runnable))
 }
 
@@ -93,6 +101,7 @@ pub(crate) fn load_data_for(
     };
     let data = load_data(name, dir)?;
     data.check_shape(net.spec())?;
+    warn_of_range(&data, net.spec());
     check_recorded(&data, recorded, asked.is_some(), file)?;
     Ok(data)
 }
@@ -136,15 +145,35 @@ fn check_recorded(
     Err(Problem::new(text).hint("choose the data with --data"))
 }
 
+/// Warns of inputs that are far smaller than the network's normalisation expects.
+pub(crate) fn warn_of_range(data: &Dataset, spec: &NetSpec) {
+    if let Some(largest) = data.too_small_for(spec) {
+        tracing::warn!(
+            "data set `{}`: the largest input is {largest:.4} after `normalize.scale` = {} of network \
+             `{}`, which expects larger values, such as 0 to 255",
+            data.name,
+            spec.normalize.scale,
+            spec.name
+        );
+    }
+}
+
 /// Checks that a file may be written over: it does not exist, is empty, or was written by vbd.
 ///
 /// # Errors
 /// If it has any other content, unless `force`.
 pub(crate) fn check_out(path: &Path, force: bool) -> Result<(), Problem> {
+    if RunFolder::owns(path) {
+        let text = format!("{}: refusing to overwrite a file of a run", path.display());
+        return Err(Problem::usage(text).hint("choose another path with -o"));
+    }
     let has_content = path
         .metadata()
         .is_ok_and(|found| found.is_file() && found.len() > 0);
-    if force || !has_content || vbd_net::format::is_written_by_vbd(path) {
+    // What cannot be read can hardly be written, which is then said. A pipe without a writer would
+    // not open.
+    let is_unreadable = || std::fs::File::open(path).is_err();
+    if force || !has_content || is_unreadable() || vbd_net::format::is_written_by_vbd(path) {
         return Ok(());
     }
     let text = format!(

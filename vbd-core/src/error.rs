@@ -108,6 +108,14 @@ pub enum Error {
         /// Path of the directory.
         path: PathBuf,
     },
+    /// All checkpoints of a run are damaged.
+    #[error("{}: all {count} checkpoints are damaged", path.display())]
+    AllDamaged {
+        /// Path of the directory.
+        path: PathBuf,
+        /// Number of checkpoints.
+        count: usize,
+    },
     /// Another process is training in the run directory.
     #[error("{}: in use by another training process", path.display())]
     RunInUse {

@@ -91,10 +91,12 @@ pub enum Error {
         looked_in: Vec<PathBuf>,
     },
     /// A data set was given by the path of a directory that does not exist.
-    #[error("data set `{name}`: no such directory")]
+    #[error("data set `{name}`: {problem}")]
     NoFolder {
         /// The path, as given.
         name: String,
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// Unknown name of a data set, network or recipe.
     #[error(

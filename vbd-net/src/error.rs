@@ -23,8 +23,16 @@ pub enum Error {
         /// Error of the operating system.
         source: std::io::Error,
     },
+    /// A file of another program in place of a text.
+    #[error("{}: not a text file: this is {kind}", path.display())]
+    Foreign {
+        /// Path of the file.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
     /// A path cannot be written over.
-    #[error("{}: is {what}: expected a regular file or a new name", path.display())]
+    #[error("{}: is {what}: expected a writable file or a new name", path.display())]
     NotWritable {
         /// The path.
         path: PathBuf,

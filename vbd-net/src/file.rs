@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::foreign;
 
 /// Start of the name of a temporary file.
 const PREFIX: &str = ".vbd-";
@@ -18,12 +19,20 @@ const SUFFIX: &str = ".tmp";
 /// [`Error::Io`] with the path; [`Error::NotWritable`] if it is a directory, device, pipe or socket,
 /// or a file without write permission. An existing file is left unchanged.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    if ["/dev", "/proc"]
+        .iter()
+        .any(|system| path.starts_with(system))
+    {
+        let (path, what) = (path.to_path_buf(), "a device, pipe or socket");
+        return Err(Error::NotWritable { path, what });
+    }
     let path = &end_of_links(path)?;
     let existing = check_writable(path)?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    std::fs::metadata(folder).map_err(Error::io(path))?;
     let write = || -> std::io::Result<()> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(PREFIX).suffix(SUFFIX);
@@ -124,9 +133,18 @@ pub fn sweep(folder: &Path) -> Result<()> {
 /// Reads a text file.
 ///
 /// # Errors
-/// [`Error::Io`] with the path.
+/// [`Error::Io`] with the path; [`Error::Foreign`] if it is a file of another program, or no text.
 pub fn read_to_string(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(Error::io(path))
+    let bytes = read(path)?;
+    let kind = foreign::kind_of(&bytes).filter(|_| !bytes.is_empty());
+    let refused = |kind| Error::Foreign {
+        path: path.to_path_buf(),
+        kind,
+    };
+    if let Some(kind) = kind {
+        return Err(refused(kind));
+    }
+    String::from_utf8(bytes).map_err(|_| refused("not UTF-8"))
 }
 
 /// Reads a file.

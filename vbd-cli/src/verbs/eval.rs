@@ -1,5 +1,6 @@
 //! `vbd eval`: evaluates a file on a data set.
 
+use anyhow::Context as _;
 use serde::Serialize;
 use vbd_net::output::Evaluation;
 
@@ -48,8 +49,11 @@ impl EvaluationResult {
 pub(crate) fn run(args: &EvalArgs, out: &Output) -> anyhow::Result<VerbResult> {
     let (net, runnable) = files::open_net(&args.file, args.model.as_deref())?;
     let data = files::load_data_for(&net, &args.file, args.data.as_deref(), &args.dir)?;
-    let evaluation = runnable.evaluate(files::split_of(&data, args.split))?;
-    if evaluation.is_constant() {
+    let evaluation = runnable
+        .evaluate(files::split_of(&data, args.split))
+        .with_context(|| format!("{} samples of data set `{}`", args.split, data.name))?;
+    // A network without connections was told when it was opened.
+    if evaluation.is_constant() && runnable.plan().live_inputs() > 0 {
         tracing::warn!(
             "the output of network `{}` is constant: every sample gets the same answer",
             runnable.spec().name

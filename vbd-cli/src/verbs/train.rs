@@ -59,6 +59,7 @@ fn started(name: &OsStr, args: &TrainArgs, compute: &Compute) -> anyhow::Result<
         ));
     }
     let data = files::load_data(&chosen.data, &args.changes.dir)?;
+    files::warn_of_range(&data, &chosen.net);
     Ok(Trainer::new(
         &chosen.net,
         &chosen.recipe,

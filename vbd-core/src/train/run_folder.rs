@@ -21,6 +21,7 @@ const NET: &str = "net.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = "lock";
+const BEST: &str = "best.safetensors";
 /// Number of newest checkpoints that are always kept: the last one, and the previous one in case it
 /// is damaged.
 const NEWEST_KEPT: usize = 2;
@@ -196,6 +197,21 @@ impl RunFolder {
         })
     }
 
+    /// Returns whether a path is that of a file of a run: its metrics, recipe, network, lock, best or
+    /// other checkpoint.
+    pub fn owns(path: &Path) -> bool {
+        let Some(folder) = path.parent() else {
+            return false;
+        };
+        let is_run = |folder: &Path| folder.join(CHECKPOINTS).is_dir();
+        let is_ours = path.file_name().is_some_and(|name| {
+            [METRICS, RECIPE, NET, LOCK, BEST]
+                .iter()
+                .any(|own| name == *own)
+        });
+        is_run(folder) && is_ours || folder.ends_with(CHECKPOINTS)
+    }
+
     /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
@@ -208,7 +224,7 @@ impl RunFolder {
 
     /// Checkpoint of the best epoch, if there is a validation split.
     pub fn best_path(&self) -> PathBuf {
-        self.path.join("best.safetensors")
+        self.path.join(BEST)
     }
 
     fn checkpoints_path(&self) -> PathBuf {
@@ -285,7 +301,7 @@ impl RunFolder {
     /// Returns the newest readable checkpoint, and the errors of newer ones.
     ///
     /// # Errors
-    /// [`Error::NoCheckpoint`] if there is none or all are damaged; those of [`Checkpoint::read`]
+    /// [`Error::NoCheckpoint`] if there is none, [`Error::AllDamaged`]; those of [`Checkpoint::read`]
     /// if an undamaged one cannot be used; [`vbd_net::Error::Io`] if the directory cannot be read.
     pub fn last_checkpoint(&self) -> Result<LastCheckpoint> {
         let mut damaged = Vec::new();
@@ -304,6 +320,12 @@ impl RunFolder {
         }
         for (_, error) in &damaged {
             tracing::warn!("{error}");
+        }
+        if !damaged.is_empty() {
+            return Err(Error::AllDamaged {
+                path: self.path.clone(),
+                count: damaged.len(),
+            });
         }
         Err(Error::NoCheckpoint {
             path: self.path.clone(),

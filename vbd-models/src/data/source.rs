@@ -107,9 +107,14 @@ impl DataSource {
         if path.extension().is_some_and(|end| end == NPZ) {
             return Ok(Self::Npz(text.into()));
         }
-        if text.contains(std::path::is_separator) {
+        if path.is_file() || text.contains(std::path::is_separator) {
             return Err(Error::NoFolder {
                 name: text.to_owned(),
+                problem: if path.is_file() {
+                    "is a file: expected a directory with IDX files, or npz:FILE"
+                } else {
+                    "no such directory"
+                },
             });
         }
         Err(Error::unknown(

@@ -8,6 +8,9 @@ use super::idx;
 use super::named::NamedSet;
 use crate::error::Result;
 
+/// Channels that an image has at most: more look like rows.
+const MOST_CHANNELS: usize = 4;
+
 /// Something unusual about a data set. The text says what to do about it.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,13 @@ pub enum DataWarning {
         data: String,
         /// Largest label.
         largest: u8,
+    },
+    /// The last axis of the images looks like the channels.
+    ChannelsLast {
+        /// Name of the data set.
+        data: String,
+        /// Shape of an image, as read.
+        shape: [usize; 3],
     },
     /// Classes without a sample in a split.
     EmptyClasses {
@@ -62,6 +72,13 @@ pub fn warnings(set: &Dataset) -> Result<Vec<DataWarning>> {
             let data = set.name.clone();
             found.push(DataWarning::NotPublished { data, files });
         }
+    }
+    let [channels, rows, columns] = set.shape;
+    if columns <= MOST_CHANNELS && channels > MOST_CHANNELS && rows > MOST_CHANNELS {
+        found.push(DataWarning::ChannelsLast {
+            data: set.name.clone(),
+            shape: set.shape,
+        });
     }
     let (train, test) = (counts(set, &set.train), counts(set, &set.test));
     let is_from_one = set.classes > 2
@@ -115,6 +132,11 @@ impl fmt::Display for DataWarning {
                  others, use idx:FOLDER for a set of your own",
                 if files.len() == 1 { "file" } else { "files" },
                 files.join(", ")
+            ),
+            Self::ChannelsLast { data, shape } => write!(
+                formatter,
+                "data set `{data}`: images of {shape:?} are read as channels, rows, columns, but look like \
+                 rows, columns, channels: in numpy, images.transpose(0, 3, 1, 2)"
             ),
             Self::LabelsFromOne { data, largest } => write!(
                 formatter,
@@ -205,6 +227,19 @@ mod tests {
         let without = || Samples::unlabelled(vec![0_u8; 3], 1).unwrap();
         let unlabelled = Dataset::new("own", [1, 1, 1], 0, without(), without()).unwrap();
         assert_eq!(warnings(&unlabelled).unwrap(), []);
+    }
+
+    #[test]
+    fn channels_that_come_last_are_told() {
+        let of = |shape: [usize; 3]| {
+            let len = shape.iter().product::<usize>();
+            let samples = || Samples::unlabelled(vec![0_u8; len], len).unwrap();
+            texts(&Dataset::new("own", shape, 0, samples(), samples()).unwrap())
+        };
+        assert!(of([8, 9, 3])[0].contains("transpose(0, 3, 1, 2)"));
+        for shape in [[3, 8, 9], [1, 28, 28], [1, 1, 3], [1, 20, 2]] {
+            assert_eq!(of(shape), [""; 0], "{shape:?}");
+        }
     }
 
     #[test]

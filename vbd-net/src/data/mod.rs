@@ -7,6 +7,9 @@ pub use values::{Inputs, Values, ValuesMut};
 use crate::error::{Error, Result};
 use crate::spec::NetSpec;
 
+/// Inputs below this are too small for a network that scales them down.
+const SMALL: f64 = 0.1;
+
 /// Images of one shape, split into training and test samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
@@ -80,6 +83,20 @@ impl Dataset {
             net: spec.name.clone(),
             expected: spec.input.clone(),
         })
+    }
+
+    /// Returns the largest normalised input, if inputs in f32 are far smaller than the normalisation of
+    /// a network expects: below a tenth. Bytes reach 255 whatever the samples hold.
+    pub fn too_small_for(&self, spec: &NetSpec) -> Option<f64> {
+        let scale = spec.normalize.scale.abs();
+        let Values::F32(values) = self.train.inputs() else {
+            return None;
+        };
+        let largest = values
+            .iter()
+            .fold(0.0_f32, |most, value| most.max(value.abs()));
+        let scaled = f64::from(largest) * scale;
+        (scale < 1.0 && scaled < SMALL).then_some(scaled)
     }
 
     /// Computes the CRC-32 of all inputs and labels, training samples first.
