@@ -116,14 +116,9 @@ fn say_hints(hints: Vec<String>, colours: bool) {
 /// Returns the message with escapes for what controls a terminal. Only errors of TOML, which quote
 /// the text, have several lines.
 pub(crate) fn shown(error: &anyhow::Error) -> String {
-    let is_toml = |error: &vbd_core::Error| matches!(error, vbd_core::Error::Toml { .. });
-    let has_lines = error.chain().any(|cause| {
-        let of_models = cause.downcast_ref::<vbd_models::Error>();
-        let of_prune = cause.downcast_ref::<vbd_prune::Error>();
-        cause.downcast_ref().is_some_and(is_toml)
-            || matches!(of_models, Some(vbd_models::Error::Core(error)) if is_toml(error))
-            || matches!(of_prune, Some(vbd_prune::Error::Core(error)) if is_toml(error))
-    });
+    let has_lines = error
+        .chain()
+        .any(|cause| matches!(core_error(cause), Some(vbd_core::Error::Toml { .. })));
     let message = message(error);
     if has_lines {
         printable_lines(&message)
@@ -168,26 +163,35 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
         if let Some(error) = cause.downcast_ref::<DecodeError>() {
             return error.hint().map(str::to_owned);
         }
-        if let Some(error) = cause.downcast_ref::<vbd_core::Error>() {
+        if let Some(error) = core_error(cause) {
             return core_hint(error);
         }
         if let Some(error) = cause.downcast_ref::<vbd_net::Error>() {
             return net_hint(error);
         }
         match cause.downcast_ref::<vbd_models::Error>() {
-            Some(vbd_models::Error::Core(error)) => return core_hint(error),
             Some(vbd_models::Error::Net(error)) => return net_hint(error),
             Some(error) => return models_hint(error),
             None => {}
         }
         match cause.downcast_ref::<vbd_prune::Error>() {
-            Some(vbd_prune::Error::Core(error)) => core_hint(error),
             Some(vbd_prune::Error::Net(error)) => net_hint(error),
             Some(error) => error.hint().map(str::to_owned),
             None => None,
         }
     });
     hints.collect()
+}
+
+/// Returns the error of vbd-core that a cause is or wraps transparently.
+fn core_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a vbd_core::Error> {
+    if let Some(vbd_models::Error::Core(error)) = cause.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(vbd_prune::Error::Core(error)) = cause.downcast_ref() {
+        return Some(error);
+    }
+    cause.downcast_ref()
 }
 
 fn core_hint(error: &vbd_core::Error) -> Option<String> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use vbd_core::train::RunFolder;
+use vbd_models::data::DataSource;
 use vbd_net::PrunedNet;
 use vbd_net::data::Dataset;
 use vbd_net::format::Provenance;
@@ -58,12 +59,17 @@ pub(crate) fn open_net(
     let net = net_of(file, model)?;
     let runnable = SparseNet::new(&net)?;
     if runnable.plan().live_inputs() == 0 {
-        tracing::warn!(
-            "the output of network `{}` is constant: every sample gets the same answer",
-            net.spec().name
-        );
+        warn_constant(net.spec());
     }
     Ok((net, runnable))
+}
+
+/// Warns that a network has collapsed.
+pub(crate) fn warn_constant(spec: &NetSpec) {
+    tracing::warn!(
+        "the output of network `{}` is constant: every sample gets the same answer",
+        spec.name
+    );
 }
 
 /// Loads a data set.
@@ -118,7 +124,9 @@ fn check_recorded(
         return Ok(());
     }
     let Some(expected) = recorded.data_crc32 else {
-        if !is_asked && ["idx", "npz"].iter().any(|own| data.name.starts_with(own)) {
+        let source = DataSource::parse(&data.name);
+        let is_own = matches!(source, Ok(DataSource::Idx(_) | DataSource::Npz(_)));
+        if !is_asked && is_own {
             tracing::warn!(
                 "{}: no checksum of its data recorded: cannot tell whether `{}`, read from the \
                  current directory, is the data set that it was trained on",

@@ -54,10 +54,7 @@ pub(crate) fn run(args: &EvalArgs, out: &Output) -> anyhow::Result<VerbResult> {
         .with_context(|| format!("{} samples of data set `{}`", args.split, data.name))?;
     // A network without connections was told when it was opened.
     if evaluation.is_constant() && runnable.plan().live_inputs() > 0 {
-        tracing::warn!(
-            "the output of network `{}` is constant: every sample gets the same answer",
-            runnable.spec().name
-        );
+        files::warn_constant(runnable.spec());
     }
     let evaluated = EvalResult {
         data: data.name,

@@ -21,6 +21,8 @@ const NET: &str = "net.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = "lock";
+/// Ending of a damaged checkpoint that was set aside.
+const DAMAGED: &str = ".damaged";
 const BEST: &str = "best.safetensors";
 /// Number of newest checkpoints that are always kept: the last one, and the previous one in case it
 /// is damaged.
@@ -100,18 +102,17 @@ impl RunFolder {
 
     /// Returns whether the directory has a checkpoint, readable or not.
     fn has_checkpoint(&self) -> Result<bool> {
-        if !self.checkpoints_path().is_dir() {
+        let folder = self.checkpoints_path();
+        if !folder.is_dir() {
             return Ok(false);
         }
-        let is_damaged = |name: &str| name.contains(".safetensors.damaged");
-        Ok(!self.checkpoints()?.is_empty() || self.any_checkpoint_file(is_damaged)?)
-    }
-
-    fn any_checkpoint_file(&self, is_meant: impl Fn(&str) -> bool) -> Result<bool> {
-        let folder = self.checkpoints_path();
         for entry in fs::read_dir(&folder).map_err(Error::io(&folder))? {
             let name = entry.map_err(Error::io(&folder))?.file_name();
-            if name.to_str().is_some_and(&is_meant) {
+            let name = name.to_str().unwrap_or_default();
+            let original = name
+                .split_once(DAMAGED)
+                .map_or(name, |(original, _)| original);
+            if place_of(original).is_some() {
                 return Ok(true);
             }
         }
@@ -421,7 +422,7 @@ impl LastCheckpoint {
     /// [`vbd_net::Error::Io`] if one cannot be renamed.
     pub(super) fn set_damaged_aside(&self) -> Result<()> {
         for (path, error) in &self.damaged {
-            let aside = free_name(path, ".damaged");
+            let aside = free_name(path, DAMAGED);
             fs::rename(path, &aside).map_err(Error::io(path))?;
             tracing::warn!(
                 "{error}: renamed to {}, using the previous checkpoint",

@@ -18,6 +18,7 @@ mod named;
 mod npz;
 mod path_text;
 mod source;
+mod split;
 mod summary;
 mod warnings;
 

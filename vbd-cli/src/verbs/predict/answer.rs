@@ -114,7 +114,7 @@ pub(super) fn table(out: &Output, predictions: &[PredictResult]) -> String {
     } in predictions
     {
         let label = label.map(|label| label.to_string());
-        let mut row = vec![printable(input).into_owned()];
+        let mut row = vec![input.clone()];
         match answer {
             Answer::Class {
                 class,

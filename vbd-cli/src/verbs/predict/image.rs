@@ -8,7 +8,7 @@ use vbd_net::spec::NetSpec;
 use crate::error::Problem;
 use crate::picture::show::View;
 use crate::picture::{Channels, Colour, DecodeError, Encoded, Ground, Raster, Size, bytes};
-use crate::render::{printable, say};
+use crate::render::say;
 
 /// Contrast below which a picture shows nothing on its ground.
 const FAINT: u8 = 8;
@@ -91,7 +91,6 @@ impl<'a> ImageReader<'a> {
     }
 
     fn report(&self, raster: &Raster, input: &str) {
-        let input = printable(input);
         if !raster.is_opaque() {
             let ground = self.ground;
             say(&format!(

@@ -45,6 +45,7 @@ use vbd_net::data::{Dataset, Samples};
 pub use self::read::MAX_PIXELS;
 use self::read::{Idx, read_images, read_labels};
 pub use self::write::{IdxFile, files, write_folder};
+use super::split::Split;
 use crate::error::{Error, Result};
 
 /// Names of the four files: training images, training labels, test images, test labels.
@@ -89,14 +90,6 @@ struct SplitFiles {
     labels: Option<PathBuf>,
 }
 
-/// Samples of a split.
-struct Split {
-    shape: [usize; 3],
-    samples: Samples,
-    /// Largest label plus one.
-    classes: usize,
-}
-
 fn read(
     name: &str,
     train_files: &SplitFiles,
@@ -113,14 +106,7 @@ fn read(
             expected: format!("{:?}, as in {}", train.shape, train_files.images.display()),
         });
     }
-    let classes = classes.unwrap_or(train.classes.max(test.classes));
-    Ok(Dataset::new(
-        name,
-        train.shape,
-        classes,
-        train.samples,
-        test.samples,
-    )?)
+    train.with_test(test, name, classes)
 }
 
 /// Returns whether a directory has any of the four files.

@@ -26,20 +26,13 @@ use vbd_net::foreign;
 use zip::ZipArchive;
 
 use self::npy::{Array, Number};
+use super::split::Split;
 use crate::error::{Error, Result};
 
 /// An open archive.
 struct Npz<'a> {
     path: &'a Path,
     archive: ZipArchive<BufReader<File>>,
-}
-
-/// Samples of a split with the shape of an image.
-struct Split {
-    shape: [usize; 3],
-    samples: Samples,
-    /// Largest label plus one; 0 without labels.
-    classes: usize,
 }
 
 /// Reads a data set. Without `classes`, the number of classes follows from the largest label.
@@ -87,14 +80,7 @@ pub(super) fn read(name: &str, path: &Path, classes: Option<usize>) -> Result<Da
         let expected = format!("0 to {}", classes.saturating_sub(1));
         return Err(npz.problem(array, "label", (found - 1).to_string(), &expected));
     }
-    let classes = classes.unwrap_or(found);
-    Ok(Dataset::new(
-        name,
-        train.shape,
-        classes,
-        train.samples,
-        test.samples,
-    )?)
+    train.with_test(test, name, classes)
 }
 
 /// Returns the name of an array's file in the archive.
