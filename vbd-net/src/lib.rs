@@ -28,6 +28,6 @@ mod testing;
 pub use error::{Error, Result};
 pub use format::{Layout, PrunedFile, ValueType};
 pub use matrix::SparseMatrix;
-pub use net::{NetTensors, Origin, PrunedLayer, PrunedNet, Selection, UnitScale};
+pub use net::{NetTensors, NormTensors, Origin, PrunedLayer, PrunedNet, Selection, UnitScale};
 pub use problem::Problem;
 pub use runtime::{Plan, Session};

@@ -147,8 +147,9 @@ impl ShrunkNet<'_> {
         let mut weight = step.weight;
         let mut source = self.sources[input.index()];
         let area = step.input.area();
-        let shape = if let Op::Conv { kernel, .. } = step.op {
-            vec![weight.rows(), step.input.units, kernel, kernel]
+        let shape = if let Op::Conv { window, .. } = step.op {
+            let [rows, columns] = window.kernel;
+            vec![weight.rows(), step.input.units, rows, columns]
         } else {
             let index = if step.inputs == [0] && self.net.graph().starts_linear() {
                 let all = self.net.spec().input_len();

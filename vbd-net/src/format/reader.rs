@@ -55,6 +55,7 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<DecodedNet> {
         let name = node.label.clone();
         match node.slot {
             TensorSlot::Nothing => {}
+            TensorSlot::Norm(_) => return Err(in_file(header.spec.not_folded(&name))),
             TensorSlot::Weight(weight) => {
                 let weight = &graph.weights()[weight];
                 let (layer, layout, bytes) = take_layer(&mut file, weight)?;

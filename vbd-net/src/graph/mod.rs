@@ -8,10 +8,12 @@ mod rewire;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use rewire::{Rewiring, Source};
 pub use shape::{MAX_ACTIVATION, MAX_TENSOR, Shape};
 pub(crate) use shape::{checked_len, image, image_of};
+pub use window::Window;
 
 use crate::ops::Units;
 use crate::spec::{LayerKind, LayerSpec, NetSpec};
@@ -44,6 +46,8 @@ pub enum TensorSlot {
     Index(usize),
     /// Factors and shifts of a scale.
     Scale(usize),
+    /// Factors, shifts and running statistics of a batch normalisation.
+    Norm(usize),
 }
 
 /// The network's input, or a layer.
@@ -61,6 +65,8 @@ pub struct Node {
     pub units: Option<Units>,
     /// Tensors of the layer.
     pub slot: TensorSlot,
+    /// Window of a convolution or a pooling.
+    pub window: Option<Window>,
 }
 
 /// A weight of a network.
@@ -70,8 +76,13 @@ pub struct WeightSpec {
     pub layer: String,
     /// Kind of the layer.
     pub kind: LayerKind,
-    /// `[out, in]`, or `[out, in, kernel, kernel]`.
+    /// `[out, in]`, or `[out, in / groups, rows, columns]`.
     pub shape: Vec<usize>,
+    /// Number of groups of channels that do not mix: the input channels of a row are those of its
+    /// group.
+    pub groups: usize,
+    /// Whether the layer has a bias.
+    pub has_bias: bool,
     /// Node of the layer.
     pub node: NodeId,
     /// Number of output positions; 1 for a linear layer.
@@ -93,14 +104,47 @@ impl WeightSpec {
     pub fn cols(&self) -> usize {
         self.shape[1..].iter().product()
     }
+
+    /// Returns the number of entries per row and input unit: 1, or the places of a kernel.
+    pub fn taps(&self) -> usize {
+        self.shape[2..].iter().product()
+    }
+
+    /// Returns the number of input units: features or channels.
+    pub fn inputs(&self) -> usize {
+        self.shape[1] * self.groups
+    }
+
+    /// Returns the first input unit of a row's group.
+    pub fn first_input(&self, row: usize) -> usize {
+        row / (self.rows() / self.groups) * self.shape[1]
+    }
+}
+
+/// A batch normalisation of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NormSpec {
+    /// Name of the layer.
+    pub layer: String,
+    /// Node of the layer.
+    pub node: NodeId,
+    /// Number of features or channels.
+    pub units: usize,
+    /// Number of values per unit: 1, or the positions of a channel.
+    pub area: usize,
+    /// Added to the variance.
+    pub eps: f64,
+    /// Share of a batch in the running statistics.
+    pub momentum: f64,
 }
 
 /// The nodes of a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Graph {
     nodes: Vec<Node>,
     consumers: Vec<Vec<NodeId>>,
     weights: Vec<WeightSpec>,
+    norms: Vec<NormSpec>,
     indices: usize,
     scales: usize,
 }
@@ -143,6 +187,11 @@ impl Graph {
     /// Returns the weights in layer order.
     pub fn weights(&self) -> &[WeightSpec] {
         &self.weights
+    }
+
+    /// Returns the batch normalisations in layer order.
+    pub fn norms(&self) -> &[NormSpec] {
+        &self.norms
     }
 
     /// Returns the number of selections.

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Graph, INPUT, MAX_ACTIVATION, Node, NodeId, Shape, TensorSlot, WeightSpec, checked_len,
+    Graph, INPUT, MAX_ACTIVATION, Node, NodeId, NormSpec, Shape, TensorSlot, WeightSpec,
+    checked_len,
 };
 use crate::error::Result;
 use crate::ops::{Kind, RequiredTensors};
@@ -29,6 +30,7 @@ impl NetSpec {
             shape: self.input_shape()?,
             units: None,
             slot: TensorSlot::Nothing,
+            window: None,
         };
         if self.layers.len() > MOST_LAYERS {
             let found = self.layers.len();
@@ -39,6 +41,7 @@ impl NetSpec {
             nodes: vec![input],
             consumers: vec![Vec::new()],
             weights: Vec::new(),
+            norms: Vec::new(),
             indices: 0,
             scales: 0,
         };
@@ -61,6 +64,9 @@ impl NetSpec {
             let shape = kind
                 .output(&shapes)
                 .map_err(|problem| self.problem(&label, problem))?;
+            let window = kind
+                .window(&shapes)
+                .map_err(|problem| self.problem(&label, problem))?;
             for input in &inputs {
                 graph.consumers[input.0].push(id);
             }
@@ -73,6 +79,7 @@ impl NetSpec {
                 shape,
                 units: Some(kind.units()),
                 slot,
+                window,
             });
         }
         self.check_output(&graph)?;
@@ -205,15 +212,33 @@ impl Graph {
     ) -> TensorSlot {
         match kind.needs(inputs) {
             RequiredTensors::Nothing => TensorSlot::Nothing,
-            RequiredTensors::Weight(layer_kind, shape) => {
+            RequiredTensors::Weight {
+                kind: layer_kind,
+                shape,
+                groups,
+                has_bias,
+            } => {
                 self.weights.push(WeightSpec {
                     layer: kind.name().unwrap_or_default().to_owned(),
                     kind: layer_kind,
                     shape,
+                    groups,
+                    has_bias,
                     node,
                     positions: output.area(),
                 });
                 TensorSlot::Weight(self.weights.len() - 1)
+            }
+            RequiredTensors::Norm { eps, momentum } => {
+                self.norms.push(NormSpec {
+                    layer: kind.name().unwrap_or_default().to_owned(),
+                    node,
+                    units: output.units(),
+                    area: output.area(),
+                    eps,
+                    momentum,
+                });
+                TensorSlot::Norm(self.norms.len() - 1)
             }
             RequiredTensors::Index => {
                 self.indices += 1;

@@ -5,7 +5,7 @@ mod tensors;
 
 use std::collections::BTreeMap;
 
-pub use tensors::{NetTensors, PrunedLayer, Selection, UnitScale};
+pub use tensors::{NetTensors, NormTensors, PrunedLayer, Selection, UnitScale};
 
 use crate::data::Values;
 use crate::graph::{Graph, NodeId, TensorSlot};
@@ -116,6 +116,7 @@ impl PrunedNet {
             scales,
             mean,
             std,
+            ..
         } = parts;
         Self {
             spec,
@@ -163,7 +164,8 @@ impl PrunedNet {
     /// Returns the tensors of a node.
     pub fn tensors(&self, id: NodeId) -> NodeTensors<'_> {
         match self.graph.node(id).slot {
-            TensorSlot::Nothing => NodeTensors::Nothing,
+            // A pruned net has no batch normalisation.
+            TensorSlot::Nothing | TensorSlot::Norm(_) => NodeTensors::Nothing,
             TensorSlot::Weight(weight) => NodeTensors::Weight(&self.layers[weight]),
             TensorSlot::Index(index) => NodeTensors::Index(&self.selections[index].index),
             TensorSlot::Scale(scale) => NodeTensors::Scale(&self.scales[scale]),

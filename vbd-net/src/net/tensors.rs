@@ -69,6 +69,21 @@ impl UnitScale {
     }
 }
 
+/// Factor, shift and running statistics of each unit, of a batch normalisation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NormTensors {
+    /// Name of the layer.
+    pub name: String,
+    /// The factors, `[units]`.
+    pub weight: Vec<f32>,
+    /// The shifts, `[units]`.
+    pub bias: Vec<f32>,
+    /// Running means, `[units]`.
+    pub running_mean: Vec<f32>,
+    /// Running variances, `[units]`.
+    pub running_var: Vec<f32>,
+}
+
 /// The tensors of a net.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NetTensors {
@@ -78,6 +93,8 @@ pub struct NetTensors {
     pub selections: Vec<Selection>,
     /// One per scale, in order.
     pub scales: Vec<UnitScale>,
+    /// One per batch normalisation, in order.
+    pub norms: Vec<NormTensors>,
     /// Mean image, `[input_len]`, if the normalisation has one.
     pub mean: Option<Vec<f32>>,
     /// Standard deviations, `[input_len]`, if the normalisation has an image of them.
@@ -102,6 +119,7 @@ impl NetTensors {
             let name = node.label.clone();
             match node.slot {
                 TensorSlot::Nothing => {}
+                TensorSlot::Norm(_) => return Err(spec.not_folded(&name)),
                 TensorSlot::Weight(weight) => {
                     let weight = &graph.weights()[weight];
                     let values = named.take(&format!("{name}.weight"), &weight.shape)?;
@@ -170,6 +188,7 @@ impl NetTensors {
             let input = |index: usize| graph.node(node.inputs[index]).shape.units();
             match node.slot {
                 TensorSlot::Nothing | TensorSlot::Weight(_) => {}
+                TensorSlot::Norm(_) => return Err(spec.not_folded(&node.label)),
                 TensorSlot::Index(index) => {
                     let selection = &self.selections[index];
                     let rises = selection.index.windows(2).all(|pair| pair[0] < pair[1]);

@@ -36,6 +36,8 @@ macro_rules! wiring {
 }
 
 mod add;
+mod avg_pool2d;
+mod batch_norm;
 pub(crate) mod conv2d;
 mod flatten;
 pub(crate) mod linear;
@@ -43,9 +45,12 @@ mod max_pool2d;
 mod relu;
 mod scale;
 mod select;
+mod softplus;
 mod unweighted;
 
 pub use add::Add;
+pub use avg_pool2d::AvgPool2d;
+pub use batch_norm::BatchNorm;
 pub use conv2d::Conv2d;
 pub use flatten::Flatten;
 pub use linear::Linear;
@@ -53,12 +58,13 @@ pub use max_pool2d::MaxPool2d;
 pub use relu::Relu;
 pub use scale::Scale;
 pub use select::Select;
+pub use softplus::{Softplus, softplus};
 
 use std::sync::Arc;
 
 pub(crate) use unweighted::{Copied, Inputs, Places, Unweighted};
 
-use crate::graph::Shape;
+use crate::graph::{Shape, Window};
 use crate::net::{PrunedLayer, UnitScale};
 use crate::spec::{LayerKind, LayerSpec};
 
@@ -68,9 +74,12 @@ pub(crate) fn unweighted(layer: &LayerSpec) -> Option<Arc<dyn Unweighted>> {
     match layer {
         LayerSpec::Add(_) => Some(Arc::new(add::Sum)),
         LayerSpec::Relu(_) => Some(Arc::new(Copied)),
+        LayerSpec::Softplus(_) => Some(Arc::new(softplus::Run)),
         LayerSpec::MaxPool2d(pool) => Some(Arc::new(pool.clone())),
+        LayerSpec::AvgPool2d(pool) => Some(Arc::new(pool.clone())),
         LayerSpec::Linear(_)
         | LayerSpec::Conv2d(_)
+        | LayerSpec::BatchNorm(_)
         | LayerSpec::Flatten(_)
         | LayerSpec::Scale(_)
         | LayerSpec::Select(_) => None,
@@ -131,6 +140,20 @@ pub trait Kind {
         RequiredTensors::Nothing
     }
 
+    /// Returns the window of a convolution or a pooling.
+    ///
+    /// # Errors
+    /// A description of the problem.
+    fn window(&self, _inputs: &[Shape]) -> Result<Option<Window>, String> {
+        Ok(None)
+    }
+
+    /// Gives a layer with a weight a bias.
+    fn add_bias(&mut self) {}
+
+    /// Sets the number of groups, if the layer has groups.
+    fn set_groups(&mut self, _groups: usize) {}
+
     /// Sets the number of outputs, if the layer chooses it.
     fn set_units(&mut self, _units: usize) {}
 
@@ -152,16 +175,32 @@ pub trait Kind {
 }
 
 /// The tensors of a layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum RequiredTensors {
     /// None.
     Nothing,
-    /// A weight of this shape and a bias of its first dimension.
-    Weight(LayerKind, Vec<usize>),
+    /// A weight, and a bias of its first dimension.
+    Weight {
+        /// Kind of the layer.
+        kind: LayerKind,
+        /// `[out, in]`, or `[out, in / groups, rows, columns]`.
+        shape: Vec<usize>,
+        /// Number of groups of channels that do not mix.
+        groups: usize,
+        /// Whether there is a bias.
+        has_bias: bool,
+    },
     /// Indices of kept units, increasing.
     Index,
     /// A factor and a shift per input unit.
     Scale,
+    /// A factor, a shift, a running mean and a running variance per input unit.
+    Norm {
+        /// Added to the variance.
+        eps: f64,
+        /// Share of a batch in the running statistics.
+        momentum: f64,
+    },
 }
 
 /// A layer's tensors in a net.
@@ -184,6 +223,18 @@ pub struct Plain<'a> {
     pub values: &'a [f32],
     /// Shape of the values.
     pub shape: Shape,
+}
+
+/// First version of the pruned file with windows of any shape, groups, and weights without bias.
+const GEOMETRIES: u32 = 4;
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 /// Returns the only input shape, or an error.

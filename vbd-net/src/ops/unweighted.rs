@@ -2,14 +2,15 @@
 
 use std::fmt::Debug;
 
+use crate::graph::Window;
 use crate::passes::Extent;
 use crate::runtime::{Buffer, Layout};
 
 /// A layer without a weight in the sparse runtime. Each output unit depends on the input units with
 /// the same number.
 pub(crate) trait Unweighted: Debug + Send + Sync {
-    /// Computes the output of a unit with constant inputs.
-    fn constant(&self, inputs: &[f32]) -> f32;
+    /// Returns the output of a unit with constant inputs, if it is constant.
+    fn constant(&self, inputs: &[f32]) -> Option<f32>;
 
     /// Computes the outputs of `lanes` samples, 1 or many.
     fn run(&self, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize);
@@ -20,6 +21,8 @@ pub(crate) trait Unweighted: Debug + Send + Sync {
 pub(crate) struct Places {
     /// Whether a ReLU follows.
     pub(crate) relu: bool,
+    /// Window of a pooling.
+    pub(crate) window: Option<Window>,
     pub(crate) output: Extent,
     /// Layout of each input.
     pub(crate) from: Vec<Layout>,
@@ -59,8 +62,8 @@ impl<'a> Inputs<'a> {
 pub(crate) struct Copied;
 
 impl Unweighted for Copied {
-    fn constant(&self, inputs: &[f32]) -> f32 {
-        inputs[0]
+    fn constant(&self, inputs: &[f32]) -> Option<f32> {
+        Some(inputs[0])
     }
 
     fn run(&self, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize) {

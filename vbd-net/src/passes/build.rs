@@ -184,20 +184,21 @@ impl Builder<'_> {
         let graph = self.net.graph();
         let from = graph.node(id).inputs[0];
         let output = Extent::of(graph.node(id).shape);
-        let kernel = match graph.layer(id, self.net.spec()) {
-            Some(LayerSpec::MaxPool2d(pool)) => pool.kernel,
-            _ => 0,
-        };
+        let window = graph.node(id).window.expect("a pool has a window");
+        let is_max = matches!(
+            graph.layer(id, self.net.spec()),
+            Some(LayerSpec::MaxPool2d(_))
+        );
         let view = self.view_of(from);
-        if kernel == 1 {
+        if window.is_identity() {
             return view;
         }
+        let fuses = is_max && window.is_fused();
         let producer = view.value.checked_sub(1);
-        if let Some(step) =
-            producer.filter(|_| view.is_private && view.is_whole && kernel == FUSED_WINDOW)
+        if let Some(step) = producer.filter(|_| view.is_private && view.is_whole && fuses)
             && let Op::Conv { pool: pool @ 1, .. } = &mut self.program.steps[step].op
         {
-            *pool = kernel;
+            *pool = FUSED_WINDOW;
             self.program.steps[step].output = output;
             return view;
         }
@@ -207,25 +208,19 @@ impl Builder<'_> {
             units: input.units,
             ..output
         };
-        self.push(Computation::new(
-            self.unweighted(id),
-            vec![value],
-            [input, output],
-        ))
+        let step = Computation {
+            window: Some(window),
+            ..Computation::new(self.unweighted(id), vec![value], [input, output])
+        };
+        self.push(step)
     }
 
     /// Handles a layer with a weight. A selection before it becomes columns of zeros.
     fn weight(&mut self, id: NodeId, layer: &PrunedLayer) -> Result<View> {
-        let (graph, spec) = (self.net.graph(), self.net.spec());
-        let node = graph.node(id);
-        let op = match graph.layer(id, spec) {
-            Some(LayerSpec::Conv2d(conv)) => Op::Conv {
-                kernel: conv.kernel,
-                stride: conv.stride,
-                padding: conv.padding,
-                pool: 1,
-            },
-            _ => Op::Linear,
+        let node = self.net.graph().node(id);
+        let op = match node.window {
+            Some(window) => Op::Conv { window, pool: 1 },
+            None => Op::Linear,
         };
         let is_linear = matches!(op, Op::Linear);
         let mut view = self.views[node.inputs[0].index()].clone();
@@ -263,7 +258,7 @@ impl Builder<'_> {
         // A channel of one value stays a channel, because a consumer may need padding around it.
         let op = match self.net.graph().node(id).shape {
             Shape::Features(_) => Op::Linear,
-            Shape::Image { .. } => Op::BY_CHANNEL,
+            Shape::Image { .. } => Op::by_channel(input),
         };
         let mut step = Computation::new(op, vec![view.value], [input, output]);
         let cols = self.columns(input.units.saturating_mul(step.per_unit()))?;
@@ -310,6 +305,7 @@ impl Computation {
             inputs,
             ties: matches!(op, Op::Unweighted(_)),
             op,
+            window: None,
             relu: false,
             input,
             output,

@@ -27,7 +27,7 @@ impl Program {
                         let others = others.iter().map(|other| other.get(&unit).copied());
                         let all: Option<Vec<f32>> =
                             [Some(value)].into_iter().chain(others).collect();
-                        Some((unit, step.activate(rule.constant(&all?))))
+                        Some((unit, step.activate(rule.constant(&all?)?)))
                     });
                     constant.collect()
                 }

@@ -22,7 +22,7 @@ mod unread;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::graph::{NodeId, Shape, TensorSlot};
+use crate::graph::{NodeId, Shape, TensorSlot, Window};
 use crate::matrix::SparseMatrix;
 use crate::net::PrunedNet;
 use crate::ops::Unweighted;
@@ -66,29 +66,30 @@ pub(crate) enum Op {
     /// `y = W x + b`.
     Linear,
     /// A convolution, followed by max-pooling of `pool x pool` windows if `pool` is above 1.
-    Conv {
-        kernel: usize,
-        stride: usize,
-        padding: usize,
-        pool: usize,
-    },
+    Conv { window: Window, pool: usize },
     /// A layer without a weight.
     Unweighted(Arc<dyn Unweighted>),
 }
 
 impl Op {
     /// A 1 x 1 convolution.
-    const BY_CHANNEL: Self = Self::Conv {
-        kernel: 1,
-        stride: 1,
-        padding: 0,
-        pool: 1,
-    };
+    fn by_channel(input: Extent) -> Self {
+        let size = [input.height, input.width];
+        let window = Window {
+            kernel: [1; 2],
+            stride: [1; 2],
+            before: [0; 2],
+            after: [0; 2],
+            input: size,
+            output: size,
+        };
+        Self::Conv { window, pool: 1 }
+    }
 
     /// Returns the padding of the step's input.
     pub(crate) fn padding(&self) -> usize {
         match self {
-            Self::Conv { padding, .. } => *padding,
+            Self::Conv { window, .. } => window.before[0],
             _ => 0,
         }
     }
@@ -115,6 +116,8 @@ pub(crate) struct Computation {
     pub(crate) inputs: Vec<Value>,
     /// Whether output unit `i` depends on input unit `i` only, so that both live or neither does.
     pub(crate) ties: bool,
+    /// Window of a pooling that is not fused.
+    pub(crate) window: Option<Window>,
     /// Whether a ReLU follows. With pooling, either order gives the same result.
     pub(crate) relu: bool,
     /// Extent of each input.
@@ -139,7 +142,7 @@ impl Computation {
     /// Returns the columns of the weight per input unit: its values, or the taps of a kernel.
     pub(crate) fn per_unit(&self) -> usize {
         match self.op {
-            Op::Conv { kernel, .. } => kernel * kernel,
+            Op::Conv { window, .. } => window.area(),
             _ => self.input.area(),
         }
     }

@@ -80,15 +80,10 @@ fn shift(first: &mut Computation, inputs: &[u32], net: &PrunedNet) -> Pixels {
         return Pixels::Scaled;
     }
     let shift = |pixel: usize| f64::from(mean.at(pixel)) / f64::from(std.at(pixel));
-    let Op::Conv {
-        kernel,
-        stride,
-        padding,
-        ..
-    } = first.op
-    else {
+    let Op::Conv { window, .. } = first.op else {
         return Pixels::Normalised;
     };
+    let (kernel, stride, padding) = (window.kernel[0], window.stride[0], window.before[0]);
     let [height, width] = first.outputs();
     let area = height.saturating_mul(width);
     let products = first.weight.nnz().saturating_mul(area);

@@ -43,15 +43,10 @@ impl Stage {
         let (relu, input, output) = (*relu, *input, *output);
         match &step.op {
             Op::Linear => Self::Linear(LinearKernels::new(weight, bias, relu, raw)),
-            &Op::Conv {
-                kernel,
-                stride,
-                pool,
-                ..
-            } => {
+            &Op::Conv { window, pool } => {
                 let geometry = ConvGeometry {
-                    kernel,
-                    stride,
+                    kernel: window.kernel[0],
+                    stride: window.stride[0],
                     pool,
                     relu,
                     margins,
@@ -66,6 +61,7 @@ impl Stage {
                 rule: Arc::clone(rule),
                 places: Places {
                     relu,
+                    window: step.window,
                     output,
                     from: from.to_vec(),
                     to,

@@ -2,20 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ops::{Add, Conv2d, Flatten, Kind, Linear, MaxPool2d, Relu, Scale, Select};
+use crate::ops::{
+    Add, AvgPool2d, BatchNorm, Conv2d, Flatten, Kind, Linear, MaxPool2d, Relu, Scale, Select,
+    Softplus,
+};
 
 /// A layer and its own sizes, without sizes that follow from its inputs.
 // Exhaustive on purpose: a new kind of layer breaks the build of every crate that must run or train it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is what its kind is")]
 pub enum LayerSpec {
     Linear(Linear),
     Conv2d(Conv2d),
+    BatchNorm(BatchNorm),
     Add(Add),
     Scale(Scale),
     Relu(Relu),
+    Softplus(Softplus),
     MaxPool2d(MaxPool2d),
+    AvgPool2d(AvgPool2d),
     Flatten(Flatten),
     Select(Select),
 }
@@ -26,10 +32,13 @@ impl LayerSpec {
         match self {
             Self::Linear(kind) => kind,
             Self::Conv2d(kind) => kind,
+            Self::BatchNorm(kind) => kind,
             Self::Add(kind) => kind,
             Self::Scale(kind) => kind,
             Self::Relu(kind) => kind,
+            Self::Softplus(kind) => kind,
             Self::MaxPool2d(kind) => kind,
+            Self::AvgPool2d(kind) => kind,
             Self::Flatten(kind) => kind,
             Self::Select(kind) => kind,
         }
@@ -40,10 +49,13 @@ impl LayerSpec {
         match self {
             Self::Linear(kind) => kind,
             Self::Conv2d(kind) => kind,
+            Self::BatchNorm(kind) => kind,
             Self::Add(kind) => kind,
             Self::Scale(kind) => kind,
             Self::Relu(kind) => kind,
+            Self::Softplus(kind) => kind,
             Self::MaxPool2d(kind) => kind,
+            Self::AvgPool2d(kind) => kind,
             Self::Flatten(kind) => kind,
             Self::Select(kind) => kind,
         }

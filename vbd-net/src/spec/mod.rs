@@ -7,6 +7,7 @@
 mod layer;
 mod loss;
 mod normalize;
+mod sides;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ pub use layer::{LayerKind, LayerSpec};
 pub use loss::{Loss, Target};
 pub use normalize::{Measurement, Normalize, Normalizer, Statistic};
 pub(crate) use normalize::{normalized, normalized_extremes};
+pub use sides::{Groups, Padding, PoolWindow, Sides};
 
 use crate::error::Error;
 
@@ -78,6 +80,12 @@ impl NetSpec {
             Loss::CrossEntropy => self.classes.unwrap_or(0),
             Loss::Mse => self.input_len(),
         }
+    }
+
+    /// Creates the error for a batch normalisation in a pruned net.
+    pub(crate) fn not_folded(&self, layer: &str) -> Error {
+        let problem = "a pruned net has no batch_norm: it is folded into the weight before it";
+        self.problem(layer, problem)
     }
 
     /// Creates an error that names the layer or field.

@@ -269,7 +269,7 @@ impl Compiler<'_> {
         );
         let is_whole = rows.len() == weight.rows() && flow.units.len() == weight.shape[1];
         let narrow = (!is_whole).then(|| Submatrix::new(&weight.shape, &rows, &flow.units));
-        let geometry = TapGeometry::new(self.spec, self.graph, weight);
+        let geometry = TapGeometry::new(self.graph, weight);
         let geometry = geometry.narrowed(rows.len(), flow.units.len());
         let next = self.graph.sole_consumer(id);
         let relu = next.is_some_and(|next| is_relu_of_weight(self.spec, self.graph, next));

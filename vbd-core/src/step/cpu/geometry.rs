@@ -1,7 +1,6 @@
 //! Geometry of a weight's taps. A linear layer is a convolution with one position.
 
-use vbd_net::graph::{Graph, Shape, WeightSpec};
-use vbd_net::spec::{LayerSpec, NetSpec};
+use vbd_net::graph::{Graph, WeightSpec};
 
 /// Input and output of a weight, and the taps that connect their positions.
 ///
@@ -28,27 +27,9 @@ pub(super) const OUTSIDE: u32 = u32::MAX;
 
 impl TapGeometry {
     /// Creates the geometry of a weight of a network.
-    pub(super) fn new(spec: &NetSpec, graph: &Graph, weight: &WeightSpec) -> Self {
-        let shape_of = |id| graph.node(id).shape;
-        let input = graph.node(weight.node).inputs[0];
-        let (
-            Some(LayerSpec::Conv2d(conv)),
-            Shape::Image {
-                channels,
-                height,
-                width,
-            },
-            Shape::Image {
-                height: out_height,
-                width: out_width,
-                ..
-            },
-        ) = (
-            graph.layer(weight.node, spec),
-            shape_of(input),
-            shape_of(weight.node),
-        )
-        else {
+    pub(super) fn new(graph: &Graph, weight: &WeightSpec) -> Self {
+        let node = graph.node(weight.node);
+        let Some(window) = node.window else {
             return Self {
                 rows: weight.rows(),
                 channels: weight.cols(),
@@ -58,26 +39,18 @@ impl TapGeometry {
                 inside: vec![0],
             };
         };
-        let (kernel, stride, padding) = (conv.kernel, conv.stride, conv.padding);
-        let mut inside = Vec::with_capacity(out_height * out_width * kernel * kernel);
-        for (y, x) in (0..out_height).flat_map(|y| (0..out_width).map(move |x| (y, x))) {
-            for (dy, dx) in (0..kernel).flat_map(|dy| (0..kernel).map(move |dx| (dy, dx))) {
-                let place = |position: usize, offset: usize, size: usize| {
-                    (position * stride + offset)
-                        .checked_sub(padding)
-                        .filter(|&place| place < size)
-                };
-                let place = place(y, dy, height).zip(place(x, dx, width));
-                inside.push(place.map_or(OUTSIDE, |(y, x)| narrow(y * width + x)));
-            }
-        }
+        let positions = 0..window.positions();
+        let inside = positions.flat_map(|position| {
+            let places = 0..window.area();
+            places.map(move |place| window.input_at(position, place).map_or(OUTSIDE, narrow))
+        });
         Self {
             rows: weight.rows(),
-            channels,
-            kernel_area: kernel * kernel,
-            input_area: height * width,
-            positions: out_height * out_width,
-            inside,
+            channels: weight.inputs(),
+            kernel_area: window.area(),
+            input_area: window.input[0] * window.input[1],
+            positions: window.positions(),
+            inside: inside.collect(),
         }
     }
 

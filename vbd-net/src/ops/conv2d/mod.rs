@@ -6,11 +6,11 @@ pub(crate) use run::{Conv, ConvGeometry, FUSED_WINDOW};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, RequiredTensors, Units, one};
-use crate::graph::{MAX_TENSOR, Shape, checked_len, image, image_of};
-use crate::spec::LayerKind;
+use super::{GEOMETRIES, Kind, RequiredTensors, Units, is_true, one, yes};
+use crate::graph::{MAX_TENSOR, Shape, Window, checked_len, image, image_of};
+use crate::spec::{Groups, LayerKind, Padding, Sides};
 
-/// Square convolution, `[batch, in, h, w] -> [batch, out_channels, h', w']`.
+/// Convolution, `[batch, in, h, w] -> [batch, out_channels, h', w']`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv2d {
@@ -21,14 +21,56 @@ pub struct Conv2d {
     pub input: Option<String>,
     /// Number of output channels.
     pub out_channels: usize,
-    /// Side of the square kernel.
-    pub kernel: usize,
+    /// Size of the kernel.
+    pub kernel: Sides,
     /// Stride.
-    #[serde(default = "one_step", skip_serializing_if = "is_one")]
-    pub stride: usize,
-    /// Zero padding on every side.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub padding: usize,
+    #[serde(default = "Sides::one", skip_serializing_if = "Sides::is_one")]
+    pub stride: Sides,
+    /// Zero padding.
+    #[serde(default, skip_serializing_if = "Padding::is_default")]
+    pub padding: Padding,
+    /// Groups of channels that do not mix.
+    #[serde(default, skip_serializing_if = "Groups::is_default")]
+    pub groups: Groups,
+    /// Whether there is a bias.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub bias: bool,
+}
+
+impl Conv2d {
+    /// Creates a convolution with a stride of 1, without padding, with a bias.
+    pub fn new(name: &str, out_channels: usize, kernel: impl Into<Sides>) -> Self {
+        Self {
+            name: name.to_owned(),
+            input: None,
+            out_channels,
+            kernel: kernel.into(),
+            stride: Sides::one(),
+            padding: Padding::default(),
+            groups: Groups::default(),
+            bias: true,
+        }
+    }
+
+    /// Returns the number of groups for an input of `channels`, which divides both.
+    fn groups_of(&self, channels: usize) -> Result<usize, String> {
+        let groups = match self.groups {
+            Groups::Number(groups) => groups,
+            Groups::Depthwise => channels,
+        };
+        let outputs = self.out_channels;
+        if groups == 0 || !channels.is_multiple_of(groups) || !outputs.is_multiple_of(groups) {
+            return Err(format!(
+                "{groups} groups do not divide {channels} input and {outputs} output channels"
+            ));
+        }
+        Ok(groups)
+    }
+
+    fn window_on(&self, input: Shape) -> Result<Window, String> {
+        let (_, height, width) = image(input)?;
+        Window::new(self.kernel, self.stride, self.padding, [height, width])
+    }
 }
 
 impl Kind for Conv2d {
@@ -39,48 +81,51 @@ impl Kind for Conv2d {
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let (channels, height, width) = image(one(inputs)?)?;
-        let Self {
-            out_channels,
-            kernel,
-            stride,
-            padding,
-            ..
-        } = *self;
-        if stride == 0 {
-            return Err("stride must be positive, got 0".to_owned());
-        }
-        checked_len(&[out_channels, channels, kernel, kernel], MAX_TENSOR)?;
-        let side = |size: usize| {
-            let padded = padding.checked_mul(2).and_then(|p| p.checked_add(size));
-            let room = padded.and_then(|padded| padded.checked_sub(kernel));
-            let problem = || format!("kernel {kernel} is larger than its input, {size}");
-            room.map(|room| room / stride + 1).ok_or_else(problem)
-        };
-        image_of(out_channels, side(height)?, side(width)?)
+        let input = one(inputs)?;
+        let (channels, ..) = image(input)?;
+        let window = self.window_on(input)?;
+        let [rows, columns] = window.kernel;
+        checked_len(&[self.out_channels, channels, rows, columns], MAX_TENSOR)?;
+        self.groups_of(channels)?;
+        image_of(self.out_channels, window.output[0], window.output[1])
+    }
+
+    fn window(&self, inputs: &[Shape]) -> Result<Option<Window>, String> {
+        self.window_on(one(inputs)?).map(Some)
     }
 
     fn needs(&self, inputs: &[Shape]) -> RequiredTensors {
         let channels = inputs[0].units();
-        let shape = vec![self.out_channels, channels, self.kernel, self.kernel];
-        RequiredTensors::Weight(LayerKind::Conv2d, shape)
+        let groups = self.groups_of(channels).unwrap_or(1);
+        let Sides { rows, columns } = self.kernel;
+        RequiredTensors::Weight {
+            kind: LayerKind::Conv2d,
+            shape: vec![self.out_channels, channels / groups, rows, columns],
+            groups,
+            has_bias: self.bias,
+        }
     }
 
     fn set_units(&mut self, units: usize) {
         self.out_channels = units;
     }
-}
 
-fn one_step() -> usize {
-    1
-}
+    fn set_groups(&mut self, groups: usize) {
+        self.groups = Groups::Number(groups);
+    }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_one(value: &usize) -> bool {
-    *value == 1
-}
+    fn add_bias(&mut self) {
+        self.bias = true;
+    }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_zero(value: &usize) -> bool {
-    *value == 0
+    fn since(&self) -> u32 {
+        let is_square = |sides: Sides| sides.as_square().is_some();
+        let pads_square = matches!(self.padding, Padding::Sides(sides) if is_square(sides));
+        let is_old = is_square(self.kernel) && is_square(self.stride) && pads_square;
+        if is_old && self.groups.is_default() && self.bias {
+            1
+        } else {
+            GEOMETRIES
+        }
+    }
 }

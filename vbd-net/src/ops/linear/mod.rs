@@ -6,7 +6,7 @@ pub(crate) use run::{LinearKernels, One};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, RequiredTensors, Units, one};
+use super::{GEOMETRIES, Kind, RequiredTensors, Units, is_true, one, yes};
 use crate::graph::{MAX_ACTIVATION, MAX_TENSOR, Shape, checked_len};
 use crate::spec::LayerKind;
 
@@ -22,6 +22,9 @@ pub struct Linear {
     pub input: Option<String>,
     /// Number of outputs.
     pub out_features: usize,
+    /// Whether there is a bias.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub bias: bool,
 }
 
 impl Kind for Linear {
@@ -38,10 +41,23 @@ impl Kind for Linear {
     }
 
     fn needs(&self, inputs: &[Shape]) -> RequiredTensors {
-        RequiredTensors::Weight(LayerKind::Linear, vec![self.out_features, inputs[0].len()])
+        RequiredTensors::Weight {
+            kind: LayerKind::Linear,
+            shape: vec![self.out_features, inputs[0].len()],
+            groups: 1,
+            has_bias: self.bias,
+        }
     }
 
     fn set_units(&mut self, units: usize) {
         self.out_features = units;
+    }
+
+    fn add_bias(&mut self) {
+        self.bias = true;
+    }
+
+    fn since(&self) -> u32 {
+        if self.bias { 1 } else { GEOMETRIES }
     }
 }

@@ -4,10 +4,11 @@ mod run;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, NodeTensors, Plain, Units, one};
-use crate::graph::{Shape, image, image_of};
+use super::{GEOMETRIES, Kind, NodeTensors, Plain, Units, one};
+use crate::graph::{Shape, Window, image, image_of};
+use crate::spec::{Padding, Sides};
 
-/// Maximum of each `kernel x kernel` window, with adjacent windows.
+/// Maximum of each window. Padding is never the maximum.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaxPool2d {
@@ -17,8 +18,40 @@ pub struct MaxPool2d {
     /// Name of the input layer; `None` for the layer above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
-    /// Side of the window and step between windows.
-    pub kernel: usize,
+    /// Size of the window.
+    pub kernel: Sides,
+    /// Step between windows; `None` for the window's size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stride: Option<Sides>,
+    /// Padding on opposite sides, at most half of the window.
+    #[serde(default, skip_serializing_if = "Sides::is_zero")]
+    pub padding: Sides,
+}
+
+/// Works out the positions of a pool's window.
+///
+/// # Errors
+/// A description of the problem.
+pub(super) fn pool_window(
+    kernel: Sides,
+    stride: Option<Sides>,
+    padding: Sides,
+    input: Shape,
+) -> Result<Window, String> {
+    let (_, height, width) = image(input)?;
+    // Every window has a value of the image then.
+    if padding.rows > kernel.rows / 2 || padding.columns > kernel.columns / 2 {
+        return Err(format!(
+            "padding of {padding} is more than half of the pool of {kernel}"
+        ));
+    }
+    let window = Window::new(
+        kernel,
+        stride.unwrap_or(kernel),
+        Padding::Sides(padding),
+        [height, width],
+    );
+    window.map_err(|_| format!("pool of {kernel} does not fit its input of {height} x {width}"))
 }
 
 impl Kind for MaxPool2d {
@@ -29,30 +62,39 @@ impl Kind for MaxPool2d {
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let (channels, height, width) = image(one(inputs)?)?;
-        let kernel = self.kernel;
-        if kernel == 0 || kernel > height || kernel > width {
-            return Err(format!(
-                "pool of {kernel} does not fit its input of {height} x {width}"
-            ));
-        }
-        image_of(channels, height / kernel, width / kernel)
+        let input = one(inputs)?;
+        let [height, width] = pool_window(self.kernel, self.stride, self.padding, input)?.output;
+        image_of(input.units(), height, width)
     }
 
-    fn plain(&self, inputs: &[Plain<'_>], _own: NodeTensors<'_>, output: Shape) -> Vec<f32> {
-        let kernel = self.kernel;
-        let (input, output) = (inputs[0].shape.dims(), output.dims());
-        let (height, width) = (input[1], input[2]);
-        let mut values = Vec::new();
-        for image in inputs[0].values.chunks_exact(height * width) {
-            for position in 0..output[1] * output[2] {
-                let top = position / output[2] * kernel;
-                let left = position % output[2] * kernel;
-                let rows = (top..top + kernel).map(|y| &image[y * width + left..][..kernel]);
-                let window = rows.flatten().copied();
-                values.push(window.fold(f32::NEG_INFINITY, f32::max));
-            }
+    fn window(&self, inputs: &[Shape]) -> Result<Option<Window>, String> {
+        pool_window(self.kernel, self.stride, self.padding, one(inputs)?).map(Some)
+    }
+
+    fn since(&self) -> u32 {
+        let is_square = self.kernel.as_square().is_some();
+        // Older readers do not know the key `stride`, whatever its value.
+        if is_square && self.stride.is_none() && self.padding.is_zero() {
+            1
+        } else {
+            GEOMETRIES
         }
-        values
+    }
+
+    fn plain(&self, inputs: &[Plain<'_>], _own: NodeTensors<'_>, _output: Shape) -> Vec<f32> {
+        let window = pool_window(self.kernel, self.stride, self.padding, inputs[0].shape);
+        let Ok(window) = window else {
+            return Vec::new();
+        };
+        let images = inputs[0].values.chunks_exact(inputs[0].shape.area());
+        let largest = images.flat_map(|image| {
+            (0..window.positions()).map(move |position| {
+                let places =
+                    (0..window.area()).filter_map(|place| window.input_at(position, place));
+                let values = places.map(|place| image[place]);
+                values.fold(f32::NEG_INFINITY, f32::max)
+            })
+        });
+        largest.collect()
     }
 }
