@@ -11,7 +11,7 @@ use support::engine::{
     THETA_TOLERANCE, assert_close, assert_same_gradients, at, convolutions, cpu, first_step,
     indices, kill, mixed, pair, spec,
 };
-use support::{mlp, recipe, residual};
+use support::{deployed, mlp, recipe, residual};
 use vbd_core::method::vbd;
 use vbd_core::posterior::{self, LOG_SIGMA2};
 use vbd_core::recipe::Recipe;
@@ -20,12 +20,14 @@ use vbd_core::weight::{LayerParameters, Parameter, Parameters, Weight};
 use vbd_net::spec::NetSpec;
 
 /// Chains, and nets with sums.
-fn nets() -> [NetSpec; 4] {
+fn nets() -> [NetSpec; 6] {
     [
         spec(),
         convolutions(),
         residual::linear(),
         residual::convolutions(),
+        deployed::windows(),
+        deployed::residual(),
     ]
 }
 
@@ -129,6 +131,16 @@ fn both_engines_have_equal_theta_after_20_steps_with_a_kill_between() {
                 THETA_TOLERANCE,
                 &cpu.name,
             );
+        }
+        for (cpu, candle) in cpu.norms.iter().zip(&candle.norms) {
+            for (a, b) in [
+                (&cpu.weight.value, &candle.weight.value),
+                (&cpu.bias.value, &candle.bias.value),
+                (&cpu.running_mean, &candle.running_mean),
+                (&cpu.running_var, &candle.running_var),
+            ] {
+                assert_close(a, b, THETA_TOLERANCE, &cpu.name);
+            }
         }
         let (a, b) = (pair.cpu.kl().unwrap(), pair.candle.kl().unwrap());
         assert!((a - b).abs() <= 1e-3 * b.abs(), "{kind}: {a} {b}");
