@@ -148,8 +148,9 @@ fn folders_of_images_are_trained_on_evaluated_and_written_as_idx() {
     let of_file = lab.json("predict color.safetensors photos/test/apple/a.png");
     let of_sample = lab.json("predict color.safetensors --index 0");
     assert_eq!(of_file["probabilities"], of_sample["probabilities"]);
-    let transparent = RgbaImage::from_fn(32, 32, |x, _| {
-        Rgba([9, 9, 200, if x < 9 { 0 } else { 255 }])
+    let transparent = RgbaImage::from_fn(32, 32, |x, y| {
+        let [x, y] = [x, y].map(|place| place.to_le_bytes()[0]);
+        Rgba([x, y, 200, if x < 9 { 0 } else { 255 }])
     });
     transparent
         .save(lab.path("photos/test/apple/aa.png"))

@@ -111,6 +111,9 @@ mod tests {
         assert_eq!(text, "idx%:/data/caf%E9%20100%25/%FF");
         let folder = path_after(IDX, &text).unwrap();
         assert_eq!(folder.as_os_str().as_bytes(), &bytes[4..]);
+        let images = text_of(OsStr::from_bytes(b"images:caf\xe9"));
+        assert_eq!(images, "images%:caf%E9");
+        assert!(path_after(IMAGES, &images).is_some());
         for broken in ["idx%:a%", "idx%:a%4", "idx%:%zz", "idx%:%+1"] {
             assert_eq!(path_after(IDX, broken), None, "{broken}");
         }
