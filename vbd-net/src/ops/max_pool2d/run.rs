@@ -1,6 +1,9 @@
 //! Max-pooling in the sparse runtime, where it is not fused with a convolution.
 
+use pulp::Arch;
+
 use super::MaxPool2d;
+use crate::ops::pooling::Pooling;
 use crate::ops::{Inputs, Places, Unweighted};
 
 impl Unweighted for MaxPool2d {
@@ -8,20 +11,12 @@ impl Unweighted for MaxPool2d {
         Some(inputs[0])
     }
 
-    fn run(&self, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize) {
-        let (x, from, least) = (inputs.get(0), at.from[0], at.least());
-        let window = at.window.expect("a pool has a window");
-        for (unit, row) in at.rows() {
-            for col in 0..at.output.width {
-                let y = &mut y[(at.to.row(unit, row) + col) * lanes..][..lanes];
-                y.fill(least);
-                for place in window.places(row, col) {
-                    let place = from.row(unit, place / window.input[1]) + place % window.input[1];
-                    for (y, &x) in y.iter_mut().zip(&x[place * lanes..][..lanes]) {
-                        *y = y.max(x);
-                    }
-                }
-            }
-        }
+    fn run(&self, arch: Arch, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize) {
+        let max = Pooling {
+            start: at.least(),
+            join: |most: f32, x: f32| if x > most { x } else { most },
+            finish: |most| most,
+        };
+        max.run(arch, inputs, y, at, lanes);
     }
 }

@@ -47,7 +47,7 @@ impl ConvMany {
         let [height, width] = geometry.outputs();
         let place = |tap: &Tap| number(geometry.read_by(tap, [0, 0]));
         let (mut pairs, mut singles, mut starts) = (Vec::new(), Vec::new(), Vec::new());
-        let groups = if skips(&geometry) { kernel } else { 1 };
+        let groups = if skips(&geometry) { kernel[1] } else { 1 };
         let mut reach = 0;
         for own in taps.channels() {
             let before = |dx: usize| {
@@ -104,7 +104,7 @@ fn skips(geometry: &ConvGeometry) -> bool {
         from,
         ..
     } = *geometry;
-    margins && stride == 1 && from.row_step() <= MOST_COLUMNS
+    margins && stride == [1; 2] && from.row_step() <= MOST_COLUMNS
 }
 
 struct Run<'a> {
@@ -122,7 +122,7 @@ unsafe fn add<S: Simd, const N: usize, const A: usize, const P: usize>(
     simd: S,
     entries: &[Entry<N>],
     x: &[S::f32s],
-    [first, row_step, stride]: [usize; 3],
+    [first, row_step, row_stride, stride]: [usize; 4],
     sums: &mut [[S::f32s; P]; A],
 ) {
     let strips = LANES / S::F32_LANES;
@@ -130,7 +130,7 @@ unsafe fn add<S: Simd, const N: usize, const A: usize, const P: usize>(
         let values = values.map(|value| simd.splat_f32s(value));
         for (y, sums) in sums.iter_mut().enumerate() {
             for (tap, &value) in values.iter().enumerate() {
-                let row = place as usize + (y * stride + tap) * row_step;
+                let row = place as usize + (y * row_stride + tap) * row_step;
                 for (x_out, sum) in sums.iter_mut().enumerate() {
                     let at = first + (row + x_out * stride) * strips;
                     debug_assert!(at < x.len());
@@ -149,6 +149,7 @@ impl Run<'_> {
     #[inline(always)]
     fn blocks<S: Simd, const A: usize, const P: usize>(mut self, simd: S) {
         let ConvGeometry { stride, kernel, .. } = self.conv.geometry;
+        let [above, left] = self.conv.geometry.origin();
         let [height, width] = self.conv.geometry.outputs();
         let starts = |side: usize, block: usize| {
             let starts = (0..side).step_by(block);
@@ -157,20 +158,22 @@ impl Run<'_> {
         let skips = skips(&self.conv.geometry);
         for strip in 0..LANES / S::F32_LANES {
             for y in starts(height, A) {
-                let live = skips.then(|| self.live_columns(simd, strip, y..y + A + kernel - 1));
+                let rows = above + y..above + y + A + kernel[0] - 1;
+                let live = skips.then(|| self.live_columns(simd, strip, rows));
                 for x in starts(width, P) {
                     let groups = live.map_or([0, self.conv.groups], |live| {
                         // Input columns that the block reads; a kernel column reads `P` of them.
-                        let live = live >> x & u64::MAX >> (MOST_COLUMNS + 1 - P - kernel);
+                        let read = u64::MAX >> (MOST_COLUMNS + 1 - P - kernel[1]);
+                        let live = live >> (left + x) & read;
                         let first = live.trailing_zeros() as usize;
                         let end = MOST_COLUMNS - live.leading_zeros() as usize;
-                        let end = end.min(kernel);
+                        let end = end.min(kernel[1]);
                         [first.saturating_sub(P - 1).min(end), end]
                     });
-                    if stride > 1 {
-                        self.block::<S, true, A, P>(simd, [strip, y, x], groups);
-                    } else {
+                    if stride == [1; 2] {
                         self.block::<S, false, A, P>(simd, [strip, y, x], groups);
+                    } else {
+                        self.block::<S, true, A, P>(simd, [strip, y, x], groups);
                     }
                 }
             }
@@ -222,12 +225,12 @@ impl Run<'_> {
         let [height, width] = conv.geometry.outputs();
         let bias_each = conv.geometry.has_bias_each(&conv.bias);
         let strips = LANES / S::F32_LANES;
-        let stride = if STRIDES { stride } else { 1 };
+        let [row_stride, stride] = if STRIDES { stride } else { [1; 2] };
         let row_step = from.row_step();
         let x = S::as_simd_f32s(x).0;
         let y = S::as_mut_simd_f32s(self.y).0;
-        let first = (out_y * row_step + out_x) * stride * strips + strip;
-        let steps = [first, row_step, stride];
+        let first = (out_y * row_stride * row_step + out_x * stride) * strips + strip;
+        let steps = [first, row_step, row_stride, stride];
         let zero = simd.splat_f32s(0.0);
         let finish = |sum| if relu { simd.max_f32s(sum, zero) } else { sum };
         let mut unit = to.place(out_y / pool, out_x / pool);
