@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::graph::Window;
 use crate::passes::Extent;
@@ -37,12 +37,6 @@ impl Places {
         if self.relu { 0.0 } else { f32::NEG_INFINITY }
     }
 
-    /// Iterates over units and rows of the output.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let Extent { units, height, .. } = self.output;
-        (0..units).flat_map(move |unit| (0..height).map(move |row| (unit, row)))
-    }
-
     /// Applies `f` to each value of the first input. Inlined, it is compiled for the instruction
     /// set.
     pub(crate) fn map(
@@ -53,20 +47,35 @@ impl Places {
         lanes: usize,
         f: impl Fn(f32) -> f32,
     ) {
-        let (x, from, to) = (inputs.get(0), self.from[0], self.to);
-        let len = self.output.width * lanes;
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (unit, row) in self.rows() {
-                    let x = &x[from.row(unit, row) * lanes..][..len];
-                    let y = &mut y[to.row(unit, row) * lanes..][..len];
-                    for (y, &x) in y.iter_mut().zip(x) {
-                        *y = f(x);
-                    }
+        let (at, x) = (self, inputs.get(0));
+        arch.dispatch(Map { at, x, y, lanes, f });
+    }
+}
+
+struct Map<'a, F> {
+    at: &'a Places,
+    x: &'a [f32],
+    y: &'a mut [f32],
+    lanes: usize,
+    f: F,
+}
+
+impl<F: Fn(f32) -> f32> WithSimd for Map<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { at, x, y, lanes, f } = self;
+        let (from, to, len) = (at.from[0], at.to, at.output.width * lanes);
+        for unit in 0..at.output.units {
+            for row in 0..at.output.height {
+                let x = &x[from.row(unit, row) * lanes..][..len];
+                let y = &mut y[to.row(unit, row) * lanes..][..len];
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = f(x);
                 }
-            },
-        );
+            }
+        }
     }
 }
 
@@ -96,6 +105,13 @@ impl Unweighted for Copied {
 
     fn run(&self, arch: Arch, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize) {
         let least = at.least();
-        at.map(arch, inputs, y, lanes, |x| x.max(least));
+        at.map(
+            arch,
+            inputs,
+            y,
+            lanes,
+            #[inline(always)]
+            |x| x.max(least),
+        );
     }
 }

@@ -58,6 +58,12 @@ impl Extent {
         }
     }
 
+    /// Iterates over units and their rows.
+    pub(crate) fn rows(self) -> impl Iterator<Item = (usize, usize)> {
+        let rows = 0..self.height;
+        (0..self.units).flat_map(move |unit| rows.clone().map(move |row| (unit, row)))
+    }
+
     /// Returns the number of values per unit.
     pub(crate) fn area(self) -> usize {
         self.height * self.width

@@ -141,8 +141,18 @@ impl Net<'_> {
             self.kinds == Kinds::All,
         );
         match self.draws.below(12) {
-            0..=4 if image => self.conv(at),
-            0..=3 => self.linear(at),
+            0..=3 => {
+                let at = if image {
+                    self.conv(at)
+                } else {
+                    self.linear(at)
+                };
+                if self.draws.below(3) > 0 {
+                    return at;
+                }
+                self.push(at, |name| LayerSpec::BatchNorm(BatchNorm::new(&name)))
+            }
+            4 if image => self.conv(at),
             5 => self.push(at, |name| LayerSpec::BatchNorm(BatchNorm::new(&name))),
             6 => self.push(at, |_| LayerSpec::Relu(Relu::default())),
             7 => self.push(at, |_| LayerSpec::Softplus(Softplus::default())),

@@ -3,7 +3,7 @@
 use pulp::Arch;
 
 use super::AvgPool2d;
-use crate::ops::pooling::Pooling;
+use crate::ops::pooling::{Pooling, pool};
 use crate::ops::{Inputs, Places, Unweighted};
 
 impl Unweighted for AvgPool2d {
@@ -14,12 +14,34 @@ impl Unweighted for AvgPool2d {
 
     fn run(&self, arch: Arch, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize) {
         let window = at.window.expect("a pool has a window");
-        let (factor, least) = (1.0 / window.area() as f32, at.least());
-        let average = Pooling {
-            start: 0.0,
-            join: |sum: f32, x: f32| sum + x,
-            finish: |sum: f32| (sum * factor).max(least),
+        let average = Average {
+            factor: 1.0 / window.area() as f32,
+            least: at.least(),
         };
-        average.run(arch, inputs, y, at, lanes);
+        pool(average, arch, inputs, y, at, lanes);
+    }
+}
+
+/// Sum times `factor`, at least `least`.
+#[derive(Clone, Copy)]
+struct Average {
+    factor: f32,
+    least: f32,
+}
+
+impl Pooling for Average {
+    #[inline(always)]
+    fn start(self) -> f32 {
+        0.0
+    }
+
+    #[inline(always)]
+    fn join(self, sum: f32, x: f32) -> f32 {
+        sum + x
+    }
+
+    #[inline(always)]
+    fn finish(self, sum: f32) -> f32 {
+        (sum * self.factor).max(self.least)
     }
 }

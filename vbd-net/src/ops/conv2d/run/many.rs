@@ -33,6 +33,9 @@ pub(crate) struct ConvMany {
     starts: Vec<[u32; 2]>,
     /// Number of groups: one per kernel column, or one for all if none can be skipped.
     groups: usize,
+    /// First channel of each part, and the number of channels. Parts read different inputs, so
+    /// they are computed one after another.
+    parts: Vec<usize>,
     /// One bias per channel, or one per channel and output, column by column.
     bias: Vec<f32>,
     /// Upper bound of the input positions that are read.
@@ -48,8 +51,14 @@ impl ConvMany {
         let place = |tap: &Tap| number(geometry.read_by(tap, [0, 0]));
         let (mut pairs, mut singles, mut starts) = (Vec::new(), Vec::new(), Vec::new());
         let groups = if skips(&geometry) { kernel[1] } else { 1 };
-        let mut reach = 0;
-        for own in taps.channels() {
+        let (mut reach, mut parts, mut read) = (0, vec![0], 0);
+        for (channel, own) in taps.channels().enumerate() {
+            let first = own.iter().map(|tap| tap.unit).min();
+            if first.is_some_and(|first| first >= read) && channel > 0 && !skips(&geometry) {
+                parts.push(channel);
+            }
+            let units = own.iter().map(|tap| tap.unit + 1);
+            read = units.fold(read, usize::max);
             let before = |dx: usize| {
                 [
                     number(pairs.len() + own.pairs.partition_point(|pair| pair[0].dx < dx)),
@@ -66,6 +75,7 @@ impl ConvMany {
             reach = farthest.fold(reach, |reach, place| reach.max(place + 1));
         }
         starts.push([number(pairs.len()), number(singles.len())]);
+        parts.push(output.units);
         let bias = if geometry.has_bias_each(bias) {
             let column_by_column = (0..output.units * width).flat_map(|column| {
                 let (channel, x) = (column / width, column % width);
@@ -80,6 +90,7 @@ impl ConvMany {
             singles,
             starts,
             groups,
+            parts,
             bias,
             reach,
             geometry,
@@ -156,24 +167,27 @@ impl Run<'_> {
             starts.map(move |start| start.min(side - block))
         };
         let skips = skips(&self.conv.geometry);
-        for strip in 0..LANES / S::F32_LANES {
-            for y in starts(height, A) {
-                let rows = above + y..above + y + A + kernel[0] - 1;
-                let live = skips.then(|| self.live_columns(simd, strip, rows));
-                for x in starts(width, P) {
-                    let groups = live.map_or([0, self.conv.groups], |live| {
-                        // Input columns that the block reads; a kernel column reads `P` of them.
-                        let read = u64::MAX >> (MOST_COLUMNS + 1 - P - kernel[1]);
-                        let live = live >> (left + x) & read;
-                        let first = live.trailing_zeros() as usize;
-                        let end = MOST_COLUMNS - live.leading_zeros() as usize;
-                        let end = end.min(kernel[1]);
-                        [first.saturating_sub(P - 1).min(end), end]
-                    });
-                    if stride == [1; 2] {
-                        self.block::<S, false, A, P>(simd, [strip, y, x], groups);
-                    } else {
-                        self.block::<S, true, A, P>(simd, [strip, y, x], groups);
+        for part in self.conv.parts.windows(2) {
+            for strip in 0..LANES / S::F32_LANES {
+                for y in starts(height, A) {
+                    let rows = above + y..above + y + A + kernel[0] - 1;
+                    let live = skips.then(|| self.live_columns(simd, strip, rows));
+                    for x in starts(width, P) {
+                        let groups = live.map_or([0, self.conv.groups], |live| {
+                            // Input columns that the block reads; a kernel column reads `P` of them.
+                            let read = u64::MAX >> (MOST_COLUMNS + 1 - P - kernel[1]);
+                            let live = live >> (left + x) & read;
+                            let first = live.trailing_zeros() as usize;
+                            let end = MOST_COLUMNS - live.leading_zeros() as usize;
+                            let end = end.min(kernel[1]);
+                            [first.saturating_sub(P - 1).min(end), end]
+                        });
+                        let (at, channels) = ([strip, y, x], part[0]..part[1]);
+                        if stride == [1; 2] {
+                            self.block::<S, false, A, P>(simd, at, groups, channels);
+                        } else {
+                            self.block::<S, true, A, P>(simd, at, groups, channels);
+                        }
                     }
                 }
             }
@@ -204,20 +218,20 @@ impl Run<'_> {
         live
     }
 
-    /// Computes all channels of a block from groups of taps whose inputs are near each other.
+    /// Computes a part's channels of a block from groups of taps whose inputs are near each other.
     #[inline(always)]
     fn block<S: Simd, const STRIDES: bool, const A: usize, const P: usize>(
         &mut self,
         simd: S,
         [strip, out_y, out_x]: [usize; 3],
         groups: [usize; 2],
+        channels: Range<usize>,
     ) {
         let Self { conv, x, .. } = *self;
         let ConvGeometry {
             stride,
             pool,
             relu,
-            output,
             from,
             to,
             ..
@@ -234,7 +248,8 @@ impl Run<'_> {
         let zero = simd.splat_f32s(0.0);
         let finish = |sum| if relu { simd.max_f32s(sum, zero) } else { sum };
         let mut unit = to.place(out_y / pool, out_x / pool);
-        for channel in 0..output.units {
+        unit += channels.start * to.unit_len().unwrap_or(0);
+        for channel in channels {
             let mut sums = [[simd.splat_f32s(0.0); P]; A];
             if bias_each {
                 for x in 0..P {
