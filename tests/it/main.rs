@@ -34,6 +34,9 @@ mod pictures;
 // Exit codes, messages and hints.
 #[cfg(test)]
 mod errors;
+// Changes of training images.
+#[cfg(test)]
+mod augment;
 // Data sets that are not what they seem.
 #[cfg(test)]
 mod data_sets;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use toml::{Table, Value};
-use vbd_core::recipe::{Method, Recipe, Train};
+use vbd_core::recipe::{AugmentSetting, Method, Recipe, Train};
 use vbd_core::toml_file;
 use vbd_models::{is_path, nets, recipes};
 use vbd_net::file;
@@ -144,6 +144,7 @@ fn known_keys(recipe: &Recipe) -> anyhow::Result<Vec<String>> {
             lr_factor: Some(0.0),
             lr_gamma: Some(0.0),
             lr_power: Some(0.0),
+            augment: Some(AugmentSetting::default()),
             ..recipe.train.clone()
         },
         ..recipe.clone()

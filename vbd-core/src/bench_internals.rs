@@ -2,7 +2,7 @@
 
 use crate::kernels::buffer::Buffer;
 use crate::kernels::dots::{Dots, Run, runs};
-use crate::kernels::pool::{self, PoolOutput, Window};
+use crate::kernels::pool::{self, PoolOutput};
 use crate::kernels::product::{Product, Taps};
 use crate::kernels::reparameterise::{self, RowNoise};
 use crate::kernels::sparse::{SparseProduct, SparseRow, sparse_products};
@@ -12,6 +12,7 @@ use crate::method::kernel::{DropMask, Posteriors, VariationalUpdate, update_vari
 use crate::noise::NoiseKey;
 use crate::optim::Optimizer;
 use crate::prior::Prior;
+use vbd_net::graph::Window;
 
 /// Activations are padded to a multiple of this many samples.
 pub const LANES: usize = crate::kernels::LANES;
@@ -268,10 +269,13 @@ pub fn max_pool(
     left: &mut [f32],
 ) {
     let window = Window {
-        kernel,
-        height: side,
-        width: side,
+        kernel: [kernel; 2],
+        stride: [kernel; 2],
+        before: [0; 2],
+        after: [0; 2],
+        input: [side; 2],
+        output: [side / kernel; 2],
     };
-    pool::forward(x, y, window, left.len());
-    pool::backward(g_x, y, PoolOutput { x, y }, window, left);
+    pool::forward(x, y, &window, left.len());
+    pool::backward(g_x, y, PoolOutput { x, y }, &window, left);
 }

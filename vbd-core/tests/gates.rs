@@ -103,6 +103,7 @@ fn mixed(spec: &NetSpec, recipe: &Recipe) -> Parameters {
     Parameters {
         gates: gates.collect(),
         layers: initial.layers,
+        norms: initial.norms,
         net: Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! `docs/recipes.md` has every key of a recipe, its default, its range and its meaning.
 use vbd_core::gate::GateKind;
 use vbd_core::method::MethodKind;
-use vbd_core::recipe::{Key, Method, Recipe, Train, Value};
+use vbd_core::recipe::{AugmentSetting, Key, Method, Recipe, Train, Value};
 
 const PAGE: &str = include_str!("../../docs/recipes.md");
 
@@ -58,7 +58,7 @@ fn the_page_has_the_keys_that_every_kind_shares_and_no_others() {
     let known = |table: &str| -> Vec<String> {
         let text = format!("summary = ''\n[method]\nkind = 'vbd'\n{table}\nno_such_key = 1\n");
         let error = Recipe::from_toml(&text, "r").unwrap_err().to_string();
-        let list = &error[error.find("expected one of").unwrap()..];
+        let list = &error[error.rfind("expected ").unwrap()..];
         let words = list.split('`').skip(1).step_by(2);
         words.map(str::to_owned).collect()
     };
@@ -69,6 +69,7 @@ fn the_page_has_the_keys_that_every_kind_shares_and_no_others() {
         ("rule", "[[method.rule]]\nweights = ['a']", &of_methods),
         ("gate", "[[method.gate]]\nafter = 'a'", &of_gates),
         ("train", "[train]", &Vec::new()),
+        ("augment", "[train.augment]", &Vec::new()),
     ];
     for (mark, table, of_kinds) in tables {
         let mut known = known(table);
@@ -84,7 +85,8 @@ fn the_page_has_the_keys_that_every_kind_shares_and_no_others() {
 fn the_pages_defaults_are_those_of_the_code() {
     let train = toml::Table::try_from(Train::default()).unwrap();
     let method = toml::Table::try_from(Method::new(MethodKind::Vbd)).unwrap();
-    for (mark, defaults) in [("train", train), ("method", method)] {
+    let augment = toml::Table::try_from(AugmentSetting::default()).unwrap();
+    for (mark, defaults) in [("train", train), ("method", method), ("augment", augment)] {
         let rows = rows(mark).into_iter().map(cells);
         for row in rows.filter(|row| !row[1].is_empty()) {
             let page: toml::Table = toml::from_str(&format!("x = {}", row[1])).unwrap();

@@ -112,7 +112,7 @@ fn result(outcome: &Outcome) -> (Checkpoint, Vec<serde_json::Value>) {
 fn a_stopped_run_resumes_bit_for_bit_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let nets = [spec(), convolution()];
-    let kinds = ["vbd", "vd", "dense", "gates", "mixed", "noise"].into_iter();
+    let kinds = ["vbd", "vd", "dense", "gates", "mixed", "noise", "augment"].into_iter();
     for (kind, net) in kinds.flat_map(|kind| nets.iter().map(move |net| (kind, net))) {
         let last = net.weights().unwrap().pop().unwrap().layer;
         let (method, tables) = match kind {
@@ -123,6 +123,10 @@ fn a_stopped_run_resumes_bit_for_bit_on_any_number_of_threads() {
             "mixed" => (
                 "vbd",
                 format!("[[method.rule]]\nweights = ['{last}']\nkind = 'dense'\n"),
+            ),
+            "augment" => (
+                "vbd",
+                "[train.augment]\ncrop = 2\nflip = true\n".to_owned(),
             ),
             "noise" => (
                 "dense",

@@ -29,6 +29,18 @@ pub enum Error {
         /// Expected value.
         expected: String,
     },
+    /// A file of another format is invalid.
+    #[error("{}: {field} is {found}: expected {expected}", path.display())]
+    DataFile {
+        /// Path of the file.
+        path: PathBuf,
+        /// Part of the file.
+        field: String,
+        /// Value found.
+        found: String,
+        /// Expected value.
+        expected: String,
+    },
     /// Unpacking a gzipped file failed.
     #[error("{}: damaged gzip data: {source}", path.display())]
     Gzip {
@@ -77,16 +89,26 @@ pub enum Error {
         /// Names of the missing files.
         missing: Vec<&'static str>,
     },
+    /// A directory has some files of a named data set, but not all.
+    #[error("{}: missing {}", folder.display(), quoted(missing, " and "))]
+    MissingFiles {
+        /// Path of the directory.
+        folder: PathBuf,
+        /// Names of the missing files.
+        missing: Vec<&'static str>,
+    },
     /// The files of a named data set were not found.
     #[error(
-        "data set `{name}`: IDX files not found{}: set --data-dir DIR or VBD_DATA_DIR to the \
-         directory that has them (DIR/{name}/ or DIR/), or use idx:FOLDER for any such directory, \
-         or the built-in set digits",
+        "data set `{name}`: {files} not found{}: set --data-dir DIR or VBD_DATA_DIR to the \
+         directory that has them (DIR/{name}/ or DIR/), or use your own data (idx:FOLDER, npz:FILE, \
+         images:FOLDER) or the built-in set digits",
         places(looked_in)
     )]
     DataNotFound {
         /// Name of the data set.
         name: &'static str,
+        /// What is looked for, such as `IDX files`.
+        files: &'static str,
         /// Directories that were searched.
         looked_in: Vec<PathBuf>,
     },

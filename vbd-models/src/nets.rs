@@ -22,6 +22,17 @@ const NETS: Catalog = Catalog {
         ("lenet-300-100", include_str!("../nets/lenet-300-100.toml")),
         ("lenet-5-caffe", include_str!("../nets/lenet-5-caffe.toml")),
         ("lenet-500-300", include_str!("../nets/lenet-500-300.toml")),
+        ("resnet-8", include_str!("../nets/resnet-8.toml")),
+        ("ds-cnn", include_str!("../nets/ds-cnn.toml")),
+        (
+            "mobilenet-v1-0.25",
+            include_str!("../nets/mobilenet-v1-0.25.toml"),
+        ),
+        (
+            "fc-autoencoder",
+            include_str!("../nets/fc-autoencoder.toml"),
+        ),
+        ("vgg-like", include_str!("../nets/vgg-like.toml")),
     ],
 };
 
@@ -84,6 +95,32 @@ mod tests {
         );
         assert!((lenet.normalize.scale * 256.0 - 1.0).abs() < 1e-15);
         assert!(lenet.normalize.mean.is_image());
+    }
+
+    /// Weights, biases of the net with batch normalisation folded, and multiply-adds per sample.
+    fn sizes(name: &str) -> [usize; 3] {
+        let graph = net(name).unwrap().resolve().unwrap();
+        let weights = graph.weights().iter();
+        weights.fold([0; 3], |[numel, biases, products], weight| {
+            [
+                numel + weight.numel(),
+                biases + weight.rows(),
+                products + weight.numel() * weight.positions,
+            ]
+        })
+    }
+
+    #[test]
+    fn the_nets_of_mlperf_tiny_have_its_parameters_and_multiply_adds() {
+        for (name, expected) in [
+            ("resnet-8", [77_360, 346, 12_501_632]),
+            ("ds-cnn", [22_016, 588, 2_656_768]),
+            ("mobilenet-v1-0.25", [0, 0, 0]),
+            ("fc-autoencoder", [264_192, 1_672, 264_192]),
+            ("vgg-like", [0, 0, 0]),
+        ] {
+            assert_eq!(sizes(name), expected, "{name}");
+        }
     }
 
     #[test]

@@ -53,6 +53,10 @@ const RECIPES: Catalog = Catalog {
             "lenet-500-300-dense",
             include_str!("../recipes/lenet-500-300-dense.toml"),
         ),
+        (
+            "resnet-8-dense",
+            include_str!("../recipes/resnet-8-dense.toml"),
+        ),
         ("vbd", include_str!("../recipes/vbd.toml")),
         ("vd", include_str!("../recipes/vd.toml")),
         ("dense", include_str!("../recipes/dense.toml")),

@@ -11,8 +11,8 @@ use vbd_net::graph::{Rewiring, Source, WeightSpec};
 use vbd_net::ops::Scale;
 use vbd_net::spec::{LayerSpec, NetSpec};
 use vbd_net::{
-    Layout, NetTensors, Origin, PrunedFile, PrunedLayer, PrunedNet, SparseMatrix, UnitScale,
-    ValueType,
+    Layout, NetTensors, NormTensors, Origin, PrunedFile, PrunedLayer, PrunedNet, SparseMatrix,
+    UnitScale, ValueType,
 };
 
 use crate::error::{Error, Result};
@@ -122,6 +122,13 @@ pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Resu
     let factors = parameters.fold(&gates);
     let (spec, scales) = with_scales(&checkpoint.spec, &factors)?;
     let layers = specs.into_iter().zip(parameters.layers);
+    let norms = parameters.norms.into_iter().map(|norm| NormTensors {
+        name: norm.name,
+        weight: norm.weight.value,
+        bias: norm.bias.value,
+        running_mean: norm.running_mean,
+        running_var: norm.running_var,
+    });
     let image = |asked: bool, values: &Vec<f32>| asked.then(|| values.clone());
     let (rule, measured) = (&checkpoint.spec.normalize, &checkpoint.normalizer);
     let parts = NetTensors {
@@ -130,6 +137,7 @@ pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Resu
             .collect(),
         selections: Vec::new(),
         scales,
+        norms: norms.collect(),
         mean: image(rule.mean.is_image(), &measured.mean),
         std: image(rule.std.is_image(), &measured.std),
     };
@@ -190,7 +198,9 @@ fn check_shapes(
     settings: &[WeightSetting],
     gates: &[Gate],
 ) -> Result<()> {
-    checkpoint.parameters.check(specs.len(), gates)?;
+    checkpoint
+        .parameters
+        .check(&checkpoint.spec.resolve()?, gates)?;
     let layers = &checkpoint.parameters.layers;
     for ((layer, spec), setting) in layers.iter().zip(specs).zip(settings) {
         layer.check(&spec.layer, &spec.shape, &*setting.method)?;

@@ -15,7 +15,8 @@ use common::residual::{gated_residual_checkpoint, residual_checkpoint};
 use common::{checkpoint_of, gated_checkpoint, random_checkpoint, random_samples, with_gates};
 use safetensors::Dtype;
 use vbd_core::gate::Gate;
-use vbd_core::layers::{LayerOptions, NoiseGate, max_pool2d};
+use vbd_core::layers::{LayerOptions, NoiseGate};
+use vbd_core::ops::{convolution, forward};
 use vbd_core::recipe::NetToml;
 use vbd_core::train::Checkpoint;
 use vbd_core::weight::{GateParameters, Parameter, Weight};
@@ -92,25 +93,18 @@ fn gated_logits(checkpoint: &Checkpoint, images: &[u8], n: usize) -> Vec<f32> {
                 let y = x.matmul(&weight.t().unwrap()).unwrap();
                 y.broadcast_add(&bias).unwrap()
             }
-            LayerSpec::Conv2d(conv) => {
+            LayerSpec::Conv2d(_) => {
                 let (weight, bias) = parameters();
-                let y = x.conv2d(&weight, conv.padding, conv.stride, 1, 1).unwrap();
+                let (window, own) = (node.window.unwrap(), graph.weight(id).unwrap());
+                let y = convolution(&x, &weight, window, own.groups).unwrap();
                 y.broadcast_add(&bias.reshape((1, (), 1, 1)).unwrap())
                     .unwrap()
             }
-            LayerSpec::Relu(_) => x.relu().unwrap(),
-            LayerSpec::MaxPool2d(pool) => max_pool2d(&x, pool.kernel).unwrap(),
-            LayerSpec::Flatten(_) => x.flatten_from(1).unwrap(),
-            LayerSpec::Add(_) => {
-                let mut all = node
-                    .inputs
-                    .iter()
-                    .map(|input| values[input.index()].clone());
-                let first = all.next().unwrap();
-                all.fold(first, |sum, x| (sum + x).unwrap())
-            }
-            LayerSpec::Select(_) | LayerSpec::Scale(_) => {
-                unreachable!("a network that trains has none")
+            layer => {
+                let inputs = node.inputs.iter();
+                let inputs: Vec<Tensor> =
+                    inputs.map(|input| values[input.index()].clone()).collect();
+                forward(layer, node.window.as_ref(), &inputs).unwrap()
             }
         };
         values.push(gate(id, y));

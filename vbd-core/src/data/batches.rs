@@ -1,9 +1,12 @@
 //! Batches of a run.
 
 use vbd_net::data::{Samples, ValuesMut};
+use vbd_net::spec::NetSpec;
 
-use super::Batch;
+use super::{Batch, CropFlip};
+use crate::error::Result;
 use crate::noise::{NoiseKey, Stream};
+use crate::recipe::Recipe;
 
 /// Key of a sample's augmentation. It does not include the position in a batch, the batch size or
 /// the number of threads, so a resumed run draws the same.
@@ -20,12 +23,26 @@ pub struct SampleKey {
 impl SampleKey {
     /// Fills `out` with draws from the uniform distribution on (0, 1].
     pub fn fill_uniform(self, out: &mut [f32]) {
-        let key = NoiseKey {
+        self.noise().fill_uniform(self.sample, out);
+    }
+
+    /// Returns draw `number`, uniform in `0..most`. Not independent of [`SampleKey::fill_uniform`].
+    ///
+    /// # Panics
+    /// If `most` is 0.
+    pub fn below(self, number: u32, most: u32) -> u32 {
+        assert!(most > 0, "there is no number below 0");
+        // The high half of the product: the bias is under 2^-32 `most`.
+        let product = u64::from(self.noise().word(self.sample, number)) * u64::from(most);
+        u32::try_from(product >> 32).expect("below `most`")
+    }
+
+    fn noise(self) -> NoiseKey {
+        NoiseKey {
             seed: self.seed,
             step: self.epoch,
             stream: Stream::Augment,
-        };
-        key.fill_uniform(self.sample, out);
+        }
     }
 }
 
@@ -52,6 +69,18 @@ impl Batches {
             seed,
             ..Self::default()
         }
+    }
+
+    /// Creates the batches of a recipe, augmented if it says so.
+    ///
+    /// # Errors
+    /// Those of [`CropFlip::new`].
+    pub fn of_recipe(recipe: &Recipe, spec: &NetSpec) -> Result<Self> {
+        let batches = Self::new(recipe.train.seed);
+        Ok(match recipe.train.augment {
+            Some(setting) => batches.augmented(Box::new(CropFlip::new(setting, spec)?)),
+            None => batches,
+        })
     }
 
     /// Adds an augmentation of training samples.

@@ -4,6 +4,7 @@
 //! samples.
 
 mod batches;
+mod crop_flip;
 
 use std::ops::Range;
 
@@ -11,6 +12,7 @@ use vbd_net::data::{Inputs, Samples, Values};
 use vbd_net::spec::{Loss, NetSpec};
 
 pub use self::batches::{Augment, Batches, SampleKey};
+pub use self::crop_flip::CropFlip;
 use crate::error::{Error, Result};
 
 /// Samples for a step: inputs row by row, not yet normalised, and labels if there are any.

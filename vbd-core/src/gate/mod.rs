@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub(crate) use kind::Definition;
 pub use kind::GateKind;
 pub(crate) use noise::GateNoise;
-use vbd_net::graph::{Graph, INPUT, NodeId};
+use vbd_net::graph::{Graph, INPUT, NodeId, TensorSlot};
 use vbd_net::ops::Units;
 use vbd_net::spec::NetSpec;
 
@@ -49,6 +49,9 @@ pub struct Gate {
     pub readers: Vec<Reader>,
     /// Whether these weights are the only consumers, so that theta folds into their columns.
     pub folds: bool,
+    /// Whether the units can be left out of producer and readers: the gate folds, no weight has
+    /// groups, and no batch normalisation lies between.
+    pub(crate) narrows: bool,
 }
 
 /// A weight that reads the units of a gate.
@@ -58,12 +61,16 @@ pub struct Reader {
     pub weight: usize,
     /// Columns per unit: the unit's values, or the taps of a kernel.
     pub columns: usize,
+    /// Rows of a group of channels, which read the units of that group; all rows without groups.
+    pub group_rows: usize,
+    /// Units of a group.
+    pub group_units: usize,
 }
 
 impl Reader {
-    /// Returns the unit that a column reads.
-    pub(crate) fn unit(self, column: usize) -> usize {
-        column / self.columns
+    /// Returns the unit that a column of a row reads.
+    pub(crate) fn unit(self, row: usize, column: usize) -> usize {
+        row / self.group_rows * self.group_units + column / self.columns
     }
 }
 
@@ -131,9 +138,12 @@ impl Gate {
             (shape.units(), shape.area())
         };
         let readers = all.iter().filter_map(|&reader| {
+            let weight = graph.weight(reader)?;
             Some(Reader {
                 weight: graph.weight_number(reader)?,
-                columns: graph.weight(reader)?.cols() / units,
+                columns: weight.cols() * weight.groups / units,
+                group_rows: weight.rows() / weight.groups,
+                group_units: units / weight.groups,
             })
         });
         let readers: Vec<Reader> = readers.collect();
@@ -148,10 +158,23 @@ impl Gate {
             noise,
             node,
             producer: graph.weight_number(start),
+            narrows: folds && narrows(graph, start, node, &all),
             folds,
             readers,
         })
     }
+}
+
+/// Returns whether no weight that makes or reads the units has groups, and no batch normalisation
+/// lies between producer and gate.
+fn narrows(graph: &Graph, start: NodeId, gate: NodeId, readers: &[NodeId]) -> bool {
+    let mixes_all = |&node: &NodeId| graph.weight(node).is_none_or(|weight| weight.groups == 1);
+    let is_norm = |node: NodeId| matches!(graph.node(node).slot, TensorSlot::Norm(_));
+    let mut between = std::iter::successors(Some(gate), |&node| {
+        let input = graph.node(node).inputs.first().copied();
+        input.filter(|_| node != start)
+    });
+    readers.iter().chain([&start]).all(mixes_all) && !between.any(is_norm)
 }
 
 /// Returns the node that a gate is `after`; `flatten` must be unique.

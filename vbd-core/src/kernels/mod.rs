@@ -4,6 +4,7 @@
 //! weight own contiguous rows of its output. Kernels are written with vectors of any width
 //! ([`vector`]) and compiled for each instruction set ([`dispatch`]); all give the same bits.
 
+pub(crate) mod batch_norm;
 pub(crate) mod buffer;
 pub(crate) mod dispatch;
 pub(crate) mod dots;

@@ -73,6 +73,7 @@ mod max_pool;
 mod noise;
 mod noise_gate;
 mod variational;
+mod window_map;
 
 pub(crate) use builder::draw_theta;
 pub use builder::{Alpha, VariationalConfig, noise_gate, variational_conv2d, variational_linear};
@@ -85,3 +86,4 @@ pub use noise_gate::NoiseGate;
 pub(crate) use noise_gate::{gated, multiply};
 pub use variational::{LayerOptions, Masking, Posterior, Spread, Variational, WeightedMap};
 pub(crate) use variational::{alive_rows, drawn, moments, sample};
+pub(crate) use window_map::WindowMap;

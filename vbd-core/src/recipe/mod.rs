@@ -19,7 +19,7 @@ pub use method::{Method, is_tempered};
 pub use network::NetToml;
 pub use rule::{WeightRule, WeightSetting};
 pub use theta_init::ThetaInit;
-pub use train::{OptimizerKind, Schedule, Train};
+pub use train::{AugmentSetting, OptimizerKind, Schedule, Train};
 
 use crate::error::{Error, Result};
 use crate::toml_file;

@@ -26,6 +26,7 @@ use crate::optim::Optimizer;
 /// `validation` | 0 | | number of training samples held out, taken from the end
 /// `select_ratio` | 1 | at least 1 | `best` is chosen among epochs with at least this compression ratio
 /// `stop_on_collapse` | false | `true`, `false` | whether the run ends after an epoch with a constant output
+/// `augment` | | a table | random changes of training images, see [`AugmentSetting`]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
@@ -70,6 +71,25 @@ pub struct Train {
     pub select_ratio: f64,
     /// Whether the run ends after an epoch whose outputs are the same for every test sample.
     pub stop_on_collapse: bool,
+    /// Random changes of training images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<AugmentSetting>,
+}
+
+/// Random changes of training images, the crop first, then the flip: see
+/// [`CropFlip`](crate::data::CropFlip).
+///
+/// Name | Default | Range | Meaning
+/// -|-|-|-
+/// `crop` | 0 | less than an image's rows and columns | zeros added on each side before a crop of the first size
+/// `flip` | false | `true`, `false` | whether half of the images are mirrored left to right
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AugmentSetting {
+    /// Zeros added on each side, in pixels, before a crop of the first size.
+    pub crop: usize,
+    /// Whether half of the images are mirrored left to right.
+    pub flip: bool,
 }
 
 /// Kind of optimiser.
@@ -118,6 +138,7 @@ impl Default for Train {
             validation: 0,
             select_ratio: 1.0,
             stop_on_collapse: false,
+            augment: None,
         }
     }
 }

@@ -17,6 +17,7 @@ mod objective;
 pub(crate) const CHUNK: usize = 16 * 1024;
 
 pub use candle::CandleStep;
+pub(crate) use candle::{StepDescent, Variable};
 pub use cpu::{CpuConfig, CpuStep};
 pub use objective::Objective;
 pub use vbd_net::output::Evaluation;

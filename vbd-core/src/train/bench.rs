@@ -105,7 +105,7 @@ impl StepBench {
             stream: Stream::Shuffle,
         }
         .permutation(train.len());
-        let mut batches = Batches::new(recipe.train.seed);
+        let mut batches = Batches::of_recipe(recipe, spec)?;
         let orders = order.chunks_exact(batch_size).cycle();
         let mut times = Vec::with_capacity(self.steps);
         for (step, indices) in (0..WARM_UP + self.steps.max(1)).zip(orders) {

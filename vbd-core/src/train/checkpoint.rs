@@ -16,9 +16,12 @@ use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::method::WeightMethod;
 use crate::recipe::Recipe;
-use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, Scope, State, Weight};
+use crate::weight::{
+    GateParameters, LayerParameters, NormParameters, Parameter, Parameters, Scope, State, Weight,
+};
 use vbd_net::file;
 use vbd_net::format::is_of_kind;
+use vbd_net::graph::{NormSpec, WeightSpec};
 use vbd_net::output::Quality;
 use vbd_net::spec::{NetSpec, Normalizer};
 use vbd_net::tensor_file::{self, RawTensor, TensorFileError, Tensors};
@@ -130,8 +133,12 @@ impl Checkpoint {
     pub fn write(&self, path: &Path) -> Result<()> {
         let problem = |field: &str, problem: String| checkpoint_error(path, field, problem);
         let mut tensors = Tensors::new();
-        for layer in &self.parameters.layers {
-            insert_layer(&mut tensors, layer);
+        let graph = self.spec.resolve()?;
+        for (layer, weight) in self.parameters.layers.iter().zip(graph.weights()) {
+            insert_layer(&mut tensors, layer, weight.has_bias);
+        }
+        for norm in &self.parameters.norms {
+            insert_norm(&mut tensors, norm);
         }
         for gate in &self.parameters.gates {
             insert_gate(&mut tensors, gate);
@@ -203,12 +210,17 @@ impl Checkpoint {
             serde_json::from_str(&json).map_err(|error| problem("vbd", error.to_string()))?;
         header.recipe.check(&path.display().to_string())?;
         let settings = header.recipe.method.of_weights(&header.spec)?;
-        let weights = header.spec.weights()?.into_iter().zip(&settings);
+        let graph = header.spec.resolve()?;
+        let weights = graph.weights().iter().zip(&settings);
         let layers = weights.map(|(weight, setting)| {
-            take_layer(&mut tensors, &weight.layer, &weight.shape, &*setting.method)
+            take_layer(&mut tensors, weight, &*setting.method)
                 .map_err(|(field, text)| problem(&field, text))
         });
         let layers = layers.collect::<Result<_>>()?;
+        let norms = graph.norms().iter().map(|norm| {
+            take_norm(&mut tensors, norm).map_err(|(field, text)| problem(&field, text))
+        });
+        let norms = norms.collect::<Result<_>>()?;
         let net = net_states(&settings).into_iter().map(|state| {
             let name = format!("net.{}", state.name);
             let shape = [state.parameter.value.len()];
@@ -223,6 +235,7 @@ impl Checkpoint {
         });
         let parameters = Parameters {
             layers,
+            norms,
             gates: gates.collect::<Result<_>>()?,
             net,
         };
@@ -284,9 +297,11 @@ pub fn is_checkpoint(path: &Path) -> bool {
     is_of_kind(path, KIND)
 }
 
+const RUNNING_MEAN: &str = "running_mean";
+const RUNNING_VAR: &str = "running_var";
 const MOMENTS: [&str; 3] = ["", ".m", ".v"];
 
-fn insert_layer(tensors: &mut Tensors, layer: &LayerParameters) {
+fn insert_layer(tensors: &mut Tensors, layer: &LayerParameters, has_bias: bool) {
     let weight = layer.weight.to_smallest();
     let name = format!("{}.weight", layer.name);
     let stored = weight.live().map(|live| vec![live.len()]);
@@ -305,8 +320,26 @@ fn insert_layer(tensors: &mut Tensors, layer: &LayerParameters) {
         };
         insert_parameter(tensors, &name, shape, &state.parameter);
     }
-    let name = format!("{}.bias", layer.name);
-    insert_parameter(tensors, &name, &weight.shape()[..1], &layer.bias);
+    if has_bias {
+        let name = format!("{}.bias", layer.name);
+        insert_parameter(tensors, &name, &weight.shape()[..1], &layer.bias);
+    }
+}
+
+fn insert_norm(tensors: &mut Tensors, norm: &NormParameters) {
+    let shape = [norm.weight.value.len()];
+    for (what, parameter) in [("weight", &norm.weight), ("bias", &norm.bias)] {
+        insert_parameter(tensors, &format!("{}.{what}", norm.name), &shape, parameter);
+    }
+    for (what, values) in [
+        (RUNNING_MEAN, &norm.running_mean),
+        (RUNNING_VAR, &norm.running_var),
+    ] {
+        tensors.insert(
+            format!("{}.{what}", norm.name),
+            RawTensor::f32(&shape, values),
+        );
+    }
 }
 
 fn insert_gate(tensors: &mut Tensors, gate: &GateParameters) {
@@ -328,10 +361,10 @@ type FieldResult<T> = Result<T, (String, String)>;
 
 fn take_layer(
     tensors: &mut Tensors,
-    name: &str,
-    shape: &[usize],
+    weight: &WeightSpec,
     method: &dyn WeightMethod,
 ) -> FieldResult<LayerParameters> {
+    let (name, shape, has_bias) = (&weight.layer, &weight.shape[..], weight.has_bias);
     let weight_name = format!("{name}.weight");
     let live = match tensors.remove(&format!("{weight_name}.live")) {
         Some(raw) => {
@@ -358,16 +391,32 @@ fn take_layer(
         Ok(state.with(own))
     });
     let states = states.collect::<FieldResult<Vec<State>>>()?;
-    let bias = take_parameter(tensors, &format!("{name}.bias"), &shape[..1])?;
+    let bias = if has_bias {
+        take_parameter(tensors, &format!("{name}.bias"), &shape[..1])?
+    } else {
+        Parameter::new(vec![0.0; shape[0]])
+    };
     let weight = match live {
         Some(live) => Weight::compact(shape, live, theta, states),
         None => Weight::dense(shape, theta, states),
     };
     let weight = weight.map_err(|error| (weight_name, error.to_string()))?;
     Ok(LayerParameters {
-        name: name.to_owned(),
+        name: name.clone(),
         weight,
         bias,
+    })
+}
+
+fn take_norm(tensors: &mut Tensors, norm: &NormSpec) -> FieldResult<NormParameters> {
+    let shape = [norm.units];
+    let name = |what: &str| format!("{}.{what}", norm.layer);
+    Ok(NormParameters {
+        name: norm.layer.clone(),
+        weight: take_parameter(tensors, &name("weight"), &shape)?,
+        bias: take_parameter(tensors, &name("bias"), &shape)?,
+        running_mean: take_values(tensors, &name(RUNNING_MEAN), &shape)?,
+        running_var: take_values(tensors, &name(RUNNING_VAR), &shape)?,
     })
 }
 
@@ -392,24 +441,25 @@ fn take_gate(tensors: &mut Tensors, gate: &Gate) -> FieldResult<GateParameters> 
 }
 
 fn take_parameter(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldResult<Parameter> {
-    let mut take = |suffix: &str| {
-        let name = format!("{name}{suffix}");
-        let problem = |text: String| (name.clone(), text);
-        let raw = tensors
-            .remove(&name)
-            .ok_or_else(|| problem("missing tensor".to_owned()))?;
-        if raw.shape != shape {
-            return Err(problem(format!(
-                "has shape {:?}: expected {shape:?}",
-                raw.shape
-            )));
-        }
-        raw.to_f32()
-            .ok_or_else(|| problem(format!("has type {:?}: expected F32", raw.dtype)))
-    };
+    let mut take = |suffix: &str| take_values(tensors, &format!("{name}{suffix}"), shape);
     Ok(Parameter {
         value: take(MOMENTS[0])?,
         m: take(MOMENTS[1])?,
         v: take(MOMENTS[2])?,
     })
+}
+
+fn take_values(tensors: &mut Tensors, name: &str, shape: &[usize]) -> FieldResult<Vec<f32>> {
+    let problem = |text: String| (name.to_owned(), text);
+    let raw = tensors
+        .remove(name)
+        .ok_or_else(|| problem("missing tensor".to_owned()))?;
+    if raw.shape != shape {
+        return Err(problem(format!(
+            "has shape {:?}: expected {shape:?}",
+            raw.shape
+        )));
+    }
+    raw.to_f32()
+        .ok_or_else(|| problem(format!("has type {:?}: expected F32", raw.dtype)))
 }

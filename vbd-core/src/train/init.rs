@@ -6,8 +6,10 @@ use crate::gate::Gate;
 use crate::layers::draw_theta;
 use crate::noise::{NoiseKey, Stream};
 use crate::recipe::{Recipe, WeightSetting};
-use crate::weight::{GateParameters, LayerParameters, Parameter, Parameters, State, Weight};
-use vbd_net::graph::WeightSpec;
+use crate::weight::{
+    GateParameters, LayerParameters, NormParameters, Parameter, Parameters, State, Weight,
+};
+use vbd_net::graph::{Graph, WeightSpec};
 use vbd_net::spec::NetSpec;
 
 impl Parameters {
@@ -33,6 +35,12 @@ impl Parameters {
             });
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
+            norms: spec
+                .resolve()?
+                .norms()
+                .iter()
+                .map(NormParameters::new)
+                .collect(),
             gates: fresh_gates(spec, recipe)?,
             net: net_states(&methods),
         })
@@ -74,6 +82,8 @@ impl Parameters {
                 after: gate.after.clone(),
             });
         }
+        let graph = spec.resolve()?;
+        let norms = started_norms(&graph, &trained.norms).map_err(differs)?;
         let methods = recipe.method.of_weights(spec)?;
         let layers = weights.iter().zip(&methods).zip(&trained.layers);
         let layers = layers.map(|((weight, method), layer)| {
@@ -100,10 +110,38 @@ impl Parameters {
         });
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
+            norms,
             gates: fresh_gates(spec, recipe)?,
             net: net_states(&methods),
         })
     }
+}
+
+/// Returns trained batch normalisations without moments, or how they differ from the network's.
+fn started_norms(graph: &Graph, trained: &[NormParameters]) -> Result<Vec<NormParameters>, String> {
+    let (found, expected) = (trained.len(), graph.norms().len());
+    if found != expected {
+        return Err(format!(
+            "it has {found} batch normalisations: expected {expected}"
+        ));
+    }
+    let pairs = graph.norms().iter().zip(trained);
+    let norms = pairs.map(|(norm, trained)| {
+        let (found, expected) = (trained.weight.value.len(), norm.units);
+        if found != expected {
+            let (name, own) = (&trained.name, &norm.layer);
+            return Err(format!(
+                "its layer `{name}` has {found} units: expected {expected}, of layer `{own}`"
+            ));
+        }
+        Ok(NormParameters {
+            name: norm.layer.clone(),
+            weight: Parameter::new(trained.weight.value.clone()),
+            bias: Parameter::new(trained.bias.value.clone()),
+            ..trained.clone()
+        })
+    });
+    norms.collect()
 }
 
 /// Returns a state with the values of another one, except those of dead entries.

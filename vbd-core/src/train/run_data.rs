@@ -1,6 +1,7 @@
 //! Samples of a run: checked, split, and identified by a checksum.
 
 use super::checkpoint::DataInfo;
+use crate::data::{Batch, Batches};
 use crate::error::Result;
 use crate::recipe::Recipe;
 use vbd_net::data::{Dataset, Samples};
@@ -12,6 +13,7 @@ pub(super) struct RunData {
     /// Training samples held out, if any.
     pub(super) validation: Option<Samples>,
     pub(super) test: Samples,
+    batches: Batches,
     /// Identity stored in checkpoints.
     pub(super) info: DataInfo,
 }
@@ -20,9 +22,11 @@ impl RunData {
     /// Splits a data set according to the recipe.
     ///
     /// # Errors
-    /// [`vbd_net::Error::Data`] if it does not match network and recipe.
+    /// [`vbd_net::Error::Data`] if it does not match network and recipe; [`crate::Error::Recipe`]
+    /// if the network's input cannot be augmented as the recipe says.
     pub(super) fn new(spec: &NetSpec, recipe: &Recipe, dataset: Dataset) -> Result<Self> {
         check_data(spec, recipe, &dataset)?;
+        let batches = Batches::of_recipe(recipe, spec)?;
         let crc32 = dataset.crc32();
         let (train, validation) = match recipe.train.validation {
             0 => (dataset.train, None),
@@ -40,8 +44,14 @@ impl RunData {
             train,
             validation,
             test: dataset.test,
+            batches,
             info,
         })
+    }
+
+    /// Builds the batch of some training samples in an epoch, counted from 0.
+    pub(super) fn batch(&mut self, epoch: u32, indices: &[u32]) -> &Batch {
+        self.batches.prepare(&self.train, epoch, indices)
     }
 
     /// Checks that the data are those that the run started with.

@@ -10,7 +10,6 @@ use super::compute::Compute;
 use super::metrics::{EpochReport, GateCount, LayerCount, compression_ratio};
 use super::run_data::RunData;
 use super::run_folder::{LastCheckpoint, LockedRun, RunFolder};
-use crate::data::Batches;
 use crate::error::{Error, Result};
 use crate::noise::{NoiseKey, Stream};
 use crate::recipe::Recipe;
@@ -62,7 +61,6 @@ pub struct Trainer {
     objective: Objective,
     engine: Box<dyn Step>,
     data: RunData,
-    batches: Batches,
     normalizer: Normalizer,
     progress: Progress,
     folder: LockedRun,
@@ -153,7 +151,6 @@ impl Trainer {
     ) -> Self {
         Self {
             spec: checkpoint.spec,
-            batches: Batches::new(checkpoint.recipe.train.seed),
             recipe: checkpoint.recipe,
             objective,
             engine,
@@ -272,7 +269,7 @@ impl Trainer {
             }
             let at = self.at(epoch * steps + step);
             let clock = Instant::now();
-            let batch = self.batches.prepare(&self.data.train, key.step, indices);
+            let batch = self.data.batch(key.step, indices);
             let nll_sum = self.engine.step(batch, &at)?;
             self.progress.train_seconds += clock.elapsed().as_secs_f64();
             if !nll_sum.is_finite() {

@@ -4,12 +4,14 @@
 //! store the same weight and convert to each other exactly.
 
 mod gate;
+mod norm;
 mod parameter;
 mod parameters;
 mod state;
 mod submatrix;
 
 pub use gate::GateParameters;
+pub use norm::NormParameters;
 pub use parameter::Parameter;
 pub use parameters::{LayerParameters, Parameters, UnitFactors};
 pub use state::{Scope, State};

@@ -1,11 +1,11 @@
 //! Parameters of a network: weights, biases and gates.
 
-use super::{GateParameters, Parameter, State, Weight};
+use super::{GateParameters, NormParameters, Parameter, State, Weight};
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::method::WeightMethod;
 use crate::recipe::WeightSetting;
-use vbd_net::graph::NodeId;
+use vbd_net::graph::{Graph, NodeId};
 
 /// Factors of units that could not be folded into weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +32,8 @@ pub struct LayerParameters {
 pub struct Parameters {
     /// One entry per layer with parameters.
     pub layers: Vec<LayerParameters>,
+    /// One entry per batch normalisation.
+    pub norms: Vec<NormParameters>,
     /// One entry per gate of the method.
     pub gates: Vec<GateParameters>,
     /// States shared by all weights of a method.
@@ -39,10 +41,11 @@ pub struct Parameters {
 }
 
 impl From<Vec<LayerParameters>> for Parameters {
-    /// Creates the parameters of a network without gates.
+    /// Creates the parameters of a network without gates and batch normalisations.
     fn from(layers: Vec<LayerParameters>) -> Self {
         Self {
             layers,
+            norms: Vec::new(),
             gates: Vec::new(),
             net: Vec::new(),
         }
@@ -67,13 +70,14 @@ impl LayerParameters {
 }
 
 impl Parameters {
-    /// Checks the number of layers, and the gates.
+    /// Checks the number of layers, the batch normalisations and the gates.
     ///
     /// # Errors
     /// [`Error::Shape`] if they differ.
-    pub fn check(&self, layers: usize, gates: &[Gate]) -> Result<()> {
+    pub fn check(&self, graph: &Graph, gates: &[Gate]) -> Result<()> {
         let counts = [
-            ("layers", self.layers.len(), layers),
+            ("layers", self.layers.len(), graph.weights().len()),
+            ("batch norms", self.norms.len(), graph.norms().len()),
             ("gates", self.gates.len(), gates.len()),
         ];
         for (name, found, expected) in counts {
@@ -84,6 +88,9 @@ impl Parameters {
                     expected: vec![expected],
                 });
             }
+        }
+        for (own, norm) in self.norms.iter().zip(graph.norms()) {
+            own.check(norm)?;
         }
         for (own, gate) in self.gates.iter().zip(gates) {
             own.check(gate)?;
@@ -135,7 +142,7 @@ impl Parameters {
             for &reader in &gate.readers {
                 let weight = &mut self.layers[reader.weight].weight;
                 let row_len = weight.numel() / weight.shape()[0];
-                weight.kill_places(|place| kept[reader.unit(place % row_len)]);
+                weight.kill_places(|place| kept[reader.unit(place / row_len, place % row_len)]);
             }
         }
     }
@@ -160,7 +167,7 @@ impl Parameters {
             for &reader in &gate.readers {
                 let weight = &mut self.layers[reader.weight].weight;
                 let row_len = weight.numel() / weight.shape()[0];
-                weight.scale(|place| theta[reader.unit(place % row_len)]);
+                weight.scale(|place| theta[reader.unit(place / row_len, place % row_len)]);
             }
         }
         left
@@ -202,10 +209,12 @@ impl Parameters {
             }
             (!layer.bias.is_finite(None)).then(|| format!("{name}.bias"))
         });
+        let norm = || self.norms.iter().find_map(NormParameters::not_finite);
         let gate = || self.gates.iter().find(|gate| !gate.is_finite());
         let net = || self.net.iter().find(|state| !state.is_finite());
         let net = || net().map(|state| state.name.to_owned());
         layer
+            .or_else(norm)
             .or_else(|| gate().map(|gate| format!("gate.{}", gate.after)))
             .or_else(net)
     }

@@ -154,6 +154,18 @@ pub(crate) fn assert_same_gradients(cpu: &Parameters, candle: &Parameters) {
             assert_close(a, b, tolerance, &what);
         }
     }
+    for (cpu, candle) in cpu.norms.iter().zip(&candle.norms) {
+        let name = &cpu.name;
+        for (a, b) in [(&cpu.weight, &candle.weight), (&cpu.bias, &candle.bias)] {
+            assert_close(&a.m, &b.m, GRADIENT_TOLERANCE, name);
+        }
+        for (a, b) in [
+            (&cpu.running_mean, &candle.running_mean),
+            (&cpu.running_var, &candle.running_var),
+        ] {
+            assert_close(a, b, GRADIENT_TOLERANCE, name);
+        }
+    }
 }
 
 /// Kills parameters as the trainer does at the end of an epoch.

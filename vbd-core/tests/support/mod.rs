@@ -6,6 +6,7 @@
     reason = "a test may panic, and compares bits"
 )]
 
+pub(crate) mod deployed;
 pub(crate) mod engine;
 mod lines;
 pub(crate) mod residual;

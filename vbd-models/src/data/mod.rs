@@ -12,14 +12,17 @@
 #[cfg(feature = "hub")]
 mod candle;
 pub(crate) mod checksum;
+mod cifar;
 mod digits;
 pub mod idx;
 mod named;
 mod npz;
+mod packed;
 mod path_text;
 mod source;
 mod split;
 mod summary;
+mod svhn;
 mod warnings;
 
 #[cfg(feature = "hub")]

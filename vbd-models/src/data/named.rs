@@ -1,10 +1,10 @@
-//! Named data sets, read from their published IDX files.
+//! Named data sets, read from their published files.
 
 use std::path::{Path, PathBuf};
 
 use vbd_net::data::Dataset;
 
-use super::{idx, npz};
+use super::{cifar, idx, npz, svhn};
 use crate::error::{Error, Result};
 
 /// A named data set, read from files.
@@ -15,6 +15,10 @@ pub enum NamedSet {
     Mnist,
     /// Images of clothing.
     FashionMnist,
+    /// Colour images of animals and vehicles.
+    Cifar10,
+    /// Digits of house numbers in colour.
+    Svhn,
 }
 
 /// Number of classes of every named set.
@@ -22,51 +26,82 @@ const NAMED_CLASSES: usize = 10;
 
 impl NamedSet {
     /// All named sets.
-    pub const ALL: [Self; 2] = [Self::Mnist, Self::FashionMnist];
+    pub const ALL: [Self; 4] = [Self::Mnist, Self::FashionMnist, Self::Cifar10, Self::Svhn];
 
     /// Returns the data set's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mnist => "mnist",
             Self::FashionMnist => "fashion-mnist",
+            Self::Cifar10 => "cifar-10",
+            Self::Svhn => "svhn",
         }
     }
 
-    /// Directories of the set below `data_dir`, in the order of the search: `NAME/`, torchvision's
-    /// layout from its root or from the set's directory, and `data_dir` itself.
-    fn places(self, data_dir: &Path) -> [PathBuf; 4] {
-        let torchvision = match self {
-            Self::Mnist => "MNIST",
-            Self::FashionMnist => "FashionMNIST",
+    /// Files of the set, in words.
+    fn files(self) -> &'static str {
+        match self {
+            Self::Mnist | Self::FashionMnist => "IDX files",
+            Self::Cifar10 => "data_batch_1.bin to data_batch_5.bin and test_batch.bin",
+            Self::Svhn => "train_32x32.mat and test_32x32.mat",
+        }
+    }
+
+    /// Directories of the set below `data_dir`, in the order of the search: `NAME/`, those of its
+    /// archive or of torchvision, from its root or from the set's directory, and `data_dir` itself.
+    fn places(self, data_dir: &Path) -> Vec<PathBuf> {
+        let others: &[&str] = match self {
+            Self::Mnist => &["MNIST/raw", "raw"],
+            Self::FashionMnist => &["FashionMNIST/raw", "raw"],
+            Self::Cifar10 => &["cifar-10-batches-bin"],
+            Self::Svhn => &["SVHN"],
         };
-        [
-            data_dir.join(self.name()),
-            data_dir.join(torchvision).join("raw"),
-            data_dir.join("raw"),
-            data_dir.to_owned(),
-        ]
+        let mut places = vec![data_dir.join(self.name())];
+        places.extend(others.iter().map(|place| data_dir.join(place)));
+        places.push(data_dir.to_owned());
+        places
+    }
+
+    /// Returns whether a directory has any of the files.
+    fn has_any(self, folder: &Path) -> bool {
+        match self {
+            Self::Mnist | Self::FashionMnist => idx::has_any(folder),
+            Self::Cifar10 => cifar::has_any(folder),
+            Self::Svhn => svhn::has_any(folder),
+        }
     }
 
     pub(super) fn load(self, data_dir: Option<&Path>) -> Result<Dataset> {
         let name = self.name();
-        let places = data_dir.map(|dir| self.places(dir));
-        let looked_in: Vec<PathBuf> = places.into_iter().flatten().collect();
-        let Some(folder) = looked_in.iter().find(|folder| idx::has_any(folder)) else {
+        let looked_in = data_dir.map_or_else(Vec::new, |dir| self.places(dir));
+        let Some(folder) = looked_in.iter().find(|folder| self.has_any(folder)) else {
             // Keras keeps MNIST as one file.
             let keras = data_dir.map(|dir| dir.join(format!("{name}.npz")));
-            if let Some(file) = keras.filter(|file| file.is_file()) {
+            let is_idx = matches!(self, Self::Mnist | Self::FashionMnist);
+            if let Some(file) = keras.filter(|file| is_idx && file.is_file()) {
                 let set = npz::read(name, &file, Some(NAMED_CLASSES))?;
                 self.refuse_another(&set, &file)?;
                 return Ok(set);
             }
-            return Err(Error::DataNotFound { name, looked_in });
+            let files = self.files();
+            return Err(Error::DataNotFound {
+                name,
+                files,
+                looked_in,
+            });
         };
-        let set = idx::read_labelled_folder(name, folder, NAMED_CLASSES)?;
-        self.refuse_another(&set, folder)?;
-        Ok(set)
+        match self {
+            Self::Cifar10 => cifar::read_folder(name, folder),
+            Self::Svhn => svhn::read_folder(name, folder),
+            Self::Mnist | Self::FashionMnist => {
+                let set = idx::read_labelled_folder(name, folder, NAMED_CLASSES)?;
+                self.refuse_another(&set, folder)?;
+                Ok(set)
+            }
+        }
     }
 
-    /// Refuses a file of another named set: all have the same file names.
+    /// Refuses an IDX file of another named set: all have the same file names.
     fn refuse_another(self, set: &Dataset, folder: &Path) -> Result<()> {
         for file in idx::files(set)? {
             let sum = file.sha256();
@@ -84,8 +119,21 @@ impl NamedSet {
         Ok(())
     }
 
-    /// Returns whether a published file has this SHA-256.
-    pub(super) fn has_published(self, sha256: &str) -> bool {
+    /// Returns the names of the files that are not the published ones.
+    pub(super) fn unpublished(self, set: &Dataset) -> Result<Vec<&'static str>> {
+        match self {
+            Self::Cifar10 => Ok(cifar::unpublished(set)),
+            Self::Svhn => Ok(svhn::unpublished(set)),
+            Self::Mnist | Self::FashionMnist => {
+                let files = idx::files(set)?.into_iter();
+                let differing = files.filter(|file| !self.has_published(&file.sha256()));
+                Ok(differing.map(|file| file.name).collect())
+            }
+        }
+    }
+
+    /// Returns whether a published IDX file has this SHA-256.
+    fn has_published(self, sha256: &str) -> bool {
         self.published().contains(&sha256)
     }
 
@@ -94,21 +142,22 @@ impl NamedSet {
         Self::ALL.into_iter().find(|set| set.name() == name)
     }
 
-    /// SHA-256 of the four published files, unzipped, in the order of [`idx::FILE_NAMES`].
-    fn published(self) -> [&'static str; 4] {
+    /// SHA-256 of the four published IDX files, unzipped, in the order of [`idx::FILE_NAMES`].
+    fn published(self) -> &'static [&'static str] {
         match self {
-            Self::Mnist => [
+            Self::Mnist => &[
                 "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
                 "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
                 "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
                 "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
             ],
-            Self::FashionMnist => [
+            Self::FashionMnist => &[
                 "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
                 "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
                 "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
                 "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
             ],
+            Self::Cifar10 | Self::Svhn => &[],
         }
     }
 }

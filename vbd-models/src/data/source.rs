@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 pub enum DataSource {
     /// `digits`: the built-in data set.
     Digits,
-    /// `mnist` or `fashion-mnist`: a named data set, read from IDX files.
+    /// `mnist`, `fashion-mnist`, `cifar-10` or `svhn`: a named data set, read from its published files.
     Named(NamedSet),
     /// `idx:FOLDER`: a user's own IDX files.
     Idx(PathBuf),
@@ -26,7 +26,7 @@ pub enum DataSource {
     Npz(PathBuf),
 }
 
-const KNOWN: [(&str, &str); 5] = [
+const KNOWN: [(&str, &str); 7] = [
     (
         digits::NAME,
         "synthetic handwritten digits, 60,000 train and 10,000 test, built in",
@@ -38,6 +38,14 @@ const KNOWN: [(&str, &str); 5] = [
     (
         "fashion-mnist",
         "clothing images, 60,000 train and 10,000 test, from IDX files",
+    ),
+    (
+        "cifar-10",
+        "colour images of ten kinds, 50,000 train and 10,000 test, from its binary batches",
+    ),
+    (
+        "svhn",
+        "digits of house numbers, 73,257 train and 26,032 test, from its cropped .mat files",
     ),
     (
         "idx:FOLDER",
@@ -75,7 +83,7 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
 }
 
 impl DataSource {
-    /// Parses a name, in capitals or not: `digits`, `mnist`, `fashion-mnist`, `idx:FOLDER`,
+    /// Parses a name, in capitals or not: `digits`, one of [`NamedSet`], `idx:FOLDER`,
     /// `npz:FILE`, or the path of a directory or of a file that ends in `.npz`. A name wins over a
     /// path.
     ///
@@ -125,11 +133,13 @@ impl DataSource {
     }
 
     /// Loads the data set. `data_dir` is the directory with the files of named data sets: `DIR/NAME/`,
-    /// torchvision's `DIR/MNIST/raw/` or `DIR/FashionMNIST/raw/`, Keras's `DIR/mnist.npz`, or `DIR/`.
+    /// torchvision's `DIR/MNIST/raw/` or `DIR/FashionMNIST/raw/`, `DIR/cifar-10-batches-bin/`,
+    /// `DIR/SVHN/`, Keras's `DIR/mnist.npz`, or `DIR/`.
     ///
     /// # Errors
     /// [`Error::DataNotFound`] if the files of a named data set are in none of these places, and
-    /// those of [`idx::read_folder`]; [`Error::Npz`] or [`Error::Zip`] for numpy arrays.
+    /// those of [`idx::read_folder`]; [`Error::Npz`] or [`Error::Zip`] for numpy arrays;
+    /// [`Error::MissingFiles`] or [`Error::DataFile`] for other formats.
     pub fn load(&self, data_dir: Option<&Path>) -> Result<Dataset> {
         match self {
             Self::Digits => digits(

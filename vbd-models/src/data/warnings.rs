@@ -4,7 +4,6 @@ use std::fmt;
 
 use vbd_net::data::{Dataset, Samples};
 
-use super::idx;
 use super::named::NamedSet;
 use crate::error::Result;
 
@@ -61,13 +60,11 @@ pub enum DataWarning {
 /// ```
 ///
 /// # Errors
-/// Those of [`idx::files`], for a named set.
+/// Those of [`super::idx::files`], for a named set.
 pub fn warnings(set: &Dataset) -> Result<Vec<DataWarning>> {
     let mut found = Vec::new();
     if let Some(named) = NamedSet::named(&set.name) {
-        let files = idx::files(set)?.into_iter();
-        let unknown = files.filter(|file| !named.has_published(&file.sha256()));
-        let files: Vec<&'static str> = unknown.map(|file| file.name).collect();
+        let files = named.unpublished(set)?;
         if !files.is_empty() {
             let data = set.name.clone();
             found.push(DataWarning::NotPublished { data, files });
@@ -188,7 +185,7 @@ fn ranges(numbers: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::digits;
+    use crate::data::{digits, idx};
 
     fn set(classes: usize, train: &[u8], test: &[u8]) -> Dataset {
         let samples =

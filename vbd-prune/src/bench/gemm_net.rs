@@ -4,8 +4,8 @@
     reason = "the gemm crate takes pointers; bounds are checked here"
 )]
 
-use vbd_net::graph::Shape;
-use vbd_net::ops::{Conv2d, NodeTensors, Plain};
+use vbd_net::graph::{WeightSpec, Window};
+use vbd_net::ops::{NodeTensors, Plain};
 use vbd_net::spec::LayerSpec;
 
 use vbd_net::PrunedNet;
@@ -23,58 +23,25 @@ pub(super) struct GemmNet {
     columns: Vec<f32>,
 }
 
-/// Geometry of a convolution.
+/// A convolution as products of matrices, one per group of channels.
 #[derive(Clone, Copy)]
-struct Window<'a> {
-    conv: &'a Conv2d,
-    /// Channels, height and width of the input.
-    input: [usize; 3],
-    /// Height and width of the output.
-    output: [usize; 2],
+struct Convolution<'a> {
+    window: Window,
+    weight: &'a WeightSpec,
 }
 
-/// Returns channels, height and width; a feature is a channel of one value.
-fn sides(shape: Shape) -> [usize; 3] {
-    match shape {
-        Shape::Image {
-            channels,
-            height,
-            width,
-        } => [channels, height, width],
-        Shape::Features(features) => [features, 1, 1],
-    }
-}
-
-impl Window<'_> {
-    fn positions(self) -> usize {
-        self.output[0] * self.output[1]
-    }
-
-    /// Returns the rows of the column matrix: the entries per row of the weight.
-    fn taps(self) -> usize {
-        self.input[0] * self.conv.kernel * self.conv.kernel
-    }
-
-    /// Returns the input position of a tap at an output position, or `None` in the padding.
-    fn place(self, [channel, dy, dx]: [usize; 3], [y, x]: [usize; 2]) -> Option<usize> {
-        let [_, height, width] = self.input;
-        let (stride, padding) = (self.conv.stride, self.conv.padding);
-        let y = (y * stride + dy).checked_sub(padding)?;
-        let x = (x * stride + dx).checked_sub(padding)?;
-        (y < height && x < width).then_some((channel * height + y) * width + x)
-    }
-
-    /// Visits each channel, tap and position.
-    fn visit(self, mut f: impl FnMut(usize, Option<usize>)) {
-        let (kernel, mut index) = (self.conv.kernel, 0);
-        for channel in 0..self.input[0] {
-            for tap in 0..kernel * kernel {
-                for position in 0..self.positions() {
-                    let tap = [channel, tap / kernel, tap % kernel];
-                    let position = [position / self.output[1], position % self.output[1]];
-                    f(index, self.place(tap, position));
-                    index += 1;
-                }
+impl Convolution<'_> {
+    /// Fills the column matrix of a group, `[taps, positions]`, from one sample.
+    fn fill(self, columns: &mut Vec<f32>, x: &[f32], group: usize) {
+        let (window, channels) = (&self.window, self.weight.shape[1]);
+        let area = window.input[0] * window.input[1];
+        columns.clear();
+        for channel in group * channels..(group + 1) * channels {
+            let x = &x[channel * area..][..area];
+            for place in 0..window.area() {
+                let positions = 0..window.positions();
+                let inputs = positions.map(|position| window.input_at(position, place));
+                columns.extend(inputs.map(|input| input.map_or(0.0, |input| x[input])));
             }
         }
     }
@@ -123,15 +90,13 @@ impl GemmNet {
                 (LayerSpec::Linear(_), NodeTensors::Weight(pruned)) => {
                     linear(y, &before[node.inputs[0].index()], weight, &pruned.bias, n);
                 }
-                (LayerSpec::Conv2d(conv), NodeTensors::Weight(pruned)) => {
-                    let [_, height, width] = sides(node.shape);
-                    let window = Window {
-                        conv,
-                        input: sides(graph.node(node.inputs[0]).shape),
-                        output: [height, width],
+                (LayerSpec::Conv2d(_), NodeTensors::Weight(pruned)) => {
+                    let convolution = Convolution {
+                        window: node.window.expect("a convolution has a window"),
+                        weight: graph.weight(id).expect("a convolution has a weight"),
                     };
                     let x = &before[node.inputs[0].index()];
-                    convolve(y, x, weight, &pruned.bias, window, columns);
+                    convolve(y, x, weight, &pruned.bias, convolution, columns);
                 }
                 (LayerSpec::Relu(_), _) => {
                     let x = before[node.inputs[0].index()].iter();
@@ -178,28 +143,32 @@ fn convolve(
     x: &[f32],
     weight: &[f32],
     bias: &[f32],
-    window: Window<'_>,
+    convolution: Convolution<'_>,
     columns: &mut Vec<f32>,
 ) {
-    let sizes = [bias.len(), window.taps(), window.positions()];
-    columns.resize(sizes[1] * sizes[2], 0.0);
-    for x in x.chunks_exact(window.input.iter().product()) {
-        window.visit(|index, place| {
-            columns[index] = place.map_or(0.0, |place| x[place]);
-        });
-        let start = y.len();
-        for &bias in bias {
-            y.resize(y.len() + sizes[2], bias);
+    let Convolution {
+        window,
+        weight: own,
+    } = convolution;
+    let (rows, taps, positions) = (own.rows() / own.groups, own.cols(), window.positions());
+    let input_len = own.inputs() * window.input[0] * window.input[1];
+    for x in x.chunks_exact(input_len) {
+        for group in 0..own.groups {
+            convolution.fill(columns, x, group);
+            let start = y.len();
+            for &bias in &bias[group * rows..(group + 1) * rows] {
+                y.resize(y.len() + positions, bias);
+            }
+            let weight = Matrix {
+                data: &weight[group * rows * taps..],
+                strides: [taps, 1],
+            };
+            let columns = Matrix {
+                data: columns,
+                strides: [positions, 1],
+            };
+            add_product(&mut y[start..], weight, columns, [rows, taps, positions]);
         }
-        let weight = Matrix {
-            data: weight,
-            strides: [sizes[1], 1],
-        };
-        let columns = Matrix {
-            data: columns,
-            strides: [sizes[2], 1],
-        };
-        add_product(&mut y[start..], weight, columns, sizes);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{D, Module, Result as CandleResult, Tensor};
 use candle_nn::{Conv2dConfig, VarBuilder};
 use vbd_net::ops::{Conv2d, Flatten, Linear};
-use vbd_net::spec::{LayerKind, LayerSpec, NetSpec};
+use vbd_net::spec::{LayerKind, LayerSpec, NetSpec, Padding};
 use vbd_net::{NetTensors, Origin, PrunedLayer, PrunedNet, SparseMatrix};
 
 use crate::error::Result;
@@ -41,11 +41,7 @@ pub struct SparseConv2d {
 pub fn sparse_linear(in_dim: usize, out_dim: usize, vb: VarBuilder<'_>) -> Result<SparseLinear> {
     let layer = pruned(LayerKind::Linear, &[out_dim, in_dim], &vb)?;
     let nnz = layer.weight.nnz();
-    let linear = LayerSpec::Linear(Linear {
-        name: layer.name.clone(),
-        input: None,
-        out_features: out_dim,
-    });
+    let linear = LayerSpec::Linear(Linear::new(&layer.name, out_dim));
     let net = net(vec![in_dim], out_dim, vec![linear], layer)?;
     Ok(SparseLinear {
         net: Arc::new(net),
@@ -152,12 +148,9 @@ impl SparseConv2d {
             return Err(crate::Error::variable("conv2d", problem));
         };
         let conv = LayerSpec::Conv2d(Conv2d {
-            name: self.layer.name.clone(),
-            input: None,
-            out_channels: shape[0],
-            kernel: shape[2],
-            stride: self.conv.stride,
-            padding: self.conv.padding,
+            stride: self.conv.stride.into(),
+            padding: Padding::Sides(self.conv.padding.into()),
+            ..Conv2d::new(&self.layer.name, shape[0], shape[2])
         });
         let layers = vec![conv, LayerSpec::Flatten(Flatten::default())];
         let outputs = shape[0] * rows * columns;

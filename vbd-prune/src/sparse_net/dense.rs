@@ -1,6 +1,7 @@
 //! The dense net with Candle's operations, for other devices than the CPU.
 
 use candle_core::{DType, Device, Module, Result, Tensor};
+use vbd_core::ops::{convolution, forward};
 use vbd_net::graph::{NodeId, Shape};
 use vbd_net::ops::NodeTensors;
 use vbd_net::spec::{LayerSpec, NetSpec};
@@ -52,23 +53,26 @@ impl DenseNet {
     }
 
     fn node(&self, id: NodeId, inputs: &[Tensor]) -> Result<Tensor> {
-        let layer = self.net.graph().layer(id, self.net.spec());
+        let graph = self.net.graph();
+        let (layer, node) = (graph.layer(id, self.net.spec()), graph.node(id));
         let tensors = &self.tensors[id.index()][..];
         match (layer, tensors) {
             (Some(LayerSpec::Linear(_)), [weight, bias]) => {
                 let x = inputs[0].flatten_from(1)?.contiguous()?;
                 x.matmul(&weight.t()?)?.broadcast_add(bias)
             }
-            (Some(LayerSpec::Conv2d(conv)), [weight, bias]) => {
-                let y = inputs[0].conv2d(weight, conv.padding, conv.stride, 1, 1)?;
+            (Some(LayerSpec::Conv2d(_)), [weight, bias]) => {
+                let (Some(window), Some(own)) = (node.window, graph.weight(id)) else {
+                    candle_core::bail!("a convolution without a window")
+                };
+                let y = convolution(&inputs[0], weight, window, own.groups)?;
                 y.broadcast_add(bias)
             }
-            // Candle's operations: no gradients are needed.
+            // Candle's operation: no gradient is needed.
             (Some(LayerSpec::Relu(_)), _) => inputs[0].relu(),
-            (Some(LayerSpec::MaxPool2d(pool)), _) => inputs[0].max_pool2d(pool.kernel),
             (_, [weight, bias]) => inputs[0].broadcast_mul(weight)?.broadcast_add(bias),
             (_, [index]) => inputs[0].contiguous()?.index_select(index, 1),
-            (Some(layer), _) => vbd_core::ops::forward(layer, inputs),
+            (Some(layer), _) => forward(layer, node.window.as_ref(), inputs),
             (None, _) => candle_core::bail!("the input is not a layer"),
         }
     }

@@ -7,8 +7,8 @@ mod weight;
 use candle_core::{DType, Device, Tensor};
 
 use self::gate::CandleGate;
-use self::variable::{StepDescent, Variable};
-use self::weight::{CandleWeight, Map};
+pub(crate) use self::variable::{StepDescent, Variable};
+use self::weight::CandleWeight;
 use super::cpu::cannot_train;
 use super::{At, Batch, Evaluation, Objective, Step};
 use crate::error::{Error, Result};
@@ -17,9 +17,10 @@ use crate::layers::Masking;
 use crate::loss::{Score, TargetTensor, Targets};
 use crate::noise::Stream;
 use crate::ops;
+use crate::ops::batch_norm::CandleNorm;
 use crate::weight::{Parameters, State};
 use vbd_net::data::{Samples, Values};
-use vbd_net::graph::NodeId;
+use vbd_net::graph::{NodeId, TensorSlot, Window};
 use vbd_net::spec::{LayerSpec, Loss, NetSpec, Normalizer};
 
 /// Batch size of evaluation.
@@ -51,7 +52,8 @@ struct LayerNode {
 enum CandleLayer {
     Weight(CandleWeight),
     Gate(CandleGate),
-    Plain(LayerSpec),
+    Norm(CandleNorm),
+    Plain(LayerSpec, Option<Window>),
 }
 
 impl CandleStep {
@@ -147,9 +149,10 @@ impl CandleStep {
         for LayerNode { layer, inputs } in &self.layers[values.len() - 1..] {
             let first = &values[inputs[0]];
             let y = match layer {
-                CandleLayer::Plain(layer) => {
+                CandleLayer::Norm(norm) => norm.forward(first, at.is_some())?,
+                CandleLayer::Plain(layer, window) => {
                     let inputs = inputs.iter().map(|&input| values[input].clone());
-                    ops::forward(layer, &inputs.collect::<Vec<_>>())?
+                    ops::forward(layer, window.as_ref(), &inputs.collect::<Vec<_>>())?
                 }
                 CandleLayer::Gate(gate) => gate.forward(first, draw(Stream::gate(gate.number)))?,
                 CandleLayer::Weight(weight) => {
@@ -223,7 +226,7 @@ fn compile(
     device: &Device,
 ) -> Result<(Vec<LayerNode>, Vec<usize>)> {
     let (graph, gates) = (spec.resolve()?, &objective.gates);
-    parameters.check(graph.weights().len(), gates)?;
+    parameters.check(&graph, gates)?;
     let mut layers = Vec::new();
     // The value of each node.
     let mut values = Vec::with_capacity(graph.nodes().len());
@@ -233,19 +236,23 @@ fn compile(
             if !spec_of.kind().can_train() {
                 return Err(cannot_train(spec, &node.label));
             }
-            let layer = match (graph.weight_number(id), Map::of(spec_of)) {
-                (Some(number), Some(map)) => {
+            let layer = match node.slot {
+                TensorSlot::Weight(number) => {
                     let (weight, own) = (&graph.weights()[number], &parameters.layers[number]);
                     CandleLayer::Weight(CandleWeight::new(
                         number,
                         objective.weights[number].clone(),
                         weight,
-                        map,
+                        node.window,
                         own,
                         device,
                     )?)
                 }
-                _ => CandleLayer::Plain(spec_of.clone()),
+                TensorSlot::Norm(number) => {
+                    let (norm, own) = (&graph.norms()[number], &parameters.norms[number]);
+                    CandleLayer::Norm(CandleNorm::new(norm, own, device)?)
+                }
+                _ => CandleLayer::Plain(spec_of.clone(), node.window),
             };
             let inputs = node.inputs.iter().map(|input| values[input.index()]);
             let inputs = inputs.collect();
@@ -302,7 +309,8 @@ impl Step for CandleStep {
                     weight.update(descent, &net[weight.number], &update)?;
                 }
                 CandleLayer::Gate(gate) => gate.update(descent)?,
-                CandleLayer::Plain(_) => {}
+                CandleLayer::Norm(norm) => norm.update(descent)?,
+                CandleLayer::Plain(..) => {}
             }
         }
         Ok(f64::from(nll.to_scalar::<f32>()?))
@@ -377,6 +385,14 @@ impl Step for CandleStep {
             layers: self
                 .weights()
                 .map(CandleWeight::parameters)
+                .collect::<Result<_>>()?,
+            norms: self
+                .layers
+                .iter()
+                .filter_map(|node| match &node.layer {
+                    CandleLayer::Norm(norm) => Some(norm.parameters()),
+                    _ => None,
+                })
                 .collect::<Result<_>>()?,
             gates: self
                 .gates()

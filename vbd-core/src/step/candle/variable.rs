@@ -9,17 +9,17 @@ use crate::weight::Parameter;
 
 /// Settings of an optimiser step.
 #[derive(Clone, Copy)]
-pub(super) struct StepDescent<'a> {
-    pub(super) gradients: &'a GradStore,
-    pub(super) optimizer: Optimizer,
-    pub(super) at: &'a At,
+pub(crate) struct StepDescent<'a> {
+    pub(crate) gradients: &'a GradStore,
+    pub(crate) optimizer: Optimizer,
+    pub(crate) at: &'a At,
     /// Factor on the learning rate.
-    pub(super) lr_factor: f64,
+    pub(crate) lr_factor: f64,
 }
 
 impl StepDescent<'_> {
     /// Returns the settings for a state of a method or the factors of a gate.
-    pub(super) fn of_state(self, lr_factor: f64) -> Self {
+    pub(crate) fn of_state(self, lr_factor: f64) -> Self {
         Self {
             lr_factor,
             ..self.without_decay()
@@ -27,7 +27,7 @@ impl StepDescent<'_> {
     }
 
     /// Returns the settings without weight decay.
-    pub(super) fn without_decay(self) -> Self {
+    pub(crate) fn without_decay(self) -> Self {
         Self {
             optimizer: self.optimizer.without_decay(),
             ..self
@@ -36,14 +36,14 @@ impl StepDescent<'_> {
 }
 
 /// A trained value and its moments.
-pub(super) struct Variable {
+pub(crate) struct Variable {
     value: Var,
     m: Tensor,
     v: Tensor,
 }
 
 impl Variable {
-    pub(super) fn new(parameter: &Parameter, shape: &[usize], device: &Device) -> Result<Self> {
+    pub(crate) fn new(parameter: &Parameter, shape: &[usize], device: &Device) -> Result<Self> {
         let tensor = |values: &[f32]| Tensor::from_slice(values, shape, device);
         Ok(Self {
             value: Var::from_tensor(&tensor(&parameter.value)?)?,
@@ -52,11 +52,11 @@ impl Variable {
         })
     }
 
-    pub(super) fn value(&self) -> &Tensor {
+    pub(crate) fn value(&self) -> &Tensor {
         self.value.as_tensor()
     }
 
-    pub(super) fn parameter(&self) -> Result<Parameter> {
+    pub(crate) fn parameter(&self) -> Result<Parameter> {
         let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
         Ok(Parameter {
             value: values(self.value())?,
@@ -66,7 +66,7 @@ impl Variable {
     }
 
     /// Runs an optimiser step. `finish` may change the new value.
-    pub(super) fn update(
+    pub(crate) fn update(
         &mut self,
         descent: StepDescent<'_>,
         finish: impl FnOnce(Tensor) -> CandleResult<Tensor>,
@@ -89,7 +89,7 @@ impl Variable {
     }
 
     /// Sets the value and keeps the moments.
-    pub(super) fn set(&self, value: &Tensor) -> CandleResult<()> {
+    pub(crate) fn set(&self, value: &Tensor) -> CandleResult<()> {
         // Not what is derived from the value itself.
         self.value.set(&value.copy()?.detach())
     }

@@ -4,37 +4,27 @@ use candle_core::{Device, Result as CandleResult, Tensor};
 
 use super::variable::{StepDescent, Variable};
 use crate::error::Result;
-use crate::layers::{Conv2dMap, LinearMap, Masking, WeightedMap, sample};
+use crate::layers::{LinearMap, Masking, WeightedMap, WindowMap, sample};
 use crate::method::Update;
 use crate::noise::NoiseKey;
 use crate::recipe::WeightSetting;
 use crate::weight::{LayerParameters, Scope, State, Weight};
-use vbd_net::graph::WeightSpec;
-use vbd_net::spec::LayerSpec;
+use vbd_net::graph::{WeightSpec, Window};
 
 /// Map of a layer.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Map {
+enum Map {
     /// Linear map; flattens an image.
     Linear,
-    Conv2d(Conv2dMap),
+    Conv2d(WindowMap),
 }
 
 impl Map {
-    /// Returns the map of a layer, if it has one.
-    pub(super) fn of(layer: &LayerSpec) -> Option<Self> {
-        match layer {
-            LayerSpec::Linear(_) => Some(Self::Linear),
-            LayerSpec::Conv2d(conv) => {
-                let (stride, padding) = (conv.stride, conv.padding);
-                Some(Self::Conv2d(Conv2dMap {
-                    stride,
-                    padding,
-                    ..Conv2dMap::default()
-                }))
-            }
-            _ => None,
-        }
+    fn new(spec: &WeightSpec, window: Option<Window>) -> Self {
+        let groups = spec.groups;
+        window.map_or(Self::Linear, |window| {
+            Self::Conv2d(WindowMap { window, groups })
+        })
     }
 }
 
@@ -67,7 +57,7 @@ impl CandleWeight {
         number: usize,
         setting: WeightSetting,
         spec: &WeightSpec,
-        map: Map,
+        window: Option<Window>,
         parameters: &LayerParameters,
         device: &Device,
     ) -> Result<Self> {
@@ -87,7 +77,7 @@ impl CandleWeight {
         Ok(Self {
             number,
             setting,
-            map,
+            map: Map::new(spec, window),
             theta: Variable::new(weight.theta(), shape, device)?,
             states: states.collect::<Result<_>>()?,
             bias: Variable::new(&parameters.bias, &shape[..1], device)?,
@@ -121,7 +111,10 @@ impl CandleWeight {
         draw: Option<(NoiseKey, Masking)>,
     ) -> CandleResult<Tensor> {
         let (method, states) = (&self.setting.method, self.states(net));
-        let (theta, bias) = (self.theta.value(), Some(self.bias.value()));
+        let (theta, bias) = (
+            self.theta.value(),
+            self.spec.has_bias.then(|| self.bias.value()),
+        );
         let Some((key, masking)) = draw else {
             let kept = method.tensor_kept(theta, &states)?;
             return self.map.affine(x, &kept, bias);

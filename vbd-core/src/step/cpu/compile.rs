@@ -4,7 +4,7 @@
 //! the columns that read live units. A weight with a posterior keeps its rows, which index its
 //! noise, and drops dead entries one by one (see [`super::form`]).
 
-use vbd_net::graph::{Graph, NodeId, WeightSpec};
+use vbd_net::graph::{Graph, NodeId, TensorSlot, WeightSpec};
 use vbd_net::ops::Units;
 use vbd_net::spec::{LayerSpec, NetSpec};
 
@@ -16,6 +16,7 @@ use super::layer::{CpuLayer, CpuWeight, CpuWeightConfig};
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::ops;
+use crate::ops::batch_norm::CpuNorm;
 use crate::step::Objective;
 use crate::weight::{GateParameters, Parameters, Submatrix};
 
@@ -98,6 +99,7 @@ pub(super) fn compile(
         spec,
         graph,
         objective,
+        parameters,
         compaction,
         gates: gates.collect(),
         nodes: Vec::with_capacity(graph.nodes().len()),
@@ -130,7 +132,7 @@ struct LiveGate<'a> {
 
 /// Returns the units of a gate that are computed: live ones, if its weights can drop the others.
 fn live_units(gate: &Gate, parameters: &GateParameters, narrows: bool) -> Vec<u32> {
-    let narrows = narrows && gate.folds;
+    let narrows = narrows && gate.narrows;
     let units = (0..).zip(parameters.alive());
     let units: Vec<u32> = units
         .filter(|&(_, alive)| alive || !narrows)
@@ -150,6 +152,7 @@ struct Compiler<'a> {
     spec: &'a NetSpec,
     graph: &'a Graph,
     objective: &'a Objective,
+    parameters: &'a Parameters,
     compaction: Compaction,
     gates: Vec<LiveGate<'a>>,
     /// Live values of each node so far.
@@ -171,14 +174,20 @@ impl Compiler<'_> {
         let flow = self.nodes[from.index()].clone();
         match layer.kind().units() {
             Units::Flatten => Ok(flow.flat()),
-            // A ReLU that is computed with the weight before it.
-            _ if is_relu_of_weight(self.spec, graph, id) => Ok(flow),
+            // A ReLU that is computed with the layer before it.
+            _ if is_fused_relu(self.spec, graph, id) => Ok(flow),
             Units::Mixes => {
                 let weight = graph.weight(id).expect("a layer that mixes has a weight");
                 Ok(self.weight(id, weight, flow))
             }
+            Units::PerUnit if let TensorSlot::Norm(number) = node.slot => {
+                let (norm, own) = (&graph.norms()[number], &self.parameters.norms[number]);
+                let norm = CpuNorm::new(norm, self.fuses_relu(id), own);
+                let inputs = vec![flow.value];
+                Ok(self.push(CpuLayer::Norm(Box::new(norm)), inputs, flow))
+            }
             Units::Same | Units::PerUnit | Units::Ties | Units::Picks => {
-                let plain = ops::plain(layer, graph.node(from).shape)
+                let plain = ops::plain(layer, node.window)
                     .ok_or_else(|| cannot_train(self.spec, &node.label))?;
                 let inputs = node
                     .inputs
@@ -255,6 +264,12 @@ impl Compiler<'_> {
         Ok(())
     }
 
+    /// Returns whether the ReLU after a node is computed with it.
+    fn fuses_relu(&self, id: NodeId) -> bool {
+        let next = self.graph.sole_consumer(id);
+        next.is_some_and(|next| is_fused_relu(self.spec, self.graph, next))
+    }
+
     /// Adds a layer with a weight: rows of live units, and columns that read live units.
     fn weight(&mut self, id: NodeId, weight: &WeightSpec, mut flow: Flow) -> Flow {
         let number = self.graph.weight_number(id).unwrap_or_default();
@@ -267,12 +282,11 @@ impl Compiler<'_> {
             || Flow::whole(weight.rows(), 1).units,
             |gate| gate.units.clone(),
         );
-        let is_whole = rows.len() == weight.rows() && flow.units.len() == weight.shape[1];
+        let is_whole = rows.len() == weight.rows() && flow.units.len() == weight.inputs();
         let narrow = (!is_whole).then(|| Submatrix::new(&weight.shape, &rows, &flow.units));
         let geometry = TapGeometry::new(self.graph, weight);
         let geometry = geometry.narrowed(rows.len(), flow.units.len());
-        let next = self.graph.sole_consumer(id);
-        let relu = next.is_some_and(|next| is_relu_of_weight(self.spec, self.graph, next));
+        let relu = self.fuses_relu(id);
         let reads_pixels = flow.value == 0
             && self.graph.is_linear(id)
             && self.graph.readers(NodeId::INPUT).len() == 1;
@@ -288,6 +302,7 @@ impl Compiler<'_> {
             narrow,
             geometry,
             relu,
+            has_bias: weight.has_bias,
             reads_pixels,
             compaction: self.compaction,
             setting: self.objective.weights[number].clone(),
@@ -297,11 +312,12 @@ impl Compiler<'_> {
     }
 }
 
-/// Returns whether a node is a ReLU that is the only consumer of a weight.
-fn is_relu_of_weight(spec: &NetSpec, graph: &Graph, id: NodeId) -> bool {
+/// Returns whether a node is a ReLU that is the only consumer of a weight or a batch normalisation.
+fn is_fused_relu(spec: &NetSpec, graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
+    let before = || graph.node(node.inputs[0]).slot;
     matches!(graph.layer(id, spec), Some(LayerSpec::Relu(_)))
-        && graph.weight_number(node.inputs[0]).is_some()
+        && matches!(before(), TensorSlot::Weight(_) | TensorSlot::Norm(_))
         && graph.sole_consumer(node.inputs[0]) == Some(id)
 }
 

@@ -1,17 +1,22 @@
 //! Geometry of a weight's taps. A linear layer is a convolution with one position.
 
+use std::ops::Range;
+
 use vbd_net::graph::{Graph, WeightSpec};
 
 /// Input and output of a weight, and the taps that connect their positions.
 ///
 /// Activations are `[features, lanes]` with feature `(channel, y, x)`. A tap is a kernel position
-/// and an input channel, with number `kernel position * channels + channel`.
+/// and an input channel of the row's group, with number `kernel position * channels of a group +
+/// channel of the group`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TapGeometry {
     /// Rows of the weight: output features, or output channels.
     pub(super) rows: usize,
-    /// Input features of a linear layer, or input channels.
+    /// Input features of a linear layer, or input channels of all groups.
     pub(super) channels: usize,
+    /// Groups of rows and channels that do not mix.
+    pub(super) groups: usize,
     /// Kernel positions.
     pub(super) kernel_area: usize,
     /// Positions of one input channel.
@@ -33,6 +38,7 @@ impl TapGeometry {
             return Self {
                 rows: weight.rows(),
                 channels: weight.cols(),
+                groups: 1,
                 kernel_area: 1,
                 input_area: 1,
                 positions: 1,
@@ -47,6 +53,7 @@ impl TapGeometry {
         Self {
             rows: weight.rows(),
             channels: weight.inputs(),
+            groups: weight.groups,
             kernel_area: window.area(),
             input_area: window.input[0] * window.input[1],
             positions: window.positions(),
@@ -65,7 +72,17 @@ impl TapGeometry {
 
     /// Returns the number of taps per row.
     pub(super) fn taps(&self) -> usize {
-        self.kernel_area * self.channels
+        self.kernel_area * self.group_channels()
+    }
+
+    /// Returns the number of input channels of a group.
+    pub(super) fn group_channels(&self) -> usize {
+        self.channels / self.groups
+    }
+
+    /// Returns the number of rows of a group.
+    pub(super) fn group_rows(&self) -> usize {
+        self.rows / self.groups
     }
 
     /// Returns the number of input features.
@@ -78,13 +95,13 @@ impl TapGeometry {
         &self.inside[position * self.kernel_area..][..self.kernel_area]
     }
 
-    /// Returns the input row of each tap, `[positions, taps]`. Outside the image it is the row of
-    /// zeros after the input.
-    pub(super) fn input_rows(&self) -> Vec<u32> {
-        let mut rows = Vec::with_capacity(self.positions * self.taps());
+    /// Returns the input row of each kernel position and channel of `channels`, `[positions,
+    /// kernel_area * channels]`. Outside the image it is the row of zeros after the input.
+    pub(super) fn input_rows(&self, channels: Range<usize>) -> Vec<u32> {
+        let mut rows = Vec::with_capacity(self.positions * self.kernel_area * channels.len());
         for position in 0..self.positions {
             for &place in self.inside(position) {
-                rows.extend((0..self.channels).map(|channel| match place {
+                rows.extend(channels.clone().map(|channel| match place {
                     OUTSIDE => narrow(self.inputs()),
                     place => narrow(channel * self.input_area) + place,
                 }));
@@ -95,8 +112,8 @@ impl TapGeometry {
 
     /// Returns the taps ordered by channel: neighbours read the same part of the input.
     pub(super) fn taps_by_channel(&self) -> Vec<u32> {
-        let channels = (0..self.channels).map(narrow);
-        let step = narrow(self.channels);
+        let channels = (0..self.group_channels()).map(narrow);
+        let step = narrow(self.group_channels());
         channels
             .flat_map(|channel| (0..narrow(self.kernel_area)).map(move |k| k * step + channel))
             .collect()
@@ -104,8 +121,9 @@ impl TapGeometry {
 
     /// Returns the flat row-major index of a row's tap in the weight.
     pub(super) fn place(&self, row: usize, tap: usize) -> u32 {
-        let (kernel_position, channel) = (tap / self.channels, tap % self.channels);
-        narrow((row * self.channels + channel) * self.kernel_area + kernel_position)
+        let channels = self.group_channels();
+        let (kernel_position, channel) = (tap / channels, tap % channels);
+        narrow((row * channels + channel) * self.kernel_area + kernel_position)
     }
 
     /// Returns row and tap at a flat row-major index of the weight.
@@ -114,7 +132,7 @@ impl TapGeometry {
         let (row, rest) = (place / row_len, place % row_len);
         (
             row,
-            rest % self.kernel_area * self.channels + rest / self.kernel_area,
+            rest % self.kernel_area * self.group_channels() + rest / self.kernel_area,
         )
     }
 }

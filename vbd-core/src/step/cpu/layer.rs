@@ -15,6 +15,7 @@ use crate::kernels::turn::{Rows, SIDE_BY_SIDE, turn};
 use crate::method::Update;
 use crate::noise::NoiseKey;
 use crate::ops::Plain;
+use crate::ops::batch_norm::CpuNorm;
 use crate::recipe::WeightSetting;
 use crate::step::CHUNK;
 use crate::weight::{LayerParameters, Parameter, State, Submatrix, Weight};
@@ -23,6 +24,7 @@ use crate::weight::{LayerParameters, Parameter, State, Submatrix, Weight};
 pub(super) enum CpuLayer {
     Weight(Box<CpuWeight>),
     Gate(Box<CpuGate>),
+    Norm(Box<CpuNorm>),
     Plain(Box<dyn Plain>),
 }
 
@@ -39,6 +41,8 @@ pub(super) struct CpuWeightConfig {
     pub(super) geometry: TapGeometry,
     /// Whether a ReLU follows.
     pub(super) relu: bool,
+    /// Whether there is a bias.
+    pub(super) has_bias: bool,
     /// Whether it is the first layer and linear.
     pub(super) reads_pixels: bool,
     pub(super) compaction: Compaction,
@@ -306,15 +310,20 @@ impl CpuWeight {
         let shared = &self.shared;
         let rows = g.par_chunks(chunk).zip(self.spread.par_chunks(chunk));
         let blocks = rows.zip(&mut self.blocks);
+        let has_bias = self.config.has_bias;
         if len == 0 {
             blocks.for_each(|((mean, variance), block)| {
-                block.update_bias(update);
+                if has_bias {
+                    block.update_bias(update);
+                }
                 form.update(block, inputs, OutputGradients { mean, variance }, update);
             });
             return;
         }
         let sums = blocks.map(|((mean, variance), block)| {
-            block.update_bias(update);
+            if has_bias {
+                block.update_bias(update);
+            }
             form.gradients(block, inputs, OutputGradients { mean, variance });
             block.gather_sums(shared, len)
         });

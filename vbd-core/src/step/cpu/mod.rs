@@ -36,6 +36,7 @@ use crate::loss::Score;
 use crate::method::Update;
 use crate::noise::Stream;
 use crate::ops::Backward;
+use crate::ops::batch_norm::{BatchSize, CpuNorm};
 use crate::weight::{Parameters, State};
 use vbd_net::data::Samples;
 use vbd_net::graph::{Graph, NodeId};
@@ -187,13 +188,20 @@ impl CpuStep {
         })
     }
 
+    fn norms(&self) -> impl Iterator<Item = &CpuNorm> {
+        self.layers.iter().filter_map(|layer| match layer {
+            CpuLayer::Norm(norm) => Some(&**norm),
+            _ => None,
+        })
+    }
+
     fn ensure_masked(&mut self, active: bool) {
         if self.masked != Some(active) {
             for layer in &mut self.layers {
                 match layer {
                     CpuLayer::Weight(weight) => weight.mask(active, &self.pixels),
                     CpuLayer::Gate(gate) => gate.mask(active),
-                    CpuLayer::Plain(_) => {}
+                    CpuLayer::Norm(_) | CpuLayer::Plain(_) => {}
                 }
             }
             self.masked = Some(active);
@@ -245,6 +253,11 @@ impl CpuStep {
                     let key = at.map(|at| at.key(Stream::gate(gate.number)));
                     gate.forward(x, y, key, lanes);
                 }
+                CpuLayer::Norm(norm) => {
+                    let x = &before[first][..units[first] * lanes];
+                    let samples = self.targets.samples;
+                    norm.forward(x, y, BatchSize { samples, lanes }, at.is_some());
+                }
                 CpuLayer::Plain(plain) => {
                     let values = reads.iter().map(|read| read.value);
                     let inputs = values.map(|value| &before[value][..units[value] * lanes]);
@@ -285,6 +298,12 @@ impl CpuStep {
                     CpuLayer::Gate(gate) => {
                         let x = &values[value][..x_len];
                         gate.backward(x, wanted, &g[..len], update, lanes);
+                    }
+                    CpuLayer::Norm(norm) => {
+                        let x = &values[value][..x_len];
+                        let samples = self.targets.samples;
+                        let size = BatchSize { samples, lanes };
+                        norm.backward(wanted, [x, y], &mut g[..len], size, update);
                     }
                     CpuLayer::Plain(plain) => {
                         if let Some(g_x) = wanted {
@@ -488,6 +507,7 @@ impl Step for CpuStep {
                 .weights()
                 .map(CpuWeight::parameters)
                 .collect::<Result<_>>()?,
+            norms: self.norms().map(|norm| norm.parameters().clone()).collect(),
             gates: self.gates().map(CpuGate::parameters).collect(),
             net: self.net.clone(),
         })
@@ -495,7 +515,7 @@ impl Step for CpuStep {
 
     fn load(&mut self, parameters: &Parameters) -> Result<()> {
         let weights = self.graph.weights().len();
-        parameters.check(weights, &self.objective.gates)?;
+        parameters.check(&self.graph, &self.objective.gates)?;
         self.objective.check(weights)?;
         self.net.clone_from(&parameters.net);
         let compaction = if self.config.compaction {

@@ -1,12 +1,8 @@
 //! Reads an IDX file, gzipped or not.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-use vbd_net::foreign;
-
+use crate::data::packed::PackedFile;
 use crate::error::{Error, Result};
 
 /// Maximum number of image bytes per file.
@@ -18,7 +14,6 @@ const COMPARED_AT_ONCE: u64 = 1 << 16;
 const LABELS: u32 = 0x0801;
 const GREY_IMAGES: u32 = 0x0803;
 const IMAGES: u32 = 0x0804;
-const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// Content of a file: dimensions and bytes.
 pub(super) struct Idx<const DIMENSIONS: usize> {
@@ -73,33 +68,12 @@ pub(super) fn read_images(path: &Path) -> Result<Idx<4>> {
     file.rest([count, channels, rows, columns], "product of the sizes")
 }
 
-/// Reader that unpacks gzip.
-struct IdxReader<'a> {
-    path: &'a Path,
-    gzipped: bool,
-    /// What the file is, if it is of another program.
-    foreign: Option<&'static str>,
-    source: Box<dyn Read>,
-}
+/// Reader of an IDX file.
+struct IdxReader<'a>(PackedFile<'a>);
 
 impl<'a> IdxReader<'a> {
     fn open(path: &'a Path) -> Result<Self> {
-        let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
-        // One fill of the buffer contains the first two bytes, if the file has them.
-        let start = file.fill_buf().map_err(Error::io(path))?;
-        let gzipped = start.starts_with(GZIP);
-        let foreign = foreign::kind_of(start).filter(|_| !gzipped);
-        let source: Box<dyn Read> = if gzipped {
-            Box::new(MultiGzDecoder::new(file))
-        } else {
-            Box::new(file)
-        };
-        Ok(Self {
-            path,
-            gzipped,
-            foreign,
-            source,
-        })
+        Ok(Self(PackedFile::open(path)?))
     }
 
     /// Reads the next number of the header.
@@ -154,19 +128,11 @@ impl<'a> IdxReader<'a> {
     }
 
     fn read(&mut self, into: &mut Vec<u8>, most: u64) -> Result<()> {
-        let source = &mut self.source;
-        match source.take(most).read_to_end(into) {
-            Ok(_) => Ok(()),
-            Err(source) if self.gzipped => Err(Error::Gzip {
-                path: self.path.to_owned(),
-                source,
-            }),
-            Err(source) => Err(Error::io(self.path)(source)),
-        }
+        self.0.read(into, most)
     }
 
     fn wrong_magic(&self, found: u32, expected: &str) -> Error {
-        let found = match self.foreign {
+        let found = match self.0.foreign() {
             Some(kind) => format!("{found:#010x}, since this is {kind}"),
             None => format!("{found:#010x}"),
         };
@@ -175,7 +141,7 @@ impl<'a> IdxReader<'a> {
 
     fn problem(&self, field: &'static str, found: impl Into<String>, expected: &str) -> Error {
         Error::Idx {
-            path: self.path.to_owned(),
+            path: self.0.path().to_owned(),
             field,
             found: found.into(),
             expected: expected.to_owned(),

@@ -27,6 +27,18 @@ pub struct Linear {
     pub bias: bool,
 }
 
+impl Linear {
+    /// Creates a layer with a bias that reads the layer above.
+    pub fn new(name: &str, out_features: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            input: None,
+            out_features,
+            bias: true,
+        }
+    }
+}
+
 impl Kind for Linear {
     wiring!("linear", named);
 

@@ -22,7 +22,7 @@ const BLOCKS: usize = 8;
 pub(super) struct CompactForm {
     geometry: TapGeometry,
     block_rows: usize,
-    /// `[positions, taps]`.
+    /// `[positions, kernel_area * channels]`.
     input_rows: Vec<u32>,
     blocks: Vec<Rows>,
     /// Entries that read each group of input channels.
@@ -65,6 +65,10 @@ impl CompactForm {
                 let to = live.partition_point(|&place| (place as usize) < to);
                 for &place in &live[from..to] {
                     let tap = geometry.row_and_tap(place).1;
+                    // As if there were no groups, so that all rows share one table.
+                    let channels = geometry.group_channels();
+                    let channel = row / geometry.group_rows() * channels + tap % channels;
+                    let tap = tap / channels * geometry.channels + channel;
                     let reader = Reader {
                         block: narrow(number),
                         entry: narrow(rows.places.len()),
@@ -79,7 +83,7 @@ impl CompactForm {
             }
             blocks.push(rows);
         }
-        let input_rows = geometry.input_rows();
+        let input_rows = geometry.input_rows(0..geometry.channels);
         Self {
             geometry: geometry.clone(),
             block_rows,
@@ -92,7 +96,7 @@ impl CompactForm {
 
     /// Returns the input row of each tap at an output position.
     fn table(&self, position: usize) -> &[u32] {
-        let taps = self.geometry.taps();
+        let taps = self.geometry.kernel_area * self.geometry.channels;
         &self.input_rows[position * taps..][..taps]
     }
 }
@@ -271,7 +275,7 @@ impl WithSimd for Gradients<'_> {
                 let tap = rows.taps[entry] as usize;
                 let input_rows = form.input_rows[tap..]
                     .iter()
-                    .step_by(form.geometry.taps())
+                    .step_by(form.geometry.kernel_area * form.geometry.channels)
                     .copied();
                 let [theta, sigma2] =
                     weight_gradient(simd, inputs.x, input_rows, [g_mean, g_variance], lanes);

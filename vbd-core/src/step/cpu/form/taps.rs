@@ -18,12 +18,14 @@ const BLOCK_ROWS: usize = 2 * TILE_ROWS;
 /// Weights with fewer rows than this have smaller blocks, to share them between threads.
 const FEW_ROWS: usize = 4 * TILE_ROWS;
 
-/// Dense form of a convolution. Entries of a block are `[taps, rows]`.
+/// Dense form of a convolution. Entries of a block, whose rows are of one group, are `[taps, rows]`.
 pub(super) struct TapsForm {
     geometry: TapGeometry,
     block_rows: usize,
-    /// `[positions, taps]`.
-    input_rows: Vec<u32>,
+    /// Input channels per piece of work of the input gradient, all of one group.
+    chunk_channels: usize,
+    /// For each group, `[positions, taps]`.
+    input_rows: Vec<Vec<u32>>,
     /// Taps in the order of the weight's gradient, and output positions.
     order: Vec<u32>,
     dots: Vec<Run>,
@@ -92,16 +94,38 @@ impl TapsForm {
         } else {
             BLOCK_ROWS
         };
-        let input_rows = geometry.input_rows();
+        let channels = geometry.group_channels();
+        let groups = (0..geometry.groups).map(|group| group * channels..(group + 1) * channels);
+        let input_rows: Vec<Vec<u32>> = groups.map(|own| geometry.input_rows(own)).collect();
         Self {
-            block_rows,
+            block_rows: part_of_group(geometry, geometry.group_rows(), block_rows),
+            chunk_channels: part_of_group(geometry, channels, BLOCK_ROWS),
             order: geometry.taps_by_channel(),
-            dots: dots::runs(&input_rows, geometry.taps()),
+            dots: dots::runs(&input_rows[0], geometry.taps()),
             input_rows,
             forward: TapReach::new((0..geometry.positions).map(inside)),
             backward: TapReach::new(reached.into_iter()),
             geometry: geometry.clone(),
         }
+    }
+}
+
+/// Returns the largest number up to `most` that divides `of`, a group's rows or channels; without
+/// groups, `most`.
+fn part_of_group(geometry: &TapGeometry, of: usize, most: usize) -> usize {
+    match geometry.groups {
+        1 => most,
+        _ => (1..=most.min(of))
+            .rev()
+            .find(|part| of.is_multiple_of(*part))
+            .unwrap_or(1),
+    }
+}
+
+impl TapsForm {
+    /// Returns the group of a block's rows.
+    fn group(&self, block: &Block) -> usize {
+        block.first_row / self.geometry.group_rows()
     }
 }
 
@@ -127,12 +151,14 @@ impl Form for TapsForm {
     ) {
         let (geometry, lanes, rows) = (&self.geometry, inputs.lanes, block.rows());
         let entries = &block.entries;
+        let channels = geometry.group_channels();
+        let first = self.group(block) * channels * geometry.input_area * lanes;
         for (run, starts) in self.forward.iter() {
             let taps = Taps {
                 starts,
-                weight_unit: geometry.channels * rows,
+                weight_unit: channels * rows,
                 input_unit: lanes,
-                len: geometry.channels,
+                len: channels,
                 weight_step: rows,
                 input_step: geometry.input_area * lanes,
                 row_step: 1,
@@ -150,9 +176,9 @@ impl Form for TapsForm {
                 }
                 .run();
             };
-            product(mean, &entries.mean, inputs.x);
+            product(mean, &entries.mean, &inputs.x[first..]);
             if let Some(variance) = &mut variance {
-                product(variance, &entries.variance, inputs.x_square);
+                product(variance, &entries.variance, &inputs.x_square[first..]);
             }
         }
     }
@@ -167,16 +193,20 @@ impl Form for TapsForm {
     ) {
         let geometry = &self.geometry;
         let channel = geometry.input_area * lanes;
-        let out = g_x.par_chunks_mut(BLOCK_ROWS * channel);
-        let out = out.zip(g_square.par_chunks_mut(BLOCK_ROWS * channel));
+        let chunk = self.chunk_channels;
+        let out = g_x.par_chunks_mut(chunk * channel);
+        let out = out.zip(g_square.par_chunks_mut(chunk * channel));
         out.enumerate().for_each(|(index, (g_x, g_square))| {
-            let (first, channels) = (index * BLOCK_ROWS, g_x.len() / channel);
+            let channels = g_x.len() / channel;
+            let group = index * chunk / geometry.group_channels();
+            let first = index * chunk - group * geometry.group_channels();
+            let own = blocks.iter().filter(|block| self.group(block) == group);
             for (run, starts) in self.backward.iter() {
-                for block in blocks {
+                for (number, block) in own.clone().enumerate() {
                     let rows = block.rows();
                     let taps = Taps {
                         starts,
-                        weight_unit: geometry.channels * rows,
+                        weight_unit: geometry.group_channels() * rows,
                         input_unit: lanes,
                         len: rows,
                         weight_step: 1,
@@ -192,7 +222,7 @@ impl Form for TapsForm {
                             columns: run.positions * lanes,
                             out: &mut out[run.first * lanes..],
                             out_step: channel,
-                            accumulate: block.number > 0,
+                            accumulate: number > 0,
                         }
                         .run();
                     };
@@ -207,12 +237,12 @@ impl Form for TapsForm {
 
     fn gradients(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>) {
         block.resize_gradients(block.entries.len());
-        let rows = block.rows();
+        let (rows, group) = (block.rows(), self.group(block));
         let sums = &mut block.partial_sums;
         let mut dots = |input: &[f32], g: &[f32], out: &mut [f32]| {
             Dots {
                 input,
-                input_rows: &self.input_rows,
+                input_rows: &self.input_rows[group],
                 taps: self.geometry.taps(),
                 order: &self.order,
                 runs: &self.dots,

@@ -1,0 +1,255 @@
+//! Batch normalisation of one unit (Ioffe and Szegedy 2015), over samples and positions.
+//!
+//! `y = (x - mean) rstd gamma + beta` with `rstd = 1 / sqrt(variance + eps)`. Lanes beyond the
+//! batch are left out of all sums.
+
+use super::vector::{F32s, PartialSums, each_vector, kernel};
+use pulp::Simd;
+
+/// Mean and variance of a unit's inputs, the variance divided by their number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Moments {
+    pub(crate) mean: f32,
+    pub(crate) variance: f32,
+}
+
+/// The line that a unit's inputs are mapped by: `y = (x - mean) factor + shift`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Line {
+    pub(crate) mean: f32,
+    pub(crate) factor: f32,
+    pub(crate) shift: f32,
+}
+
+/// Gradients of a unit, divided by the number of its inputs where they flow to those.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct UnitGradient {
+    /// `sum g`.
+    pub(crate) bias: f32,
+    /// `sum g (x - mean) rstd`.
+    pub(crate) weight: f32,
+}
+
+// limit moments: avx2 3, scalar 12 instructions a value
+kernel! {
+    /// Computes mean and variance of a unit's inputs, in two passes.
+    ///
+    /// # Shapes
+    /// - `x`: `[area, lanes]`; `valid`: `[lanes]`, 1 for the lanes of samples and 0 for others
+    /// - `inv_count`: 1 / (area * samples)
+    pub(crate) fn moments<S>(simd, x: &[f32], valid: &[f32], inv_count: f32) -> Moments {
+        let lanes = valid.len();
+        let mut sums = PartialSums::zero(simd);
+        for row in x.chunks_exact(lanes) {
+            sums.add([row, valid], #[inline(always)] |[x, valid], [sum]| [sum + counted(valid, x)]);
+        }
+        let [sum] = sums.totals();
+        let mean = sum * inv_count;
+        let mut squares = PartialSums::zero(simd);
+        for row in x.chunks_exact(lanes) {
+            squares.add([row, valid], #[inline(always)] |[x, valid], [sum]| {
+                let distance = counted(valid, x - x.like(mean));
+                [distance.mul_add(distance, sum)]
+            });
+        }
+        let [square] = squares.totals();
+        Moments { mean, variance: square * inv_count }
+    }
+}
+
+/// Returns `x` in lanes of samples, else 0.
+#[inline(always)]
+fn counted<S: Simd>(valid: F32s<S>, x: F32s<S>) -> F32s<S> {
+    valid.where_positive(x)
+}
+
+kernel! {
+    /// Maps a unit's inputs by its line, and applies ReLU if `relu`. NaN is propagated.
+    ///
+    /// # Shapes
+    /// - `y`, `x`: `[area, lanes]`
+    pub(crate) fn normalise<S>(simd, y: &mut [f32], x: &[f32], line: Line, relu: bool) {
+        each_vector(simd, [y], [x], #[inline(always)] |_, [x]| {
+            let y = (x - x.like(line.mean)).mul_add(x.like(line.factor), x.like(line.shift));
+            [if relu { y.relu() } else { y }]
+        });
+    }
+}
+
+kernel! {
+    /// Computes the gradient through ReLU, if `relu`, into `g`, and the unit's gradients.
+    ///
+    /// # Shapes
+    /// - `g`, `x`, `y`: `[area, lanes]`; `g` is 0 in lanes beyond the batch
+    pub(crate) fn unit_gradient<S>(
+        simd,
+        g: &mut [f32],
+        x: &[f32],
+        y: &[f32],
+        of: NormalisedBy,
+        relu: bool,
+    ) -> UnitGradient {
+        if relu {
+            each_vector(simd, [&mut *g], [y], #[inline(always)] |[g], [y]| [y.where_positive(g)]);
+        }
+        let mut sums = PartialSums::zero(simd);
+        sums.add([&*g, x], #[inline(always)] |[g, x], [bias, weight]| {
+            [bias + g, (x - x.like(of.mean)).mul_add(g, weight)]
+        });
+        let [bias, weight] = sums.totals();
+        UnitGradient { bias, weight: weight * of.rstd }
+    }
+}
+
+/// Statistics that a unit was normalised by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct NormalisedBy {
+    pub(crate) mean: f32,
+    pub(crate) rstd: f32,
+}
+
+kernel! {
+    /// Computes the gradient of a unit's inputs: `gamma rstd (g - mean(g) - xhat mean(g xhat))`;
+    /// lanes beyond the batch get 0.
+    ///
+    /// # Shapes
+    /// - `g_x`, `g`, `x`: `[area, lanes]`; `valid`: `[lanes]`
+    /// - `inv_count`: 1 / (area * samples)
+    pub(crate) fn input_gradient<S>(
+        simd,
+        g_x: &mut [f32],
+        g: &[f32],
+        x: &[f32],
+        valid: &[f32],
+        of: NormalisedBy,
+        gradient: UnitGradient,
+        scale: InputScale,
+    ) {
+        let lanes = valid.len();
+        let factor = scale.gamma * of.rstd;
+        let by_distance = gradient.weight * of.rstd * scale.inv_count;
+        let mean_g = gradient.bias * scale.inv_count;
+        let rows = g.chunks_exact(lanes).zip(x.chunks_exact(lanes));
+        for (g_x, (g, x)) in g_x.chunks_exact_mut(lanes).zip(rows) {
+            each_vector(simd, [g_x], [g, x, valid], #[inline(always)] |_, [g, x, valid]| {
+                let distance = x - x.like(of.mean);
+                let centred = g - g.like(mean_g);
+                let inner = (-distance).mul_add(g.like(by_distance), centred);
+                [counted(valid, inner * g.like(factor))]
+            });
+        }
+    }
+}
+
+/// Factors of an input's gradient.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct InputScale {
+    pub(crate) gamma: f32,
+    /// 1 / number of the unit's inputs.
+    pub(crate) inv_count: f32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::dispatch::width::same_bits;
+    use crate::kernels::test_values;
+
+    const AREA: usize = 6;
+    const LANES: usize = 24;
+    const SAMPLES: usize = 19;
+    const EPS: f64 = 1e-5;
+
+    fn valid() -> Vec<f32> {
+        (0..LANES)
+            .map(|lane| if lane < SAMPLES { 1.0 } else { 0.0 })
+            .collect()
+    }
+
+    fn is_sample(at: usize) -> bool {
+        at % LANES < SAMPLES
+    }
+
+    /// The outputs in f64.
+    fn outputs(x: &[f64], gamma: f64, beta: f64, relu: bool) -> Vec<f64> {
+        let samples = || {
+            let all = x.iter().enumerate();
+            all.filter(|(at, _)| is_sample(*at)).map(|(_, x)| x)
+        };
+        let count = (AREA * SAMPLES) as f64;
+        let mean = samples().sum::<f64>() / count;
+        let variance = samples().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+        let y = x
+            .iter()
+            .map(|x| (x - mean) / (variance + EPS).sqrt() * gamma + beta);
+        y.map(|y| if relu { y.max(0.0) } else { y }).collect()
+    }
+
+    #[test]
+    fn values_and_gradients_are_those_of_finite_differences_in_f64_on_every_width() {
+        for relu in [false, true] {
+            let (mut x, mut g) = (test_values(1, AREA * LANES), test_values(2, AREA * LANES));
+            x.iter_mut().for_each(|x| *x = 3.0 * *x + 5.0);
+            for at in (0..x.len()).filter(|&at| !is_sample(at)) {
+                // No garbage in the lanes beyond the batch matters.
+                (x[at], g[at]) = (1e30, 0.0);
+            }
+            let (gamma, beta) = (1.7_f32, -0.3_f32);
+            let inv_count = 1.0 / (AREA * SAMPLES) as f32;
+            let (y, g_x, unit) = same_bits(|| {
+                let Moments { mean, variance } = moments(&x, &valid(), inv_count);
+                let rstd = 1.0 / (variance + EPS as f32).sqrt();
+                let line = Line {
+                    mean,
+                    factor: gamma * rstd,
+                    shift: beta,
+                };
+                let (mut y, mut g_x, mut g) =
+                    (vec![0.0; x.len()], test_values(3, x.len()), g.clone());
+                normalise(&mut y, &x, line, relu);
+                let of = NormalisedBy { mean, rstd };
+                let unit = unit_gradient(&mut g, &x, &y, of, relu);
+                let scale = InputScale { gamma, inv_count };
+                input_gradient(&mut g_x, &g, &x, &valid(), of, unit, scale);
+                (y, g_x, [unit.weight, unit.bias])
+            });
+            let exact: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+            let (gamma, beta) = (f64::from(gamma), f64::from(beta));
+            let loss = |x: &[f64], gamma: f64, beta: f64| -> f64 {
+                let y = outputs(x, gamma, beta, relu);
+                let terms = y.iter().zip(&g).enumerate();
+                let terms = terms.filter(|(at, _)| is_sample(*at));
+                terms.map(|(_, (y, &g))| y * f64::from(g)).sum()
+            };
+            for (at, expected) in outputs(&exact, gamma, beta, relu).iter().enumerate() {
+                assert!(!is_sample(at) || (f64::from(y[at]) - expected).abs() < 1e-5);
+            }
+            let h = 1e-5;
+            let by_gamma =
+                (loss(&exact, gamma + h, beta) - loss(&exact, gamma - h, beta)) / (2.0 * h);
+            let by_beta =
+                (loss(&exact, gamma, beta + h) - loss(&exact, gamma, beta - h)) / (2.0 * h);
+            for (found, expected) in unit.iter().zip([by_gamma, by_beta]) {
+                assert!(
+                    (f64::from(*found) - expected).abs() < 1e-4,
+                    "{found} {expected}"
+                );
+            }
+            for (at, &found) in g_x.iter().enumerate() {
+                if !is_sample(at) {
+                    assert_eq!(found.to_bits(), 0, "{at}");
+                    continue;
+                }
+                let mut moved = exact.clone();
+                moved[at] += h;
+                let above = loss(&moved, gamma, beta);
+                moved[at] -= 2.0 * h;
+                let slope = (above - loss(&moved, gamma, beta)) / (2.0 * h);
+                assert!(
+                    (f64::from(found) - slope).abs() < 1e-5,
+                    "{at}: {found} {slope}"
+                );
+            }
+        }
+    }
+}
