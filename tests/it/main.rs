@@ -15,6 +15,9 @@ mod road;
 // Networks with sums, from training to evaluation.
 #[cfg(test)]
 mod residual;
+// Normalisation by channel.
+#[cfg(test)]
+mod normalisation;
 // Networks without classes, on images without labels.
 #[cfg(test)]
 mod autoencoder;
@@ -40,6 +43,9 @@ mod augment;
 // Data sets that are not what they seem.
 #[cfg(test)]
 mod data_sets;
+// Data sources, each from its files to a trained network.
+#[cfg(test)]
+mod data_sources;
 // Runs that are begun, left or collapse in unusual ways.
 #[cfg(test)]
 mod run_states;

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use crate::picture::DecodeError;
 use crate::render::{ClosedPipe, Output, Paint, printable, printable_lines, say_painted};
 
 /// Exit code for wrong usage. Other failures exit with 1.
@@ -160,7 +159,7 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
         if let Some(problem) = cause.downcast_ref::<Problem>() {
             return problem.hint.clone();
         }
-        if let Some(error) = cause.downcast_ref::<DecodeError>() {
+        if let Some(error) = cause.downcast_ref::<vbd_models::picture::DecodeError>() {
             return error.hint().map(str::to_owned);
         }
         if let Some(error) = core_error(cause) {
@@ -264,6 +263,7 @@ fn transposition(found: &[usize; 3], expected: &[usize]) -> Option<[usize; 3]> {
 
 fn models_hint(error: &vbd_models::Error) -> Option<String> {
     use vbd_models::Error;
+    use vbd_models::picture::DecodeError;
     match error {
         Error::Unknown { kind: "recipe", .. } => {
             Some("list recipes with `vbd recipes`, or give the path to a TOML file".to_owned())
@@ -275,6 +275,12 @@ fn models_hint(error: &vbd_models::Error) -> Option<String> {
             Some("list data sets with `vbd data`".to_owned())
         }
         Error::DataNotFound { .. } => Some("use --data digits, which needs no files".to_owned()),
+        Error::Picture { problem, .. } => match problem {
+            DecodeError::NothingShows(_) | DecodeError::UnknownGround => {
+                Some("save the image without transparency".to_owned())
+            }
+            problem => problem.hint().map(str::to_owned),
+        },
         Error::NoIdxFiles { .. } => Some("use MNIST's names for the four IDX files".to_owned()),
         _ => None,
     }

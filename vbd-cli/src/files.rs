@@ -125,7 +125,10 @@ fn check_recorded(
     }
     let Some(expected) = recorded.data_crc32 else {
         let source = DataSource::parse(&data.name);
-        let is_own = matches!(source, Ok(DataSource::Idx(_) | DataSource::Npz(_)));
+        let is_own = matches!(
+            source,
+            Ok(DataSource::Idx(_) | DataSource::Npz(_) | DataSource::Images(_))
+        );
         if !is_asked && is_own {
             tracing::warn!(
                 "{}: no checksum of its data recorded: cannot tell whether `{}`, read from the \

@@ -10,9 +10,9 @@ mod error;
 mod files;
 mod interrupt;
 mod logging;
-mod picture;
 mod recipe;
 mod render;
+mod show;
 mod threads;
 mod verbs;
 

@@ -60,7 +60,7 @@ pub(crate) fn choose(
     let Some(data) = recipe.data.clone() else {
         let problem = Problem::usage(format!("{origin}: no data given"));
         return Err(problem
-            .hint("choose --data digits, mnist, fashion-mnist, idx:FOLDER or npz:FILE")
+            .hint("choose --data digits, mnist, fashion-mnist, cifar-10, svhn, idx:FOLDER, npz:FILE or images:FOLDER")
             .into());
     };
     let net = match (&changes.model, path) {

@@ -91,10 +91,19 @@ fn cases() -> Vec<Case<'static>> {
     let lanes = BATCH.next_multiple_of(LANES);
     let mut cases = Vec::new();
     // Rows of a block, of LeNet-5's convolutions.
-    for (channels, side, rows) in [(1, 28, 5), (20, 12, 12)] {
-        let conv = || Conv::new(channels, side, rows, 5, lanes);
+    // The same of ResNet-8's, on images that are padded already.
+    for (channels, side, rows, kernel) in [
+        (1, 28, 5, 5),
+        (20, 12, 12, 5),
+        (16, 34, 4, 3),
+        (16, 34, 8, 3),
+        (16, 34, 16, 3),
+        (32, 18, 12, 3),
+        (64, 10, 12, 3),
+    ] {
+        let conv = || Conv::new(channels, side, rows, kernel, lanes);
         let operations = conv().flops() / lanes * BATCH;
-        let shape = format!("conv {channels} -> {rows} @ 5x5");
+        let shape = format!("conv {channels} -> {rows} @ {kernel}x{kernel}, {side}");
         let [x, w, mut y] = conv().sizes().map(|len| aligned(&values(1, len)));
         let own = conv();
         cases.push(Case {

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::picture::DecodeError;
+
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -40,6 +42,14 @@ pub enum Error {
         found: String,
         /// Expected value.
         expected: String,
+    },
+    /// A picture cannot be read, or shows nothing.
+    #[error("{}: {problem}", path.display())]
+    Picture {
+        /// Path of the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: DecodeError,
     },
     /// Unpacking a gzipped file failed.
     #[error("{}: damaged gzip data: {source}", path.display())]
@@ -155,6 +165,14 @@ impl Error {
             name: name.to_owned(),
             nearest,
             known,
+        }
+    }
+
+    /// Adds the path to an error of a picture.
+    pub(crate) fn picture(path: &Path) -> impl FnOnce(DecodeError) -> Self {
+        move |problem| Self::Picture {
+            path: path.to_owned(),
+            problem,
         }
     }
 

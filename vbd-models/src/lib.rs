@@ -4,6 +4,7 @@ mod catalog;
 pub mod data;
 mod error;
 pub mod nets;
+pub mod picture;
 pub mod recipes;
 
 pub use catalog::{CatalogEntry, is_path};

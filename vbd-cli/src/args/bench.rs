@@ -15,8 +15,8 @@ Examples:
   vbd bench runs/try --batch 1,256 --threads 1 --json
   vbd bench --recipe quickstart --steps 50";
 
-const DATA: &str = "digits, mnist, fashion-mnist, idx:FOLDER or npz:FILE [default: what the file was trained \
-                    on if found, or the recipe's]";
+const DATA: &str = "digits, mnist, fashion-mnist, cifar-10, svhn, idx:FOLDER, npz:FILE or images:FOLDER \
+                    [default: what the file was trained on if found, or the recipe's]";
 
 /// Arguments of `vbd bench`.
 #[derive(Debug, Args)]

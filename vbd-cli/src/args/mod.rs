@@ -113,11 +113,12 @@ pub(crate) struct DataDir {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vbd data\n  vbd data digits --out digits-idx\n  vbd data mnist --data-dir data --json"
+    after_help = "Examples:\n  vbd data\n  vbd data images:photos\n  vbd data cifar-10 --data-dir data --out cifar-idx"
 )]
 pub(crate) struct DataArgs {
-    /// digits, mnist, fashion-mnist, a directory with IDX files of grey or RGB images
-    /// (idx:FOLDER) or a file of numpy arrays (npz:FILE)
+    /// digits, mnist, fashion-mnist, cifar-10, svhn, a directory with IDX files of grey or RGB images
+    /// (idx:FOLDER), a file of numpy arrays (npz:FILE), or PNG and JPEG files in train/CLASS/ and
+    /// test/CLASS/ (images:FOLDER)
     #[arg(value_parser = data_name())]
     pub(crate) data: Option<String>,
     #[command(flatten)]

@@ -56,7 +56,7 @@ pub(crate) struct RecipeChanges {
     /// Network name (see `vbd models`) or path to a network's TOML file [default: the recipe's]
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<OsString>,
-    /// Training data: digits, mnist, fashion-mnist, idx:FOLDER or npz:FILE [default: the recipe's]
+    /// Training data: digits, mnist, fashion-mnist, cifar-10, svhn, idx:FOLDER, npz:FILE or images:FOLDER [default: the recipe's]
     #[arg(long, value_parser = data_name())]
     pub(crate) data: Option<String>,
     #[command(flatten)]

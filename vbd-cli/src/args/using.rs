@@ -5,10 +5,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use vbd_models::picture::Colour;
 use vbd_net::{Layout, ValueType};
 
 use super::{DataDir, data_name};
-use crate::picture::Colour;
 
 #[derive(Debug, Args)]
 #[command(
@@ -74,7 +74,7 @@ pub(crate) struct EvalArgs {
     /// Network for a file that has weights only: a name, or a path to a TOML file
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<OsString>,
-    /// Data to evaluate on: digits, mnist, fashion-mnist, idx:FOLDER or npz:FILE [default: what the file was trained on]
+    /// Data to evaluate on: digits, mnist, fashion-mnist, cifar-10, svhn, idx:FOLDER, npz:FILE or images:FOLDER [default: what the file was trained on]
     #[arg(long, value_parser = data_name())]
     pub(crate) data: Option<String>,
     #[command(flatten)]

@@ -41,7 +41,11 @@ pub(crate) fn run(args: &DataArgs, out: &Output) -> anyhow::Result<VerbResult> {
         format!("test        {} images", count(summary.test as u64)),
         match summary.classes {
             0 => "classes     none (no labels)".to_owned(),
-            classes => format!("classes     {classes}"),
+            classes if summary.class_names.is_empty() => format!("classes     {classes}"),
+            classes => {
+                let names = summary.class_names.join(", ");
+                format!("classes     {classes}: {}", printable(&names))
+            }
         },
         format!("shape       {channels} x {height} x {width} (channels, rows, columns)"),
         if summary.sha256.contains_key("x_train") {

@@ -86,12 +86,30 @@ impl Product<'_> {
     ///
     /// # Panics
     /// If a tap or an output is out of bounds.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(self) {
         if self.rows == 0 || self.columns == 0 {
             return;
         }
         self.check();
         let taps = self.places();
+        self.over(&taps);
+    }
+
+    /// Computes the product of taps at these places: [`Product::places`], for several products.
+    ///
+    /// # Panics
+    /// If a tap or an output is out of bounds.
+    pub(crate) fn run_over(self, taps: &[[usize; 2]]) {
+        self.check();
+        let weights = (self.rows - 1) * self.taps.row_step;
+        let (weight, input) = (self.weight.len(), self.input.len());
+        let inside =
+            |&[first, at]: &[usize; 2]| first + weights < weight && at + self.columns <= input;
+        assert!(taps.iter().all(inside), "taps lie inside their slices");
+        self.over(taps);
+    }
+
+    fn over(mut self, taps: &[[usize; 2]]) {
         if taps.is_empty() {
             if !self.accumulate {
                 for row in 0..self.rows {

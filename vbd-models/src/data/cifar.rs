@@ -34,6 +34,18 @@ const PUBLISHED: [&str; 6] = [
     "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
 ];
 const SHAPE: [usize; 3] = [3, 32, 32];
+const CLASS_NAMES: [&str; CLASSES as usize] = [
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+];
 const CLASSES: u8 = 10;
 const PIXELS: usize = 3 * 32 * 32;
 const RECORD: usize = 1 + PIXELS;
@@ -64,7 +76,8 @@ pub(super) fn read_folder(name: &str, folder: &Path) -> Result<Dataset> {
     let paths: Vec<PathBuf> = paths.into_iter().flatten().collect();
     let (train, test) = paths.split_at(paths.len() - 1);
     let [train, test] = [read_split(train)?, read_split(test)?];
-    train.with_test(test, name, Some(CLASSES.into()))
+    let set = train.with_test(test, name, Some(CLASSES.into()))?;
+    Ok(set.with_class_names(CLASS_NAMES.map(str::to_owned).into()))
 }
 
 fn read_split(paths: &[PathBuf]) -> Result<Split> {
@@ -111,7 +124,7 @@ fn read_records(path: &Path) -> Result<Vec<u8>> {
         found,
         expected: format!(
             "a multiple of {RECORD} (a label and {PIXELS} pixels per image), 1 to {} images",
-            MAX_PIXELS as usize / RECORD
+            MAX_PIXELS / RECORD as u64
         ),
     })
 }
@@ -157,7 +170,7 @@ mod tests {
         let mut bytes = Vec::new();
         for (record, &label) in labels.iter().enumerate() {
             bytes.push(label);
-            bytes.extend((0..PIXELS).map(|place| ((place * 7 + record) % 251) as u8));
+            bytes.extend((0..PIXELS).map(|place| ((place * 7 + record) % 251).to_le_bytes()[0]));
         }
         bytes
     }
@@ -284,11 +297,10 @@ mod tests {
         } else {
             assert_eq!(differing, ["test_batch.bin"]);
         }
-        let counts = |labels: &[u8]| {
-            (0..CLASSES)
-                .map(|class| labels.iter().filter(|&&label| label == class).count())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(counts(set.train.labels().unwrap()), [5000; 10]);
+        let mut counts = [0; CLASSES as usize];
+        for &label in set.train.labels().unwrap() {
+            counts[usize::from(label)] += 1;
+        }
+        assert_eq!(counts, [5000; 10]);
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod checksum;
 mod cifar;
 mod digits;
 pub mod idx;
+mod images;
 mod named;
 mod npz;
 mod packed;

@@ -1,8 +1,8 @@
 //! A data set's folder as text, also if its path is not UTF-8.
 //!
-//! Recipes, checkpoints and reports hold the name of a data set as text: `idx:FOLDER` or `npz:FILE`.
-//! A path that is not UTF-8 is written as `idx%:FOLDER` or `npz%:FILE`, percent-encoded, and read back
-//! as the same path.
+//! Recipes, checkpoints and reports hold the name of a data set as text: `idx:FOLDER`, `npz:FILE` or
+//! `images:FOLDER`. A path that is not UTF-8 is written as `idx%:FOLDER` and so on, percent-encoded, and
+//! read back as the same path.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub(super) const IDX: &str = "idx";
 /// Prefix of a numpy archive.
 pub(super) const NPZ: &str = "npz";
+/// Prefix of a folder with images.
+pub(super) const IMAGES: &str = "images";
 
 /// Converts an argument that names a data set to text.
 ///
@@ -29,11 +31,12 @@ pub fn text_of(name: &OsStr) -> String {
 
 fn encode(bytes: &[u8]) -> String {
     let prefixed = |prefix: &str| bytes.strip_prefix(format!("{prefix}:").as_bytes());
-    let (prefix, path) = match (prefixed(IDX), prefixed(NPZ)) {
-        (Some(path), _) => (IDX, path),
-        (None, Some(path)) => (NPZ, path),
-        (None, None) if bytes.ends_with(b".npz") => (NPZ, bytes),
-        (None, None) => (IDX, bytes),
+    let known = [IDX, NPZ, IMAGES].into_iter();
+    let mut known = known.filter_map(|prefix| Some((prefix, prefixed(prefix)?)));
+    let (prefix, path) = match known.next() {
+        Some(found) => found,
+        None if bytes.ends_with(b".npz") => (NPZ, bytes),
+        None => (IDX, bytes),
     };
     let mut text = format!("{prefix}%:");
     for &byte in path {
@@ -108,6 +111,9 @@ mod tests {
         assert_eq!(text, "idx%:/data/caf%E9%20100%25/%FF");
         let folder = path_after(IDX, &text).unwrap();
         assert_eq!(folder.as_os_str().as_bytes(), &bytes[4..]);
+        let images = text_of(OsStr::from_bytes(b"images:caf\xe9"));
+        assert_eq!(images, "images%:caf%E9");
+        assert!(path_after(IMAGES, &images).is_some());
         for broken in ["idx%:a%", "idx%:a%4", "idx%:%zz", "idx%:%+1"] {
             assert_eq!(path_after(IDX, broken), None, "{broken}");
         }

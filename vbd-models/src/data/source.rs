@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use vbd_net::data::Dataset;
 
 use super::digits::{self, digits};
-use super::idx;
 use super::named::NamedSet;
 use super::npz;
-use super::path_text::{IDX, NPZ, name_at, path_after};
+use super::path_text::{IDX, IMAGES, NPZ, name_at, path_after};
+use super::{idx, images};
 use crate::catalog::CatalogEntry;
 use crate::error::{Error, Result};
 
@@ -24,9 +24,11 @@ pub enum DataSource {
     Idx(PathBuf),
     /// `npz:FILE`: a user's own numpy arrays.
     Npz(PathBuf),
+    /// `images:FOLDER`: a user's own PNG and JPEG files.
+    Images(PathBuf),
 }
 
-const KNOWN: [(&str, &str); 7] = [
+const KNOWN: [(&str, &str); 8] = [
     (
         digits::NAME,
         "synthetic handwritten digits, 60,000 train and 10,000 test, built in",
@@ -54,6 +56,10 @@ const KNOWN: [(&str, &str); 7] = [
     (
         "npz:FILE",
         "your own data: numpy arrays x_train, y_train, x_test and y_test",
+    ),
+    (
+        "images:FOLDER",
+        "your own data: PNG or JPEG files in train/CLASS/ and test/CLASS/",
     ),
 ];
 
@@ -84,7 +90,7 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
 
 impl DataSource {
     /// Parses a name, in capitals or not: `digits`, one of [`NamedSet`], `idx:FOLDER`,
-    /// `npz:FILE`, or the path of a directory or of a file that ends in `.npz`. A name wins over a
+    /// `npz:FILE`, `images:FOLDER`, or the path of a directory or of a file that ends in `.npz`. A name wins over a
     /// path.
     ///
     /// # Errors
@@ -96,6 +102,9 @@ impl DataSource {
         }
         if let Some(file) = path_after(NPZ, text) {
             return Ok(Self::Npz(file));
+        }
+        if let Some(folder) = path_after(IMAGES, text) {
+            return Ok(Self::Images(folder));
         }
         let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_'], "");
         let name = plain(text);
@@ -109,6 +118,9 @@ impl DataSource {
             return Ok(Self::Named(set));
         }
         let path = Path::new(text);
+        if path.is_dir() && images::is_at(path) && !idx::has_any(path) {
+            return Ok(Self::Images(text.into()));
+        }
         if path.is_dir() {
             return Ok(Self::Idx(text.into()));
         }
@@ -119,7 +131,7 @@ impl DataSource {
             return Err(Error::NoFolder {
                 name: text.to_owned(),
                 problem: if path.is_file() {
-                    "is a file: expected a directory with IDX files, or npz:FILE"
+                    "is a file: expected a directory with IDX files or images, or npz:FILE"
                 } else {
                     "no such directory"
                 },
@@ -139,7 +151,8 @@ impl DataSource {
     /// # Errors
     /// [`Error::DataNotFound`] if the files of a named data set are in none of these places, and
     /// those of [`idx::read_folder`]; [`Error::Npz`] or [`Error::Zip`] for numpy arrays;
-    /// [`Error::MissingFiles`] or [`Error::DataFile`] for other formats.
+    /// [`Error::MissingFiles`] or [`Error::DataFile`] for other formats, [`Error::Picture`] for
+    /// images.
     pub fn load(&self, data_dir: Option<&Path>) -> Result<Dataset> {
         match self {
             Self::Digits => digits(
@@ -150,6 +163,7 @@ impl DataSource {
             Self::Named(set) => set.load(data_dir),
             Self::Idx(folder) => idx::read_folder(&name_at(IDX, folder), folder, None),
             Self::Npz(file) => npz::read(&name_at(NPZ, file), file, None),
+            Self::Images(folder) => images::read_folder(&name_at(IMAGES, folder), folder),
         }
     }
 }
@@ -206,6 +220,9 @@ mod tests {
             ("mnits", "mnist"),
             ("digit", "digits"),
             ("idx:", "idx:FOLDER"),
+            ("cifar", "cifar-10"),
+            ("shvn", "svhn"),
+            ("image:x", "images:FOLDER"),
         ] {
             let message = load(name, None).unwrap_err().to_string();
             assert!(

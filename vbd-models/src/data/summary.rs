@@ -20,6 +20,9 @@ pub struct Summary {
     pub test: usize,
     /// Number of classes; 0 without labels.
     pub classes: usize,
+    /// Names of the classes in the order of their numbers, if they have some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// `[channels, rows, columns]` of an image.
     pub shape: [usize; 3],
     /// SHA-256 in hexadecimal of each file written by [`idx::write_folder`]. Of inputs in f32, which
@@ -47,6 +50,7 @@ pub fn summary(set: &Dataset) -> Result<Summary> {
         train: set.train.len(),
         test: set.test.len(),
         classes: set.classes,
+        class_names: set.class_names.clone(),
         shape: set.shape,
         sha256: match array_sums(set) {
             Some(sums) => sums,

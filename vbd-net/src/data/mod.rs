@@ -19,6 +19,8 @@ pub struct Dataset {
     pub shape: [usize; 3],
     /// Number of classes; every label is below it. 0 without labels.
     pub classes: usize,
+    /// Names of the classes in the order of their numbers; empty if they have none.
+    pub class_names: Vec<String>,
     /// Training samples.
     pub train: Samples,
     /// Test samples.
@@ -62,9 +64,23 @@ impl Dataset {
             name,
             shape,
             classes,
+            class_names: Vec::new(),
             train,
             test,
         })
+    }
+
+    /// Adds the names of the classes, in the order of their numbers.
+    ///
+    /// # Panics
+    /// If there is not one for each class.
+    #[must_use]
+    pub fn with_class_names(self, class_names: Vec<String>) -> Self {
+        assert_eq!(class_names.len(), self.classes, "a name for each class");
+        Self {
+            class_names,
+            ..self
+        }
     }
 
     /// Checks that a network takes images of this shape: the same channels, rows and columns, or as

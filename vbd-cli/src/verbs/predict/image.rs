@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use vbd_models::picture::{self, Channels, Colour, DecodeError, Encoded, Ground, Raster, Size};
 use vbd_net::spec::NetSpec;
 
 use crate::error::Problem;
-use crate::picture::show::View;
-use crate::picture::{Channels, Colour, DecodeError, Encoded, Ground, Raster, Size, bytes};
 use crate::render::say;
+use crate::show::View;
 
 /// Contrast below which a picture shows nothing on its ground.
 const FAINT: u8 = 8;
@@ -62,7 +62,7 @@ impl<'a> ImageReader<'a> {
     /// # Errors
     /// If it cannot be read or decoded, has another size than the network's input, or shows nothing.
     pub(super) fn read(&self, path: &Path, input: &str) -> anyhow::Result<View> {
-        let bytes = bytes::read(path)?;
+        let bytes = picture::read(path)?;
         let encoded = Encoded::open(&bytes).with_context(|| input.to_owned())?;
         self.check_size(encoded.size(), input)?;
         let raster = encoded.decode().with_context(|| input.to_owned())?;

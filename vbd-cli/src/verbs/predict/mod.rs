@@ -4,6 +4,7 @@ mod answer;
 mod image;
 
 use anyhow::Context as _;
+use vbd_models::picture::{Channels, Size, is_stdin};
 use vbd_net::PrunedNet;
 use vbd_net::data::Values;
 use vbd_prune::SparseNet;
@@ -14,9 +15,8 @@ use super::VerbResult;
 use crate::args::PredictArgs;
 use crate::error::{Problem, message, report_inputs};
 use crate::files;
-use crate::picture::show::{Style, View};
-use crate::picture::{Channels, Size, bytes};
 use crate::render::Output;
+use crate::show::{Style, View};
 
 /// Width of the text beside a picture.
 const TEXT: usize = 24;
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &PredictArgs, out: &Output) -> anyhow::Result<VerbResult
         let problem = Problem::usage("--show cannot be combined with --json");
         return Err(problem.hint("omit one of them").into());
     }
-    let stdin = args.images.iter().filter(|path| bytes::is_stdin(path));
+    let stdin = args.images.iter().filter(|path| is_stdin(path));
     if stdin.count() > 1 {
         return Err(Problem::usage("`-` is given twice: standard input is one image").into());
     }

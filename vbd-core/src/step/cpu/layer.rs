@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::block::Block;
 use super::entries::SharedEntries;
-use super::form::{Compaction, Form, Inputs, OutputGradients, TransposedInput, choose};
+use super::form::{Compaction, Form, Inputs, OutputGradients, Outputs, TransposedInput, choose};
 use super::gate::CpuGate;
 use super::geometry::TapGeometry;
 use super::pixel_batch::PixelBatch;
@@ -221,12 +221,14 @@ impl CpuWeight {
         let chunk = self.form.block_rows() * self.config.geometry.positions * lanes;
         let (form, relu) = (&self.form, self.config.relu);
         let Some(key) = sampled else {
-            y.par_chunks_mut(chunk)
-                .zip(&mut self.blocks)
-                .for_each(|(y, block)| {
-                    form.forward(block, inputs, y, None);
-                    block.finish_mean(y, relu);
-                });
+            let out = Outputs {
+                mean: y,
+                variance: None,
+                chunk,
+            };
+            form.forward_blocks(&mut self.blocks, inputs, out, &|block, y, _| {
+                block.finish_mean(y, relu);
+            });
             return;
         };
         if !form.reads_pixels() {
@@ -242,11 +244,12 @@ impl CpuWeight {
             ..inputs
         };
         self.spread.resize(y.len());
-        let out = y
-            .par_chunks_mut(chunk)
-            .zip(self.spread.par_chunks_mut(chunk));
-        out.zip(&mut self.blocks).for_each(|((y, spread), block)| {
-            form.forward(block, inputs, y, Some(spread));
+        let out = Outputs {
+            mean: y,
+            variance: Some(&mut self.spread),
+            chunk,
+        };
+        form.forward_blocks(&mut self.blocks, inputs, out, &|block, y, spread| {
             block.finish_sample(y, spread, relu, lanes, key);
         });
     }

@@ -22,7 +22,11 @@ pub(super) fn labels(array: &Array) -> Result<Vec<u8>, Problem> {
                 })
             })
             .collect(),
-        other => Err(Problem::new("type", other.to_string(), EXPECTED)),
+        other => Err(Problem::new(
+            "type",
+            other.to_string(),
+            "integers from 0 to 255: convert whole numbers with .astype(\"int64\")",
+        )),
     }
 }
 

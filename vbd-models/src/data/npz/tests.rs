@@ -126,7 +126,7 @@ fn arrays_of_another_type_order_or_shape_are_refused() {
     assert_refused(
         "x_train",
         x("'<f8'"),
-        &["type", "float64", "uint8 or float32"],
+        &["type", "float64", ".astype(\"float32\")"],
     );
     assert_refused("x_train", x("'<i8'"), &["type", "int64"]);
     assert_refused("x_train", x("'|O'"), &["type", "object", "unpickled"]);
@@ -177,7 +177,12 @@ fn values_and_labels_out_of_range_are_refused() {
     assert_refused(
         "y_train",
         labels("'<f8'", "(3,)", &[0; 24]),
-        &["float64", "integers"],
+        &["float64", "integers", ".astype(\"int64\")"],
+    );
+    assert_refused(
+        "y_train",
+        labels("'|O'", "(3,)", b"\x80\x04K\x00."),
+        &["type", "object", "unpickled"],
     );
     assert_refused("y_train", labels("'|b1'", "(3,)", &[0; 3]), &["bool"]);
     assert_refused(
@@ -237,6 +242,45 @@ fn what_is_cut_off_or_lies_about_its_size_is_refused() {
         let array = [b"\x93NUMPY\x01\x00", &len[..], header.as_bytes()].concat();
         assert_refused("x_train", array, &["header"]);
     }
+}
+
+#[test]
+fn a_damaged_byte_that_leaves_a_valid_array_is_found_by_the_checksum() {
+    let mut arrays = arrays();
+    let pixels: Vec<u8> = (60..72).collect();
+    arrays[0].1 = npy("'|u1'", "False", "(3, 2, 2)", &pixels);
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in &arrays {
+        let stored =
+            SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        writer.start_file(file_of(name), stored).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    let mut bytes = writer.finish().unwrap().into_inner();
+    assert!(read_bytes(&bytes).is_ok());
+    let place = bytes.windows(12).position(|part| part == pixels).unwrap();
+    bytes[place] ^= 1;
+    let message = read_bytes(&bytes).unwrap_err().to_string();
+    assert!(message.contains("`x_train`: data is damaged"), "{message}");
+}
+
+#[test]
+fn labels_that_start_at_one_and_empty_classes_are_told() {
+    let told = |train: [u8; 3], test: [u8; 2]| {
+        let mut arrays = arrays();
+        arrays[1].1 = npy("'|u1'", "False", "(3,)", &train);
+        arrays[3].1 = npy("'|u1'", "False", "(2,)", &test);
+        let set = read_bytes(&archive(&arrays)).unwrap();
+        let warnings = crate::data::warnings(&set).unwrap();
+        let texts: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        texts.join("\n")
+    };
+    assert!(told([1, 2, 3], [3, 1]).contains("subtract 1 from each label"));
+    assert!(told([0, 1, 3], [0, 1]).contains("class 2 has no training sample"));
+    assert_eq!(
+        told([0, 1, 2], [2, 1]),
+        "data set `set`: class 0 has no test sample: the test error does not cover it"
+    );
 }
 
 #[test]

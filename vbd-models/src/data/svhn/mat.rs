@@ -251,14 +251,13 @@ struct Tag {
 impl Tag {
     fn read(source: &mut impl Read) -> Result<Self, Problem> {
         let bytes = take(source, 8)?;
-        let &[a, b, c, d, e, f, g, h] = &bytes[..] else {
-            return Err(Problem::new("element", "cut off".to_owned(), "8 bytes"));
-        };
-        let inside_len = u16::from_le_bytes([c, d]);
+        let (kind, rest) = bytes.split_at(4);
+        let [kind, rest] = [kind, rest].map(word);
+        let inside_len = kind >> 16;
         if inside_len == 0 {
             return Ok(Self {
-                kind: u32::from_le_bytes([a, b, c, d]),
-                len: u32::from_le_bytes([e, f, g, h]),
+                kind,
+                len: rest,
                 inside: None,
             });
         }
@@ -267,9 +266,9 @@ impl Tag {
             return Err(Problem::new("element", found, "at most 4"));
         }
         Ok(Self {
-            kind: u16::from_le_bytes([a, b]).into(),
-            len: inside_len.into(),
-            inside: Some([e, f, g, h]),
+            kind: kind & 0xffff,
+            len: inside_len,
+            inside: Some(rest.to_le_bytes()),
         })
     }
 }
@@ -290,11 +289,13 @@ fn small_part(source: &mut impl Read, kind: u32, field: &str) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
+/// Returns the number in four bytes.
+fn word(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
 fn words(bytes: &[u8]) -> Vec<u32> {
-    let words = bytes.chunks_exact(4);
-    words
-        .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
-        .collect()
+    bytes.chunks_exact(4).map(word).collect()
 }
 
 /// Reads exactly so many bytes.

@@ -109,6 +109,7 @@ fn read_split(path: &Path) -> Result<Split> {
 }
 
 /// Converts labels to digits: 10 is 0.
+#[expect(clippy::float_cmp, reason = "a label is a whole number")]
 fn digits(labels: &MatArray) -> Result<Vec<u8>, String> {
     let labels = labels.values().enumerate();
     labels

@@ -65,7 +65,7 @@ fn file(arrays: &[Vec<u8>]) -> Vec<u8> {
 
 /// Value of a pixel, different at each place.
 fn pixel(image: usize, channel: usize, row: usize, column: usize) -> u8 {
-    ((row * 7 + column * 3 + channel * 90 + image * 11) % 256) as u8
+    (row * 7 + column * 3 + channel * 90 + image * 11).to_le_bytes()[0]
 }
 
 /// `X` of these images, column by column.
@@ -305,9 +305,10 @@ proptest! {
         cut in prop::option::of(0_usize..7000),
     ) {
         let arrays = [x(2), y(&[1, 2])];
-        let mut bytes = match is_packed {
-            true => file(&arrays.map(|array| packed(&array))),
-            false => file(&arrays),
+        let mut bytes = if is_packed {
+            file(&arrays.map(|array| packed(&array)))
+        } else {
+            file(&arrays)
         };
         for (place, byte) in changes {
             let len = bytes.len();

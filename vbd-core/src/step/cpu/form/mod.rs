@@ -9,10 +9,13 @@
 
 mod compact;
 mod linear;
+mod panels;
 mod pixels;
 mod taps;
 
 use std::sync::Arc;
+
+use rayon::prelude::*;
 
 use super::block::Block;
 use super::entries::SharedEntries;
@@ -50,6 +53,16 @@ pub(super) struct OutputGradients<'a> {
     pub(super) variance: &'a [f32],
 }
 
+/// Outputs of a layer.
+pub(super) struct Outputs<'a> {
+    /// Means.
+    pub(super) mean: &'a mut [f32],
+    /// Variances, if the layer is sampled.
+    pub(super) variance: Option<&'a mut [f32]>,
+    /// Values of a block.
+    pub(super) chunk: usize,
+}
+
 /// A form of a weight: how its rows are computed.
 pub(super) trait Form: Send + Sync {
     /// Returns the number of rows per block.
@@ -67,6 +80,18 @@ pub(super) trait Form: Send + Sync {
         mean: &mut [f32],
         variance: Option<&mut [f32]>,
     );
+
+    /// Computes the means of all outputs and, if requested, their variances, `[rows, positions,
+    /// lanes]` cut into chunks of a block's. `finish` completes a block's outputs.
+    fn forward_blocks(
+        &self,
+        blocks: &mut [Block],
+        inputs: Inputs<'_>,
+        out: Outputs<'_>,
+        finish: &(dyn Fn(&mut Block, &mut [f32], &mut [f32]) + Sync),
+    ) {
+        each_block(self, blocks, inputs, out, finish);
+    }
 
     /// Computes the gradients of `x` through the means into `g_x`, and of `x^2` through the variances
     /// into `g_square`, `[features, lanes]`. Uses several threads.
@@ -106,6 +131,39 @@ pub(super) trait Form: Send + Sync {
     /// Returns whether [`Form::update`] reads [`Inputs::turned`].
     fn reads_turned(&self) -> bool {
         false
+    }
+}
+
+/// Computes the outputs of each block by itself; see [`Form::forward_blocks`].
+fn each_block<F: Form + ?Sized>(
+    form: &F,
+    blocks: &mut [Block],
+    inputs: Inputs<'_>,
+    out: Outputs<'_>,
+    finish: &(dyn Fn(&mut Block, &mut [f32], &mut [f32]) + Sync),
+) {
+    let Outputs {
+        mean,
+        variance,
+        chunk,
+    } = out;
+    match variance {
+        Some(variance) => {
+            let out = mean
+                .par_chunks_mut(chunk)
+                .zip(variance.par_chunks_mut(chunk));
+            out.zip(blocks).for_each(|((mean, variance), block)| {
+                form.forward(block, inputs, mean, Some(&mut *variance));
+                finish(block, mean, variance);
+            });
+        }
+        None => mean
+            .par_chunks_mut(chunk)
+            .zip(blocks)
+            .for_each(|(mean, block)| {
+                form.forward(block, inputs, mean, None);
+                finish(block, mean, &mut []);
+            }),
     }
 }
 

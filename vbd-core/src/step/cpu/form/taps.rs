@@ -1,10 +1,12 @@
 //! Dense weight of a convolution, with gathered products and without a column buffer.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Form, Inputs, OutputGradients};
+use super::panels::{self, Panels};
+use super::{Form, Inputs, OutputGradients, Outputs, each_block};
 use crate::kernels::dots::{self, Dots, Run};
 use crate::kernels::product::{Product, TILE_ROWS, Taps};
 use crate::method::WeightMethod;
@@ -34,18 +36,30 @@ pub(super) struct TapsForm {
     forward: TapReach,
     /// For input positions, the kernel positions that reach them: kernel position, output position.
     backward: TapReach,
+    /// Whether inputs are gathered into panels.
+    panels: bool,
 }
 
 /// For each position, the connected kernel positions and the position at their other end.
 /// Neighbouring positions have the same list with the other end moved along, so only the first of
 /// them is stored.
-struct TapReach {
+pub(super) struct TapReach {
     runs: Vec<Run>,
     lists: Vec<Vec<(u32, u32)>>,
 }
 
+/// Part of a run of positions.
+pub(super) struct ReachPart<'a> {
+    pub(super) positions: Range<usize>,
+    pub(super) run: Run,
+    /// Number of the run.
+    pub(super) number: usize,
+    /// Taps of the run's first position.
+    pub(super) list: &'a [(u32, u32)],
+}
+
 impl TapReach {
-    fn new(all: impl Iterator<Item = Vec<(u32, u32)>>) -> Self {
+    pub(super) fn new(all: impl Iterator<Item = Vec<(u32, u32)>>) -> Self {
         let (mut runs, mut lists): (Vec<Run>, Vec<Vec<(u32, u32)>>) = (Vec::new(), Vec::new());
         for (position, list) in all.enumerate() {
             if let (Some(run), Some(first)) = (runs.last_mut(), lists.last()) {
@@ -63,6 +77,26 @@ impl TapReach {
             lists.push(list);
         }
         Self { runs, lists }
+    }
+
+    /// Iterates over the lists of taps.
+    pub(super) fn lists(&self) -> impl Iterator<Item = &[(u32, u32)]> {
+        self.lists.iter().map(Vec::as_slice)
+    }
+
+    /// Iterates over the parts of runs in a range of positions.
+    pub(super) fn within(&self, positions: Range<usize>) -> impl Iterator<Item = ReachPart<'_>> {
+        let runs = self.runs.iter().zip(&self.lists).enumerate();
+        runs.filter_map(move |(number, (&run, list))| {
+            let first = run.first.max(positions.start);
+            let end = (run.first + run.positions).min(positions.end);
+            (first < end).then_some(ReachPart {
+                positions: first..end,
+                run,
+                number,
+                list,
+            })
+        })
     }
 
     fn iter(&self) -> impl Iterator<Item = (Run, &[(u32, u32)])> {
@@ -105,9 +139,19 @@ impl TapsForm {
             input_rows,
             forward: TapReach::new((0..geometry.positions).map(inside)),
             backward: TapReach::new(reached.into_iter()),
+            panels: panels::suit(geometry),
             geometry: geometry.clone(),
         }
     }
+}
+
+/// Order of the entries of a kernel position.
+#[derive(Clone, Copy)]
+enum Order {
+    /// `[channels, rows]`.
+    RowsLast,
+    /// `[rows, channels]`.
+    ChannelsLast,
 }
 
 /// Returns the largest number up to `most` that divides `of`, a group's rows or channels; without
@@ -123,6 +167,31 @@ fn part_of_group(geometry: &TapGeometry, of: usize, most: usize) -> usize {
 }
 
 impl TapsForm {
+    /// Returns the entries of all blocks in one matrix for each kernel position.
+    fn gathered(
+        &self,
+        blocks: &[Block],
+        entries: &dyn Fn(&Block) -> &[f32],
+        order: Order,
+    ) -> Vec<f32> {
+        let TapGeometry { rows, channels, .. } = self.geometry;
+        let mut all = vec![0.0; self.geometry.taps() * rows];
+        for block in blocks {
+            let own = block.rows();
+            for (tap, entries) in entries(block).chunks_exact(own).enumerate() {
+                let (kernel, channel) = (tap / channels, tap % channels);
+                for (row, &entry) in (block.first_row..).zip(entries) {
+                    let place = match order {
+                        Order::RowsLast => tap * rows + row,
+                        Order::ChannelsLast => (kernel * rows + row) * channels + channel,
+                    };
+                    all[place] = entry;
+                }
+            }
+        }
+        all
+    }
+
     /// Returns the group of a block's rows.
     fn group(&self, block: &Block) -> usize {
         block.first_row / self.geometry.group_rows()
@@ -183,6 +252,47 @@ impl Form for TapsForm {
         }
     }
 
+    fn forward_blocks(
+        &self,
+        blocks: &mut [Block],
+        inputs: Inputs<'_>,
+        out: Outputs<'_>,
+        finish: &(dyn Fn(&mut Block, &mut [f32], &mut [f32]) + Sync),
+    ) {
+        if !self.panels {
+            each_block(self, blocks, inputs, out, finish);
+            return;
+        }
+        let Outputs {
+            mean,
+            variance,
+            chunk,
+        } = out;
+        let panels = |entries: &dyn Fn(&Block) -> &[f32], x: &[f32], out: &mut [f32]| {
+            Panels {
+                reach: &self.forward,
+                weight: &self.gathered(blocks, entries, Order::RowsLast),
+                rows: self.geometry.rows,
+                units: self.geometry.channels,
+                unit_len: self.geometry.input_area * inputs.lanes,
+                lanes: inputs.lanes,
+            }
+            .run(x, out);
+        };
+        panels(&|block| &block.entries.mean, inputs.x, mean);
+        let Some(variance) = variance else {
+            let rows = mean.par_chunks_mut(chunk).zip(blocks);
+            rows.for_each(|(mean, block)| finish(block, mean, &mut []));
+            return;
+        };
+        panels(&|block| &block.entries.variance, inputs.x_square, variance);
+        let rows = mean
+            .par_chunks_mut(chunk)
+            .zip(variance.par_chunks_mut(chunk));
+        rows.zip(blocks)
+            .for_each(|((mean, variance), block)| finish(block, mean, variance));
+    }
+
     fn input_gradient(
         &self,
         blocks: &[Block],
@@ -192,6 +302,24 @@ impl Form for TapsForm {
         lanes: usize,
     ) {
         let geometry = &self.geometry;
+        if self.panels {
+            let panels = |entries: &dyn Fn(&Block) -> &[f32], g: &[f32], out: &mut [f32]| {
+                Panels {
+                    reach: &self.backward,
+                    weight: &self.gathered(blocks, entries, Order::ChannelsLast),
+                    rows: geometry.channels,
+                    units: geometry.rows,
+                    unit_len: geometry.positions * lanes,
+                    lanes,
+                }
+                .run(g, out);
+            };
+            panels(&|block| &block.entries.mean, g.mean, g_x);
+            if blocks[0].entries.is_sampled() {
+                panels(&|block| &block.entries.variance, g.variance, g_square);
+            }
+            return;
+        }
         let channel = geometry.input_area * lanes;
         let chunk = self.chunk_channels;
         let out = g_x.par_chunks_mut(chunk * channel);

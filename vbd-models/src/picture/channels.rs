@@ -2,14 +2,16 @@
 
 /// Channels that a network reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Channels {
+pub enum Channels {
+    /// One plane.
     Grey,
+    /// Planes of red, green and blue.
     Rgb,
 }
 
 impl Channels {
     /// Converts pixels to planes, one after another.
-    pub(crate) fn planes(self, pixels: &[[u8; 3]]) -> Vec<u8> {
+    pub fn planes(self, pixels: &[[u8; 3]]) -> Vec<u8> {
         match self {
             Self::Grey => pixels.iter().map(|&pixel| grey(pixel)).collect(),
             Self::Rgb => (0..3)

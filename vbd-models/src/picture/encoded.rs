@@ -12,7 +12,7 @@ const LIMIT: usize = 1 << 26;
 
 /// An encoded picture.
 #[derive(Debug)]
-pub(crate) struct Encoded<'a> {
+pub struct Encoded<'a> {
     format: Format<'a>,
     orientation: Orientation,
 }
@@ -29,7 +29,7 @@ impl<'a> Encoded<'a> {
     /// # Errors
     /// If the file is no PNG or JPEG, is damaged as far as that shows without decoding, or declares
     /// too many pixels.
-    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+    pub fn open(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let (format, orientation) = if bytes.starts_with(&png::SIGNATURE) {
             let png = Png::open(bytes)?;
             let orientation = orientation(png.exif())?;
@@ -55,7 +55,7 @@ impl<'a> Encoded<'a> {
     }
 
     /// Returns the size as shown: after the orientation is applied.
-    pub(crate) fn size(&self) -> Size {
+    pub fn size(&self) -> Size {
         let stored = match &self.format {
             Format::Png(png) => png.size(),
             Format::Jpeg(jpeg) => jpeg.size(),
@@ -67,7 +67,7 @@ impl<'a> Encoded<'a> {
     ///
     /// # Errors
     /// If the file is damaged or incomplete.
-    pub(crate) fn decode(&self) -> Result<Raster, DecodeError> {
+    pub fn decode(&self) -> Result<Raster, DecodeError> {
         let stored = match &self.format {
             Format::Png(png) => png.decode()?,
             Format::Jpeg(jpeg) => jpeg.decode()?,

@@ -10,18 +10,21 @@ const SAME: u32 = 2;
 
 /// Width and height in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Size {
-    pub(crate) width: usize,
-    pub(crate) height: usize,
+pub struct Size {
+    /// Number of columns.
+    pub width: usize,
+    /// Number of rows.
+    pub height: usize,
 }
 
 impl Size {
-    pub(crate) fn area(self) -> usize {
+    /// Returns the number of pixels.
+    pub fn area(self) -> usize {
         self.width.saturating_mul(self.height)
     }
 
     /// Returns the size after the orientation is applied.
-    pub(crate) fn oriented(self, orientation: Orientation) -> Self {
+    pub(super) fn oriented(self, orientation: Orientation) -> Self {
         use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
         match orientation {
             Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => Self {
@@ -41,23 +44,24 @@ impl fmt::Display for Size {
 
 /// Decoded pixels: red, green, blue, alpha.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Raster {
-    pub(crate) size: Size,
+pub struct Raster {
+    /// Width and height.
+    pub size: Size,
     /// Row by row.
-    pub(crate) pixels: Vec<[u8; 4]>,
+    pub pixels: Vec<[u8; 4]>,
     /// Highest color value of a visible pixel of a 16-bit image.
-    pub(crate) highest: Option<u16>,
+    pub highest: Option<u16>,
 }
 
 impl Raster {
     /// Returns whether each pixel is opaque.
-    pub(crate) fn is_opaque(&self) -> bool {
+    pub fn is_opaque(&self) -> bool {
         self.pixels.iter().all(|pixel| pixel[3] == u8::MAX)
     }
 
     /// Returns whether all pixels that are not wholly transparent have one color, as far as their
     /// alpha tells: programs that keep colors multiplied by alpha lose digits of faint ones.
-    pub(crate) fn has_one_colour(&self) -> bool {
+    pub fn has_one_colour(&self) -> bool {
         let strongest = self.pixels.iter().max_by_key(|pixel| pixel[3]);
         let Some(&strongest) = strongest else {
             return true;
@@ -71,7 +75,7 @@ impl Raster {
     }
 
     /// Turns and flips the pixels.
-    pub(crate) fn oriented(self, orientation: Orientation) -> Self {
+    pub(super) fn oriented(self, orientation: Orientation) -> Self {
         let bytes = self.pixels.as_flattened().to_vec();
         let side = |side: usize| u32::try_from(side).ok();
         let sides = side(self.size.width).zip(side(self.size.height));

@@ -5,29 +5,31 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::DecodeError;
+use crate::error::{Error, Result};
 
 /// Largest file that is read.
 const LIMIT: u64 = 1 << 28;
 
 /// Returns whether the path means standard input.
-pub(crate) fn is_stdin(path: &Path) -> bool {
+pub fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
 /// Reads a file to its end; `-` is standard input.
 ///
 /// # Errors
-/// If it cannot be read, or is larger than the limit.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+/// [`vbd_net::Error::Io`] if it cannot be read; [`Error::Picture`] if it is larger than 2^28 bytes.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
     let bytes = if is_stdin(path) {
         read_some(io::stdin().lock())
     } else {
         File::open(path).and_then(read_some)
     };
-    let bytes = bytes.map_err(vbd_core::Error::io(path))?;
+    let bytes = bytes.map_err(Error::io(path))?;
     if bytes.len() as u64 > LIMIT {
-        let error = DecodeError::FileTooLarge { limit: LIMIT };
-        return Err(anyhow::Error::new(error).context(path.display().to_string()));
+        return Err(Error::picture(path)(DecodeError::FileTooLarge {
+            limit: LIMIT,
+        }));
     }
     Ok(bytes)
 }

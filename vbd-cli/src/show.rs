@@ -1,6 +1,6 @@
 //! Pixels as lines of text: two rows of pixels per line.
 
-use super::{Channels, Size};
+use vbd_models::picture::{Channels, Size};
 
 /// Characters from dark to bright.
 const RAMP: &[u8] = b" .:-=+*#%@";

@@ -7,13 +7,17 @@ use super::{DecodeError, Raster};
 
 /// A color without transparency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Colour(pub(crate) [u8; 3]);
+pub struct Colour(
+    /// Red, green and blue.
+    pub [u8; 3],
+);
 
 impl Colour {
-    pub(crate) const WHITE: Self = Self([u8::MAX; 3]);
+    /// White.
+    pub const WHITE: Self = Self([u8::MAX; 3]);
 
     /// Creates the color of one byte per channel, grey or RGB.
-    pub(crate) fn from_channels(channels: &[u8]) -> Option<Self> {
+    pub fn from_channels(channels: &[u8]) -> Option<Self> {
         match *channels {
             [grey] => Some(Self([grey; 3])),
             [red, green, blue] => Some(Self([red, green, blue])),
@@ -76,7 +80,7 @@ impl fmt::Display for Colour {
 
 /// The color behind transparent pixels, and where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ground {
+pub enum Ground {
     /// Given by the user.
     Given(Colour),
     /// Color of the border of the mean training image.
@@ -86,7 +90,8 @@ pub(crate) enum Ground {
 }
 
 impl Ground {
-    pub(crate) fn colour(self) -> Colour {
+    /// Returns the color.
+    pub fn colour(self) -> Colour {
         match self {
             Self::Given(colour) | Self::Blank(colour) => colour,
             Self::Assumed => Colour::WHITE,
@@ -98,7 +103,7 @@ impl Ground {
     /// # Errors
     /// [`DecodeError::NothingShows`] if no pixel is visible; [`DecodeError::UnknownGround`] if the
     /// ink is only in the alpha and the ground would be a guess.
-    pub(crate) fn lay(self, raster: &Raster) -> Result<Vec<[u8; 3]>, DecodeError> {
+    pub fn lay(self, raster: &Raster) -> Result<Vec<[u8; 3]>, DecodeError> {
         if raster.pixels.iter().all(|pixel| pixel[3] == 0) {
             return Err(DecodeError::NothingShows(self));
         }
