@@ -130,21 +130,24 @@ impl SparseMatrix {
         all
     }
 
-    /// Returns the matrix with columns renumbered by `column`, which must be increasing.
+    /// Returns the matrix with the columns of each row renumbered by `column(row, col)`, which must
+    /// be increasing.
     ///
     /// # Panics
     /// If there are 2^32 or more columns; a weight has at most 2^28.
     #[must_use]
-    pub fn with_columns(&self, cols: usize, column: impl Fn(u32) -> usize) -> Self {
-        let column = |&col: &u32| {
-            let col = column(col);
+    pub fn with_columns(&self, cols: usize, column: impl Fn(usize, u32) -> usize) -> Self {
+        let column = |row: usize, col: u32| {
+            let col = column(row, col);
             debug_assert!(col < cols);
             u32::try_from(col).expect("a weight has at most 2^28 entries")
         };
+        let rows = 0..self.rows();
+        let col_idx = rows.flat_map(|row| self.row(row).0.iter().map(move |&col| (row, col)));
         Self {
             cols,
             row_ptr: self.row_ptr.clone(),
-            col_idx: self.col_idx.iter().map(column).collect(),
+            col_idx: col_idx.map(|(row, col)| column(row, col)).collect(),
             values: self.values.clone(),
         }
     }

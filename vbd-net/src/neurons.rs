@@ -80,10 +80,14 @@ impl ShrunkNet<'_> {
             match (node.slot, step) {
                 (TensorSlot::Weight(weight), Some(step)) => {
                     let own = &self.net.layers()[weight];
+                    let groups = step.groups;
                     reads = vec![self.weight(own, step, node.inputs[0])];
-                    layer
-                        .kind_mut()
-                        .set_units(self.parts.layers[weight].weight.rows());
+                    layer.kind_mut().set_groups(groups);
+                    let own = &self.parts.layers[weight];
+                    layer.kind_mut().set_units(own.weight.rows());
+                    if own.bias.iter().any(|&bias| bias != 0.0) {
+                        layer.kind_mut().add_bias();
+                    }
                 }
                 (TensorSlot::Index(selection), Some(step)) => {
                     let index = picked(&step);
@@ -149,7 +153,13 @@ impl ShrunkNet<'_> {
         let area = step.input.area();
         let shape = if let Op::Conv { window, .. } = step.op {
             let [rows, columns] = window.kernel;
-            vec![weight.rows(), step.input.units, rows, columns]
+            let inputs = step.input.units / step.groups;
+            let cols = inputs * window.area();
+            let outputs = weight.rows() / step.groups;
+            // The columns of a row's own group.
+            let column = |row: usize, col: u32| col as usize - row / outputs * cols;
+            weight = weight.with_columns(cols, column);
+            vec![weight.rows(), inputs, rows, columns]
         } else {
             let index = if step.inputs == [0] && self.net.graph().starts_linear() {
                 let all = self.net.spec().input_len();
@@ -157,7 +167,7 @@ impl ShrunkNet<'_> {
                 (inputs.len() < all).then(|| inputs.clone())
             } else if area > 1 {
                 let columns = columns_read(&weight);
-                let place = |col: u32| columns.partition_point(|&other| other < col);
+                let place = |_: usize, col: u32| columns.partition_point(|&other| other < col);
                 let all = weight.cols();
                 weight = weight.with_columns(columns.len(), place);
                 (columns.len() < all).then_some(columns)
@@ -209,15 +219,8 @@ fn columns_read(weight: &SparseMatrix) -> Vec<u32> {
 
 /// Returns the input units, or values of a flattened input, that a selection keeps.
 fn picked(step: &Computation) -> Vec<u32> {
-    let rows = (0..).take(step.weight.rows());
-    // A row without entries is idle and selects the unit with its own number.
-    let unit = |row: u32| {
-        step.weight
-            .row(row as usize)
-            .0
-            .first()
-            .copied()
-            .unwrap_or(row)
-    };
-    rows.map(unit).collect()
+    // A copy has an entry in every row.
+    let rows = 0..step.weight.rows();
+    rows.flat_map(|row| step.weight.row(row).0.first().copied())
+        .collect()
 }

@@ -36,6 +36,14 @@ pub enum Problem {
         /// Value found.
         value: f32,
     },
+    /// A variance is negative.
+    #[error("value {index} must be at least 0, got {value}")]
+    Negative {
+        /// Index of the value.
+        index: usize,
+        /// Value found.
+        value: f32,
+    },
     /// The first row does not start at 0.
     #[error("first row starts at {found}: expected 0")]
     FirstRow {

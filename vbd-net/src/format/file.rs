@@ -163,7 +163,9 @@ pub fn dense_bytes(net: &PrunedNet) -> Result<u64> {
         let name = |what| format!("{}.{what}", weight.layer);
         let part = |shape: &[usize]| LayoutTensor::new("", dtype, shape);
         declared.push(DeclaredSize::part(&name("weight"), &part(&weight.shape)));
-        declared.push(DeclaredSize::part(&name("bias"), &part(&weight.shape[..1])));
+        if weight.has_bias {
+            declared.push(DeclaredSize::part(&name("bias"), &part(&weight.shape[..1])));
+        }
     }
     Ok(file_size(&declared, content.json_len()) as u64)
 }

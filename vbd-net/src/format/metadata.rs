@@ -1,5 +1,6 @@
 //! The JSON metadata of a pruned file: network, method and provenance.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -16,8 +17,10 @@ use crate::spec::{LayerSpec, Loss};
 use crate::tensor_file;
 
 /// Newest version that this crate reads and writes. Version 2 adds wiring, `add` and `scale`;
-/// version 3 adds losses other than cross-entropy. Files use the lowest version possible.
-pub const VERSION: u32 = 3;
+/// version 3 adds losses other than cross-entropy; version 4 adds `avg_pool2d` and `softplus`, windows
+/// with other sides, strides or padding, groups, and weights without a bias. Files use the lowest
+/// version possible.
+pub const VERSION: u32 = 4;
 /// First version with wiring.
 const WIRED: u32 = 2;
 /// First version with a `loss`.
@@ -96,6 +99,9 @@ pub struct Provenance {
     /// Test loss of a net without classes: mean squared error of its outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_loss: Option<f64>,
+    /// Batch normalisations that are folded, by name, and the layer that each is part of.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub folded: BTreeMap<String, String>,
     /// Color of an image without content, one byte per channel: the border of the mean training
     /// image. Written where the mean image itself is folded into a bias.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,9 +153,10 @@ fn starts_with_label(path: &Path, words: &str) -> bool {
 
 /// Returns the lowest version that can represent a net.
 pub(crate) fn version_of(net: &PrunedNet) -> u32 {
-    if net.spec().loss != Loss::CrossEntropy {
-        return WITH_LOSS;
-    }
+    let least = match net.spec().loss {
+        Loss::CrossEntropy => OLDEST,
+        Loss::Mse => WITH_LOSS,
+    };
     let needs = |layer: &LayerSpec| {
         let kind = layer.kind();
         let is_chained = kind.reads() == [None];
@@ -160,7 +167,7 @@ pub(crate) fn version_of(net: &PrunedNet) -> u32 {
     };
     let specs = [Some(net.spec()), net.before.as_ref()];
     let layers = specs.into_iter().flatten().flat_map(|spec| &spec.layers);
-    layers.map(needs).max().unwrap_or(OLDEST)
+    layers.map(needs).fold(least, u32::max)
 }
 
 impl NetHeader {

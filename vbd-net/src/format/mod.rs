@@ -27,3 +27,4 @@ pub use values::ValueType;
 pub use weights::{NamedWeight, StoredWeight, WEIGHTS_KIND, WEIGHTS_VERSION, WeightsFile};
 
 pub(crate) use layout::LayoutTensor;
+pub(crate) use reader::MOST_ROWS;

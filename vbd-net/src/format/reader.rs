@@ -15,6 +15,10 @@ use crate::error::{Error, Result};
 use crate::net::{NetTensors, Origin, PrunedLayer, PrunedNet, Selection, UnitScale};
 use crate::problem::Problem;
 
+/// Maximum number of rows of all weights without bias that the size of a file need not justify. A
+/// writer adds biases of zeros to those beyond.
+pub(crate) const MOST_ROWS: usize = 1 << 16;
+
 /// A decoded file: net, value type, and layout and bytes of each weight.
 pub(crate) struct DecodedNet {
     pub(crate) net: PrunedNet,
@@ -48,6 +52,14 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<DecodedNet> {
         values: header.values,
         bytes_taken: 0,
     };
+    // Rows without a bias take memory that no tensor may justify.
+    let rows = graph.weights().iter().filter(|weight| !weight.has_bias);
+    let rows = rows.fold(0_usize, |sum, weight| sum.saturating_add(weight.rows()));
+    let most = MOST_ROWS.saturating_add(bytes.len());
+    if rows > most {
+        let problem = format!("{rows} rows of weights without bias: expected up to {most}");
+        return Err(in_file(header.spec.problem("layer", problem)));
+    }
     let (mut parts, mut storage) = (NetTensors::default(), Vec::new());
     for (_, node) in graph.nodes() {
         let input = node.inputs.first();
@@ -135,6 +147,9 @@ fn check_before(before: &NetSpec, spec: &NetSpec, graph: &Graph) -> Result<(), S
     if all.indices() > 0 {
         return Err("has a `select` layer: expected the original network".to_owned());
     }
+    if !all.norms().is_empty() {
+        return Err("has a `batch_norm` layer: expected them folded".to_owned());
+    }
     let is_larger = |(before, after): (&WeightSpec, &WeightSpec)| {
         let sizes = before.shape.iter().zip(&after.shape);
         let kernels = before.shape[2..] == after.shape[2..];
@@ -168,7 +183,10 @@ fn take_layer(
 ) -> Result<(PrunedLayer, Layout, usize)> {
     // The bias first: it is as long as the weight has rows, and it is in the file.
     let (rows, cols) = (spec.rows(), spec.cols());
-    let bias = file.take_values(&format!("{}.bias", spec.layer), file.values, &[rows])?;
+    let bias = match spec.has_bias {
+        true => file.take_values(&format!("{}.bias", spec.layer), file.values, &[rows])?,
+        false => vec![0.0; rows],
+    };
     let name = format!("{}.weight", spec.layer);
     let before = file.bytes_taken;
     let tensor = WeightTensor {

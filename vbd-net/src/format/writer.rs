@@ -6,7 +6,8 @@ use super::metadata::{KIND, NetHeader, version_of};
 use super::size::DeclaredSize;
 use super::{Layout, LayoutTensor, ValueType, selection};
 use crate::error::{Error, Result};
-use crate::net::PrunedNet;
+use crate::graph::WeightSpec;
+use crate::net::{PrunedLayer, PrunedNet};
 
 /// Name of the mean image's tensor.
 pub(crate) const MEAN: &str = "normalize.mean";
@@ -17,6 +18,11 @@ pub(crate) const STD: &str = "normalize.std";
 pub(crate) struct Content<'a> {
     pub(crate) net: &'a PrunedNet,
     pub(crate) values: ValueType,
+}
+
+/// Returns the layer if its network gives it a bias.
+fn has_bias<'a>((layer, spec): (&'a PrunedLayer, &WeightSpec)) -> Option<&'a PrunedLayer> {
+    spec.has_bias.then_some(layer)
 }
 
 impl Content<'_> {
@@ -59,7 +65,12 @@ impl Content<'_> {
             .enumerate()
             .flat_map(|(i, &layout)| self.weight(i, layout));
         let mut all: Vec<DeclaredSize> = weights.collect();
-        for layer in &net.layers {
+        for layer in net
+            .layers
+            .iter()
+            .zip(net.graph.weights())
+            .filter_map(has_bias)
+        {
             let part = LayoutTensor::new("", self.values.dtype(), &[layer.bias.len()]);
             all.push(DeclaredSize::part(&layer.bias_name(), &part));
         }
@@ -94,6 +105,14 @@ impl Content<'_> {
             for (suffix, raw) in layout.encode(&layer.weight, &layer.shape, self.values) {
                 tensors.insert(format!("{name}{suffix}"), raw);
             }
+        }
+        for layer in self
+            .net
+            .layers
+            .iter()
+            .zip(self.net.graph.weights())
+            .filter_map(has_bias)
+        {
             let bias = self.values.tensor(&[layer.bias.len()], &layer.bias);
             tensors.insert(layer.bias_name(), bias);
         }

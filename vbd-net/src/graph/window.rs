@@ -1,5 +1,6 @@
 //! A window that slides over an image: a kernel, or a pool.
 
+use super::{MAX_ACTIVATION, MAX_TENSOR, checked_len};
 use crate::ops::conv2d::FUSED_WINDOW;
 use crate::spec::{Padding, Sides};
 
@@ -24,7 +25,8 @@ impl Window {
     /// Works out the positions of a window on an image.
     ///
     /// # Errors
-    /// A description of the problem: a size of 0, or a window larger than the padded image.
+    /// A description of the problem: a size of 0, a window larger than the padded image, or one of
+    /// the two too large.
     pub(crate) fn new(
         kernel: Sides,
         stride: Sides,
@@ -37,6 +39,7 @@ impl Window {
                 return Err(format!("{name} must be positive, got 0"));
             }
         }
+        checked_len(&kernel, MAX_TENSOR)?;
         let (mut before, mut after, mut output) = ([0; 2], [0; 2], [0; 2]);
         for side in 0..2 {
             let (size, kernel, stride) = (input[side], kernel[side], stride[side]);
@@ -58,6 +61,16 @@ impl Window {
                     before[side] = padding / 2;
                     after[side] = padding - padding / 2;
                 }
+            }
+        }
+        for side in 0..2 {
+            let padded = before[side]
+                .saturating_add(input[side])
+                .saturating_add(after[side]);
+            if padded > MAX_ACTIVATION {
+                return Err(format!(
+                    "padded side of {padded} exceeds the limit of {MAX_ACTIVATION}"
+                ));
             }
         }
         Ok(Self {
@@ -166,5 +179,8 @@ mod tests {
         assert!(Window::new(1.into(), 0.into(), none, [8, 4]).is_err());
         let huge = Padding::Sides(Sides::square(usize::MAX));
         assert!(Window::new(1.into(), 1.into(), huge, [8, 4]).is_err());
+        assert!(Window::new((1 << 20).into(), 1.into(), Padding::Same, [8, 4]).is_err());
+        let half = Padding::Sides(Sides::square(1 << 39));
+        assert!(Window::new((1 << 40).into(), 1.into(), half, [8, 4]).is_err());
     }
 }

@@ -13,8 +13,8 @@ use crate::ops::{NodeTensors, Units};
 use crate::spec::{NetSpec, Statistic, Target, normalized, normalized_extremes};
 
 use crate::error::Result;
-use crate::format::{Method, Provenance, ValueType};
-use crate::passes::PositionMap;
+use crate::format::{MOST_ROWS, Method, Provenance, ValueType};
+use crate::passes::{PositionMap, batch_norm};
 use crate::statistic::PerInput;
 
 /// Origin of a net's weights, as far as known.
@@ -50,23 +50,36 @@ pub struct PrunedNet {
 }
 
 impl PrunedNet {
-    /// Creates a net from its tensors.
+    /// Creates a net from its tensors. Batch normalisations are folded into the weights before them;
+    /// those that follow another layer, or a weight with other consumers, become a `scale`.
     ///
     /// # Errors
-    /// [`Error::Spec`](crate::Error::Spec) if the network is invalid;
-    /// [`Error::Mismatch`](crate::Error::Mismatch) if a tensor does not fit it.
+    /// [`Error::Spec`](crate::Error::Spec) if the network is invalid, a layer without a bias has
+    /// one, or a value becomes infinite by folding; [`Error::Mismatch`](crate::Error::Mismatch) if a
+    /// tensor does not fit the network; [`Error::Part`](crate::Error::Part) if a value of a batch
+    /// normalisation is not finite, or a variance is negative.
     pub fn new(spec: NetSpec, parts: NetTensors, origin: Origin) -> Result<Self> {
         let graph = spec.resolve()?;
         parts.check(&spec, &graph)?;
-        let net = Self::assemble(spec, graph, parts, origin);
+        Self::folded(spec, graph, parts, origin)
+    }
+
+    /// Creates a net from a resolved network and matching tensors, with its batch normalisations
+    /// folded.
+    fn folded(spec: NetSpec, graph: Graph, parts: NetTensors, mut origin: Origin) -> Result<Self> {
+        let folded = batch_norm::fold(spec, graph, parts)?;
+        origin.provenance.folded.extend(folded.into);
+        let net = Self::assemble(folded.spec, folded.graph, folded.parts, origin);
         net.check_inputs()?;
         Ok(net)
     }
 
     /// Creates a net from dense tensors by name. Zeros of a weight are the entries that are pruned.
     ///
-    /// A layer `fc1` has the tensors `fc1.weight` and `fc1.bias`, as in PyTorch, row-major. An image
-    /// of means or standard deviations is `normalize.mean` or `normalize.std`.
+    /// A layer `fc1` has the tensors `fc1.weight` and, unless it has no bias, `fc1.bias`, as in
+    /// PyTorch, row-major. A batch normalisation also has `bn1.running_mean` and `bn1.running_var`;
+    /// it is folded as in [`PrunedNet::new`]. An image of means or standard deviations is
+    /// `normalize.mean` or `normalize.std`.
     ///
     /// ```
     /// use vbd_net::{Plan, PrunedNet, spec::NetSpec};
@@ -93,7 +106,7 @@ impl PrunedNet {
     /// [`Error::UnknownTensor`](crate::Error::UnknownTensor) if a tensor is missing or not the
     /// network's; [`Error::Mismatch`](crate::Error::Mismatch) if its length is wrong;
     /// [`Error::Part`](crate::Error::Part) if a value is NaN or infinite, a standard deviation is
-    /// not positive, or the indices of a selection do not increase.
+    /// not positive, a variance is negative, or the indices of a selection do not increase.
     pub fn from_parts<Name: Into<String>>(
         spec: NetSpec,
         tensors: impl IntoIterator<Item = (Name, Vec<f32>)>,
@@ -103,9 +116,7 @@ impl PrunedNet {
         let named: BTreeMap<String, Vec<f32>> =
             named.map(|(name, values)| (name.into(), values)).collect();
         let tensors = NetTensors::from_named(&spec, &graph, named)?;
-        let net = Self::assemble(spec, graph, tensors, Origin::default());
-        net.check_inputs()?;
-        Ok(net)
+        Self::folded(spec, graph, tensors, Origin::default())
     }
 
     /// Creates a net from a resolved network and matching tensors.
@@ -273,7 +284,36 @@ impl PrunedNet {
                 *bias = values.round(*bias, &name)?;
             }
         }
+        net.add_biases();
         Ok(net)
+    }
+
+    /// Gives a bias to the layers without one whose rows have been shifted, and to those whose rows
+    /// are too many for a file without their biases.
+    fn add_biases(&mut self) {
+        let mut rows = 0_usize;
+        let mut lacking = Vec::new();
+        for (layer, weight) in self.layers.iter().zip(self.graph.weights()) {
+            if weight.has_bias {
+                continue;
+            }
+            let is_shifted = layer.bias.iter().any(|&bias| bias != 0.0);
+            let all = rows.saturating_add(layer.bias.len());
+            if is_shifted || all > MOST_ROWS {
+                lacking.push(weight.node);
+            } else {
+                rows = all;
+            }
+        }
+        if lacking.is_empty() {
+            return;
+        }
+        for node in lacking {
+            if let Some(layer) = self.graph.node(node).layer {
+                self.spec.layers[layer].kind_mut().add_bias();
+            }
+        }
+        self.graph = self.spec.resolve().expect("a bias changes no shape");
     }
 
     /// `W ((p scale - mean) / std) + b = W (p scale / std) + (b - W (mean / std))`: moves the mean

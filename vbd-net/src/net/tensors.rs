@@ -15,11 +15,11 @@ pub struct PrunedLayer {
     pub name: String,
     /// Kind of the layer.
     pub kind: LayerKind,
-    /// Shape of the weight, `[out, in]` or `[out, in, kernel, kernel]`.
+    /// Shape of the weight, `[out, in]` or `[out, in / groups, rows, columns]`.
     pub shape: Vec<usize>,
     /// Kept entries of the weight, one row per output.
     pub weight: SparseMatrix,
-    /// The bias, `[out]`.
+    /// The bias, `[out]`: zeros if the layer has none.
     pub bias: Vec<f32>,
 }
 
@@ -101,6 +101,24 @@ pub struct NetTensors {
     pub std: Option<Vec<f32>>,
 }
 
+impl NormTensors {
+    /// Returns the tensors with their names.
+    pub fn named(&self) -> [(String, &[f32]); 4] {
+        let named = [
+            ("weight", &self.weight),
+            ("bias", &self.bias),
+            ("running_mean", &self.running_mean),
+            ("running_var", &self.running_var),
+        ];
+        named.map(|(what, values)| (format!("{}.{what}", self.name), &values[..]))
+    }
+
+    /// Returns the name of the tensor of variances.
+    pub(crate) fn variance_name(&self) -> String {
+        format!("{}.running_var", self.name)
+    }
+}
+
 impl NetTensors {
     /// Collects the tensors of a network from dense ones by name. See [`PrunedNet::from_parts`].
     ///
@@ -119,7 +137,19 @@ impl NetTensors {
             let name = node.label.clone();
             match node.slot {
                 TensorSlot::Nothing => {}
-                TensorSlot::Norm(_) => return Err(spec.not_folded(&name)),
+                TensorSlot::Norm(_) => {
+                    let units = [node.shape.units()];
+                    // PyTorch's count of batches, which the running averages do not depend on.
+                    named.tensors.remove(&format!("{name}.num_batches_tracked"));
+                    let mut take = |what: &str| named.take(&format!("{name}.{what}"), &units);
+                    parts.norms.push(NormTensors {
+                        weight: take("weight")?,
+                        bias: take("bias")?,
+                        running_mean: take("running_mean")?,
+                        running_var: take("running_var")?,
+                        name,
+                    });
+                }
                 TensorSlot::Weight(weight) => {
                     let weight = &graph.weights()[weight];
                     let values = named.take(&format!("{name}.weight"), &weight.shape)?;
@@ -133,7 +163,10 @@ impl NetTensors {
                             nnz,
                             values.into_iter().enumerate(),
                         ),
-                        bias: named.take(&format!("{name}.bias"), &[weight.rows()])?,
+                        bias: match weight.has_bias {
+                            true => named.take(&format!("{name}.bias"), &[weight.rows()])?,
+                            false => vec![0.0; weight.rows()],
+                        },
                         name,
                     });
                 }
@@ -173,6 +206,7 @@ impl NetTensors {
         count("weights", self.layers.len(), graph.weights().len())?;
         count("selections", self.selections.len(), graph.indices())?;
         count("scales", self.scales.len(), graph.scales())?;
+        count("batch norms", self.norms.len(), graph.norms().len())?;
         for (layer, weight) in self.layers.iter().zip(graph.weights()) {
             let name = layer.weight_name();
             if layer.name != weight.layer || layer.kind != weight.kind {
@@ -183,12 +217,29 @@ impl NetTensors {
                 return Err(Error::mismatch(&name, &layer.shape, &weight.shape));
             }
             count(&layer.bias_name(), layer.bias.len(), weight.rows())?;
+            let wrong = layer.bias.iter().position(|&bias| bias != 0.0);
+            if let Some(row) = wrong.filter(|_| !weight.has_bias) {
+                let bias = layer.bias[row];
+                let problem = format!("has no bias, but bias {row} is {bias}: expected zeros");
+                return Err(spec.problem(&layer.name, problem));
+            }
+        }
+        for (own, norm) in self.norms.iter().zip(graph.norms()) {
+            if own.name != norm.layer {
+                return Err(Error::mismatch(
+                    &own.name,
+                    &[own.weight.len()],
+                    &[norm.units],
+                ));
+            }
+            for (name, values) in own.named() {
+                count(&name, values.len(), norm.units)?;
+            }
         }
         for (_, node) in graph.nodes() {
             let input = |index: usize| graph.node(node.inputs[index]).shape.units();
             match node.slot {
-                TensorSlot::Nothing | TensorSlot::Weight(_) => {}
-                TensorSlot::Norm(_) => return Err(spec.not_folded(&node.label)),
+                TensorSlot::Nothing | TensorSlot::Weight(_) | TensorSlot::Norm(_) => {}
                 TensorSlot::Index(index) => {
                     let selection = &self.selections[index];
                     let rises = selection.index.windows(2).all(|pair| pair[0] < pair[1]);

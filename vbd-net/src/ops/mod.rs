@@ -42,6 +42,7 @@ pub(crate) mod conv2d;
 mod flatten;
 pub(crate) mod linear;
 mod max_pool2d;
+mod pooling;
 mod relu;
 mod scale;
 mod select;

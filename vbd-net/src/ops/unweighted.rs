@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::graph::Window;
 use crate::passes::Extent;
 use crate::runtime::{Buffer, Layout};
@@ -13,7 +15,7 @@ pub(crate) trait Unweighted: Debug + Send + Sync {
     fn constant(&self, inputs: &[f32]) -> Option<f32>;
 
     /// Computes the outputs of `lanes` samples, 1 or many.
-    fn run(&self, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize);
+    fn run(&self, arch: Arch, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize);
 }
 
 /// Layouts of inputs and output.
@@ -35,10 +37,45 @@ impl Places {
         if self.relu { 0.0 } else { f32::NEG_INFINITY }
     }
 
-    /// Iterates over units and rows of the output.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let Extent { units, height, .. } = self.output;
-        (0..units).flat_map(move |unit| (0..height).map(move |row| (unit, row)))
+    /// Applies `f` to each value of the first input. Inlined, it is compiled for the instruction
+    /// set.
+    pub(crate) fn map(
+        &self,
+        arch: Arch,
+        inputs: Inputs<'_>,
+        y: &mut [f32],
+        lanes: usize,
+        f: impl Fn(f32) -> f32,
+    ) {
+        let (at, x) = (self, inputs.get(0));
+        arch.dispatch(Map { at, x, y, lanes, f });
+    }
+}
+
+struct Map<'a, F> {
+    at: &'a Places,
+    x: &'a [f32],
+    y: &'a mut [f32],
+    lanes: usize,
+    f: F,
+}
+
+impl<F: Fn(f32) -> f32> WithSimd for Map<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { at, x, y, lanes, f } = self;
+        let (from, to, len) = (at.from[0], at.to, at.output.width * lanes);
+        for unit in 0..at.output.units {
+            for row in 0..at.output.height {
+                let x = &x[from.row(unit, row) * lanes..][..len];
+                let y = &mut y[to.row(unit, row) * lanes..][..len];
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = f(x);
+                }
+            }
+        }
     }
 }
 
@@ -66,15 +103,15 @@ impl Unweighted for Copied {
         Some(inputs[0])
     }
 
-    fn run(&self, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize) {
-        let (from, to, least) = (at.from[0], at.to, at.least());
-        let len = at.output.width * lanes;
-        for (unit, row) in at.rows() {
-            let x = &inputs.get(0)[from.row(unit, row) * lanes..][..len];
-            let y = &mut y[to.row(unit, row) * lanes..][..len];
-            for (y, x) in y.iter_mut().zip(x) {
-                *y = x.max(least);
-            }
-        }
+    fn run(&self, arch: Arch, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize) {
+        let least = at.least();
+        at.map(
+            arch,
+            inputs,
+            y,
+            lanes,
+            #[inline(always)]
+            |x| x.max(least),
+        );
     }
 }

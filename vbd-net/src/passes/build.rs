@@ -24,8 +24,18 @@ struct View {
     is_private: bool,
 }
 
+/// What becomes of the groups of convolutions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Groups {
+    /// A weight is sparse over all inputs.
+    Dissolved,
+    /// A weight's inputs stay in groups of equal size, so that it cannot read through a selection.
+    Kept,
+}
+
 struct Builder<'a> {
     net: &'a PrunedNet,
+    groups: Groups,
     program: Program,
     /// View of each node so far.
     views: Vec<View>,
@@ -35,7 +45,7 @@ struct Builder<'a> {
 
 impl Program {
     /// Builds the complete steps of the layers.
-    pub(super) fn build(net: &PrunedNet) -> Result<Self> {
+    pub(super) fn build(net: &PrunedNet, groups: Groups) -> Result<Self> {
         let graph = net.graph();
         // If the net starts with linear layers, each input value is a unit.
         let input = if graph.starts_linear() {
@@ -45,6 +55,7 @@ impl Program {
         };
         let mut builder = Builder {
             net,
+            groups,
             program: Self {
                 steps: Vec::new(),
                 input: Extent::of(input),
@@ -81,7 +92,7 @@ impl Builder<'_> {
                 view.positions.select(index);
                 self.moved(id, view)
             }
-            (Units::Same, _) => Ok(self.relu(id)),
+            (Units::Same, _) => Ok(self.activation(id)),
             (Units::Mixes, NodeTensors::Weight(layer)) => self.weight(id, layer),
             (Units::PerUnit, NodeTensors::Scale(scale)) => {
                 let view = self.views[from.index()].clone();
@@ -106,7 +117,7 @@ impl Builder<'_> {
     /// Handles a flatten or select layer. Weights read through it; other consumers read a copy.
     fn moved(&mut self, id: NodeId, view: View) -> Result<View> {
         let (graph, shape) = (self.net.graph(), self.net.graph().node(id).shape);
-        if graph.is_read_by_weights(id) {
+        if graph.is_read_by_weights(id) && !self.is_read_by_groups(id) {
             return Ok(View {
                 is_whole: false,
                 ..view
@@ -126,6 +137,18 @@ impl Builder<'_> {
             step.copies = Some(id);
         }
         Ok(copied)
+    }
+
+    /// Returns whether a convolution whose groups are kept reads a node, directly or through select
+    /// and activation layers.
+    fn is_read_by_groups(&self, id: NodeId) -> bool {
+        let graph = self.net.graph();
+        let mut consumers = graph.consumers(id).iter();
+        self.groups == Groups::Kept
+            && consumers.any(|&consumer| match graph.node(consumer).units {
+                Some(Units::Picks | Units::Same) => self.is_read_by_groups(consumer),
+                _ => graph.weight(consumer).is_some_and(|spec| spec.groups > 1),
+            })
     }
 
     /// Returns the view of a node for one of its consumers.
@@ -157,17 +180,19 @@ impl Builder<'_> {
         }
     }
 
-    /// Handles a ReLU: fuses it with the step before it if nothing else reads that step.
-    fn relu(&mut self, id: NodeId) -> View {
-        let view = self.view_of(self.net.graph().node(id).inputs[0]);
-        let producer = view.value.checked_sub(1).filter(|_| view.is_private);
-        if let Some(step) = producer {
+    /// Handles an activation: fuses a ReLU with the step before it if nothing else reads that step.
+    fn activation(&mut self, id: NodeId) -> View {
+        let graph = self.net.graph();
+        let is_relu = matches!(graph.layer(id, self.net.spec()), Some(LayerSpec::Relu(_)));
+        let view = self.view_of(graph.node(id).inputs[0]);
+        let producer = view.value.checked_sub(1);
+        if let Some(step) = producer.filter(|_| is_relu && view.is_private) {
             self.program.steps[step].relu = true;
             return view;
         }
         let extent = self.program.extent(view.value);
         let step = Computation {
-            relu: true,
+            relu: is_relu,
             ..Computation::new(self.unweighted(id), vec![view.value], [extent; 2])
         };
         let value = self.push(step).value;
@@ -231,12 +256,18 @@ impl Builder<'_> {
         let step = Computation::new(op, vec![view.value], [input, Extent::of(node.shape)]);
         let taps = if is_linear { 1 } else { step.per_unit() };
         let cols = self.columns(input.units.saturating_mul(step.per_unit()))?;
-        let column = |col: u32| {
+        let spec = self.net.graph().weight(id).expect("a layer with a weight");
+        let column = |row: usize, col: u32| {
             let (place, tap) = (col as usize / taps, col as usize % taps);
+            let place = spec.first_input(row) + place;
             view.positions.place(place) * taps + tap
         };
         let step = Computation {
             slot: node.slot,
+            groups: match self.groups {
+                Groups::Kept => spec.groups,
+                Groups::Dissolved => 1,
+            },
             weight: layer.weight.with_columns(cols, column),
             bias: layer.bias.clone(),
             ..step
@@ -305,6 +336,7 @@ impl Computation {
             inputs,
             ties: matches!(op, Op::Unweighted(_)),
             op,
+            groups: 1,
             window: None,
             relu: false,
             input,

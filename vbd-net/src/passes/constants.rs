@@ -48,7 +48,7 @@ impl Computation {
     #[expect(clippy::cast_possible_truncation, reason = "biases are f32")]
     fn fold(&mut self, inputs: &Constants) -> Constants {
         // Padding makes a constant vary: it is 0 at the edge of the image.
-        let padded = self.op.padding() > 0;
+        let padded = self.op.is_padded();
         let per_unit = self.per_unit();
         let constant = |col: u32| {
             let value = inputs.get(&unit_of(col, per_unit)).copied();

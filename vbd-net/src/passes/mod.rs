@@ -5,21 +5,24 @@
 //!       -> normalisation  reads raw pixels, if only linear layers read them
 //!       -> constants      folds constant units into biases
 //!       -> unread         drops what has no consumer
-//!       -> copies         one layout per value
+//!       -> margins        zeros around each value for its consumers' padding
 //! ```
 //!
 //! A unit is a neuron, a channel, or an input value of a net that starts with linear layers. A unit
 //! without incoming weights is a constant, which folds into the biases of its consumers. A unit
 //! without consumers is dropped with everything that only it reads.
 
+pub(crate) mod batch_norm;
 mod build;
 mod constants;
-mod copies;
+mod margins;
 mod normalisation;
 mod position_map;
 mod unread;
 
 use std::sync::Arc;
+
+use build::Groups;
 
 use crate::error::Result;
 use crate::graph::{NodeId, Shape, TensorSlot, Window};
@@ -27,6 +30,7 @@ use crate::matrix::SparseMatrix;
 use crate::net::PrunedNet;
 use crate::ops::Unweighted;
 
+pub(crate) use margins::Margin;
 pub(crate) use normalisation::Pixels;
 pub(crate) use position_map::PositionMap;
 
@@ -52,6 +56,12 @@ impl Extent {
             height,
             width,
         }
+    }
+
+    /// Iterates over units and their rows.
+    pub(crate) fn rows(self) -> impl Iterator<Item = (usize, usize)> {
+        let rows = 0..self.height;
+        (0..self.units).flat_map(move |unit| rows.clone().map(move |row| (unit, row)))
     }
 
     /// Returns the number of values per unit.
@@ -86,12 +96,9 @@ impl Op {
         Self::Conv { window, pool: 1 }
     }
 
-    /// Returns the padding of the step's input.
-    pub(crate) fn padding(&self) -> usize {
-        match self {
-            Self::Conv { window, .. } => window.before[0],
-            _ => 0,
-        }
+    /// Returns whether the step pads its input.
+    fn is_padded(&self) -> bool {
+        matches!(self, Self::Conv { window, .. } if window.is_padded())
     }
 
     /// Returns whether the step has a weight.
@@ -116,6 +123,9 @@ pub(crate) struct Computation {
     pub(crate) inputs: Vec<Value>,
     /// Whether output unit `i` depends on input unit `i` only, so that both live or neither does.
     pub(crate) ties: bool,
+    /// Number of groups that a convolution of a shrunk net keeps; 1 in a plan, whose weights are
+    /// sparse over all inputs.
+    pub(crate) groups: usize,
     /// Window of a pooling that is not fused.
     pub(crate) window: Option<Window>,
     /// Whether a ReLU follows. With pooling, either order gives the same result.
@@ -184,19 +194,19 @@ pub(crate) struct Program {
 impl Program {
     /// Creates the program of a plan.
     pub(crate) fn new(net: &PrunedNet) -> Result<Self> {
-        let mut program = Self::build(net)?;
+        let mut program = Self::build(net, Groups::Dissolved)?;
         program.read_raw_pixels(net);
         program.fold_constants();
         program.drop_unread(0);
         program.shift_pixels(net);
-        program.copy_for_layouts();
+        program.copy_for_linear();
         Ok(program)
     }
 
-    /// Creates the program of a shrunk net: on normalised inputs, and with at least one unit per
-    /// layer.
+    /// Creates the program of a shrunk net: on normalised inputs, with at least one unit per layer,
+    /// and with groups of equal size.
     pub(crate) fn shrunk(net: &PrunedNet) -> Result<Self> {
-        let mut program = Self::build(net)?;
+        let mut program = Self::build(net, Groups::Kept)?;
         program.fold_constants();
         program.drop_unread(1);
         Ok(program)

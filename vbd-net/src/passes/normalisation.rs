@@ -4,6 +4,7 @@
 use crate::matrix::SparseMatrix;
 
 use super::{Computation, Op, Program};
+use crate::graph::Window;
 use crate::net::PrunedNet;
 
 /// Input of the first step.
@@ -83,7 +84,13 @@ fn shift(first: &mut Computation, inputs: &[u32], net: &PrunedNet) -> Pixels {
     let Op::Conv { window, .. } = first.op else {
         return Pixels::Normalised;
     };
-    let (kernel, stride, padding) = (window.kernel[0], window.stride[0], window.before[0]);
+    let Window {
+        kernel,
+        stride,
+        before,
+        input,
+        ..
+    } = window;
     let [height, width] = first.outputs();
     let area = height.saturating_mul(width);
     let products = first.weight.nnz().saturating_mul(area);
@@ -91,22 +98,22 @@ fn shift(first: &mut Computation, inputs: &[u32], net: &PrunedNet) -> Pixels {
         return Pixels::Normalised;
     }
     // The outputs of a row or column for which a tap does not read the padding.
-    let inside = |tap: usize, outputs: usize, side: usize| {
-        let first = padding.saturating_sub(tap).div_ceil(stride);
-        let end = (side + padding).saturating_sub(tap).div_ceil(stride);
-        first..end.min(outputs)
+    let inside = |side: usize, tap: usize, outputs: usize| {
+        let first = before[side].saturating_sub(tap).div_ceil(stride[side]);
+        let end = (input[side] + before[side]).saturating_sub(tap);
+        first..end.div_ceil(stride[side]).min(outputs)
     };
     let mut biases = Vec::with_capacity(first.bias.len() * area);
     for (row, &bias) in first.bias.iter().enumerate() {
         let mut shifted = vec![f64::from(bias); area];
         let (columns, values) = first.weight.row(row);
         for (&col, &value) in columns.iter().zip(values) {
-            let (unit, tap) = (col as usize / kernel.pow(2), col as usize % kernel.pow(2));
-            let (dy, dx) = (tap / kernel, tap % kernel);
-            for y in inside(dy, height, first.input.height) {
-                let line = inputs[unit] as usize * first.input.height + y * stride + dy - padding;
-                for x in inside(dx, width, first.input.width) {
-                    let pixel = line * first.input.width + x * stride + dx - padding;
+            let (unit, tap) = (col as usize / window.area(), col as usize % window.area());
+            let (dy, dx) = (tap / kernel[1], tap % kernel[1]);
+            for y in inside(0, dy, height) {
+                let line = inputs[unit] as usize * input[0] + y * stride[0] + dy - before[0];
+                for x in inside(1, dx, width) {
+                    let pixel = line * input[1] + x * stride[1] + dx - before[1];
                     shifted[y * width + x] -= f64::from(value) * shift(pixel);
                 }
             }

@@ -1,37 +1,45 @@
 //! Layout of a unit's values in a buffer.
 
-use crate::passes::Extent;
+use crate::passes::{Extent, Margin};
 
-/// Positions of a unit's values as its consumer needs them: row by row, surrounded by the zeros of
-/// a convolution's padding.
+/// Positions of a unit's values: row by row, surrounded by the zeros that its consumers need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
-    padding: usize,
+    margin: Margin,
     rows: usize,
     cols: usize,
 }
 
 impl Layout {
-    /// Creates the layout of an extent with `padding` zeros on every side.
-    pub(crate) fn new(extent: Extent, padding: usize) -> Self {
+    /// Creates the layout of an extent with a margin of zeros.
+    pub(crate) fn new(extent: Extent, margin: Margin) -> Self {
+        let side = |at: usize, size: usize| {
+            let all = margin.before[at].saturating_add(margin.after[at]);
+            size.saturating_add(all)
+        };
         Self {
-            padding,
-            rows: extent.height + 2 * padding,
-            cols: extent.width + 2 * padding,
+            margin,
+            rows: side(0, extent.height),
+            cols: side(1, extent.width),
         }
     }
 
-    /// Returns the values per unit including padding, or `None` on overflow.
+    /// Returns the values per unit including the margin, or `None` on overflow.
     pub(crate) fn unit_len(self) -> Option<usize> {
         self.rows.checked_mul(self.cols)
     }
 
-    /// Returns whether there is padding.
-    pub(crate) fn is_padded(self) -> bool {
-        self.padding > 0
+    /// Returns the zeros around a unit's values.
+    pub(crate) fn margin(self) -> Margin {
+        self.margin
     }
 
-    /// Returns the rows of a unit including padding.
+    /// Returns whether there is a margin.
+    pub(crate) fn is_padded(self) -> bool {
+        self.margin != Margin::default()
+    }
+
+    /// Returns the rows of a unit including the margin.
     pub(crate) fn rows(self) -> usize {
         self.rows
     }
@@ -48,6 +56,7 @@ impl Layout {
 
     /// Returns the position of a value.
     pub(crate) fn place(self, y: usize, x: usize) -> usize {
-        (y + self.padding) * self.cols + x + self.padding
+        let [above, left] = self.margin.before;
+        (y + above) * self.cols + x + left
     }
 }

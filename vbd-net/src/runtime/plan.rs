@@ -244,9 +244,9 @@ fn buffers(net: &PrunedNet, program: &Program) -> Result<(Vec<Layout>, Vec<usize
         _ => program.input.units.saturating_mul(program.input.area()),
     };
     let mut values = pixels.saturating_mul(VALUES_A_PIXEL);
-    for (value, padding) in program.paddings().into_iter().enumerate() {
+    for (value, margin) in program.margins().into_iter().enumerate() {
         let extent = program.extent(value);
-        let layout = Layout::new(extent, padding);
+        let layout = Layout::new(extent, margin);
         let unit = layout.unit_len().unwrap_or(usize::MAX);
         // Whole vectors, and the values that a convolution reads and writes beyond the last one.
         let len = unit

@@ -91,7 +91,7 @@ impl Worker {
                 Stage::Unweighted { rule, places } => {
                     let buffers = &*before;
                     let numbers = inputs;
-                    rule.run(Inputs { buffers, numbers }, y, places, 1);
+                    rule.run(plan.arch, Inputs { buffers, numbers }, y, places, 1);
                 }
             }
         }
@@ -121,7 +121,7 @@ impl Worker {
                 Stage::Unweighted { rule, places } => {
                     let buffers = &*before;
                     let numbers = inputs;
-                    rule.run(Inputs { buffers, numbers }, y, places, lanes);
+                    rule.run(plan.arch, Inputs { buffers, numbers }, y, places, lanes);
                 }
             }
         }

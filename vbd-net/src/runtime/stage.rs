@@ -7,7 +7,7 @@ use super::plan::Kernel;
 use crate::ops::conv2d::{Conv, ConvGeometry};
 use crate::ops::linear::{LinearKernels, One};
 use crate::ops::{Places, Unweighted};
-use crate::passes::{Computation, Op};
+use crate::passes::{Computation, Margin, Op};
 
 /// A compiled step.
 #[derive(Debug)]
@@ -45,14 +45,15 @@ impl Stage {
             Op::Linear => Self::Linear(LinearKernels::new(weight, bias, relu, raw)),
             &Op::Conv { window, pool } => {
                 let geometry = ConvGeometry {
-                    kernel: window.kernel[0],
-                    stride: window.stride[0],
+                    kernel: window.kernel,
+                    stride: window.stride,
+                    padding: window.before,
                     pool,
                     relu,
                     margins,
                     input,
                     output,
-                    from: first.unwrap_or_else(|| Layout::new(input, step.op.padding())),
+                    from: first.unwrap_or_else(|| Layout::new(input, Margin::of(&window))),
                     to,
                 };
                 Self::Conv(Box::new(Conv::new(weight, bias, geometry)))

@@ -1,6 +1,9 @@
 //! Average pooling in the sparse runtime.
 
+use pulp::Arch;
+
 use super::AvgPool2d;
+use crate::ops::pooling::{Pooling, pool};
 use crate::ops::{Inputs, Places, Unweighted};
 
 impl Unweighted for AvgPool2d {
@@ -9,22 +12,36 @@ impl Unweighted for AvgPool2d {
         (self.padding.is_zero() || inputs[0] == 0.0).then_some(inputs[0])
     }
 
-    fn run(&self, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize) {
-        let (x, from, least) = (inputs.get(0), at.from[0], at.least());
+    fn run(&self, arch: Arch, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize) {
         let window = at.window.expect("a pool has a window");
-        let factor = 1.0 / window.area() as f32;
-        for (unit, row) in at.rows() {
-            for col in 0..at.output.width {
-                let y = &mut y[(at.to.row(unit, row) + col) * lanes..][..lanes];
-                y.fill(0.0);
-                for place in window.places(row, col) {
-                    let place = from.row(unit, place / window.input[1]) + place % window.input[1];
-                    for (y, &x) in y.iter_mut().zip(&x[place * lanes..][..lanes]) {
-                        *y += x;
-                    }
-                }
-                y.iter_mut().for_each(|y| *y = (*y * factor).max(least));
-            }
-        }
+        let average = Average {
+            factor: 1.0 / window.area() as f32,
+            least: at.least(),
+        };
+        pool(average, arch, inputs, y, at, lanes);
+    }
+}
+
+/// Sum times `factor`, at least `least`.
+#[derive(Clone, Copy)]
+struct Average {
+    factor: f32,
+    least: f32,
+}
+
+impl Pooling for Average {
+    #[inline(always)]
+    fn start(self) -> f32 {
+        0.0
+    }
+
+    #[inline(always)]
+    fn join(self, sum: f32, x: f32) -> f32 {
+        sum + x
+    }
+
+    #[inline(always)]
+    fn finish(self, sum: f32) -> f32 {
+        (sum * self.factor).max(self.least)
     }
 }

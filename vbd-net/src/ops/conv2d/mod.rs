@@ -111,7 +111,10 @@ impl Kind for Conv2d {
     }
 
     fn set_groups(&mut self, groups: usize) {
-        self.groups = Groups::Number(groups);
+        // One group per input channel is so for any number of channels.
+        if self.groups != Groups::Depthwise {
+            self.groups = Groups::Number(groups);
+        }
     }
 
     fn add_bias(&mut self) {

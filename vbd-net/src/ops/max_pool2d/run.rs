@@ -1,6 +1,9 @@
 //! Max-pooling in the sparse runtime, where it is not fused with a convolution.
 
+use pulp::Arch;
+
 use super::MaxPool2d;
+use crate::ops::pooling::{Pooling, pool};
 use crate::ops::{Inputs, Places, Unweighted};
 
 impl Unweighted for MaxPool2d {
@@ -8,20 +11,31 @@ impl Unweighted for MaxPool2d {
         Some(inputs[0])
     }
 
-    fn run(&self, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize) {
-        let (x, from, least) = (inputs.get(0), at.from[0], at.least());
-        let window = at.window.expect("a pool has a window");
-        for (unit, row) in at.rows() {
-            for col in 0..at.output.width {
-                let y = &mut y[(at.to.row(unit, row) + col) * lanes..][..lanes];
-                y.fill(least);
-                for place in window.places(row, col) {
-                    let place = from.row(unit, place / window.input[1]) + place % window.input[1];
-                    for (y, &x) in y.iter_mut().zip(&x[place * lanes..][..lanes]) {
-                        *y = y.max(x);
-                    }
-                }
-            }
-        }
+    fn run(&self, arch: Arch, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize) {
+        let least = at.least();
+        pool(Max { least }, arch, inputs, y, at, lanes);
+    }
+}
+
+/// Maximum, of at least `least`.
+#[derive(Clone, Copy)]
+struct Max {
+    least: f32,
+}
+
+impl Pooling for Max {
+    #[inline(always)]
+    fn start(self) -> f32 {
+        self.least
+    }
+
+    #[inline(always)]
+    fn join(self, most: f32, x: f32) -> f32 {
+        if x > most { x } else { most }
+    }
+
+    #[inline(always)]
+    fn finish(self, most: f32) -> f32 {
+        most
     }
 }

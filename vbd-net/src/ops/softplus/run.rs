@@ -1,5 +1,7 @@
 //! Softplus in the sparse runtime.
 
+use pulp::Arch;
+
 use super::softplus;
 use crate::ops::{Inputs, Places, Unweighted};
 
@@ -12,15 +14,8 @@ impl Unweighted for Run {
         Some(softplus(inputs[0]))
     }
 
-    fn run(&self, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize) {
-        let (from, to, least) = (at.from[0], at.to, at.least());
-        let len = at.output.width * lanes;
-        for (unit, row) in at.rows() {
-            let x = &inputs.get(0)[from.row(unit, row) * lanes..][..len];
-            let y = &mut y[to.row(unit, row) * lanes..][..len];
-            for (y, &x) in y.iter_mut().zip(x) {
-                *y = softplus(x).max(least);
-            }
-        }
+    fn run(&self, arch: Arch, inputs: Inputs<'_>, y: &mut [f32], at: &Places, lanes: usize) {
+        // It is never negative, so that a ReLU after it has no effect.
+        at.map(arch, inputs, y, lanes, softplus);
     }
 }

@@ -33,6 +33,9 @@ pub(crate) struct ConvMany {
     starts: Vec<[u32; 2]>,
     /// Number of groups: one per kernel column, or one for all if none can be skipped.
     groups: usize,
+    /// First channel of each part, and the number of channels. Parts read different inputs, so
+    /// they are computed one after another.
+    parts: Vec<usize>,
     /// One bias per channel, or one per channel and output, column by column.
     bias: Vec<f32>,
     /// Upper bound of the input positions that are read.
@@ -47,9 +50,15 @@ impl ConvMany {
         let [height, width] = geometry.outputs();
         let place = |tap: &Tap| number(geometry.read_by(tap, [0, 0]));
         let (mut pairs, mut singles, mut starts) = (Vec::new(), Vec::new(), Vec::new());
-        let groups = if skips(&geometry) { kernel } else { 1 };
-        let mut reach = 0;
-        for own in taps.channels() {
+        let groups = if skips(&geometry) { kernel[1] } else { 1 };
+        let (mut reach, mut parts, mut read) = (0, vec![0], 0);
+        for (channel, own) in taps.channels().enumerate() {
+            let first = own.iter().map(|tap| tap.unit).min();
+            if first.is_some_and(|first| first >= read) && channel > 0 && !skips(&geometry) {
+                parts.push(channel);
+            }
+            let units = own.iter().map(|tap| tap.unit + 1);
+            read = units.fold(read, usize::max);
             let before = |dx: usize| {
                 [
                     number(pairs.len() + own.pairs.partition_point(|pair| pair[0].dx < dx)),
@@ -66,6 +75,7 @@ impl ConvMany {
             reach = farthest.fold(reach, |reach, place| reach.max(place + 1));
         }
         starts.push([number(pairs.len()), number(singles.len())]);
+        parts.push(output.units);
         let bias = if geometry.has_bias_each(bias) {
             let column_by_column = (0..output.units * width).flat_map(|column| {
                 let (channel, x) = (column / width, column % width);
@@ -80,6 +90,7 @@ impl ConvMany {
             singles,
             starts,
             groups,
+            parts,
             bias,
             reach,
             geometry,
@@ -104,7 +115,7 @@ fn skips(geometry: &ConvGeometry) -> bool {
         from,
         ..
     } = *geometry;
-    margins && stride == 1 && from.row_step() <= MOST_COLUMNS
+    margins && stride == [1; 2] && from.row_step() <= MOST_COLUMNS
 }
 
 struct Run<'a> {
@@ -122,7 +133,7 @@ unsafe fn add<S: Simd, const N: usize, const A: usize, const P: usize>(
     simd: S,
     entries: &[Entry<N>],
     x: &[S::f32s],
-    [first, row_step, stride]: [usize; 3],
+    [first, row_step, row_stride, stride]: [usize; 4],
     sums: &mut [[S::f32s; P]; A],
 ) {
     let strips = LANES / S::F32_LANES;
@@ -130,7 +141,7 @@ unsafe fn add<S: Simd, const N: usize, const A: usize, const P: usize>(
         let values = values.map(|value| simd.splat_f32s(value));
         for (y, sums) in sums.iter_mut().enumerate() {
             for (tap, &value) in values.iter().enumerate() {
-                let row = place as usize + (y * stride + tap) * row_step;
+                let row = place as usize + (y * row_stride + tap) * row_step;
                 for (x_out, sum) in sums.iter_mut().enumerate() {
                     let at = first + (row + x_out * stride) * strips;
                     debug_assert!(at < x.len());
@@ -149,28 +160,34 @@ impl Run<'_> {
     #[inline(always)]
     fn blocks<S: Simd, const A: usize, const P: usize>(mut self, simd: S) {
         let ConvGeometry { stride, kernel, .. } = self.conv.geometry;
+        let [above, left] = self.conv.geometry.origin();
         let [height, width] = self.conv.geometry.outputs();
         let starts = |side: usize, block: usize| {
             let starts = (0..side).step_by(block);
             starts.map(move |start| start.min(side - block))
         };
         let skips = skips(&self.conv.geometry);
-        for strip in 0..LANES / S::F32_LANES {
-            for y in starts(height, A) {
-                let live = skips.then(|| self.live_columns(simd, strip, y..y + A + kernel - 1));
-                for x in starts(width, P) {
-                    let groups = live.map_or([0, self.conv.groups], |live| {
-                        // Input columns that the block reads; a kernel column reads `P` of them.
-                        let live = live >> x & u64::MAX >> (MOST_COLUMNS + 1 - P - kernel);
-                        let first = live.trailing_zeros() as usize;
-                        let end = MOST_COLUMNS - live.leading_zeros() as usize;
-                        let end = end.min(kernel);
-                        [first.saturating_sub(P - 1).min(end), end]
-                    });
-                    if stride > 1 {
-                        self.block::<S, true, A, P>(simd, [strip, y, x], groups);
-                    } else {
-                        self.block::<S, false, A, P>(simd, [strip, y, x], groups);
+        for part in self.conv.parts.windows(2) {
+            for strip in 0..LANES / S::F32_LANES {
+                for y in starts(height, A) {
+                    let rows = above + y..above + y + A + kernel[0] - 1;
+                    let live = skips.then(|| self.live_columns(simd, strip, rows));
+                    for x in starts(width, P) {
+                        let groups = live.map_or([0, self.conv.groups], |live| {
+                            // Input columns that the block reads; a kernel column reads `P` of them.
+                            let read = u64::MAX >> (MOST_COLUMNS + 1 - P - kernel[1]);
+                            let live = live >> (left + x) & read;
+                            let first = live.trailing_zeros() as usize;
+                            let end = MOST_COLUMNS - live.leading_zeros() as usize;
+                            let end = end.min(kernel[1]);
+                            [first.saturating_sub(P - 1).min(end), end]
+                        });
+                        let (at, channels) = ([strip, y, x], part[0]..part[1]);
+                        if stride == [1; 2] {
+                            self.block::<S, false, A, P>(simd, at, groups, channels);
+                        } else {
+                            self.block::<S, true, A, P>(simd, at, groups, channels);
+                        }
                     }
                 }
             }
@@ -201,20 +218,20 @@ impl Run<'_> {
         live
     }
 
-    /// Computes all channels of a block from groups of taps whose inputs are near each other.
+    /// Computes a part's channels of a block from groups of taps whose inputs are near each other.
     #[inline(always)]
     fn block<S: Simd, const STRIDES: bool, const A: usize, const P: usize>(
         &mut self,
         simd: S,
         [strip, out_y, out_x]: [usize; 3],
         groups: [usize; 2],
+        channels: Range<usize>,
     ) {
         let Self { conv, x, .. } = *self;
         let ConvGeometry {
             stride,
             pool,
             relu,
-            output,
             from,
             to,
             ..
@@ -222,16 +239,17 @@ impl Run<'_> {
         let [height, width] = conv.geometry.outputs();
         let bias_each = conv.geometry.has_bias_each(&conv.bias);
         let strips = LANES / S::F32_LANES;
-        let stride = if STRIDES { stride } else { 1 };
+        let [row_stride, stride] = if STRIDES { stride } else { [1; 2] };
         let row_step = from.row_step();
         let x = S::as_simd_f32s(x).0;
         let y = S::as_mut_simd_f32s(self.y).0;
-        let first = (out_y * row_step + out_x) * stride * strips + strip;
-        let steps = [first, row_step, stride];
+        let first = (out_y * row_stride * row_step + out_x * stride) * strips + strip;
+        let steps = [first, row_step, row_stride, stride];
         let zero = simd.splat_f32s(0.0);
         let finish = |sum| if relu { simd.max_f32s(sum, zero) } else { sum };
         let mut unit = to.place(out_y / pool, out_x / pool);
-        for channel in 0..output.units {
+        unit += channels.start * to.unit_len().unwrap_or(0);
+        for channel in channels {
             let mut sums = [[simd.splat_f32s(0.0); P]; A];
             if bias_each {
                 for x in 0..P {

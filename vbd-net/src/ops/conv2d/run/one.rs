@@ -104,7 +104,7 @@ impl ConvOne {
 
 /// Returns the maximum of a window's sums, optionally with ReLU.
 #[inline(always)]
-fn finish<S: Simd, const W: usize, const V: usize>(
+pub(super) fn finish<S: Simd, const W: usize, const V: usize>(
     simd: S,
     sums: &[[S::f32s; V]; W],
     relu: bool,

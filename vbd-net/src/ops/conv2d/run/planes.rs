@@ -38,9 +38,11 @@ impl Planes {
         starts.sort_unstable();
         starts.dedup();
         let ConvGeometry { output, .. } = *geometry;
-        let step = geometry.stride * geometry.pool;
+        let [row_stride, stride] = geometry.stride;
+        let step = stride * geometry.pool;
         // With a single row of outputs, the distance between rows is unused.
-        let row_step = geometry.from.row_step().saturating_mul(step);
+        let row_step = geometry.from.row_step();
+        let row_step = row_step.saturating_mul(row_stride * geometry.pool);
         let last = (output.height - 1) * row_step + (output.width - 1) * step;
         let rows = CACHED_VALUES / (starts.len() * output.width).max(1);
         // A plane always consists of whole vectors.
@@ -142,7 +144,7 @@ impl Planes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::passes::Extent;
+    use crate::passes::{Extent, Margin};
     use crate::runtime::Layout;
     use crate::testing::Draws;
 
@@ -160,17 +162,18 @@ mod tests {
             let kernel = 1 + draws.below(4);
             let side = |side: usize| side * pool + kernel;
             let input = extent(1, side(output.height), side(output.width));
-            let from = Layout::new(input, 0);
+            let from = Layout::new(input, Margin::default());
             let geometry = ConvGeometry {
-                kernel,
-                stride: 1,
+                kernel: [kernel; 2],
+                stride: [1; 2],
+                padding: [0; 2],
                 pool,
                 relu: false,
                 margins: false,
                 input,
                 output,
                 from,
-                to: Layout::new(output, 0),
+                to: Layout::new(output, Margin::default()),
             };
             let tap = |draws: &mut Draws| {
                 let (y, x) = (draws.below(kernel + 1), draws.below(kernel + 1));

@@ -30,19 +30,17 @@ pub(super) struct ChannelTaps<'a> {
 impl Taps {
     /// Creates the taps. The columns of `weight` are the kernel of the first input channel, then of
     /// the second, and so on.
-    pub(crate) fn new(weight: &SparseMatrix, kernel: usize) -> Self {
+    pub(crate) fn new(weight: &SparseMatrix, kernel: [usize; 2]) -> Self {
+        let (area, width) = (kernel[0] * kernel[1], kernel[1]);
         let mut taps = Self::default();
         for row in 0..weight.rows() {
             let (columns, values) = weight.row(row);
             let own = columns.iter().zip(values).map(|(&col, &value)| {
-                let (unit, tap) = (
-                    col as usize / (kernel * kernel),
-                    col as usize % (kernel * kernel),
-                );
+                let (unit, tap) = (col as usize / area, col as usize % area);
                 Tap {
                     unit,
-                    dy: tap / kernel,
-                    dx: tap % kernel,
+                    dy: tap / width,
+                    dx: tap % width,
                     value,
                 }
             });

@@ -4,7 +4,7 @@ use crate::matrix::SparseMatrix;
 
 use super::taps::Taps;
 use super::{Conv, ConvGeometry};
-use crate::passes::Extent;
+use crate::passes::{Extent, Margin};
 use crate::runtime::Layout;
 use crate::runtime::kernels::{LANES, arches};
 use crate::testing::Draws;
@@ -18,38 +18,69 @@ struct Case {
 
 impl Case {
     fn draw(draws: &mut Draws) -> Self {
-        let (units, kernel, stride) = (1 + draws.below(3), 1 + draws.below(6), 1 + draws.below(3));
-        let (padding, pool) = (draws.below(kernel.min(3)), 1 + draws.below(2));
-        let mut side =
-            || (kernel + stride * (pool - 1) + draws.below(14)).max(2 * padding + 1) - 2 * padding;
-        let (height, width) = (side(), side());
+        let units = 1 + draws.below(3);
+        let mut pair = |most: usize| [1 + draws.below(most), 1 + draws.below(most)];
+        let (kernel, stride) = (pair(6), pair(3));
+        let pool = 1 + draws.below(2);
+        let mut padding = |side: usize| draws.below(kernel[side].min(3));
+        let before = [padding(0), padding(1)];
+        let after = [padding(0), padding(1)];
+        let mut side = |side: usize| {
+            let padding = before[side] + after[side];
+            let least = kernel[side] + stride[side] * (pool - 1);
+            (least + draws.below(14)).max(padding + 1) - padding
+        };
+        let (height, width) = (side(0), side(1));
+        // Other consumers of the input may need more.
+        let mut margin = |sides: [usize; 2]| sides.map(|side| side + draws.below(2));
+        let from = Margin {
+            before: margin(before),
+            after: margin(after),
+        };
+        let to = Margin {
+            before: margin([0; 2]),
+            after: margin([0; 2]),
+        };
         let input = Extent {
             units,
             height,
             width,
         };
-        let outputs =
-            |side: usize| ((side + 2 * padding).saturating_sub(kernel) / stride + 1) / pool;
+        let outputs = |side: usize, size: usize| {
+            let padded = size + before[side] + after[side];
+            ((padded - kernel[side]) / stride[side] + 1) / pool
+        };
+        let is_depthwise = draws.below(3) == 0;
         let output = Extent {
-            units: 1 + draws.below(4),
-            height: outputs(height),
-            width: outputs(width),
+            units: if is_depthwise {
+                units
+            } else {
+                1 + draws.below(4)
+            },
+            height: outputs(0, height),
+            width: outputs(1, width),
         };
         let geometry = ConvGeometry {
             kernel,
             stride,
+            padding: before,
             pool,
             relu: draws.below(2) == 0,
             margins: draws.below(2) == 0,
             input,
             output,
-            from: Layout::new(input, padding),
-            to: Layout::new(output, draws.below(2)),
+            from: Layout::new(input, from),
+            to: Layout::new(output, to),
         };
-        let shape = [output.units, units * kernel * kernel];
+        let area = kernel[0] * kernel[1];
+        let shape = [output.units, units * area];
         let density = draws.below(4);
+        let is_tap = |place: usize| {
+            let (row, unit) = (place / shape[1], place % shape[1] / area);
+            !is_depthwise || row == unit
+        };
         let taps = (0..shape[0] * shape[1])
-            .filter(|_| draws.below(3) < density)
+            .filter(|&place| draws.below(3) < density && is_tap(place))
             .collect::<Vec<_>>();
         let taps = taps.into_iter().map(|place| (place, draws.real()));
         let weight = SparseMatrix::from_places(shape, 0, taps.collect::<Vec<_>>().into_iter());
@@ -87,8 +118,10 @@ impl Case {
         let ConvGeometry {
             kernel,
             stride,
+            padding,
             pool,
             relu,
+            input,
             output,
             from,
             ..
@@ -105,8 +138,16 @@ impl Case {
                     channel
                 };
                 taps.iter().fold(f64::from(self.bias[bias]), |sum, tap| {
-                    let place = (tap.unit * from.rows() + row * stride + tap.dy) * from.row_step();
-                    sum + f64::from(tap.value) * f64::from(x[place + col * stride + tap.dx])
+                    let inside = |side: usize, at: usize, tap: usize, size: usize| {
+                        let at = (at * stride[side] + tap).checked_sub(padding[side]);
+                        at.filter(|&at| at < size)
+                    };
+                    let y = inside(0, row, tap.dy, input.height);
+                    let place = y.zip(inside(1, col, tap.dx, input.width));
+                    place.map_or(sum, |(y, col)| {
+                        let place = tap.unit * from.unit_len().unwrap() + from.place(y, col);
+                        sum + f64::from(tap.value) * f64::from(x[place])
+                    })
                 })
             };
             for place in 0..output.area() {
@@ -162,8 +203,16 @@ fn kernels_agree_with_the_checked_loop() {
             let x: Vec<f32> = (0..places * LANES)
                 .map(|at| inputs[at % LANES][at / LANES])
                 .collect();
+            let own_y = y;
             let mut y = vec![0.0; len * LANES];
             many.run(arch, &x, &mut y);
+            for (place, (own, y)) in own_y[..len - Conv::SLACK]
+                .iter()
+                .zip(y.chunks(LANES))
+                .enumerate()
+            {
+                assert_eq!(own.to_bits(), y[0].to_bits(), "{label}, place {place}");
+            }
             for (lane, expected) in expected.iter().enumerate() {
                 own.check(&y, [lane, LANES], expected, &label);
             }
