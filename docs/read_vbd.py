@@ -13,26 +13,53 @@ def to_array(info):
         values = np.frombuffer(data, TYPES[info["dtype"]])
     return values.reshape(info["shape"])
 
-def weight_shapes(spec):
+def pair(size):
+    """Rows and columns: a number is both."""
+    return size if isinstance(size, list) else [size, size]
+
+def window_of(layer, image):
+    """A layer's window on `[channels, rows, columns]`: kernel, stride, padding before and after, and
+    outputs, each for rows and columns."""
+    kernel = image[1:] if layer["kernel"] == "all" else pair(layer["kernel"])
+    pools = layer["kind"] != "conv2d"
+    stride = pair(layer.get("stride") or (kernel if pools else 1))
+    if layer.get("padding") == "same":  # the odd zero is below and to the right
+        out = [-(-side // step) for side, step in zip(image[1:], stride)]
+        pads = [max((o - 1) * step + k - side, 0)
+                for o, step, k, side in zip(out, stride, kernel, image[1:])]
+        before = [pad // 2 for pad in pads]
+        return kernel, stride, before, [pad - b for pad, b in zip(pads, before)], out
+    before = pair(layer.get("padding", 0))
+    out = [(side + 2 * pad - k) // step + 1
+           for side, pad, k, step in zip(image[1:], before, kernel, stride)]
+    return kernel, stride, before, before, out
+
+def groups_of(layer, channels):
+    groups = layer.get("groups", 1)
+    return channels if groups == "depthwise" else groups
+
+def shapes_of(spec):
+    """For each layer, the shape of what it reads and the shape of its weight, if it has one."""
     shape, shapes = spec["input"], {"input": spec["input"]}
     for layer in spec["layer"]:
         if "input" in layer or "inputs" in layer:  # else it reads the one before it
             shape = shapes[layer["input"] if "input" in layer else layer["inputs"][0]]
+        reads, weight = shape, None
         if layer["kind"] == "linear":
-            yield layer["name"], (layer["out_features"], math.prod(shape))
+            weight = (layer["out_features"], math.prod(shape))
             shape = [layer["out_features"]]
         elif layer["kind"] == "conv2d":
-            kernel, stride = layer["kernel"], layer.get("stride", 1)
-            yield layer["name"], (layer["out_channels"], shape[0], kernel, kernel)
-            room = [side + 2 * layer.get("padding", 0) - kernel for side in shape[1:]]
-            shape = [layer["out_channels"]] + [side // stride + 1 for side in room]
-        elif layer["kind"] == "max_pool2d":
-            shape = shape[:1] + [side // layer["kernel"] for side in shape[1:]]
+            kernel, *_, out = window_of(layer, shape)
+            weight = (layer["out_channels"], shape[0] // groups_of(layer, shape[0]), *kernel)
+            shape = [layer["out_channels"], *out]
+        elif layer["kind"] in ("max_pool2d", "avg_pool2d"):
+            shape = [shape[0], *window_of(layer, shape)[-1]]
         elif layer["kind"] == "flatten":
             shape = [math.prod(shape)]
         elif layer["kind"] == "select":
             shape = [layer["units"]] + shape[1:]
         shapes[layer.get("name")] = shape
+        yield layer, reads, weight
 
 def kept_places(t, name, rows, cols):
     """Flat places of the kept entries, and the suffix of the tensor of their values."""
@@ -49,12 +76,16 @@ def read_vbd(path):
     """The metadata, and every weight, bias and image by name, as f32; an index as i64."""
     with safe_open(path, "numpy") as file:
         meta = json.loads(file.metadata()["vbd"])
-    assert meta["version"] in (1, 2, 3) and meta["kind"] == "pruned"
+    assert meta["version"] in (1, 2, 3, 4) and meta["kind"] == "pruned"
     with open(path, "rb") as file:
         t = {name: to_array(info) for name, info in deserialize(file.read())}
     out = {name: t[name] for name in t if name.endswith(".bias") or name.startswith("normalize.")}
-    for layer, shape in weight_shapes(meta["spec"]):
-        name, rows = layer + ".weight", shape[0]
+    for layer, _, shape in shapes_of(meta["spec"]):
+        if shape is None:
+            continue
+        name, rows = layer["name"] + ".weight", shape[0]
+        if not layer.get("bias", True):
+            out[layer["name"] + ".bias"] = np.zeros(rows, np.float32)
         if name in t:
             out[name] = t[name]
         else:

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::residual::gated_residual_checkpoint;
-use common::{checkpoint_of, random_checkpoint, random_samples};
+use common::{checkpoint_of, net_of_all_kinds, random_checkpoint, random_samples};
 use vbd_core::recipe::NetToml;
 use vbd_net::file::write_atomic;
 use vbd_net::spec::{NetSpec, Statistic};
@@ -143,11 +143,11 @@ fn run_python(python: &OsString, program: &str, folder: &Path) {
 fn the_pages_numpy_net_gives_our_logits() {
     let Some(python) = python() else { return };
     let page = std::fs::read_to_string(docs().join("format.md")).unwrap();
-    let from = page.find("def logits").unwrap();
+    let from = page.find("def windows").unwrap();
     let function = &page[from..from + page[from..].find("```").unwrap()];
     let program = format!(
         "import sys, pathlib\nimport numpy as np\nsys.path.insert(0, sys.argv[1])\n\
-         from read_vbd import read_vbd\n{function}\n\
+         from read_vbd import groups_of, read_vbd, shapes_of, window_of\n{function}\n\
          for path in pathlib.Path(sys.argv[2]).glob('*.safetensors'):\n    \
              pixels = np.fromfile(path.with_suffix('.pixels'), 'u1').reshape(9, -1)\n    \
              logits(path, pixels).astype('f4').tofile(path.with_suffix('.logits'))\n"
@@ -160,17 +160,22 @@ fn the_pages_numpy_net_gives_our_logits() {
     let sums = (100..112)
         .step_by(2)
         .map(|seed| (seed, gated_residual_checkpoint(seed)));
-    for (seed, checkpoint) in chains.chain(sums) {
-        if matches!(checkpoint.spec.normalize.std, Statistic::Channels(_)) {
+    let pruned = chains
+        .chain(sums)
+        .map(|(seed, checkpoint)| (seed, prune_checkpoint(&checkpoint, None).unwrap()));
+    let of_all_kinds = (200..280).map(|seed| (seed, net_of_all_kinds(seed)));
+    for (seed, net) in pruned.chain(of_all_kinds) {
+        let rule = &net.spec().normalize;
+        let is_each = |statistic: &Statistic| matches!(statistic, Statistic::Channels(_));
+        if is_each(&rule.mean) || is_each(&rule.std) {
             continue;
         }
-        let net = prune_checkpoint(&checkpoint, None).unwrap();
         let small = net.shrunk().unwrap();
         for (name, net) in [("whole", net), ("small", small)] {
             let file = PrunedFile::new(&net, None, ValueType::F32).unwrap();
             let path = folder.path().join(format!("{seed}-{name}.safetensors"));
             file.write(&path).unwrap();
-            let samples = random_samples(&checkpoint.spec, 9, seed);
+            let samples = random_samples(file.net().spec(), 9, seed);
             write_atomic(
                 &path.with_extension("pixels"),
                 samples.inputs().bytes().unwrap(),
@@ -203,11 +208,11 @@ fn the_pages_numpy_net_gives_our_logits() {
 fn the_pages_numpy_net_gives_an_autoencoders_losses() {
     let Some(python) = python() else { return };
     let page = std::fs::read_to_string(docs().join("format.md")).unwrap();
-    let from = page.find("def logits").unwrap();
+    let from = page.find("def windows").unwrap();
     let functions = &page[from..from + page[from..].find("```").unwrap()];
     let program = format!(
         "import sys, pathlib\nimport numpy as np\nsys.path.insert(0, sys.argv[1])\n\
-         from read_vbd import read_vbd\n{functions}\n\
+         from read_vbd import groups_of, read_vbd, shapes_of, window_of\n{functions}\n\
          for path in pathlib.Path(sys.argv[2]).glob('*.safetensors'):\n    \
              pixels = np.fromfile(path.with_suffix('.pixels'), 'u1').reshape(9, -1)\n    \
              losses(path, pixels).astype('f8').tofile(path.with_suffix('.losses'))\n"
@@ -257,8 +262,13 @@ fn the_numpy_reader_reads_every_tensor_bit_for_bit() {
     let mut expected: Vec<(String, Vec<f32>)> = Vec::new();
     let chains = (0..16).map(|seed| (seed, random_checkpoint(seed)));
     let sums = (100..104).map(|seed| (seed, gated_residual_checkpoint(seed)));
-    for (seed, checkpoint) in chains.chain(sums) {
-        let net = prune_checkpoint(&checkpoint, None).unwrap();
+    let pruned = chains
+        .chain(sums)
+        .map(|(seed, checkpoint)| (seed, prune_checkpoint(&checkpoint, None).unwrap()));
+    // Without selections, whose indices are not dumped.
+    let of_all_kinds = (200..).map(|seed| (seed, net_of_all_kinds(seed)));
+    let of_all_kinds = of_all_kinds.filter(|(_, net)| net.selections().is_empty());
+    for (seed, net) in pruned.chain(of_all_kinds.take(10)) {
         for (layout, values) in Layout::ALL
             .iter()
             .flat_map(|l| ValueType::ALL.map(|v| (*l, v)))
@@ -299,5 +309,5 @@ fn the_numpy_reader_reads_every_tensor_bit_for_bit() {
         assert!(bytes == bits, "{name}");
     }
     let dumped = std::fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(dumped, expected.len() + 20 * 12);
+    assert_eq!(dumped, expected.len() + 30 * 12);
 }

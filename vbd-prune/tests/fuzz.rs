@@ -11,7 +11,7 @@ mod common;
 mod counting;
 mod lies;
 
-use common::{gated_checkpoint, random_checkpoint};
+use common::{gated_checkpoint, net_of_all_kinds, random_checkpoint};
 use counting::count;
 use lies::{small, use_it};
 use vbd_net::tensor_file;
@@ -54,6 +54,22 @@ fn shrunk() -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
+/// Files of nets with every kind of layer, every second one shrunk.
+fn of_all_kinds() -> impl Iterator<Item = Vec<u8>> {
+    (0..60).filter_map(|seed| {
+        let net = net_of_all_kinds(seed);
+        let is_original = net.selections().is_empty();
+        let net = if seed % 2 == 0 && is_original {
+            net.shrunk().unwrap()
+        } else {
+            net
+        };
+        let layout = Layout::ALL[usize::try_from(seed / 2).unwrap() % 4];
+        let file = PrunedFile::new(&net, Some(layout), ValueType::F16).ok()?;
+        Some(file.to_bytes().unwrap())
+    })
+}
+
 /// Valid files, small ones and those of random nets.
 fn files() -> Vec<Vec<u8>> {
     let random = (0..12).map(|seed| {
@@ -70,6 +86,7 @@ fn files() -> Vec<Vec<u8>> {
         .into_iter()
         .chain(random)
         .chain(shrunk())
+        .chain(of_all_kinds())
         .filter(|file| file.len() < 6000)
         .collect()
 }
@@ -116,8 +133,19 @@ fn hostile() -> Vec<Vec<u8>> {
         tensor_file::to_bytes(&tensors, json).unwrap()
     };
     let pool = r#"{"kind":"max_pool2d","kernel":1000},{"kind":"flatten"},"#;
+    let conv = |keys: &str| {
+        let conv = r#"{"kind":"conv2d","name":"c","out_channels":1,"bias":false"#;
+        format!(r#"{conv},{keys}}},{{"kind":"flatten"}},"#)
+    };
     let whole = small(Layout::Csr);
     vec![
+        respec(
+            "[4,2,5]",
+            &conv(r#""kernel":[1,16777215],"padding":"same""#),
+        ),
+        respec("[1,2,5]", &conv(r#""kernel":1,"padding":8000000"#)),
+        respec("[1,2,5]", &conv(r#""kernel":1,"stride":1000000000000"#)),
+        respec("[4,2,5]", &conv(r#""kernel":2,"groups":"depthwise""#)),
         respec("[16777216]", ""),
         respec("[1,2,5]", r#"{"kind":"relu"},{"kind":"flatten"},"#),
         respec("[10,1000,1000]", pool),

@@ -48,8 +48,8 @@ fn inconsistent_metadata_are_refused() {
         })
     };
     assert!(matches!(
-        json(r#""version":1"#, r#""version":4"#),
-        Err(Error::Version { found: 4, .. })
+        json(r#""version":1"#, r#""version":5"#),
+        Err(Error::Version { found: 5, .. })
     ));
     assert!(matches!(
         json(r#""version":1"#, r#""version":-1"#),
@@ -248,4 +248,66 @@ fn types_and_shapes_that_are_wrong_are_named() {
         u8s(&[2, 2, 0, 0, 1, 0]),
     );
     assert!(matches!(bits, Err(Error::Shape { .. })));
+}
+
+/// Returns the error of a file in which `layers` come before the net's own, on an image.
+fn layers_are_refused(layers: &str) -> String {
+    let lie = changed(Layout::Delta, |tensors, json| {
+        tensors.remove("normalize.std");
+        *json = json
+            .replace("[10]", "[4,6,5]")
+            .replace(r#""image""#, "1.0")
+            .replace(r#""layer":["#, &format!(r#""layer":[{layers},"#));
+    });
+    lie.unwrap_err().to_string()
+}
+
+#[test]
+fn windows_groups_and_biases_that_cannot_be_are_refused() {
+    let conv = |keys: &str| {
+        let head = r#"{"kind":"conv2d","name":"c","out_channels":6"#;
+        layers_are_refused(&format!("{head},{keys}}}"))
+    };
+    for (keys, expected) in [
+        (r#""kernel":3,"groups":3"#, "3 groups do not divide 4 input"),
+        (
+            r#""kernel":3,"groups":"depthwise""#,
+            "4 groups do not divide",
+        ),
+        (r#""kernel":3,"groups":0"#, "0 groups do not divide"),
+        (r#""kernel":[7,1]"#, "kernel 7 is larger than its input, 6"),
+        (r#""kernel":[0,1]"#, "kernel must be positive"),
+        (r#""kernel":1,"stride":[1,0]"#, "stride must be positive"),
+        (
+            r#""kernel":1,"padding":18446744073709551615"#,
+            "larger than its input",
+        ),
+        (r#""kernel":1,"padding":16777216"#, "exceeds the limit"),
+        (r#""kernel":16777216,"padding":"same""#, "exceeds the limit"),
+        (
+            r#""kernel":[1,20000000],"padding":"same""#,
+            "exceeds the limit",
+        ),
+        (
+            r#""kernel":18446744073709551615,"padding":"same""#,
+            "exceeds the limit",
+        ),
+    ] {
+        let error = conv(keys);
+        assert!(error.contains(expected), "{keys}: {error}");
+    }
+    for pool in [
+        r#"{"kind":"max_pool2d","kernel":2,"padding":2}"#,
+        r#"{"kind":"max_pool2d","kernel":1099511627776,"padding":549755813888}"#,
+        r#"{"kind":"avg_pool2d","kernel":16777216,"padding":8388608}"#,
+        r#"{"kind":"avg_pool2d","kernel":[7,1]}"#,
+    ] {
+        let error = layers_are_refused(pool);
+        assert!(error.contains("pool"), "{pool}: {error}");
+    }
+    let norm = layers_are_refused(r#"{"kind":"batch_norm","name":"bn"}"#);
+    assert!(norm.contains("`bn`") && norm.contains("folded"), "{norm}");
+    let rows = r#"{"kind":"linear","name":"fc0","out_features":16777216,"bias":false}"#;
+    let rows = layers_are_refused(rows);
+    assert!(rows.contains("rows of weights without bias"), "{rows}");
 }

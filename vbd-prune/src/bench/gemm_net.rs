@@ -23,7 +23,8 @@ pub(super) struct GemmNet {
     columns: Vec<f32>,
 }
 
-/// A convolution as products of matrices, one per group of channels.
+/// A convolution as products of matrices, one per group of channels, or as sums of the kernel's
+/// places where each group has one input channel.
 #[derive(Clone, Copy)]
 struct Convolution<'a> {
     window: Window,
@@ -154,6 +155,16 @@ fn convolve(
     let input_len = own.inputs() * window.input[0] * window.input[1];
     for x in x.chunks_exact(input_len) {
         for group in 0..own.groups {
+            if own.shape[1] == 1 {
+                let area = window.input[0] * window.input[1];
+                for row in group * rows..(group + 1) * rows {
+                    let start = y.len();
+                    y.resize(start + positions, bias[row]);
+                    let weight = &weight[row * taps..][..taps];
+                    add_places(&mut y[start..], &x[group * area..][..area], weight, &window);
+                }
+                continue;
+            }
             convolution.fill(columns, x, group);
             let start = y.len();
             for &bias in &bias[group * rows..(group + 1) * rows] {
@@ -168,6 +179,34 @@ fn convolve(
                 strides: [positions, 1],
             };
             add_product(&mut y[start..], weight, columns, [rows, taps, positions]);
+        }
+    }
+}
+
+/// Adds the products of a kernel with one channel, place by place over rows of outputs.
+fn add_places(y: &mut [f32], x: &[f32], weight: &[f32], window: &Window) {
+    let [_, width] = window.input;
+    // Outputs for which a place is inside the image.
+    let inside = |side: usize, place: usize| {
+        let (before, stride) = (window.before[side], window.stride[side]);
+        let first = before.saturating_sub(place).div_ceil(stride);
+        let end = (window.input[side] + before).saturating_sub(place);
+        first..end.div_ceil(stride).min(window.output[side])
+    };
+    for (place, &value) in weight.iter().enumerate() {
+        let (dy, dx) = (place / window.kernel[1], place % window.kernel[1]);
+        let columns = inside(1, dx);
+        if columns.is_empty() {
+            continue;
+        }
+        for row in inside(0, dy) {
+            let line = row * window.stride[0] + dy - window.before[0];
+            let first = columns.start * window.stride[1] + dx - window.before[1];
+            let x = &x[line * width + first..(line + 1) * width];
+            let y = &mut y[row * window.output[1]..][columns.clone()];
+            for (y, x) in y.iter_mut().zip(x.iter().step_by(window.stride[1])) {
+                *y += value * x;
+            }
         }
     }
 }
@@ -226,15 +265,17 @@ mod tests {
     use super::*;
     use crate::prune_checkpoint;
     use crate::sparse_net::DenseNet;
-    use crate::testing::{random_checkpoint, random_samples};
+    use crate::testing::{net_of_all_kinds, random_checkpoint, random_samples};
 
     /// Tolerance for sums of a few hundred products in another order.
     const TOLERANCE: f32 = 1e-4;
 
     #[test]
     fn the_dense_nets_agree() {
-        for seed in 0..20 {
-            let net = prune_checkpoint(&random_checkpoint(seed), None).unwrap();
+        let pruned = |seed| prune_checkpoint(&random_checkpoint(seed), None).unwrap();
+        let nets = (0..20).map(|seed| (seed, pruned(seed)));
+        let of_all_kinds = (200..260).map(|seed| (seed, net_of_all_kinds(seed)));
+        for (seed, net) in nets.chain(of_all_kinds) {
             let n = 5;
             let samples = random_samples(net.spec(), n, seed);
             let pixels: Vec<f32> = samples

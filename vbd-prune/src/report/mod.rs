@@ -21,9 +21,9 @@ pub use weights::{WeightReport, WeightsReport};
 use crate::error::{Error, Result};
 use crate::open::ModelFile;
 use crate::weights::prune_checkpoint;
+use vbd_net::PrunedNet;
 use vbd_net::format::{self, Method, Provenance, PrunedFile, ValueType};
 use vbd_net::runtime::{Kernel, Plan};
-use vbd_net::{PrunedLayer, PrunedNet};
 
 /// Sizes and sparsity of a file. Serialises to the JSON of `vbd inspect --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -84,6 +84,12 @@ pub struct LayerReport {
     pub kind: LayerKind,
     /// Shape of the weight.
     pub shape: Vec<usize>,
+    /// Number of groups of channels that do not mix; absent in JSON if 1.
+    #[serde(skip_serializing_if = "is_one")]
+    pub groups: usize,
+    /// Names of the batch normalisations that are folded into the layer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub folded: Vec<String>,
     /// Number of entries of the weight.
     pub numel: usize,
     /// Number of kept entries.
@@ -136,11 +142,14 @@ impl Report {
     /// None for a file created by this crate.
     pub fn of_file(file: &PrunedFile) -> Result<Self> {
         let net = file.net();
-        let layers = net
-            .layers()
-            .iter()
-            .zip(file.storage())
-            .map(|(layer, storage)| layer_report(layer, storage.layout.as_str(), storage.bytes));
+        let layers =
+            net.layers()
+                .iter()
+                .zip(file.storage())
+                .enumerate()
+                .map(|(number, (_, storage))| {
+                    layer_report(net, number, storage.layout.as_str(), storage.bytes)
+                });
         Ok(Self {
             values: Some(file.values()),
             ..Self::assemble(
@@ -161,23 +170,21 @@ impl Report {
         let net = prune_checkpoint(checkpoint, None)?;
         let settings = checkpoint.recipe.method.of_weights(&checkpoint.spec)?;
         let parameters = checkpoint.parameters.layers.iter().zip(&settings);
-        let layers = net
-            .layers()
-            .iter()
-            .zip(parameters)
-            .map(|(layer, (parameters, setting))| {
+        let layers = net.layers().iter().zip(parameters).enumerate().map(
+            |(number, (_, (parameters, setting)))| {
                 let weight = &parameters.weight;
                 let layout = if weight.live().is_some() {
                     "compact"
                 } else {
                     "dense"
                 };
-                let report = layer_report(layer, layout, checkpoint_bytes(weight));
+                let report = layer_report(&net, number, layout, checkpoint_bytes(weight));
                 LayerReport {
                     log_alpha: Histogram::of(weight, &*setting.method),
                     ..report
                 }
-            });
+            },
+        );
         let layers: Vec<LayerReport> = layers.collect();
         let histograms = layers.iter().filter_map(|layer| layer.log_alpha.as_ref());
         let log_alpha = Histogram::sum(histograms);
@@ -242,20 +249,32 @@ fn gate_counts(checkpoint: &Checkpoint) -> Result<Vec<GateCount>> {
     Ok(GateCount::of(&pruned, &gates))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_one(value: &usize) -> bool {
+    *value == 1
+}
+
 fn sparsity(nnz: usize, numel: usize) -> f64 {
     1.0 - nnz as f64 / numel as f64
 }
 
-fn layer_report(layer: &PrunedLayer, layout: &'static str, bytes: u64) -> LayerReport {
+/// Creates the report of a net's weight by its number.
+fn layer_report(net: &PrunedNet, number: usize, layout: &'static str, bytes: u64) -> LayerReport {
+    let (layer, spec) = (&net.layers()[number], &net.graph().weights()[number]);
     let weight = &layer.weight;
-    // Entries per row and input: 1, or the size of a convolution's kernel.
-    let area: usize = layer.shape[2..].iter().product();
-    let inputs: BTreeSet<usize> = weight
-        .col_idx()
-        .iter()
-        .map(|&col| col as usize / area)
-        .collect();
+    let rows = 0..weight.rows();
+    let inputs = rows.flat_map(|row| {
+        let columns = weight.row(row).0.iter();
+        columns.map(move |&col| spec.first_input(row) + col as usize / spec.taps())
+    });
+    let inputs: BTreeSet<usize> = inputs.collect();
+    let folded = net.provenance().folded.iter();
     LayerReport {
+        groups: spec.groups,
+        folded: folded
+            .filter(|(_, into)| **into == layer.name)
+            .map(|(norm, _)| norm.clone())
+            .collect(),
         name: layer.name.clone(),
         kind: layer.kind,
         shape: layer.shape.clone(),

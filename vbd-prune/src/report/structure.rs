@@ -1,7 +1,7 @@
 //! Structure of a net: units of the original and of the shrunk net.
 
 use serde::Serialize;
-use vbd_net::graph::{Graph, INPUT, NodeId, TensorSlot};
+use vbd_net::graph::{Graph, INPUT, NodeId, TensorSlot, WeightSpec};
 use vbd_net::ops::Units;
 
 use crate::error::Result;
@@ -68,9 +68,9 @@ fn units(before: &Graph, after: &Graph) -> Vec<UnitCount> {
     for (number, (all, kept)) in before.weights().iter().zip(after.weights()).enumerate() {
         let maker = maker(before, before.node(all.node).inputs[0]);
         if maker == NodeId::INPUT && number == 0 {
-            count(INPUT, all.shape[1], kept.shape[1]);
-        } else if maker != NodeId::INPUT && all.shape[1] != before.node(maker).shape.units() {
-            count("flatten", all.shape[1], kept.shape[1]);
+            count(INPUT, all.inputs(), kept.inputs());
+        } else if maker != NodeId::INPUT && all.inputs() != before.node(maker).shape.units() {
+            count("flatten", all.inputs(), kept.inputs());
         }
         if number < last {
             count(&all.layer, all.rows(), kept.rows());
@@ -92,7 +92,8 @@ fn maker(graph: &Graph, id: NodeId) -> NodeId {
 
 fn parameters(graph: &Graph) -> usize {
     let weights = graph.weights().iter();
-    let weights = weights.map(|weight| weight.numel() + weight.rows());
+    let biases = |weight: &WeightSpec| if weight.has_bias { weight.rows() } else { 0 };
+    let weights = weights.map(|weight| weight.numel() + biases(weight));
     let scales = graph
         .nodes()
         .filter(|(_, node)| matches!(node.slot, TensorSlot::Scale(_)));

@@ -115,15 +115,17 @@ mod tests {
     use super::super::SparseNet;
     use super::*;
     use crate::prune_checkpoint;
-    use crate::testing::{random_checkpoint, random_samples};
+    use crate::testing::{net_of_all_kinds, random_checkpoint, random_samples};
 
     /// Tolerance for sums of a few hundred products in another order.
     const TOLERANCE: f32 = 1e-4;
 
     #[test]
     fn sparse_and_dense_candle_agree() {
-        for seed in 0..40 {
-            let net = prune_checkpoint(&random_checkpoint(seed), None).unwrap();
+        let pruned = |seed| prune_checkpoint(&random_checkpoint(seed), None).unwrap();
+        let nets = (0..40).map(|seed| (seed, pruned(seed)));
+        let of_all_kinds = (100..160).map(|seed| (seed, net_of_all_kinds(seed)));
+        for (seed, net) in nets.chain(of_all_kinds) {
             let len = net.spec().input_len();
             for n in [1, 3, 8, 33] {
                 let pixels: Vec<u8> = random_samples(net.spec(), n, seed)

@@ -12,17 +12,28 @@ use vbd_core::posterior;
 use vbd_core::recipe::{MethodKind, NetToml, Recipe};
 use vbd_core::train::{Checkpoint, DataInfo, Progress};
 use vbd_core::weight::{GateParameters, LayerParameters, Parameter, Parameters, Weight};
+use vbd_net::PrunedNet;
 use vbd_net::data::Samples;
 use vbd_net::spec::{NetSpec, Normalizer};
 
 #[path = "../../../vbd-net/tests/common/draws.rs"]
 mod draws;
 
+#[path = "../../../vbd-net/tests/common/nets.rs"]
+pub(crate) mod nets;
+
 #[path = "../../../vbd-core/tests/support/lines.rs"]
 mod lines;
 pub(crate) mod residual;
 
 pub(crate) use draws::Draws;
+
+/// A net of every kind of layer, with batch normalisations folded.
+pub(crate) fn net_of_all_kinds(seed: u64) -> PrunedNet {
+    let spec = nets::random_spec(seed, nets::Kinds::All);
+    let tensors = nets::random_tensors(&spec, seed);
+    PrunedNet::from_parts(spec, tensors).unwrap()
+}
 
 /// The network of a case.
 pub(crate) fn random_spec(seed: u64) -> NetSpec {
