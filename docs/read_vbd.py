@@ -20,7 +20,7 @@ def pair(size):
 def window_of(layer, image):
     """A layer's window on `[channels, rows, columns]`: kernel, stride, padding before and after, and
     outputs, each for rows and columns."""
-    kernel = image[1:] if layer["kernel"] == "all" else pair(layer["kernel"])
+    kernel = list(image[1:]) if layer["kernel"] == "all" else pair(layer["kernel"])
     pools = layer["kind"] != "conv2d"
     stride = pair(layer.get("stride") or (kernel if pools else 1))
     if layer.get("padding") == "same":  # the odd zero is below and to the right

@@ -221,6 +221,6 @@ fn columns_read(weight: &SparseMatrix) -> Vec<u32> {
 fn picked(step: &Computation) -> Vec<u32> {
     // A copy has an entry in every row.
     let rows = 0..step.weight.rows();
-    rows.flat_map(|row| step.weight.row(row).0.first().copied())
+    rows.filter_map(|row| step.weight.row(row).0.first().copied())
         .collect()
 }

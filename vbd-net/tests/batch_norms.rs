@@ -5,8 +5,10 @@
     reason = "tests fail by panics and compare exactly"
 )]
 
+use std::path::Path;
+
 use vbd_net::spec::{LayerSpec, NetSpec};
-use vbd_net::{Error, NetTensors, Origin, PrunedNet};
+use vbd_net::{Error, Layout, NetTensors, Origin, PrunedFile, PrunedNet, ValueType};
 
 /// A weight without a bias, a batch normalisation that folds, one that does not, and a consumer of
 /// each by name.
@@ -174,4 +176,24 @@ fn a_layer_without_a_bias_cannot_be_given_one() {
         error.to_string(),
         "network `norms`: `fc1`: has no bias, but bias 1 is 0.5: expected zeros"
     );
+}
+
+#[test]
+fn a_file_of_many_rows_without_bias_gets_a_bias_and_is_read() {
+    let spec = r#"{"name": "wide", "input": [1], "classes": 1, "layer": [
+        {"kind": "linear", "name": "fc1", "out_features": 40000, "bias": false},
+        {"kind": "linear", "name": "fc2", "input": "input", "out_features": 40000, "bias": false},
+        {"kind": "add", "name": "sum", "inputs": ["fc1", "fc2"]},
+        {"kind": "linear", "name": "fc3", "out_features": 1, "bias": false}]}"#;
+    let mut weights = [vec![0.0; 40000], vec![0.0; 40000], vec![0.0; 40000]];
+    weights.iter_mut().for_each(|weight| weight[39999] = 2.0);
+    let names = ["fc1.weight", "fc2.weight", "fc3.weight"];
+    let spec = NetSpec::from_json(spec).unwrap();
+    let net = PrunedNet::from_parts(spec, names.into_iter().zip(weights)).unwrap();
+    let file = PrunedFile::new(&net, Some(Layout::Delta), ValueType::F32).unwrap();
+    let read = PrunedFile::from_bytes(&file.to_bytes().unwrap(), Path::new("wide")).unwrap();
+    assert_eq!(read, file);
+    let weights = read.net().graph().weights().iter();
+    let biases: Vec<bool> = weights.map(|own| own.has_bias).collect();
+    assert_eq!(biases, [false, true, false], "65536 rows may lack one");
 }

@@ -6,6 +6,7 @@
 mod draws;
 
 use draws::Draws;
+use vbd_net::graph::WeightSpec;
 use vbd_net::spec::{Groups, LayerSpec, NetSpec};
 use vbd_net::{Plan, PrunedNet};
 
@@ -24,9 +25,10 @@ fn net(channels: usize, layers: &str, is_dead: impl Fn(&str, usize, usize) -> bo
         let values = (0..weight.numel()).map(|place| {
             let (row, col) = (place / cols, place % cols);
             // A linear layer reads the 25 values of a channel.
-            let input = match weight.layer == "out" {
-                true => col / 25,
-                false => weight.first_input(row) + col / taps,
+            let input = if weight.layer == "out" {
+                col / 25
+            } else {
+                weight.first_input(row) + col / taps
             };
             let value = draws.real() + 1.5;
             if is_dead(&weight.layer, row, input) {
@@ -190,7 +192,7 @@ fn a_residual_channel_lives_while_any_branch_makes_it_and_anything_reads_it() {
     let net = net(2, RESIDUAL, of(&[0, 1]));
     let small = net.shrunk().unwrap();
     let rows = |net: &PrunedNet| -> Vec<usize> {
-        net.graph().weights().iter().map(|own| own.rows()).collect()
+        net.graph().weights().iter().map(WeightSpec::rows).collect()
     };
     // Channel 2 is a constant of the sum that only `b`, which pads, reads: it stays there.
     assert_same_outputs(&net, &small);

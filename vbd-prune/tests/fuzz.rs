@@ -56,7 +56,7 @@ fn shrunk() -> impl Iterator<Item = Vec<u8>> {
 
 /// Files of nets with every kind of layer, every second one shrunk.
 fn of_all_kinds() -> impl Iterator<Item = Vec<u8>> {
-    (0..60).filter_map(|seed| {
+    (0..24).filter_map(|seed| {
         let net = net_of_all_kinds(seed);
         let is_original = net.selections().is_empty();
         let net = if seed % 2 == 0 && is_original {

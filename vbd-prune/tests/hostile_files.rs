@@ -307,7 +307,7 @@ fn windows_groups_and_biases_that_cannot_be_are_refused() {
     }
     let norm = layers_are_refused(r#"{"kind":"batch_norm","name":"bn"}"#);
     assert!(norm.contains("`bn`") && norm.contains("folded"), "{norm}");
-    let rows = r#"{"kind":"linear","name":"fc0","out_features":16777216,"bias":false}"#;
+    let rows = r#"{"kind":"linear","name":"fc0","out_features":1048576,"bias":false}"#;
     let rows = layers_are_refused(rows);
     assert!(rows.contains("rows of weights without bias"), "{rows}");
 }

@@ -12,7 +12,9 @@ use std::path::Path;
 
 use candle_core::{Device, Module, Tensor};
 use common::residual::{gated_residual_checkpoint, residual_checkpoint};
-use common::{checkpoint_of, gated_checkpoint, random_checkpoint, random_samples, with_gates};
+use common::{
+    Draws, checkpoint_of, deployed, gated_checkpoint, random_checkpoint, random_samples, with_gates,
+};
 use safetensors::Dtype;
 use vbd_core::gate::Gate;
 use vbd_core::layers::{LayerOptions, NoiseGate};
@@ -99,6 +101,18 @@ fn gated_logits(checkpoint: &Checkpoint, images: &[u8], n: usize) -> Vec<f32> {
                 let y = convolution(&x, &weight, window, own.groups).unwrap();
                 y.broadcast_add(&bias.reshape((1, (), 1, 1)).unwrap())
                     .unwrap()
+            }
+            LayerSpec::BatchNorm(norm) => {
+                let mut all = checkpoint.parameters.norms.iter();
+                let own = all.find(|own| own.name == norm.name).unwrap();
+                let mut sides = vec![1; x.rank()];
+                sides[1] = own.running_mean.len();
+                let each = |values: &[f32]| Tensor::from_slice(values, &sides[..], device).unwrap();
+                let spread = (each(&own.running_var) + norm.eps).unwrap().sqrt().unwrap();
+                let x = x.broadcast_sub(&each(&own.running_mean)).unwrap();
+                let x = x.broadcast_div(&spread).unwrap();
+                let x = x.broadcast_mul(&each(&own.weight.value)).unwrap();
+                x.broadcast_add(&each(&own.bias.value)).unwrap()
             }
             layer => {
                 let inputs = node.inputs.iter();
@@ -203,6 +217,48 @@ fn a_net_with_sums_folded_scaled_and_shrunk_keeps_its_logits() {
         assert!(report.structure.is_made);
     }
     assert!(scales > 30, "{scales}");
+}
+
+#[test]
+fn gates_behind_batch_norms_and_groups_are_folded_with_them() {
+    let windows: &[&str] = &[
+        "input", "conv1", "depth1", "group1", "depth2", "flatten", "fc1",
+    ];
+    let residual: &[&str] = &["conv1", "conv2", "sum1", "conv4", "sum2", "conv6"];
+    let nets = [
+        (deployed::windows(), windows),
+        (deployed::residual(), residual),
+    ];
+    let (mut folded, mut scales) = (0, 0);
+    for (number, (seed, (spec, after))) in (0..40).zip(nets.iter().cycle()).enumerate() {
+        let draws = &mut Draws(seed);
+        let after: Vec<&str> = after
+            .iter()
+            .copied()
+            .filter(|_| draws.below(3) > 0)
+            .collect();
+        let checkpoint = with_gates(checkpoint_of(spec.clone(), seed | 3), &after, seed);
+        let samples = random_samples(spec, 9, seed);
+        let pixels = samples.inputs().bytes().unwrap();
+        let expected = gated_logits(&checkpoint, pixels, 9);
+        let whole = prune(&opened(checkpoint.clone()), &PruneOptions::default()).unwrap();
+        let small = structured(&checkpoint, None);
+        for file in [&whole, &small] {
+            let net = SparseNet::new(file.net()).unwrap();
+            let found = net.outputs(pixels, 9).unwrap();
+            assert_close(&found, &expected, &format!("{number} {after:?}"));
+            assert_eq!(file.version(), 4);
+        }
+        let report = Report::of_file(&small).unwrap();
+        folded += report
+            .layers
+            .iter()
+            .map(|layer| layer.folded.len())
+            .sum::<usize>();
+        scales += small.net().scales().len();
+        assert_eq!(small.net().original().layers, whole.net().spec().layers);
+    }
+    assert!(folded > 100 && scales > 20, "{folded} {scales}");
 }
 
 #[test]

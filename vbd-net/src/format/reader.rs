@@ -183,9 +183,10 @@ fn take_layer(
 ) -> Result<(PrunedLayer, Layout, usize)> {
     // The bias first: it is as long as the weight has rows, and it is in the file.
     let (rows, cols) = (spec.rows(), spec.cols());
-    let bias = match spec.has_bias {
-        true => file.take_values(&format!("{}.bias", spec.layer), file.values, &[rows])?,
-        false => vec![0.0; rows],
+    let bias = if spec.has_bias {
+        file.take_values(&format!("{}.bias", spec.layer), file.values, &[rows])?
+    } else {
+        vec![0.0; rows]
     };
     let name = format!("{}.weight", spec.layer);
     let before = file.bytes_taken;

@@ -163,9 +163,10 @@ impl NetTensors {
                             nnz,
                             values.into_iter().enumerate(),
                         ),
-                        bias: match weight.has_bias {
-                            true => named.take(&format!("{name}.bias"), &[weight.rows()])?,
-                            false => vec![0.0; weight.rows()],
+                        bias: if weight.has_bias {
+                            named.take(&format!("{name}.bias"), &[weight.rows()])?
+                        } else {
+                            vec![0.0; weight.rows()]
                         },
                         name,
                     });

@@ -102,9 +102,9 @@ fn is_normalised(graph: &Graph, id: NodeId) -> bool {
     consumer.is_some_and(|id| matches!(graph.node(id).slot, TensorSlot::Norm(_)))
 }
 
-/// `y = (x - mean) factor + shift` for each unit.
+/// `y = (x - mean) weight + shift` for each unit.
 struct Factors {
-    factors: Vec<f64>,
+    weights: Vec<f64>,
     means: Vec<f64>,
     shifts: Vec<f64>,
 }
@@ -133,7 +133,7 @@ impl Factors {
             f64::from(weight) / (f64::from(variance) + norm.eps).sqrt()
         });
         Ok(Self {
-            factors: factors.collect(),
+            weights: factors.collect(),
             means: wide(&own.running_mean),
             shifts: wide(&own.bias),
         })
@@ -150,7 +150,7 @@ impl Factors {
         let mut folded = SparseMatrix::with_capacity(old.rows(), old.cols(), old.nnz());
         let mut biases = Vec::with_capacity(layer.bias.len());
         for (row, &bias) in layer.bias.iter().enumerate() {
-            let factor = self.factors[row];
+            let factor = self.weights[row];
             let (columns, values) = old.row(row);
             for (&col, &value) in columns.iter().zip(values) {
                 let value = finite(f64::from(value) * factor, "a weight", row)?;
@@ -170,10 +170,10 @@ impl Factors {
     fn into_scale(self, spec: &NetSpec, name: &str) -> Result<UnitScale> {
         let mut scale = UnitScale {
             name: name.to_owned(),
-            weight: Vec::with_capacity(self.factors.len()),
-            bias: Vec::with_capacity(self.factors.len()),
+            weight: Vec::with_capacity(self.weights.len()),
+            bias: Vec::with_capacity(self.weights.len()),
         };
-        let units = self.factors.iter().zip(&self.means).zip(&self.shifts);
+        let units = self.weights.iter().zip(&self.means).zip(&self.shifts);
         for (unit, ((&factor, &mean), &shift)) in units.enumerate() {
             let place = format!("the factor of unit {unit}");
             scale.weight.push(finite(factor, spec, name, &place)?);

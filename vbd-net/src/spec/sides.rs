@@ -37,12 +37,10 @@ impl Sides {
         Self::square(1)
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(crate) fn is_one(&self) -> bool {
         *self == Self::one()
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(crate) fn is_zero(&self) -> bool {
         *self == Self::square(0)
     }
@@ -95,7 +93,6 @@ pub enum Groups {
 }
 
 impl Groups {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -134,7 +134,7 @@ impl Net<'_> {
     /// Appends a layer, or a residual block.
     fn block(&mut self, at: At, depth: usize) -> At {
         if depth < 2 && self.left >= 3 && self.draws.below(4) == 0 {
-            return self.residual(at, depth);
+            return self.residual(&at, depth);
         }
         let (image, all) = (
             matches!(at.1, Shape::Image { .. }),
@@ -253,9 +253,10 @@ impl Net<'_> {
             LayerSpec::AvgPool2d(AvgPool2d {
                 name: None,
                 input: None,
-                kernel: match is_all {
-                    true => PoolWindow::All,
-                    false => PoolWindow::Sides(kernel),
+                kernel: if is_all {
+                    PoolWindow::All
+                } else {
+                    PoolWindow::Sides(kernel)
                 },
                 stride: stride.filter(|_| !is_all),
                 padding: if is_all { Sides::default() } else { padding },
@@ -268,7 +269,7 @@ impl Net<'_> {
     }
 
     /// A branch of one to three layers and its sum with what it reads, or with a projection of it.
-    fn residual(&mut self, at: At, depth: usize) -> At {
+    fn residual(&mut self, at: &At, depth: usize) -> At {
         self.left -= 1;
         let strides = Sides {
             rows: 1 + self.draws.below(2),
@@ -279,9 +280,10 @@ impl Net<'_> {
             branch = self.push(branch, |name| LayerSpec::BatchNorm(BatchNorm::new(&name)));
         }
         let projects = self.draws.below(2) == 0;
-        let units = match projects {
-            true => 1 + self.draws.below(6),
-            false => at.1.units(),
+        let units = if projects {
+            1 + self.draws.below(6)
+        } else {
+            at.1.units()
         };
         branch = match at.1 {
             Shape::Image { .. } => {

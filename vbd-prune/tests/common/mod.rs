@@ -11,7 +11,9 @@ use vbd_core::method::vbd;
 use vbd_core::posterior;
 use vbd_core::recipe::{MethodKind, NetToml, Recipe};
 use vbd_core::train::{Checkpoint, DataInfo, Progress};
-use vbd_core::weight::{GateParameters, LayerParameters, Parameter, Parameters, Weight};
+use vbd_core::weight::{
+    GateParameters, LayerParameters, NormParameters, Parameter, Parameters, Weight,
+};
 use vbd_net::PrunedNet;
 use vbd_net::data::Samples;
 use vbd_net::spec::{NetSpec, Normalizer};
@@ -22,6 +24,8 @@ mod draws;
 #[path = "../../../vbd-net/tests/common/nets.rs"]
 pub(crate) mod nets;
 
+#[path = "../../../vbd-core/tests/support/deployed.rs"]
+pub(crate) mod deployed;
 #[path = "../../../vbd-core/tests/support/lines.rs"]
 mod lines;
 pub(crate) mod residual;
@@ -136,14 +140,30 @@ pub(crate) fn checkpoint_of(spec: NetSpec, seed: u64) -> Checkpoint {
             }
             variational = variational.to_compact();
         }
-        let bias = Parameter::new((0..weight.rows()).map(|_| draws.real()).collect());
+        let mut bias = |_| if weight.has_bias { draws.real() } else { 0.0 };
+        let bias = Parameter::new((0..weight.rows()).map(&mut bias).collect());
         LayerParameters {
             name: weight.layer,
             weight: variational,
             bias,
         }
     });
-    let parameters = Parameters::from(layers.collect::<Vec<_>>());
+    let mut parameters = Parameters::from(layers.collect::<Vec<_>>());
+    let draws = &mut Draws(seed ^ 0x9022);
+    let graph = spec.resolve().unwrap();
+    let norms = graph.norms().iter().map(|norm| {
+        let mut own = NormParameters::new(norm);
+        let values = [
+            &mut own.weight.value,
+            &mut own.bias.value,
+            &mut own.running_mean,
+        ];
+        for value in values.into_iter().flatten().chain(&mut own.running_var) {
+            *value = 0.75 + 0.5 * draws.real();
+        }
+        own
+    });
+    parameters.norms = norms.collect();
     let kind = if dense { "dense" } else { "vbd" };
     let recipe = format!(
         "summary = 'a random net'\n[method]\nkind = '{kind}'\n[train]\nseed = {}",

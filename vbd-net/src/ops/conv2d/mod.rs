@@ -85,8 +85,8 @@ impl Kind for Conv2d {
         let (channels, ..) = image(input)?;
         let window = self.window_on(input)?;
         let [rows, columns] = window.kernel;
-        checked_len(&[self.out_channels, channels, rows, columns], MAX_TENSOR)?;
-        self.groups_of(channels)?;
+        let inputs = channels / self.groups_of(channels)?;
+        checked_len(&[self.out_channels, inputs, rows, columns], MAX_TENSOR)?;
         image_of(self.out_channels, window.output[0], window.output[1])
     }
 

@@ -38,7 +38,7 @@ fn exp(x: f32) -> f32 {
     /// Adding it rounds to an integer, which is then in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     /// The first bits of ln 2, whose products with integers are exact, and the rest.
-    const LN_2: [f32; 2] = [0.693_359_38, -2.121_944_4e-4];
+    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     let rounded = x * LOG2_E + ROUND;
     let n = rounded - ROUND;
     let r = x - n * LN_2[0] - n * LN_2[1];

@@ -103,7 +103,7 @@ impl Panels<'_> {
     fn gather(&self, panel: &mut [f32], input: &[f32], list: &[(u32, u32)], moved: usize) {
         let mut rows = panel.chunks_exact_mut(self.lanes);
         for unit in input.chunks(self.unit_len).take(self.units) {
-            for (row, &(_, place)) in rows.by_ref().zip(list) {
+            for (&(_, place), row) in list.iter().zip(rows.by_ref()) {
                 let at = (place as usize + moved) * self.lanes;
                 row.copy_from_slice(&unit[at..at + self.lanes]);
             }

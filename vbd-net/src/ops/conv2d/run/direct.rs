@@ -8,7 +8,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::ConvGeometry;
 use super::one::finish;
-use super::taps::Taps;
+use super::taps::{ChannelTaps, Taps};
 use crate::runtime::kernels::LANES;
 
 /// Maximum number of sums made at a time, unless a row has more: 8 KB.
@@ -43,7 +43,7 @@ impl ConvDirect {
         if pool > 1 || stride != [1; 2] || !rows_fit || geometry.has_bias_each(bias) {
             return false;
         }
-        let all = taps.channels().flat_map(|own| own.iter());
+        let all = taps.channels().flat_map(ChannelTaps::iter);
         let mut starts: Vec<usize> = all.map(|tap| geometry.read_by(tap, [0, 0])).collect();
         let products = starts.len();
         starts.sort_unstable();
