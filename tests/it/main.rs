@@ -12,6 +12,12 @@ mod library;
 // From training to prediction with a user's own network and data.
 #[cfg(test)]
 mod road;
+// Runs that start from a trained net.
+#[cfg(test)]
+mod start;
+// The error as single layers are cut.
+#[cfg(test)]
+mod sensitivity;
 // Networks with sums, from training to evaluation.
 #[cfg(test)]
 mod residual;
@@ -34,6 +40,9 @@ mod json;
 // Pictures: what a viewer shows is what the network sees.
 #[cfg(test)]
 mod pictures;
+// Predictions of numpy arrays.
+#[cfg(test)]
+mod arrays;
 // Exit codes, messages and hints.
 #[cfg(test)]
 mod errors;

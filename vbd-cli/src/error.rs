@@ -217,6 +217,16 @@ fn core_hint(error: &vbd_core::Error) -> Option<String> {
         Error::Diverged { .. } => {
             Some("try a smaller --lr; the last checkpoint predates the divergence".to_owned())
         }
+        Error::StartPruned { .. } => {
+            Some("give the checkpoint or run that the file was pruned from".to_owned())
+        }
+        Error::StartHasGates { .. } => Some(
+            "prune the run with `vbd prune`, which folds its gates, and start from that file"
+                .to_owned(),
+        ),
+        Error::StartTensors { .. } => {
+            Some("choose the network with --model; `vbd models NAME` lists its layers".to_owned())
+        }
         Error::Net(error) => net_hint(error),
         Error::Checkpoint { .. } => {
             Some("the previous checkpoint is in the run's checkpoints/ directory".to_owned())

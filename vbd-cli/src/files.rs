@@ -10,7 +10,7 @@ use vbd_net::PrunedNet;
 use vbd_net::data::Dataset;
 use vbd_net::format::Provenance;
 use vbd_net::spec::NetSpec;
-use vbd_prune::{ModelFile, SparseNet};
+use vbd_prune::{ModelFile, SparseNet, StartFile};
 
 use crate::args::{DataDir, Split};
 use crate::error::Problem;
@@ -21,11 +21,22 @@ const DATA_DIR: &str = "VBD_DATA_DIR";
 
 /// Opens a checkpoint, a pruned file, or a run directory.
 pub(crate) fn open(file: &Path) -> anyhow::Result<ModelFile> {
+    check_local(file)?;
+    Ok(vbd_prune::open(file)?)
+}
+
+/// Opens a file that a training can start from.
+pub(crate) fn open_start(file: &Path) -> anyhow::Result<StartFile> {
+    check_local(file)?;
+    Ok(StartFile::open(file)?)
+}
+
+fn check_local(file: &Path) -> Result<(), Problem> {
     if file.to_str().is_some_and(|text| text.starts_with("hf://")) {
         let problem = Problem::new(format!("{}: hf:// is not supported yet", file.display()));
-        return Err(problem.hint("download the file and give its path").into());
+        return Err(problem.hint("download the file and give its path"));
     }
-    Ok(vbd_prune::open(file)?)
+    Ok(())
 }
 
 /// Returns the net of a file. A file with weights only needs the name or path of a network.

@@ -10,6 +10,7 @@ use vbd_core::toml_file;
 use vbd_models::{is_path, nets, recipes};
 use vbd_net::file;
 use vbd_net::spec::NetSpec;
+use vbd_prune::StartFile;
 
 use crate::args::RecipeChanges;
 use crate::assignment::{Assignment, paths};
@@ -26,15 +27,18 @@ pub(crate) struct RunPlan {
     pub(crate) data: String,
     /// Name of the recipe, for the run directory.
     pub(crate) label: String,
+    /// Whether the network is that of the file that the run starts from.
+    pub(crate) is_files_own: bool,
 }
 
 /// Reads `name_or_path` and applies the flags, then each `--set`.
 ///
-/// With `starts_trained`, defaults change: less initial noise, no KL warm-up.
+/// With a `start`, defaults change: less initial noise, no KL warm-up. The network is then that of a
+/// pruned file which does not fit the recipe's, or of the file if none is given.
 pub(crate) fn choose(
     name_or_path: &OsStr,
     changes: &RecipeChanges,
-    starts_trained: bool,
+    start: Option<&StartFile>,
 ) -> anyhow::Result<RunPlan> {
     let name = name_or_path.to_str().filter(|text| !is_path(text));
     let path = name.is_none().then(|| Path::new(name_or_path));
@@ -50,8 +54,8 @@ pub(crate) fn choose(
         .and_then(Path::file_stem)
         .map(|stem| stem.to_string_lossy().into_owned());
     let label = stem.unwrap_or_else(|| shown.into_owned());
-    let recipe = changed(&text, &origin, changes, starts_trained)?;
-    let Some(model) = &recipe.model else {
+    let recipe = changed(&text, &origin, changes, start.is_some())?;
+    let Some((net, is_files_own)) = network(&recipe, changes, path, start)? else {
         let problem = Problem::usage(format!("{origin}: no network given"));
         return Err(problem
             .hint("choose one with --model NAME (see `vbd models`) or --model SPEC.toml")
@@ -63,54 +67,70 @@ pub(crate) fn choose(
             .hint("choose --data digits, mnist, fashion-mnist, cifar-10, svhn, idx:FOLDER, npz:FILE or images:FOLDER")
             .into());
     };
-    let net = match (&changes.model, path) {
-        (Some(model), _) => nets::net(model)?,
-        (None, Some(path)) => nets::net(beside(path, model))?,
-        (None, None) => nets::net(model)?,
-    };
     Ok(RunPlan {
         recipe,
         net,
         data,
         label,
+        is_files_own,
     })
 }
 
-/// Parses the recipe and applies the command line's changes.
+/// Returns the network to train, and whether it is that of the file to start from. `path` is the
+/// recipe's.
+fn network(
+    recipe: &Recipe,
+    changes: &RecipeChanges,
+    path: Option<&Path>,
+    start: Option<&StartFile>,
+) -> anyhow::Result<Option<(NetSpec, bool)>> {
+    if let Some(model) = &changes.model {
+        return Ok(Some((nets::net(model)?, false)));
+    }
+    let Some(model) = &recipe.model else {
+        let of_file = start.and_then(StartFile::spec);
+        return Ok(of_file.map(|spec| (spec.clone(), true)));
+    };
+    let named = match path {
+        Some(path) => nets::net(beside(path, model))?,
+        None => nets::net(model)?,
+    };
+    let of_file = match start {
+        Some(start) => start.pruned_spec(&named)?,
+        None => None,
+    };
+    let is_files_own = of_file.is_some();
+    Ok(Some((of_file.cloned().unwrap_or(named), is_files_own)))
+}
+
+/// Parses the recipe and applies the command line's changes, then the defaults of a run that starts
+/// from a trained net.
 fn changed(
     text: &str,
     origin: &str,
     changes: &RecipeChanges,
     starts_trained: bool,
 ) -> anyhow::Result<Recipe> {
-    let recipe = Recipe::from_toml(text, origin)?;
+    let mut recipe = Recipe::from_toml(text, origin)?;
     let mut table: Table = toml_file::parse(text, origin)?;
-    let mut assignments = assignments(changes);
+    let assignments = assignments(changes);
+    if !assignments.is_empty() {
+        let known = known_keys(&recipe)?;
+        for assignment in assignments {
+            assignment.apply(&mut table, &known)?;
+        }
+        let origin = format!("{origin} with command-line changes");
+        let usage = || Usage::new("invalid recipe");
+        recipe = Recipe::from_toml(&table.to_string(), &origin).with_context(usage)?;
+    }
     if starts_trained {
-        let of_method = recipe.method.from_trained().into_iter();
-        let mut defaults: Vec<_> = of_method
-            .map(|(key, number)| ("method", key, Value::from(number)))
-            .collect();
-        defaults.push(("train", "kl_warmup", Value::from(vec![0.0, 0.0])));
-        let absent = defaults.into_iter().filter(|(part, key, _)| {
-            let own = table.get(*part).and_then(Value::as_table);
-            own.is_none_or(|own| !own.contains_key(*key))
-        });
-        let absent =
-            absent.map(|(part, key, value)| Assignment::new(&format!("{part}.{key}"), value));
-        // Applied first, so that the command line overrides them.
-        assignments.splice(..0, absent);
+        recipe.method.set_trained_defaults();
+        let train = table.get("train").and_then(Value::as_table);
+        if train.is_none_or(|train| !train.contains_key("kl_warmup")) {
+            recipe.train.kl_warmup = [0.0, 0.0];
+        }
     }
-    if assignments.is_empty() {
-        return Ok(recipe);
-    }
-    let known = known_keys(&recipe)?;
-    for assignment in assignments {
-        assignment.apply(&mut table, &known)?;
-    }
-    let origin = format!("{origin} with command-line changes");
-    let usage = || Usage::new("invalid recipe");
-    Recipe::from_toml(&table.to_string(), &origin).with_context(usage)
+    Ok(recipe)
 }
 
 /// Returns the assignments of the flags, followed by those of `--set`.
@@ -183,11 +203,7 @@ mod tests {
 
     fn choose_by(words: &str) -> anyhow::Result<RunPlan> {
         let args = train_args(words);
-        choose(
-            args.recipe.as_deref().unwrap(),
-            &args.changes,
-            args.from.is_some(),
-        )
+        choose(args.recipe.as_deref().unwrap(), &args.changes, None)
     }
 
     #[test]
@@ -208,6 +224,17 @@ mod tests {
         assert_eq!(of(told, "", true), (-5.0, [0.1, 0.2]));
         let flag = "--set log_sigma2_init=-6";
         assert_eq!(of(open, flag, true), (-6.0, [0.0, 0.0]));
+        let flags = "--set train.kl_warmup=[0,0.5]";
+        assert_eq!(of(open, flags, true), (-8.0, [0.0, 0.5]));
+        // A kind that a flag chooses, and one of a rule.
+        let dense = "summary = 's'\n[method]\nkind = 'dense'\n";
+        assert_eq!(of(dense, "--set method.kind=vd", true), (-8.0, [0.0, 0.0]));
+        let rule = "[[method.rule]]\nweights = ['fc1']\nkind = 'vbd'\n";
+        let changes = train_args("vbd train r.toml").changes;
+        let ruled = changed(&format!("{dense}{rule}"), "r.toml", &changes, true).unwrap();
+        assert!(ruled.method.keys.is_empty());
+        let init = ruled.method.rules[0].keys.get("log_sigma2_init");
+        assert_eq!(init.map(ToString::to_string), Some("-8".to_owned()));
     }
 
     #[test]
@@ -222,7 +249,9 @@ mod tests {
             net,
             data,
             label,
+            is_files_own,
         } = chosen.unwrap();
+        assert!(!is_files_own);
         assert_eq!(
             (
                 recipe.train.epochs,

@@ -74,6 +74,26 @@ pub enum Error {
         /// Position of the gate.
         after: String,
     },
+    /// The tensors to start from are not those of the network.
+    #[error("{}: tensors do not match network `{net}`: {problem}", path.display())]
+    StartTensors {
+        /// Path of the file.
+        path: PathBuf,
+        /// Name of the network.
+        net: String,
+        /// Tensors that differ, are missing or are left over.
+        problem: String,
+    },
+    /// The network to start from has layers that only pruning writes.
+    #[error(
+        "cannot start from network `{start}`: it has `{kind}` layers, which are only written by `vbd prune`"
+    )]
+    StartPruned {
+        /// Name of the network.
+        start: String,
+        /// Kind of layer.
+        kind: &'static str,
+    },
     /// A checkpoint is damaged.
     #[error("{}: damaged checkpoint: {problem}", path.display())]
     DamagedCheckpoint {

@@ -10,6 +10,7 @@ use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::foreign;
+use crate::format::ValueType;
 
 /// Metadata key of all files of this project.
 pub const METADATA_KEY: &str = "vbd";
@@ -85,6 +86,13 @@ impl RawTensor {
         (self.dtype == Dtype::F32).then(|| words(&self.bytes).map(f32::from_le_bytes).collect())
     }
 
+    /// Returns the values, if they are f32, f16 or bf16.
+    pub fn to_floats(&self) -> Option<Vec<f32>> {
+        let mut types = ValueType::ALL.into_iter();
+        let values = types.find(|values| values.dtype() == self.dtype)?;
+        Some(values.values(&self.bytes).collect())
+    }
+
     /// Returns the values, if they are u32.
     pub fn to_u32(&self) -> Option<Vec<u32>> {
         (self.dtype == Dtype::U32).then(|| words(&self.bytes).map(u32::from_le_bytes).collect())
@@ -105,17 +113,16 @@ pub type Tensors = BTreeMap<String, RawTensor>;
 /// # Errors
 /// [`TensorFileError::Safetensors`] if a tensor's bytes do not fill its shape.
 pub fn to_bytes(tensors: &Tensors, json: String) -> Result<Vec<u8>, TensorFileError> {
-    let views = tensors
-        .iter()
-        .map(|(name, raw)| {
-            Ok((
-                name,
-                TensorView::new(raw.dtype, raw.shape.clone(), &raw.bytes)?,
-            ))
-        })
-        .collect::<Result<Vec<_>, SafeTensorError>>()?;
     let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
-    Ok(safetensors::serialize(views, Some(metadata))?)
+    Ok(safetensors::serialize(views(tensors)?, Some(metadata))?)
+}
+
+fn views(tensors: &Tensors) -> Result<Vec<(&String, TensorView<'_>)>, SafeTensorError> {
+    let views = tensors.iter().map(|(name, raw)| {
+        let view = TensorView::new(raw.dtype, raw.shape.clone(), &raw.bytes)?;
+        Ok((name, view))
+    });
+    views.collect()
 }
 
 /// Like [`to_bytes`], with the CRC-32 of the file's bytes in an extra tensor, for [`check_seal`].
@@ -191,6 +198,15 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(Tensors, String), TensorFileError> {
         .as_ref()
         .and_then(|map| map.get(METADATA_KEY));
     let json = json.ok_or(TensorFileError::NoMetadata)?.clone();
+    Ok((tensors_of(bytes)?, json))
+}
+
+/// Decodes the tensors of any safetensors file. Checks sizes against the bytes before allocating.
+///
+/// # Errors
+/// [`TensorFileError`] if the bytes are not a safetensors file.
+pub fn tensors_of(bytes: &[u8]) -> Result<Tensors, TensorFileError> {
+    read_metadata(bytes)?;
     let file = SafeTensors::deserialize(bytes)?;
     let tensors = file.iter().map(|(name, view)| {
         let raw = RawTensor {
@@ -200,7 +216,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(Tensors, String), TensorFileError> {
         };
         (name.to_owned(), raw)
     });
-    Ok((tensors.collect(), json))
+    Ok(tensors.collect())
 }
 
 #[cfg(test)]
@@ -219,6 +235,31 @@ mod tests {
         }
         for len in 0..bytes.len() {
             assert!(check_seal(&bytes[..len]).is_err(), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn floats_of_any_width_are_read_and_other_types_are_not() {
+        let values = [1.0, -2.5, 0.0];
+        for dtype in ValueType::ALL {
+            let raw = dtype.tensor(&[3], &values);
+            assert_eq!(raw.to_floats(), Some(values.to_vec()), "{dtype:?}");
+        }
+        assert_eq!(RawTensor::u32(&[1]).to_floats(), None);
+    }
+
+    #[test]
+    fn tensors_are_read_without_our_metadata() {
+        let raw = RawTensor::f32(&[1], &[0.5]);
+        let tensors = Tensors::from([("a".to_owned(), raw)]);
+        let bytes = safetensors::serialize(views(&tensors).unwrap(), None).unwrap();
+        assert_eq!(tensors_of(&bytes).unwrap(), tensors);
+        assert!(matches!(
+            from_bytes(&bytes),
+            Err(TensorFileError::NoMetadata)
+        ));
+        for len in 0..bytes.len() {
+            assert!(tensors_of(&bytes[..len]).is_err(), "{len} bytes");
         }
     }
 

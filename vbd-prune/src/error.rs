@@ -54,6 +54,14 @@ pub enum Error {
         /// Kind of file.
         what: &'static str,
     },
+    /// Nothing in a file is pruned by a threshold that could be lowered.
+    #[error("{}: cannot cut at other thresholds: {what}", path.display())]
+    NothingToCut {
+        /// Path of the file.
+        path: std::path::PathBuf,
+        /// What is missing.
+        what: &'static str,
+    },
     /// A batch is too large to time on the dense network.
     #[error(
         "network `{net}` needs {found} bytes as a dense net with batch size {batch}: limit is {most}"
@@ -79,6 +87,9 @@ impl Error {
             }
             Self::ThresholdWithoutPosterior { .. } => Some(
                 "omit the threshold, or prune a checkpoint of a run with method vbd or vd or with gates",
+            ),
+            Self::NothingToCut { .. } => Some(
+                "give the run or checkpoint of a training with method vbd or vd, or with gates, not the file that was pruned from it",
             ),
             Self::Net(error) => error.hint(),
             _ => None,

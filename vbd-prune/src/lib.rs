@@ -7,7 +7,9 @@ pub mod module;
 mod open;
 mod origin;
 pub mod report;
+pub mod sensitivity;
 mod sparse_net;
+mod start;
 #[cfg(test)]
 #[path = "../tests/common/mod.rs"]
 mod testing;
@@ -21,5 +23,6 @@ pub use module::{
 pub use open::{ModelFile, open};
 pub use report::Report;
 pub use sparse_net::{DenseNet, Prediction, SparseNet};
+pub use start::StartFile;
 pub use vbd_net::{Layout, ValueType};
 pub use weights::{PruneOptions, prune, prune_checkpoint};

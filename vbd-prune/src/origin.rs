@@ -40,6 +40,7 @@ pub(crate) fn provenance_of(checkpoint: &Checkpoint, as_trained: bool) -> Proven
         kl_weight: Some(recipe.method.kl_weight),
         test_error: progress.test_error.filter(|_| measured),
         test_loss: progress.test_loss.filter(|_| measured),
+        start: checkpoint.start.clone(),
         ..Provenance::default()
     }
 }

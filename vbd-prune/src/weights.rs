@@ -81,6 +81,43 @@ pub fn prune(from: &ModelFile, options: &PruneOptions) -> Result<PrunedFile> {
 /// [`Error::ThresholdNotFinite`] if the threshold cannot be applied; [`vbd_net::Error::NotFinite`]
 /// if a parameter is NaN or infinite.
 pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Result<PrunedNet> {
+    let thresholds = threshold.map_or(Thresholds::Training, Thresholds::All);
+    prune_at(checkpoint, thresholds)
+}
+
+/// Thresholds at which a checkpoint is pruned, at most those of its training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Thresholds {
+    /// Those of the training.
+    Training,
+    /// One for all weights and gates.
+    All(f32),
+    /// Another one for a single weight.
+    OfWeight { number: usize, threshold: f32 },
+    /// Another one for a single gate.
+    OfGate { number: usize, threshold: f32 },
+}
+
+impl Thresholds {
+    fn of_weight(self, weight: usize) -> Option<f32> {
+        match self {
+            Self::All(threshold) => Some(threshold),
+            Self::OfWeight { number, threshold } => (number == weight).then_some(threshold),
+            Self::Training | Self::OfGate { .. } => None,
+        }
+    }
+
+    fn of_gate(self, gate: usize) -> Option<f32> {
+        match self {
+            Self::All(threshold) => Some(threshold),
+            Self::OfGate { number, threshold } => (number == gate).then_some(threshold),
+            Self::Training | Self::OfWeight { .. } => None,
+        }
+    }
+}
+
+/// Prunes a checkpoint at these thresholds. See [`prune_checkpoint`].
+pub(crate) fn prune_at(checkpoint: &Checkpoint, thresholds: Thresholds) -> Result<PrunedNet> {
     let method = &checkpoint.recipe.method;
     let gates = Gate::all(&checkpoint.spec, method)?;
     let mut settings = method.of_weights(&checkpoint.spec)?;
@@ -90,12 +127,21 @@ pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Resu
         .collect();
     let of_gates = gates.iter().filter_map(Gate::log_alpha_threshold);
     let all: Vec<f32> = variational.iter().copied().chain(of_gates).collect();
+    let threshold = match thresholds {
+        Thresholds::All(threshold) => Some(threshold),
+        _ => None,
+    };
     check_threshold(&all, threshold)?;
     let same = |trained: &f32, threshold: f32| trained.total_cmp(&threshold).is_eq();
-    let as_trained = threshold.is_none_or(|threshold| all.iter().all(|t| same(t, threshold)));
+    let as_trained = match thresholds {
+        Thresholds::Training => true,
+        Thresholds::All(threshold) => all.iter().all(|t| same(t, threshold)),
+        Thresholds::OfWeight { .. } | Thresholds::OfGate { .. } => false,
+    };
     // The file records one threshold, if all weights share it.
     let one = variational.first().copied();
-    let one = one.filter(|&one| variational.iter().all(|t| same(t, one)));
+    let is_shared = !matches!(thresholds, Thresholds::OfWeight { .. });
+    let one = one.filter(|&one| is_shared && variational.iter().all(|t| same(t, one)));
     let applied = threshold.or(one);
     if let Some(tensor) = checkpoint.parameters.not_finite() {
         return Err(vbd_net::Error::NotFinite {
@@ -106,17 +152,18 @@ pub fn prune_checkpoint(checkpoint: &Checkpoint, threshold: Option<f32>) -> Resu
     }
     let specs = checkpoint.spec.weights()?;
     check_shapes(checkpoint, &specs, &settings, &gates)?;
-    let gates: Vec<Gate> = match threshold {
-        Some(threshold) => {
-            for setting in &mut settings {
-                let other = setting.method.with_threshold(threshold);
-                setting.method = other.unwrap_or_else(|| Arc::clone(&setting.method));
-            }
-            let gates = gates.into_iter();
-            gates.map(|gate| gate.with_threshold(threshold)).collect()
+    for (number, setting) in settings.iter_mut().enumerate() {
+        if let Some(threshold) = thresholds.of_weight(number) {
+            let other = setting.method.with_threshold(threshold);
+            setting.method = other.unwrap_or_else(|| Arc::clone(&setting.method));
         }
-        None => gates,
-    };
+    }
+    let gates = gates.into_iter().enumerate();
+    let gates = gates.map(|(number, gate)| match thresholds.of_gate(number) {
+        Some(threshold) => gate.with_threshold(threshold),
+        None => gate,
+    });
+    let gates: Vec<Gate> = gates.collect();
     let mut parameters = checkpoint.parameters.clone();
     parameters.prune(&settings, &gates);
     let factors = parameters.fold(&gates);

@@ -27,7 +27,8 @@ pub(crate) struct TrainArgs {
     /// Run directory [default: runs/RECIPE-seedN, or the next free name]
     #[arg(long, value_name = "RUN")]
     pub(crate) out: Option<PathBuf>,
-    /// Start from the weights of this checkpoint or run
+    /// Start from the weights of this run, checkpoint, pruned file, or safetensors file with dense
+    /// tensors of the network's names (a PyTorch state dict)
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
     /// Resume the run in this directory

@@ -58,10 +58,23 @@ impl std::str::FromStr for LayoutChoice {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  vbd inspect runs/try\n  vbd inspect try.safetensors --json")]
+#[command(
+    after_help = "Examples:\n  vbd inspect runs/try\n  vbd inspect try.safetensors --json\n  vbd inspect runs/try --sensitivity --data mnist --data-dir data"
+)]
 pub(crate) struct InspectArgs {
     /// Run directory, checkpoint or pruned file
     pub(crate) file: PathBuf,
+    /// Measure the error as each layer alone is cut at lower thresholds; of a run or checkpoint
+    #[arg(long)]
+    pub(crate) sensitivity: bool,
+    /// Data for --sensitivity: digits, mnist, fashion-mnist, cifar-10, svhn, idx:FOLDER, npz:FILE or images:FOLDER [default: what the file was trained on]
+    #[arg(long, requires = "sensitivity", value_parser = data_name())]
+    pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) dir: DataDir,
+    /// Split for --sensitivity [default: the samples that the run held out, or else test]
+    #[arg(long, requires = "sensitivity")]
+    pub(crate) split: Option<Split>,
 }
 
 #[derive(Debug, Args)]
@@ -86,7 +99,7 @@ pub(crate) struct EvalArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vbd predict try.safetensors seven.png --invert --show\n  vbd predict try.safetensors --data digits --index 0,1,2 --json"
+    after_help = "Examples:\n  vbd predict try.safetensors seven.png --invert --show\n  vbd predict try.safetensors --data digits --index 0,1,2 --json\n  vbd predict autoencoder.safetensors features.npy"
 )]
 pub(crate) struct PredictArgs {
     /// Run directory, checkpoint or pruned file
@@ -94,9 +107,10 @@ pub(crate) struct PredictArgs {
     /// Network for a file that has weights only: a name, or a path to a TOML file
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<OsString>,
-    /// PNG or JPEG images of the network's input size; `-` is standard input
-    #[arg(value_name = "IMAGE", required_unless_present = "index")]
-    pub(crate) images: Vec<PathBuf>,
+    /// PNG or JPEG images of the network's input size (`-` is standard input), or numpy arrays (.npy)
+    /// in uint8 or float32: one sample, or several as [n, features] or [n, channels, rows, columns]
+    #[arg(value_name = "IMAGE|ARRAY.npy", required_unless_present = "index")]
+    pub(crate) inputs: Vec<PathBuf>,
     /// Invert the pixels, for dark ink on light paper; applied after --background
     #[arg(long, conflicts_with = "index")]
     pub(crate) invert: bool,
@@ -108,7 +122,7 @@ pub(crate) struct PredictArgs {
     #[arg(long)]
     pub(crate) show: bool,
     /// Data set that --index selects from [default: what the file was trained on]
-    #[arg(long, requires = "index", conflicts_with = "images", value_parser = data_name())]
+    #[arg(long, requires = "index", conflicts_with = "inputs", value_parser = data_name())]
     pub(crate) data: Option<String>,
     #[command(flatten)]
     pub(crate) dir: DataDir,
@@ -120,7 +134,7 @@ pub(crate) struct PredictArgs {
         long,
         value_name = "I,J",
         value_delimiter = ',',
-        conflicts_with = "images"
+        conflicts_with = "inputs"
     )]
     pub(crate) index: Vec<usize>,
 }

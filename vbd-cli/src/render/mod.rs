@@ -7,6 +7,7 @@ mod paint;
 mod printable;
 mod progress;
 mod report;
+mod sensitivity;
 mod table;
 mod weights;
 
@@ -24,6 +25,7 @@ pub(crate) use self::printable::is_unprintable;
 pub(crate) use self::printable::{printable, printable_lines};
 pub(crate) use self::progress::spinner;
 pub(crate) use self::report::show_report;
+pub(crate) use self::sensitivity::show_sensitivity;
 pub(crate) use self::table::{Column, Table, bar};
 pub(crate) use self::weights::show_weights;
 use crate::args::Global;

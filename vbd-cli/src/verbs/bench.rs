@@ -109,7 +109,7 @@ fn inference_table(out: &Output, rows: &[Row]) -> String {
 
 /// Times a recipe's training step.
 fn training_step(name: &OsStr, args: &BenchArgs, context: &Context) -> anyhow::Result<()> {
-    let chosen = recipe::choose(name, &args.changes, false)?;
+    let chosen = recipe::choose(name, &args.changes, None)?;
     let data = files::load_data(&chosen.data, &args.changes.dir)?;
     let bench = StepBench {
         threads: context.threads,

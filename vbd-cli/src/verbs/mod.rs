@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use vbd_prune::Report;
 
 use self::eval::EvalResult;
+pub(crate) use self::inspect::SensitivityReport;
 use crate::args::Command;
 use crate::error::INTERRUPTED;
 use crate::render::Output;

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Serialize;
-use vbd_core::train::{Checkpoint, Compute, EpochReport, Outcome, RunFolder, Trainer};
-use vbd_prune::ModelFile;
+use vbd_core::train::{Compute, EpochReport, Outcome, RunFolder, Trainer};
 
 use super::{Context, VerbResult};
 use crate::args::TrainArgs;
@@ -37,7 +36,8 @@ pub(crate) fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<VerbRes
 
 /// Starts a new run.
 fn started(name: &OsStr, args: &TrainArgs, compute: &Compute) -> anyhow::Result<Trainer> {
-    let chosen = recipe::choose(name, &args.changes, args.from.is_some())?;
+    let from = args.from.as_deref().map(files::open_start).transpose()?;
+    let chosen = recipe::choose(name, &args.changes, from.as_ref())?;
     let folder = match &args.out {
         Some(folder) => {
             RunFolder::at(folder).check_free()?;
@@ -48,7 +48,7 @@ fn started(name: &OsStr, args: &TrainArgs, compute: &Compute) -> anyhow::Result<
             chosen.label, chosen.recipe.train.seed
         )),
     };
-    let start = args.from.as_deref().map(start_of).transpose()?;
+    let start = from.map(|file| file.into_start(&chosen.net)).transpose()?;
     let method = &chosen.recipe.method;
     let others = method.tempered();
     if !others.is_empty() {
@@ -60,6 +60,14 @@ fn started(name: &OsStr, args: &TrainArgs, compute: &Compute) -> anyhow::Result<
     }
     let data = files::load_data(&chosen.data, &args.changes.dir)?;
     files::warn_of_range(&data, &chosen.net);
+    if let Some(start) = &start {
+        let own = if chosen.is_files_own {
+            format!(", training its network `{}`", chosen.net.name)
+        } else {
+            String::new()
+        };
+        say(&format!("starting from {}{own}", start.origin));
+    }
     Ok(Trainer::new(
         &chosen.net,
         &chosen.recipe,
@@ -186,20 +194,6 @@ pub(super) fn free_name(path: &Path) -> PathBuf {
     let names = std::iter::once(path.to_path_buf()).chain((2..).map(numbered));
     let mut free = names.filter(|path| !path.exists());
     free.next().unwrap_or_else(|| path.to_path_buf())
-}
-
-/// Reads the checkpoint to start from.
-fn start_of(file: &Path) -> anyhow::Result<Checkpoint> {
-    match files::open(file)? {
-        ModelFile::Checkpoint { checkpoint, .. } => Ok(*checkpoint),
-        ModelFile::Pruned { path, .. } | ModelFile::Weights { path, .. } => {
-            let text = format!("--from {}: cannot train a pruned file", path.display());
-            Err(Problem::new(text)
-                .hint("use the checkpoint or run that it was pruned from")
-                .into())
-        }
-        _ => Err(Problem::new(format!("--from {}: not a checkpoint", file.display())).into()),
-    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use vbd_net::spec::NetSpec;
 use crate::error::Result;
 use crate::method::WeightMethod;
 use crate::recipe::{GateSetting, Method};
+use crate::weight::GateParameters;
 
 /// A gate of a method at its position in a network.
 #[derive(Debug, Clone)]
@@ -84,6 +85,12 @@ impl Gate {
     pub fn log_alpha_threshold(&self) -> Option<f32> {
         let method = self.method.as_ref().filter(|_| self.prunes);
         method.and_then(|method| method.log_alpha_threshold())
+    }
+
+    /// Returns the `log_alpha` of each unit's factor; `None` if the gate has no posterior.
+    pub fn log_alpha(&self, parameters: &GateParameters) -> Option<Vec<f64>> {
+        let method = self.method.as_ref()?;
+        method.log_alpha(parameters.units.view())
     }
 
     /// Returns the gate with another threshold, if it has one.

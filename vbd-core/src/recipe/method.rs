@@ -82,15 +82,21 @@ impl Method {
             || self.gates.iter().any(|gate| gate.takes(key))
     }
 
-    /// Returns the keys whose default differs for a run that starts from a trained net, with that
-    /// default.
-    pub fn from_trained(&self) -> Vec<(&'static str, f64)> {
-        let mut keys: Vec<_> = all_keys()
-            .filter_map(|key| Some((key.name, key.from_trained?)))
-            .filter(|(name, _)| self.uses(name))
-            .collect();
-        keys.dedup();
-        keys
+    /// Sets the keys whose default differs for a run that starts from a trained net, unless they are
+    /// given, here and in rules with a kind of their own.
+    pub fn set_trained_defaults(&mut self) {
+        let used: Vec<_> = all_keys().filter(|key| self.uses(key.name)).collect();
+        set_trained(&mut self.keys, used);
+        for rule in &mut self.rules {
+            let Some(kind) = rule.kind else {
+                continue;
+            };
+            let settings = Settings::new(kind.keys(), &rule.keys);
+            let applies = kind.definition().applies;
+            let used = kind.keys().iter();
+            let used: Vec<_> = used.filter(|key| applies(&settings, key.name)).collect();
+            set_trained(&mut rule.keys, used);
+        }
     }
 
     /// Returns the keys that `[method]` may have, besides `rule` and `gate`.
@@ -144,6 +150,16 @@ impl Method {
             rule.check(self, origin)?;
         }
         self.gates.iter().try_for_each(|gate| gate.check(origin))
+    }
+}
+
+/// Sets the keys that are absent and have a default for a run that starts from a trained net.
+fn set_trained(keys: &mut Keys, used: Vec<&Key>) {
+    for key in used {
+        if let Some(number) = key.from_trained {
+            let value = KeyValue::Number(number);
+            keys.entry(key.name.to_owned()).or_insert(value);
+        }
     }
 }
 

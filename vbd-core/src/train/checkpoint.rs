@@ -48,6 +48,8 @@ pub struct Checkpoint {
     pub parameters: Parameters,
     /// Interval of epochs whose checkpoints are kept; 0 keeps only the newest.
     pub keep_every: usize,
+    /// File that the run started from, if any.
+    pub start: Option<String>,
 }
 
 /// Progress of a run, with the sums of the current epoch.
@@ -123,6 +125,8 @@ struct CheckpointHeader {
     progress: Progress,
     data: DataInfo,
     keep_every: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start: Option<String>,
 }
 
 impl Checkpoint {
@@ -173,6 +177,7 @@ impl Checkpoint {
             progress: self.progress.clone(),
             data: self.data.clone(),
             keep_every: self.keep_every,
+            start: self.start.clone(),
         };
         let json = serde_json::to_string(&header).map_err(|e| problem("vbd", e.to_string()))?;
         let bytes = tensor_file::to_sealed_bytes(tensors, json)
@@ -253,6 +258,7 @@ impl Checkpoint {
             progress: header.progress,
             data: header.data,
             keep_every: header.keep_every,
+            start: header.start,
             normalizer,
             parameters,
         })

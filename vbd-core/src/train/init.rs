@@ -1,6 +1,6 @@
 //! Initial parameters of a run.
 
-use super::checkpoint::Checkpoint;
+use super::start::{Start, has_bias};
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::layers::draw_theta;
@@ -10,7 +10,7 @@ use crate::weight::{
     GateParameters, LayerParameters, NormParameters, Parameter, Parameters, State, Weight,
 };
 use vbd_net::graph::{Graph, WeightSpec};
-use vbd_net::spec::NetSpec;
+use vbd_net::spec::{NetSpec, Normalizer};
 
 impl Parameters {
     /// Creates the initial parameters of a network: theta drawn with the recipe's seed, biases 0.
@@ -47,12 +47,18 @@ impl Parameters {
     }
 
     /// Creates initial parameters from a trained network: moments 0, nothing dead, gates new.
-    /// States of the recipe's methods are new unless `start` has one of that name.
+    /// States of the recipe's methods are new unless `start` has one of that name. `normalizer` is
+    /// that of the run, whose mean the biases of a pruned file do not know.
     ///
     /// # Errors
-    /// [`Error::StartDiffers`] if the checkpoint is of another network; [`Error::StartHasGates`] if it
+    /// [`Error::StartDiffers`] if the start is of another network; [`Error::StartHasGates`] if it
     /// has gates.
-    pub fn start_from(spec: &NetSpec, recipe: &Recipe, start: &Checkpoint) -> Result<Self> {
+    pub fn start_from(
+        spec: &NetSpec,
+        recipe: &Recipe,
+        start: &Start,
+        normalizer: &Normalizer,
+    ) -> Result<Self> {
         let trained = &start.parameters;
         let weights = spec.weights()?;
         let differs = |problem: String| Error::StartDiffers {
@@ -96,6 +102,12 @@ impl Parameters {
                     weight.layer
                 )));
             }
+            if has_bias(layer) && !weight.has_bias {
+                let (name, own) = (&layer.name, &weight.layer);
+                return Err(differs(format!(
+                    "its layer `{name}` has a bias, layer `{own}` has none"
+                )));
+            }
             let dense = layer.weight.to_dense();
             let theta = dense.theta().value.clone();
             let started = fresh(weight, method, theta, layer.bias.value.clone())?;
@@ -108,8 +120,11 @@ impl Parameters {
             let weight = Weight::dense(&weight.shape, theta, states.collect())?;
             Ok(LayerParameters { weight, ..started })
         });
+        let mut layers = layers.collect::<Result<Vec<_>>>()?;
+        let unfolded = start.unfold_mean(&mut layers, spec, &graph, normalizer);
+        unfolded.map_err(differs)?;
         Ok(Self {
-            layers: layers.collect::<Result<_>>()?,
+            layers,
             norms,
             gates: fresh_gates(spec, recipe)?,
             net: net_states(&methods),

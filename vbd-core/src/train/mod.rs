@@ -8,6 +8,7 @@ mod init;
 mod metrics;
 mod run_data;
 mod run_folder;
+mod start;
 mod trainer;
 
 pub use bench::{StepBench, StepTime};
@@ -15,4 +16,5 @@ pub use checkpoint::{Best, Checkpoint, DataInfo, KIND, Progress, VERSION, is_che
 pub use compute::Compute;
 pub use metrics::{EpochReport, GateCount, LayerCount, compression_ratio};
 pub use run_folder::{LastCheckpoint, LockedRun, RunFolder};
+pub use start::Start;
 pub use trainer::{Event, KEEP_EVERY, Outcome, Trainer};

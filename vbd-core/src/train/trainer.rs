@@ -10,6 +10,7 @@ use super::compute::Compute;
 use super::metrics::{EpochReport, GateCount, LayerCount, compression_ratio};
 use super::run_data::RunData;
 use super::run_folder::{LastCheckpoint, LockedRun, RunFolder};
+use super::start::Start;
 use crate::error::{Error, Result};
 use crate::noise::{NoiseKey, Stream};
 use crate::recipe::Recipe;
@@ -65,6 +66,7 @@ pub struct Trainer {
     progress: Progress,
     folder: LockedRun,
     keep_every: usize,
+    start: Option<String>,
     checkpoint_path: PathBuf,
     collapse: Collapse,
 }
@@ -80,12 +82,13 @@ impl Trainer {
         dataset: Dataset,
         compute: &Compute,
         folder: &Path,
-        start: Option<&Checkpoint>,
+        start: Option<&Start>,
     ) -> Result<Self> {
         recipe.check("recipe")?;
         let data = RunData::new(spec, recipe, dataset)?;
+        let normalizer = Normalizer::measure(spec, &data.train);
         let parameters = match start {
-            Some(trained) => Parameters::start_from(spec, recipe, trained)?,
+            Some(trained) => Parameters::start_from(spec, recipe, trained, &normalizer)?,
             None => Parameters::init(spec, recipe)?,
         };
         let checkpoint = Checkpoint {
@@ -93,9 +96,10 @@ impl Trainer {
             recipe: recipe.clone(),
             progress: Progress::default(),
             data: data.info.clone(),
-            normalizer: Normalizer::measure(spec, &data.train),
+            normalizer,
             parameters,
             keep_every: KEEP_EVERY,
+            start: start.map(|start| start.origin.clone()),
         };
         let objective = Objective::new(spec, recipe, data.train.len())?;
         let engine = compute.engine(&checkpoint, objective.clone())?;
@@ -159,6 +163,7 @@ impl Trainer {
             progress: checkpoint.progress,
             folder,
             keep_every: checkpoint.keep_every,
+            start: checkpoint.start,
             checkpoint_path: path,
             collapse: Collapse::default(),
         }
@@ -402,6 +407,7 @@ impl Trainer {
             normalizer: self.normalizer.clone(),
             parameters,
             keep_every: self.keep_every,
+            start: self.start.clone(),
         }
     }
 }

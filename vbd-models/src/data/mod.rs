@@ -9,6 +9,7 @@
 //! # Ok::<(), vbd_models::Error>(())
 //! ```
 
+mod array;
 #[cfg(feature = "hub")]
 mod candle;
 pub(crate) mod checksum;
@@ -26,6 +27,7 @@ mod summary;
 mod svhn;
 mod warnings;
 
+pub use array::read_array;
 #[cfg(feature = "hub")]
 pub use candle::to_candle;
 pub use digits::{DEFAULT_SEED, DEFAULT_TEST, DEFAULT_TRAIN, MAX_SAMPLES, digits};

@@ -99,6 +99,9 @@ pub struct Provenance {
     /// Test loss of a net without classes: mean squared error of its outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_loss: Option<f64>,
+    /// File that the training started from, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     /// Batch normalisations that are folded, by name, and the layer that each is part of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub folded: BTreeMap<String, String>,

@@ -185,6 +185,7 @@ pub(crate) fn checkpoint_of(spec: NetSpec, seed: u64) -> Checkpoint {
         normalizer,
         parameters,
         keep_every: 5,
+        start: None,
         spec,
     }
 }

@@ -146,6 +146,7 @@ fn file() -> (Tensors, String) {
         recipe: Some("summary".to_owned()),
         data: Some("idx:data".to_owned()),
         data_crc32: Some(7),
+        start: Some("dense".to_owned()),
         folded: [("bn1".to_owned(), "fc1".to_owned())].into(),
         blank: Some(vec![0]),
         seed: Some(3),

@@ -16,13 +16,18 @@ const BAR: usize = 16;
 
 /// Prints a report as JSON or as tables.
 pub(crate) fn show_report(out: &Output, report: &Report) -> anyhow::Result<()> {
-    for warning in report.warnings() {
-        tracing::warn!("{warning}");
-    }
+    show_warnings(report);
     if out.is_json() {
         return out.object(report);
     }
     out.text(&report_text(out, report))
+}
+
+/// Logs the warnings of a report.
+pub(super) fn show_warnings(report: &Report) {
+    for warning in report.warnings() {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// Formats a report as tables.
@@ -313,6 +318,9 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     );
     if !trained.is_empty() {
         facts.push(("trained", trained.join(" ")));
+    }
+    if let Some(start) = &provenance.start {
+        facts.push(("from", start.clone()));
     }
     if let Some(error) = provenance.test_error {
         facts.push((

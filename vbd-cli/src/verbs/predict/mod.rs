@@ -1,12 +1,15 @@
-//! `vbd predict`: classifies images or samples of a data set, or runs an autoencoder on them.
+//! `vbd predict`: classifies images, arrays or samples of a data set, or runs an autoencoder on them.
 
 mod answer;
 mod image;
 
+use std::path::Path;
+
 use anyhow::Context as _;
+use vbd_models::data::read_array;
 use vbd_models::picture::{Channels, Size, is_stdin};
 use vbd_net::PrunedNet;
-use vbd_net::data::Values;
+use vbd_net::data::{Samples, Values};
 use vbd_prune::SparseNet;
 
 use self::answer::{Answer, FailedInput, PredictResult, table};
@@ -28,7 +31,7 @@ pub(crate) fn run(args: &PredictArgs, out: &Output) -> anyhow::Result<VerbResult
         let problem = Problem::usage("--show cannot be combined with --json");
         return Err(problem.hint("omit one of them").into());
     }
-    let stdin = args.images.iter().filter(|path| is_stdin(path));
+    let stdin = args.inputs.iter().filter(|path| is_stdin(path));
     if stdin.count() > 1 {
         return Err(Problem::usage("`-` is given twice: standard input is one image").into());
     }
@@ -40,38 +43,85 @@ pub(crate) fn run(args: &PredictArgs, out: &Output) -> anyhow::Result<VerbResult
         errors: Vec::new(),
     };
     if args.index.is_empty() {
-        predict_images(args, &net, &runnable, &mut results)?;
+        predict_files(args, &net, &runnable, &mut results)?;
     } else {
         predict_samples(args, &net, &runnable, &mut results)?;
     }
     results.finish()
 }
 
-/// Predicts each image that can be read.
-fn predict_images(
+/// Predicts each image that can be read, and each sample of arrays.
+fn predict_files(
     args: &PredictArgs,
     net: &PrunedNet,
     runnable: &SparseNet,
     results: &mut Results,
 ) -> anyhow::Result<()> {
     let blank = net.blank();
-    let reader = ImageReader::new(
-        runnable.spec(),
-        args.background,
-        blank.as_deref(),
-        args.invert,
-    )?;
-    for path in &args.images {
+    let arrays = args.inputs.iter().filter(|path| is_array(path)).count();
+    if arrays > 0 && (args.invert || args.background.is_some()) {
+        let problem = Problem::usage("--invert and --background are for images, not for arrays");
+        return Err(problem
+            .hint("omit them, or predict the arrays alone")
+            .into());
+    }
+    let reader = (arrays < args.inputs.len()).then(|| {
+        ImageReader::new(
+            runnable.spec(),
+            args.background,
+            blank.as_deref(),
+            args.invert,
+        )
+    });
+    let reader = reader.transpose()?;
+    for path in &args.inputs {
         let input = path.display().to_string();
-        let answered = reader.read(path, &input).and_then(|view| {
-            let pixels = view.planes[..].into();
-            let prediction = predict(runnable, input.clone(), pixels, None)?;
-            Ok((prediction, view))
-        });
-        match answered {
-            Ok((prediction, view)) => results.add(prediction, Some(&view))?,
+        let read = match &reader {
+            Some(reader) if !is_array(path) => reader.read(path, &input).map(InputFile::Image),
+            _ => read_array(path, &runnable.spec().input)
+                .map(InputFile::Array)
+                .map_err(Into::into),
+        };
+        match read {
+            Ok(InputFile::Image(view)) => {
+                let prediction = predict(runnable, input, view.planes[..].into(), None)?;
+                results.add(prediction, Some(&view))?;
+            }
+            Ok(InputFile::Array(samples)) => predict_array(&input, &samples, runnable, results)?,
             Err(error) => results.fail(&input, error)?,
         }
+    }
+    Ok(())
+}
+
+/// Content of a file.
+enum InputFile {
+    Image(View),
+    Array(Samples),
+}
+
+/// Returns whether a file is a numpy array, by its name.
+fn is_array(path: &Path) -> bool {
+    let extension = path.extension();
+    extension.is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
+}
+
+/// Predicts the samples of an array: `FILE`, or `FILE[0]`, `FILE[1]`, ... if there are several.
+fn predict_array(
+    input: &str,
+    samples: &Samples,
+    runnable: &SparseNet,
+    results: &mut Results,
+) -> anyhow::Result<()> {
+    let shape = &runnable.spec().input;
+    for index in 0..samples.len() {
+        let name = match samples.len() {
+            1 => input.to_owned(),
+            _ => format!("{input}[{index}]"),
+        };
+        let values = samples.input(index);
+        let view = results.show.then(|| view_of(shape, values)).transpose()?;
+        results.add(predict(runnable, name, values, None)?, view.as_ref())?;
     }
     Ok(())
 }

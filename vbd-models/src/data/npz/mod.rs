@@ -13,7 +13,7 @@
 //! Files are untrusted: no allocation depends on a header alone, and objects are never unpickled.
 
 mod labels;
-mod npy;
+pub(super) mod npy;
 #[cfg(test)]
 mod tests;
 
@@ -21,11 +21,11 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use vbd_net::data::{Dataset, Inputs, Samples};
+use vbd_net::data::{Dataset, Samples};
 use vbd_net::foreign;
 use zip::ZipArchive;
 
-use self::npy::{Array, Number};
+use self::npy::Array;
 use super::split::Split;
 use crate::error::{Error, Result};
 
@@ -107,7 +107,9 @@ impl<'a> Npz<'a> {
         let inputs = self.array(x)?;
         let (n, shape) = self.image_shape(x, &inputs.shape)?;
         let sample_len: usize = shape.iter().product();
-        let inputs = self.inputs(x, inputs, sample_len)?;
+        let inputs = inputs.into_inputs(sample_len);
+        let inputs = inputs
+            .map_err(|problem| self.problem(x, problem.field, problem.found, problem.expected))?;
         if !labelled {
             return Ok(Split {
                 shape,
@@ -145,38 +147,6 @@ impl<'a> Npz<'a> {
             return Err(self.problem(array, "shape", format!("{shape:?}"), expected));
         }
         Ok((n, image))
-    }
-
-    /// Converts an array to inputs.
-    fn inputs(&self, array: &str, values: Array, sample_len: usize) -> Result<Inputs> {
-        match values.number {
-            Number::U1 => Ok(values.bytes.into()),
-            Number::F4 { big_endian } => {
-                let words = values.bytes.chunks_exact(4);
-                let floats: Vec<f32> = words
-                    .map(|word| {
-                        let word = [word[0], word[1], word[2], word[3]];
-                        if big_endian {
-                            f32::from_be_bytes(word)
-                        } else {
-                            f32::from_le_bytes(word)
-                        }
-                    })
-                    .collect();
-                match floats.iter().position(|value| !value.is_finite()) {
-                    Some(place) => {
-                        let sample = place / sample_len;
-                        let found = format!("{} in sample {sample}", floats[place]);
-                        Err(self.problem(array, "value", found, "finite numbers"))
-                    }
-                    None => Ok(floats.into()),
-                }
-            }
-            other => {
-                let expected = "uint8 or float32: convert it with .astype(\"float32\")";
-                Err(self.problem(array, "type", other.to_string(), expected))
-            }
-        }
     }
 
     /// Reads an array.

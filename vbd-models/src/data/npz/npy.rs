@@ -5,6 +5,8 @@
 use std::fmt;
 use std::io::Read;
 
+use vbd_net::data::Inputs;
+
 /// Maximum length of a header in bytes; numpy's own limit is 10,000.
 const MOST_HEADER: usize = 1 << 16;
 /// Maximum number of bytes of an array.
@@ -13,16 +15,49 @@ const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// An array in C order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Array {
-    pub(super) number: Number,
-    pub(super) shape: Vec<usize>,
+pub(in crate::data) struct Array {
+    pub(in crate::data) number: Number,
+    pub(in crate::data) shape: Vec<usize>,
     /// The values, in the byte order of `number`.
-    pub(super) bytes: Vec<u8>,
+    pub(in crate::data) bytes: Vec<u8>,
+}
+
+impl Array {
+    /// Converts the values to inputs of samples of `sample_len` values.
+    pub(in crate::data) fn into_inputs(self, sample_len: usize) -> Result<Inputs, Problem> {
+        let big_endian = match self.number {
+            Number::U1 => return Ok(self.bytes.into()),
+            Number::F4 { big_endian } => big_endian,
+            other => {
+                let expected = "uint8 or float32: convert it with .astype(\"float32\")";
+                return Err(Problem::new("type", other.to_string(), expected));
+            }
+        };
+        let words = self.bytes.chunks_exact(4);
+        let floats: Vec<f32> = words
+            .map(|word| {
+                let word = [word[0], word[1], word[2], word[3]];
+                if big_endian {
+                    f32::from_be_bytes(word)
+                } else {
+                    f32::from_le_bytes(word)
+                }
+            })
+            .collect();
+        match floats.iter().position(|value| !value.is_finite()) {
+            Some(place) => {
+                let sample = place / sample_len;
+                let found = format!("{} in sample {sample}", floats[place]);
+                Err(Problem::new("value", found, "finite numbers"))
+            }
+            None => Ok(floats.into()),
+        }
+    }
 }
 
 /// Type of the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Number {
+pub(in crate::data) enum Number {
     /// `uint8`.
     U1,
     /// `float32`.
@@ -92,14 +127,14 @@ impl fmt::Display for Number {
 
 /// What is wrong with an array.
 #[derive(Debug)]
-pub(super) struct Problem {
-    pub(super) field: &'static str,
-    pub(super) found: String,
-    pub(super) expected: &'static str,
+pub(in crate::data) struct Problem {
+    pub(in crate::data) field: &'static str,
+    pub(in crate::data) found: String,
+    pub(in crate::data) expected: &'static str,
 }
 
 impl Problem {
-    pub(super) fn new(
+    pub(in crate::data) fn new(
         field: &'static str,
         found: impl Into<String>,
         expected: &'static str,
@@ -113,7 +148,7 @@ impl Problem {
 }
 
 /// Reads an array. Memory grows with the data that are there.
-pub(super) fn read(mut source: impl Read) -> Result<Array, Problem> {
+pub(in crate::data) fn read(mut source: impl Read) -> Result<Array, Problem> {
     let start: [u8; 8] = exactly(&mut source, 8)?.try_into().map_err(|_| cut_off())?;
     if !start.starts_with(MAGIC) {
         return Err(Problem::new(
