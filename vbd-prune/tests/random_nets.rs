@@ -13,6 +13,7 @@ use vbd_core::step::{At, Batch, CandleStep, CpuConfig, CpuStep, Objective, Step}
 use vbd_core::train::Checkpoint;
 use vbd_core::weight::{Parameter, Parameters};
 use vbd_net::data::Samples;
+use vbd_net::spec::{LayerSpec, NetSpec};
 use vbd_net::{Plan, PrunedFile, PrunedNet, ValueType};
 use vbd_prune::prune_checkpoint;
 
@@ -74,10 +75,22 @@ fn largest<'a>(values: impl IntoIterator<Item = &'a f32>) -> f32 {
     values.into_iter().fold(0.0, |most, x| most.max(x.abs()))
 }
 
+/// A network to train. A batch normalisation of values that are nearly constant would make large
+/// numbers of rounding errors, so each adds more to its variances than by default.
+fn trained_spec(seed: u64) -> NetSpec {
+    let mut spec = random_spec(seed, Kinds::Trained);
+    for layer in &mut spec.layers {
+        if let LayerSpec::BatchNorm(norm) = layer {
+            norm.eps = 0.05;
+        }
+    }
+    spec
+}
+
 #[test]
 fn both_engines_give_equal_gradients_and_running_statistics() {
     for seed in 0..NETS {
-        let spec = random_spec(seed, Kinds::Trained);
+        let spec = trained_spec(seed);
         let checkpoint = checkpoint_of(spec.clone(), seed);
         let samples = random_samples(&spec, BATCH, seed);
         let indices: Vec<u32> = (0..).take(BATCH).collect();
@@ -169,14 +182,5 @@ fn a_pruned_net_is_the_masked_net_alone_in_batches_shrunk_and_from_its_file() {
             let read = PrunedFile::from_bytes(&bytes, Path::new("net")).unwrap();
             assert_eq!(read.net(), file.net(), "{seed}");
         }
-    }
-}
-
-#[test]
-#[ignore = "prints"]
-fn dump() {
-    for seed in [99, 177] {
-        let spec = random_spec(seed, Kinds::Trained);
-        println!("{seed} {}", serde_json::to_string_pretty(&spec).unwrap());
     }
 }
