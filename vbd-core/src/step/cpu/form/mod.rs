@@ -53,6 +53,9 @@ pub(super) struct OutputGradients<'a> {
     pub(super) variance: &'a [f32],
 }
 
+/// Completes a block's means and variances, which are empty without noise.
+pub(super) type Finish<'a> = &'a (dyn Fn(&mut Block, &mut [f32], &mut [f32]) + Sync);
+
 /// Outputs of a layer.
 pub(super) struct Outputs<'a> {
     /// Means.
@@ -88,7 +91,7 @@ pub(super) trait Form: Send + Sync {
         blocks: &mut [Block],
         inputs: Inputs<'_>,
         out: Outputs<'_>,
-        finish: &(dyn Fn(&mut Block, &mut [f32], &mut [f32]) + Sync),
+        finish: Finish<'_>,
     ) {
         each_block(self, blocks, inputs, out, finish);
     }
@@ -140,7 +143,7 @@ fn each_block<F: Form + ?Sized>(
     blocks: &mut [Block],
     inputs: Inputs<'_>,
     out: Outputs<'_>,
-    finish: &(dyn Fn(&mut Block, &mut [f32], &mut [f32]) + Sync),
+    finish: Finish<'_>,
 ) {
     let Outputs {
         mean,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::panels::{self, Panels};
-use super::{Form, Inputs, OutputGradients, Outputs, each_block};
+use super::{Finish, Form, Inputs, OutputGradients, Outputs, each_block};
 use crate::kernels::dots::{self, Dots, Run};
 use crate::kernels::product::{Product, TILE_ROWS, Taps};
 use crate::method::WeightMethod;
@@ -257,7 +257,7 @@ impl Form for TapsForm {
         blocks: &mut [Block],
         inputs: Inputs<'_>,
         out: Outputs<'_>,
-        finish: &(dyn Fn(&mut Block, &mut [f32], &mut [f32]) + Sync),
+        finish: Finish<'_>,
     ) {
         if !self.panels {
             each_block(self, blocks, inputs, out, finish);
