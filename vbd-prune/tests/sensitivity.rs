@@ -81,12 +81,12 @@ fn checkpoint() -> Checkpoint {
     let gates = Gate::all(&spec, &checkpoint.recipe.method).unwrap();
     checkpoint.parameters.gates = gates
         .iter()
-        .map(|gate| match gate.prunes {
-            true => GateParameters {
-                after: gate.after.clone(),
-                units: spread(&[gate.units], draws),
-            },
-            false => GateParameters::new(gate),
+        .map(|gate| {
+            let mut own = GateParameters::new(gate);
+            if gate.prunes {
+                own.units = spread(&[gate.units], draws);
+            }
+            own
         })
         .collect();
     checkpoint

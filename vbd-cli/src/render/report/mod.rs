@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use vbd_core::recipe::is_tempered;
+use vbd_net::format::Provenance;
 use vbd_net::runtime::Kernel;
 use vbd_prune::Report;
 use vbd_prune::report::{LayerReport, Structure, UnitCount};
@@ -297,7 +298,13 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
             facts.push((label, format!("KL weights {own}{tempered}")));
         }
     }
-    let provenance = &report.provenance;
+    facts.extend(training_facts(&report.provenance));
+    facts
+}
+
+/// Returns the lines about the training of a net.
+fn training_facts(provenance: &Provenance) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
     if let Some(recipe) = &provenance.recipe {
         facts.push(("recipe", recipe.clone()));
     }
