@@ -186,7 +186,9 @@ fn a_file_of_many_rows_without_bias_gets_a_bias_and_is_read() {
         {"kind": "add", "name": "sum", "inputs": ["fc1", "fc2"]},
         {"kind": "linear", "name": "fc3", "out_features": 1, "bias": false}]}"#;
     let mut weights = [vec![0.0; 40000], vec![0.0; 40000], vec![0.0; 40000]];
-    weights.iter_mut().for_each(|weight| weight[39999] = 2.0);
+    for weight in &mut weights {
+        weight[39999] = 2.0;
+    }
     let names = ["fc1.weight", "fc2.weight", "fc3.weight"];
     let spec = NetSpec::from_json(spec).unwrap();
     let net = PrunedNet::from_parts(spec, names.into_iter().zip(weights)).unwrap();

@@ -203,7 +203,7 @@ pub(super) fn choose(
     compaction: Compaction,
 ) -> Box<dyn Form> {
     let density = live.len() as f64 / (geometry.rows * geometry.taps()) as f64;
-    let is_linear = geometry.kernel_area == 1 && geometry.input_area == 1;
+    let is_linear = geometry.kernel_area == 1 && geometry.input_area == 1 && geometry.groups == 1;
     let (dense, compact_below): (Box<dyn Form>, f64) = if !is_linear {
         (Box::new(taps::TapsForm::new(geometry)), COMPACT_BELOW_TAPS)
     } else if reads_pixels {
