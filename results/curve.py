@@ -7,7 +7,8 @@ from pathlib import Path
 lines = [json.loads(line) for line in (Path(sys.argv[1]) / "metrics.jsonl").read_text().splitlines()]
 layers = [layer["name"] for layer in lines[0]["layers"]]
 gates = [gate["after"] for gate in lines[0].get("gates", [])]
-columns = ["epoch", "lr", "kl_scale", "nll", "kl", "test_error", "numel", "nnz", "compression_ratio"]
+result = "test_error" if "test_error" in lines[0] else "test_loss"
+columns = ["epoch", "lr", "kl_scale", "nll", "kl", result, "numel", "nnz", "compression_ratio"]
 print(",".join(columns + [f"nnz_{name}" for name in layers] + [f"kept_{name}" for name in gates]
                + ["train_seconds", "seconds"]))
 for line in lines:

@@ -101,7 +101,9 @@ fn images_are_predicted_from_arrays_and_an_autoencoder_scores_each_sample() {
         .map(|l| l["loss"].as_f64().unwrap())
         .collect();
     assert!(
-        losses.windows(2).all(|pair| pair[0] != pair[1]),
+        losses
+            .windows(2)
+            .all(|pair| (pair[0] - pair[1]).abs() > 1e-6),
         "{losses:?}"
     );
     assert_eq!(answers(&lab, "run images.npy"), expected);
@@ -113,5 +115,8 @@ fn images_are_predicted_from_arrays_and_an_autoencoder_scores_each_sample() {
         "{table}"
     );
     let shown = lab.succeed("predict run image.npy --show");
-    assert!(shown.lines().count() > 4, "{shown}");
+    assert!(
+        shown.contains("-  image.npy") && shown.contains("loss"),
+        "{shown}"
+    );
 }

@@ -37,9 +37,10 @@ fn write_state_dict(lab: &Lab, file: &str, tensors: &Tensors) {
         let begin = bytes.len();
         bytes.extend(&raw.bytes);
         let offsets = [begin, bytes.len()];
-        let dtype = match name.ends_with("num_batches_tracked") {
-            true => "I64".to_owned(),
-            false => format!("{:?}", raw.dtype),
+        let dtype = if name.ends_with("num_batches_tracked") {
+            "I64".to_owned()
+        } else {
+            format!("{:?}", raw.dtype)
         };
         let entry = json!({"dtype": dtype, "shape": raw.shape, "data_offsets": offsets});
         header.insert(name.clone(), entry);

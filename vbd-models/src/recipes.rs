@@ -57,6 +57,30 @@ const RECIPES: Catalog = Catalog {
             "resnet-8-dense",
             include_str!("../recipes/resnet-8-dense.toml"),
         ),
+        ("resnet-8-vbd", include_str!("../recipes/resnet-8-vbd.toml")),
+        (
+            "resnet-8-vbd-neurons",
+            include_str!("../recipes/resnet-8-vbd-neurons.toml"),
+        ),
+        ("ds-cnn-dense", include_str!("../recipes/ds-cnn-dense.toml")),
+        ("ds-cnn-vbd", include_str!("../recipes/ds-cnn-vbd.toml")),
+        (
+            "mobilenet-v1-0.25-dense",
+            include_str!("../recipes/mobilenet-v1-0.25-dense.toml"),
+        ),
+        (
+            "mobilenet-v1-0.25-vbd",
+            include_str!("../recipes/mobilenet-v1-0.25-vbd.toml"),
+        ),
+        (
+            "fc-autoencoder-dense",
+            include_str!("../recipes/fc-autoencoder-dense.toml"),
+        ),
+        (
+            "fc-autoencoder-vbd",
+            include_str!("../recipes/fc-autoencoder-vbd.toml"),
+        ),
+        ("vgg-like-vbd", include_str!("../recipes/vgg-like-vbd.toml")),
         ("vbd", include_str!("../recipes/vbd.toml")),
         ("vd", include_str!("../recipes/vd.toml")),
         ("dense", include_str!("../recipes/dense.toml")),

@@ -51,10 +51,13 @@ fn text(out: &Output, shown: &SensitivityReport<'_>) -> String {
     let samples = count(on.samples as u64);
     let (data, split) = (printable(&on.data), on.split);
     format!(
-        "{}: {title} {} on {samples} {split} samples of {data}\n{}\nEach row cuts one layer at a lower threshold of \
+        "{}: {} on {samples} {split} samples of {data}\n{}\nEach row cuts one layer at a lower threshold of \
          log_alpha; the first has the training's.",
         printable(&shown.report.model),
-        value(uncut),
+        match uncut {
+            Measured::Classes { .. } => format!("{} % error", value(uncut)),
+            Measured::Values { .. } => format!("loss {}", value(uncut)),
+        },
         table.into_text(),
     )
 }
