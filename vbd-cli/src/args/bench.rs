@@ -33,12 +33,11 @@ pub(crate) struct BenchArgs {
         "epochs", "batch_size", "lr", "seed", "kl_weight", "assignments", "steps",
     ])]
     pub(crate) file: Option<PathBuf>,
-    /// Batch sizes for inference
+    /// Batch sizes for inference [default: 1,64,1024, as far as the dense net fits in memory]
     #[arg(
         long,
         value_name = "N,M",
         value_delimiter = ',',
-        default_value = "1,64,1024",
         value_parser = batch_size,
         conflicts_with = "recipe"
     )]

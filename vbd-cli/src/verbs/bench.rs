@@ -8,7 +8,7 @@ use vbd_core::train::{StepBench, StepTime};
 use vbd_net::PrunedNet;
 use vbd_net::data::Dataset;
 use vbd_net::simd;
-use vbd_prune::bench::{BenchOptions, Engine, Row, Subject, bench};
+use vbd_prune::bench::{BenchOptions, Engine, Row, Subject, bench, fitting};
 
 use super::{Context, VerbResult};
 use crate::args::BenchArgs;
@@ -39,6 +39,9 @@ const COLUMNS: [(&str, Column); 5] = [
     ("p99 \u{b5}s", Column::Number),
 ];
 
+/// Batch sizes unless others are asked for.
+const DEFAULT_BATCHES: [usize; 3] = [1, 64, 1024];
+
 pub(crate) fn run(args: &BenchArgs, context: &Context) -> anyhow::Result<VerbResult> {
     say(&format!("kernels run on {}", simd::instruction_set()?));
     match (&args.file, &args.recipe) {
@@ -58,7 +61,12 @@ fn inference(file: &Path, args: &BenchArgs, out: &Output) -> anyhow::Result<()> 
         time: args.seconds,
         ..BenchOptions::default()
     };
-    let rows = bench(&net, &args.batch, images, options)?;
+    let batches = if args.batch.is_empty() {
+        fitting(&net, &DEFAULT_BATCHES)?
+    } else {
+        args.batch.clone()
+    };
+    let rows = bench(&net, &batches, images, options)?;
     if out.is_json() {
         return out.object(&Timings::new(rows)?);
     }

@@ -252,6 +252,22 @@ impl Row {
     }
 }
 
+/// Returns the batch sizes for which the dense nets fit in memory (1 GB).
+///
+/// # Errors
+/// [`Error::BatchTooLarge`] if none does.
+pub fn fitting(net: &PrunedNet, batches: &[usize]) -> Result<Vec<usize>> {
+    let check = |batches: &[usize]| {
+        check_size(net, net.spec(), batches).and_then(|()| check_size(net, net.original(), batches))
+    };
+    let fits = batches.iter().copied();
+    let fits: Vec<usize> = fits.filter(|&batch| check(&[batch]).is_ok()).collect();
+    if fits.is_empty() {
+        check(batches)?;
+    }
+    Ok(fits)
+}
+
 /// Rejects sizes that need more memory than [`MOST_BYTES`] for the dense net, its largest column
 /// matrix and the activations of the largest batch.
 fn check_size(net: &PrunedNet, spec: &NetSpec, batches: &[usize]) -> Result<()> {
@@ -324,6 +340,8 @@ mod tests {
             turns: 1,
         };
         assert_eq!(bench(&net, &[3], None, options).unwrap().len(), 3);
+        assert_eq!(fitting(&net, &[1, MOST_BYTES, 8]).unwrap(), [1, 8]);
+        assert!(fitting(&net, &[MOST_BYTES]).is_err());
         for batch in [MOST_BYTES, usize::MAX] {
             let error = bench(&net, &[1, batch], None, options).unwrap_err();
             assert!(matches!(error, Error::BatchTooLarge { batch: b, .. } if b == batch));
