@@ -30,7 +30,6 @@ pub(crate) struct UnitGradient {
     pub(crate) weight: f32,
 }
 
-// limit moments: avx2 3, scalar 12 instructions a value
 kernel! {
     /// Computes mean and variance of a unit's inputs, in two passes.
     ///
