@@ -114,21 +114,19 @@ kernel! {
     ///
     /// # Shapes
     /// - `g_x`, `g`, `x`: `[area, lanes]`; `valid`: `[lanes]`
-    /// - `inv_count`: 1 / (area * samples)
     pub(crate) fn input_gradient<S>(
         simd,
         g_x: &mut [f32],
         g: &[f32],
         x: &[f32],
         valid: &[f32],
-        of: NormalisedBy,
-        gradient: UnitGradient,
-        scale: InputScale,
+        unit: UnitSlope,
     ) {
         let lanes = valid.len();
-        let factor = scale.gamma * of.rstd;
-        let by_distance = gradient.weight * of.rstd * scale.inv_count;
-        let mean_g = gradient.bias * scale.inv_count;
+        let UnitSlope { of, gradient, gamma, inv_count } = unit;
+        let factor = gamma * of.rstd;
+        let by_distance = gradient.weight * of.rstd * inv_count;
+        let mean_g = gradient.bias * inv_count;
         let rows = g.chunks_exact(lanes).zip(x.chunks_exact(lanes));
         for (g_x, (g, x)) in g_x.chunks_exact_mut(lanes).zip(rows) {
             each_vector(simd, [g_x], [g, x, valid], #[inline(always)] |_, [g, x, valid]| {
@@ -141,9 +139,11 @@ kernel! {
     }
 }
 
-/// Factors of an input's gradient.
+/// What the gradient of a unit's inputs depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct InputScale {
+pub(crate) struct UnitSlope {
+    pub(crate) of: NormalisedBy,
+    pub(crate) gradient: UnitGradient,
     pub(crate) gamma: f32,
     /// 1 / number of the unit's inputs.
     pub(crate) inv_count: f32,
@@ -159,6 +159,7 @@ mod tests {
     const LANES: usize = 24;
     const SAMPLES: usize = 19;
     const EPS: f64 = 1e-5;
+    const EPS_F32: f32 = 1e-5;
 
     fn valid() -> Vec<f32> {
         (0..LANES)
@@ -189,7 +190,9 @@ mod tests {
     fn values_and_gradients_are_those_of_finite_differences_in_f64_on_every_width() {
         for relu in [false, true] {
             let (mut x, mut g) = (test_values(1, AREA * LANES), test_values(2, AREA * LANES));
-            x.iter_mut().for_each(|x| *x = 3.0 * *x + 5.0);
+            for x in &mut x {
+                *x = 3.0 * *x + 5.0;
+            }
             for at in (0..x.len()).filter(|&at| !is_sample(at)) {
                 // No garbage in the lanes beyond the batch matters.
                 (x[at], g[at]) = (1e30, 0.0);
@@ -198,7 +201,7 @@ mod tests {
             let inv_count = 1.0 / (AREA * SAMPLES) as f32;
             let (y, g_x, unit) = same_bits(|| {
                 let Moments { mean, variance } = moments(&x, &valid(), inv_count);
-                let rstd = 1.0 / (variance + EPS as f32).sqrt();
+                let rstd = 1.0 / (variance + EPS_F32).sqrt();
                 let line = Line {
                     mean,
                     factor: gamma * rstd,
@@ -209,8 +212,13 @@ mod tests {
                 normalise(&mut y, &x, line, relu);
                 let of = NormalisedBy { mean, rstd };
                 let unit = unit_gradient(&mut g, &x, &y, of, relu);
-                let scale = InputScale { gamma, inv_count };
-                input_gradient(&mut g_x, &g, &x, &valid(), of, unit, scale);
+                let slope = UnitSlope {
+                    of,
+                    gradient: unit,
+                    gamma,
+                    inv_count,
+                };
+                input_gradient(&mut g_x, &g, &x, &valid(), slope);
                 (y, g_x, [unit.weight, unit.bias])
             });
             let exact: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();

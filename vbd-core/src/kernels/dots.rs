@@ -32,7 +32,8 @@ pub(crate) struct Run {
 /// `out[tap, row] = sum over positions and samples of input[position, tap] * g[row, position]`.
 pub(crate) struct Dots<'a> {
     pub(crate) input: &'a [f32],
-    /// Input row of each tap, `[positions, taps]`.
+    /// Input row of each tap, `[positions, taps]`; only those of the first position of a run are
+    /// read.
     pub(crate) input_rows: &'a [u32],
     pub(crate) taps: usize,
     /// Taps in the order of computation: neighbours read the same input.
@@ -75,20 +76,43 @@ impl Dots<'_> {
     /// # Panics
     /// If an input row or a gradient is out of bounds.
     pub(crate) fn run(self) {
+        self.sums.clear();
+        self.sums.resize(self.out.len(), [0.0; PARTIAL_SUMS]);
+        let Self { order, rows, .. } = self;
+        let Self { out, sums, .. } = self.added();
+        Self::fold(out, sums, order, rows);
+    }
+
+    /// Adds to the partial sums, which there must be one of per weight, and leaves `out`.
+    ///
+    /// # Panics
+    /// If an input row or a gradient is out of bounds.
+    pub(crate) fn add(self) {
+        self.added();
+    }
+
+    fn added(mut self) -> Self {
         self.check();
-        dispatch(self);
+        dispatch(DotsKernel { dots: &mut self });
+        self
+    }
+
+    /// Writes the sums of partial sums.
+    pub(crate) fn fold(out: &mut [f32], sums: &[[f32; PARTIAL_SUMS]], order: &[u32], rows: usize) {
+        for (&tap, sums) in order.iter().zip(sums.chunks_exact(rows)) {
+            let out = &mut out[tap as usize * rows..][..rows];
+            for (out, &sums) in out.iter_mut().zip(sums) {
+                *out = fold(sums);
+            }
+        }
     }
 
     /// Checks all bounds for the innermost loops.
     fn check(&self) {
         let Self { taps, lanes, .. } = *self;
         assert!(
-            self.input_rows.len() == self.positions * taps,
-            "each tap has an input row"
-        );
-        assert!(
-            self.g.len() >= self.rows * self.positions * lanes,
-            "gradients lie inside their slice"
+            self.sums.len() == taps * self.rows,
+            "each weight has its partial sums"
         );
         assert!(
             self.out.len() == taps * self.rows,
@@ -103,6 +127,11 @@ impl Dots<'_> {
             assert!(
                 run.first + run.positions <= self.positions,
                 "runs lie inside the output"
+            );
+            let g = (self.rows - 1) * self.positions + run.first + run.positions;
+            assert!(
+                g * lanes <= self.g.len(),
+                "gradients lie inside their slice"
             );
             let rows = &self.input_rows[run.first * taps..][..taps];
             let last = rows.iter().max().map_or(0, |&row| row as usize) + run.positions;
@@ -221,43 +250,41 @@ impl Dots<'_> {
     }
 }
 
-impl WithSimd for Dots<'_> {
+/// The sums of some products.
+struct DotsKernel<'a, 'b> {
+    dots: &'a mut Dots<'b>,
+}
+
+impl WithSimd for DotsKernel<'_, '_> {
     type Output = ();
 
     /// Sums fill the registers, except those for inputs and a gradient.
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        self.sums.clear();
-        self.sums.resize(self.out.len(), [0.0; PARTIAL_SUMS]);
+    fn with_simd<S: Simd>(self, simd: S) {
+        let dots = self.dots;
         let mut row = 0;
-        while row < self.rows {
-            let rows = tile_rows(self.rows - row);
+        while row < dots.rows {
+            let rows = tile_rows(dots.rows - row);
             if has_32_registers::<S>() {
                 match rows {
-                    1 => self.rows::<S, 8, 1>(simd, row),
-                    2 => self.rows::<S, 8, 2>(simd, row),
-                    3 => self.rows::<S, 6, 3>(simd, row),
-                    4 => self.rows::<S, 5, 4>(simd, row),
-                    5 => self.rows::<S, 5, 5>(simd, row),
-                    _ => self.rows::<S, 4, TILE_ROWS>(simd, row),
+                    1 => dots.rows::<S, 8, 1>(simd, row),
+                    2 => dots.rows::<S, 8, 2>(simd, row),
+                    3 => dots.rows::<S, 6, 3>(simd, row),
+                    4 => dots.rows::<S, 5, 4>(simd, row),
+                    5 => dots.rows::<S, 5, 5>(simd, row),
+                    _ => dots.rows::<S, 4, TILE_ROWS>(simd, row),
                 }
             } else {
                 match rows {
-                    1 => self.rows::<S, 8, 1>(simd, row),
-                    2 => self.rows::<S, 5, 2>(simd, row),
-                    3 => self.rows::<S, 3, 3>(simd, row),
-                    4 => self.rows::<S, 3, 4>(simd, row),
-                    5 => self.rows::<S, 2, 5>(simd, row),
-                    _ => self.rows::<S, 2, TILE_ROWS>(simd, row),
+                    1 => dots.rows::<S, 8, 1>(simd, row),
+                    2 => dots.rows::<S, 5, 2>(simd, row),
+                    3 => dots.rows::<S, 3, 3>(simd, row),
+                    4 => dots.rows::<S, 3, 4>(simd, row),
+                    5 => dots.rows::<S, 2, 5>(simd, row),
+                    _ => dots.rows::<S, 2, TILE_ROWS>(simd, row),
                 }
             }
             row += rows;
-        }
-        for (&tap, sums) in self.order.iter().zip(self.sums.chunks_exact(self.rows)) {
-            let out = &mut self.out[tap as usize * self.rows..][..self.rows];
-            for (out, &sums) in out.iter_mut().zip(sums) {
-                *out = fold(sums);
-            }
         }
     }
 }

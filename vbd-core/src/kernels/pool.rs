@@ -228,7 +228,7 @@ mod tests {
                 let (mut y, mut g_x) = (vec![0.0; len], test_values(3, x.len()));
                 forward(&x, &mut y, &window, LANES);
                 let pooled = PoolOutput { x: &x, y: &y };
-                backward(&mut g_x, &g, pooled, &window, &mut vec![0.0; LANES]);
+                backward(&mut g_x, &g, pooled, &window, &mut [0.0; LANES]);
                 (y, g_x)
             });
             let mut expected = vec![0.0; x.len()];

@@ -9,3 +9,4 @@ mod max_pool;
 mod noise_gate;
 #[path = "../support/mod.rs"]
 mod support;
+mod windows;

@@ -38,7 +38,7 @@ pub(crate) fn windows() -> NetSpec {
     )
 }
 
-/// A small residual net with projections, after MLPerf Tiny's: a batch normalisation behind each
+/// A small residual net with projections, as for microcontrollers: a batch normalisation behind each
 /// convolution, one that follows no weight, and an image whose sides and channels are equal.
 pub(crate) fn residual() -> NetSpec {
     net(

@@ -298,13 +298,18 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
             facts.push((label, format!("KL weights {own}{tempered}")));
         }
     }
-    facts.extend(training_facts(&report.provenance));
+    facts.extend(provenance_facts(&report.provenance));
     facts
 }
 
-/// Returns the lines about the training of a net.
-fn training_facts(provenance: &Provenance) -> Vec<(&'static str, String)> {
+/// Returns what is known of a net's training.
+fn provenance_facts(provenance: &Provenance) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
+    if !provenance.folded.is_empty() {
+        let norms = provenance.folded.iter();
+        let norms = norms.map(|(norm, layer)| format!("{norm} into {layer}"));
+        facts.push(("folded", norms.collect::<Vec<_>>().join(", ")));
+    }
     if let Some(recipe) = &provenance.recipe {
         facts.push(("recipe", recipe.clone()));
     }

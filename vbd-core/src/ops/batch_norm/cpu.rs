@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use vbd_net::graph::NormSpec;
 
 use crate::kernels::batch_norm::{
-    InputScale, Line, NormalisedBy, UnitGradient, input_gradient, moments, normalise, unit_gradient,
+    Line, NormalisedBy, UnitGradient, UnitSlope, input_gradient, moments, normalise, unit_gradient,
 };
 use crate::method::Update;
 use crate::weight::NormParameters;
@@ -132,8 +132,13 @@ impl CpuNorm {
             units
                 .zip(of)
                 .for_each(|((g_x, (g, x)), ((&of, &gradient), &gamma))| {
-                    let scale = InputScale { gamma, inv_count };
-                    input_gradient(g_x, g, x, valid, of, gradient, scale);
+                    let unit = UnitSlope {
+                        of,
+                        gradient,
+                        gamma,
+                        inv_count,
+                    };
+                    input_gradient(g_x, g, x, valid, unit);
                 });
         }
         self.follow(samples);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use vbd_net::graph::{Graph, WeightSpec};
+use vbd_net::graph::{Graph, WeightSpec, Window};
 
 /// Input and output of a weight, and the taps that connect their positions.
 ///
@@ -23,6 +23,8 @@ pub(super) struct TapGeometry {
     pub(super) input_area: usize,
     /// Output positions.
     pub(super) positions: usize,
+    /// Window of a convolution.
+    pub(super) window: Option<Window>,
     /// `[positions, kernel_area]`: the input position of a kernel position, or [`OUTSIDE`].
     inside: Vec<u32>,
 }
@@ -42,6 +44,7 @@ impl TapGeometry {
                 kernel_area: 1,
                 input_area: 1,
                 positions: 1,
+                window: None,
                 inside: vec![0],
             };
         };
@@ -57,6 +60,7 @@ impl TapGeometry {
             kernel_area: window.area(),
             input_area: window.input[0] * window.input[1],
             positions: window.positions(),
+            window: Some(window),
             inside: inside.collect(),
         }
     }

@@ -308,6 +308,16 @@ impl CpuWeight {
             turned: TransposedInput { x, x_square },
             ..inputs
         };
+        let of_outputs = OutputGradients {
+            mean: g,
+            variance: &self.spread,
+        };
+        let is_sampled = self.blocks[0].entries.is_sampled();
+        let gradients = form.all_gradients(inputs, of_outputs, is_sampled);
+        let inputs = Inputs {
+            gradients: gradients.as_ref(),
+            ..inputs
+        };
         let update = &update.times(self.config.setting.kl_weight);
         let len = self.config.setting.method.sums(&self.config.shape);
         let shared = &self.shared;

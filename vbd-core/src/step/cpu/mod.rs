@@ -244,6 +244,7 @@ impl CpuStep {
                         pixels: &self.pixels,
                         samples: self.targets.samples,
                         lanes,
+                        gradients: None,
                     };
                     let key = at.map(|at| at.key(Stream::layer(weight.config.number)));
                     weight.forward(inputs, y, key);
@@ -292,6 +293,7 @@ impl CpuStep {
                             pixels: &self.pixels,
                             samples: self.targets.samples,
                             lanes,
+                            gradients: None,
                         };
                         weight.backward(inputs, wanted, y, &mut g[..len], update);
                     }

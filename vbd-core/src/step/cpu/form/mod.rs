@@ -11,6 +11,7 @@ mod compact;
 mod linear;
 mod panels;
 mod pixels;
+mod slabs;
 mod taps;
 
 use std::sync::Arc;
@@ -37,6 +38,15 @@ pub(super) struct Inputs<'a> {
     pub(super) pixels: &'a PixelBatch,
     pub(super) samples: usize,
     pub(super) lanes: usize,
+    /// Gradients of all entries, if the form has computed them together.
+    pub(super) gradients: Option<&'a AllGradients>,
+}
+
+/// Gradients of all entries of a weight, in the form's order of taps, `[taps, rows]`.
+pub(super) struct AllGradients {
+    pub(super) theta: Vec<f32>,
+    /// Empty for a weight without noise.
+    pub(super) sigma2: Vec<f32>,
 }
 
 /// Transposed inputs, `[samples, features]`.
@@ -52,6 +62,9 @@ pub(super) struct OutputGradients<'a> {
     pub(super) mean: &'a [f32],
     pub(super) variance: &'a [f32],
 }
+
+/// Completes a block's means and variances, which are empty without noise.
+pub(super) type Finish<'a> = &'a (dyn Fn(&mut Block, &mut [f32], &mut [f32]) + Sync);
 
 /// Outputs of a layer.
 pub(super) struct Outputs<'a> {
@@ -88,7 +101,7 @@ pub(super) trait Form: Send + Sync {
         blocks: &mut [Block],
         inputs: Inputs<'_>,
         out: Outputs<'_>,
-        finish: &(dyn Fn(&mut Block, &mut [f32], &mut [f32]) + Sync),
+        finish: Finish<'_>,
     ) {
         each_block(self, blocks, inputs, out, finish);
     }
@@ -103,6 +116,17 @@ pub(super) trait Form: Send + Sync {
         g_square: &mut [f32],
         lanes: usize,
     );
+
+    /// Computes the gradients of all entries at once, if that is faster than block by block; `g` are
+    /// those of all outputs. Uses several threads.
+    fn all_gradients(
+        &self,
+        _inputs: Inputs<'_>,
+        _g: OutputGradients<'_>,
+        _is_sampled: bool,
+    ) -> Option<AllGradients> {
+        None
+    }
 
     /// Computes the gradients of all entries of a block; `g` are those of its outputs.
     fn gradients(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>);
@@ -140,7 +164,7 @@ fn each_block<F: Form + ?Sized>(
     blocks: &mut [Block],
     inputs: Inputs<'_>,
     out: Outputs<'_>,
-    finish: &(dyn Fn(&mut Block, &mut [f32], &mut [f32]) + Sync),
+    finish: Finish<'_>,
 ) {
     let Outputs {
         mean,

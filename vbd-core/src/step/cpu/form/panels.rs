@@ -1,21 +1,16 @@
-//! Products of a convolution whose inputs are gathered into panels first.
+//! Input gradients of a convolution with a stride, whose outputs' gradients are gathered into panels
+//! first, for the reason that [`slabs`](super::slabs) gives.
 //!
-//! Where the values of a channel are a multiple of 4 KB long, the taps of all channels fall into the
-//! same few sets of the first-level cache and drive each other out. A panel holds the inputs of one
-//! position, tap by tap, and all rows of the weight are computed from it. The taps are added in the
-//! same order as without panels.
+//! A panel holds the values that one position depends on, tap by tap: with a stride, neighbouring
+//! positions depend on different taps.
 
 use rayon::prelude::*;
 
 use super::taps::TapReach;
 use crate::kernels::product::{Product, Taps};
-use crate::step::cpu::geometry::TapGeometry;
 
 /// Number of pieces that the positions are cut into, for any number of threads.
 const PIECES: usize = 16;
-/// A channel of a multiple of this many positions is a multiple of 4 KB long, with 16 lanes or more.
-const SAME_SETS: usize = 64;
-
 /// Weights and inputs of a product over panels. An output is `sum over taps and units of weight[tap,
 /// unit, row] * input[unit, position of the tap]`.
 pub(super) struct Panels<'a> {
@@ -29,11 +24,6 @@ pub(super) struct Panels<'a> {
     /// Values of an input unit.
     pub(super) unit_len: usize,
     pub(super) lanes: usize,
-}
-
-/// Returns whether the inputs of a convolution are gathered.
-pub(super) fn suit(geometry: &TapGeometry) -> bool {
-    geometry.groups == 1 && geometry.input_area.is_multiple_of(SAME_SETS)
 }
 
 impl Panels<'_> {

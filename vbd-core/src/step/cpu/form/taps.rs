@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use vbd_net::graph::Window;
 
-use super::panels::{self, Panels};
-use super::{Form, Inputs, OutputGradients, Outputs, each_block};
+use super::panels::Panels;
+use super::slabs::{self, Slabs};
+use super::{AllGradients, Finish, Form, Inputs, OutputGradients, Outputs, each_block};
 use crate::kernels::dots::{self, Dots, Run};
 use crate::kernels::product::{Product, TILE_ROWS, Taps};
 use crate::method::WeightMethod;
@@ -36,8 +38,8 @@ pub(super) struct TapsForm {
     forward: TapReach,
     /// For input positions, the kernel positions that reach them: kernel position, output position.
     backward: TapReach,
-    /// Whether inputs are gathered into panels.
-    panels: bool,
+    /// The window, if inputs are gathered into slabs.
+    gathers: Option<Window>,
 }
 
 /// For each position, the connected kernel positions and the position at their other end.
@@ -139,7 +141,7 @@ impl TapsForm {
             input_rows,
             forward: TapReach::new((0..geometry.positions).map(inside)),
             backward: TapReach::new(reached.into_iter()),
-            panels: panels::suit(geometry),
+            gathers: geometry.window.filter(|_| slabs::suit(geometry)),
             geometry: geometry.clone(),
         }
     }
@@ -152,6 +154,8 @@ enum Order {
     RowsLast,
     /// `[rows, channels]`.
     ChannelsLast,
+    /// The same, with the kernel positions from last to first.
+    Turned,
 }
 
 /// Returns the largest number up to `most` that divides `of`, a group's rows or channels; without
@@ -167,6 +171,14 @@ fn part_of_group(geometry: &TapGeometry, of: usize, most: usize) -> usize {
 }
 
 impl TapsForm {
+    fn slabs(&self, window: Window, lanes: usize) -> Slabs {
+        Slabs {
+            window,
+            units: self.geometry.channels,
+            lanes,
+        }
+    }
+
     /// Returns the entries of all blocks in one matrix for each kernel position.
     fn gathered(
         &self,
@@ -184,6 +196,10 @@ impl TapsForm {
                     let place = match order {
                         Order::RowsLast => tap * rows + row,
                         Order::ChannelsLast => (kernel * rows + row) * channels + channel,
+                        Order::Turned => {
+                            let kernel = self.geometry.kernel_area - 1 - kernel;
+                            (kernel * rows + row) * channels + channel
+                        }
                     };
                     all[place] = entry;
                 }
@@ -257,35 +273,29 @@ impl Form for TapsForm {
         blocks: &mut [Block],
         inputs: Inputs<'_>,
         out: Outputs<'_>,
-        finish: &(dyn Fn(&mut Block, &mut [f32], &mut [f32]) + Sync),
+        finish: Finish<'_>,
     ) {
-        if !self.panels {
+        let Some(window) = self.gathers else {
             each_block(self, blocks, inputs, out, finish);
             return;
-        }
+        };
         let Outputs {
             mean,
             variance,
             chunk,
         } = out;
-        let panels = |entries: &dyn Fn(&Block) -> &[f32], x: &[f32], out: &mut [f32]| {
-            Panels {
-                reach: &self.forward,
-                weight: &self.gathered(blocks, entries, Order::RowsLast),
-                rows: self.geometry.rows,
-                units: self.geometry.channels,
-                unit_len: self.geometry.input_area * inputs.lanes,
-                lanes: inputs.lanes,
-            }
-            .run(x, out);
+        let slabs = self.slabs(window, inputs.lanes);
+        let product = |entries: &dyn Fn(&Block) -> &[f32], x: &[f32], out: &mut [f32]| {
+            let weight = self.gathered(blocks, entries, Order::RowsLast);
+            slabs.product(&weight, self.geometry.rows, x, out);
         };
-        panels(&|block| &block.entries.mean, inputs.x, mean);
+        product(&|block| &block.entries.mean, inputs.x, mean);
         let Some(variance) = variance else {
             let rows = mean.par_chunks_mut(chunk).zip(blocks);
             rows.for_each(|(mean, block)| finish(block, mean, &mut []));
             return;
         };
-        panels(&|block| &block.entries.variance, inputs.x_square, variance);
+        product(&|block| &block.entries.variance, inputs.x_square, variance);
         let rows = mean
             .par_chunks_mut(chunk)
             .zip(variance.par_chunks_mut(chunk));
@@ -302,8 +312,19 @@ impl Form for TapsForm {
         lanes: usize,
     ) {
         let geometry = &self.geometry;
-        if self.panels {
-            let panels = |entries: &dyn Fn(&Block) -> &[f32], g: &[f32], out: &mut [f32]| {
+        if let Some(window) = self.gathers {
+            let turned = slabs::backward(&window);
+            let product = |entries: &dyn Fn(&Block) -> &[f32], g: &[f32], out: &mut [f32]| {
+                if let Some(window) = turned {
+                    let slabs = Slabs {
+                        window,
+                        units: geometry.rows,
+                        lanes,
+                    };
+                    let weight = self.gathered(blocks, entries, Order::Turned);
+                    slabs.product(&weight, geometry.channels, g, out);
+                    return;
+                }
                 Panels {
                     reach: &self.backward,
                     weight: &self.gathered(blocks, entries, Order::ChannelsLast),
@@ -314,9 +335,9 @@ impl Form for TapsForm {
                 }
                 .run(g, out);
             };
-            panels(&|block| &block.entries.mean, g.mean, g_x);
+            product(&|block| &block.entries.mean, g.mean, g_x);
             if blocks[0].entries.is_sampled() {
-                panels(&|block| &block.entries.variance, g.variance, g_square);
+                product(&|block| &block.entries.variance, g.variance, g_square);
             }
             return;
         }
@@ -363,8 +384,38 @@ impl Form for TapsForm {
         });
     }
 
+    fn all_gradients(
+        &self,
+        inputs: Inputs<'_>,
+        g: OutputGradients<'_>,
+        is_sampled: bool,
+    ) -> Option<AllGradients> {
+        let slabs = self.slabs(self.gathers?, inputs.lanes);
+        let rows = self.geometry.rows;
+        let mut sigma2 = Vec::new();
+        if is_sampled {
+            sigma2 = slabs.weight_gradient(inputs.x_square, g.variance, rows);
+        }
+        Some(AllGradients {
+            theta: slabs.weight_gradient(inputs.x, g.mean, rows),
+            sigma2,
+        })
+    }
+
     fn gradients(&self, block: &mut Block, inputs: Inputs<'_>, g: OutputGradients<'_>) {
         block.resize_gradients(block.entries.len());
+        if let Some(all) = inputs.gradients {
+            let (first, rows) = (block.first_row, block.rows());
+            let take = |own: &mut [f32], all: &[f32]| {
+                let taps = all.chunks_exact(self.geometry.rows);
+                for (own, all) in own.chunks_exact_mut(rows).zip(taps) {
+                    own.copy_from_slice(&all[first..first + rows]);
+                }
+            };
+            take(&mut block.theta_gradient, &all.theta);
+            take(&mut block.sigma2_gradient, &all.sigma2);
+            return;
+        }
         let (rows, group) = (block.rows(), self.group(block));
         let sums = &mut block.partial_sums;
         let mut dots = |input: &[f32], g: &[f32], out: &mut [f32]| {

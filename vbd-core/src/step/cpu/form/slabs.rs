@@ -1,0 +1,464 @@
+//! Products of a convolution whose inputs are gathered into slabs first.
+//!
+//! Where the values of a channel are a multiple of 4 KB long, the taps of all channels fall into the
+//! same few sets of the first-level cache and drive each other out. A slab holds the inputs of some
+//! neighbouring positions of one output row, with the zeros of the padding: all rows of the weight are
+//! computed from it. Neighbouring positions share its columns where the stride is 1.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use vbd_net::graph::Window;
+
+use crate::kernels::dots::{Dots, Run};
+use crate::kernels::product::{Product, Taps};
+use crate::kernels::vector::PARTIAL_SUMS;
+use crate::step::cpu::geometry::{TapGeometry, narrow};
+
+/// Maximum number of pieces that the output rows are cut into, for any number of threads.
+const PIECES: usize = 16;
+/// A channel of a multiple of this many positions is a multiple of 4 KB long, with 16 lanes or more.
+const SAME_SETS: usize = 64;
+/// Values of a slab, which share a second-level cache with what is computed from them.
+const SLAB_VALUES: usize = 64 * 1024;
+
+/// Returns whether the inputs of a convolution are gathered.
+pub(super) fn suit(geometry: &TapGeometry) -> bool {
+    geometry.groups == 1 && geometry.input_area.is_multiple_of(SAME_SETS)
+}
+
+/// The window that input gradients are a convolution by, of the outputs' gradients, with the kernel
+/// turned by half a turn; only for a stride of 1.
+pub(super) fn backward(window: &Window) -> Option<Window> {
+    let Window {
+        kernel,
+        before,
+        input,
+        output,
+        stride,
+        ..
+    } = *window;
+    let side = |side: usize| {
+        let before = (kernel[side] - 1).checked_sub(before[side])?;
+        let after = (input[side] + kernel[side] - 1).checked_sub(output[side] + before)?;
+        Some([before, after])
+    };
+    let ([top, bottom], [left, right]) = (side(0)?, side(1)?);
+    (stride == [1, 1]).then_some(Window {
+        kernel,
+        stride,
+        before: [top, left],
+        after: [bottom, right],
+        input: output,
+        output: input,
+    })
+}
+
+/// A convolution over slabs: `units` input channels, each `[rows, columns, lanes]` of the window's
+/// input.
+#[derive(Clone, Copy)]
+pub(super) struct Slabs {
+    pub(super) window: Window,
+    pub(super) units: usize,
+    pub(super) lanes: usize,
+}
+
+/// Neighbouring positions of one output row.
+struct Segment {
+    row: usize,
+    columns: Range<usize>,
+}
+
+impl Slabs {
+    /// Returns the columns of a slab for `positions`.
+    fn columns(&self, positions: usize) -> usize {
+        let columns = self.window.kernel[1];
+        if self.window.stride[1] == 1 {
+            positions + columns - 1
+        } else {
+            positions * columns
+        }
+    }
+
+    /// Returns the slab's row of a tap at the first position, in units of lanes. The rows of the
+    /// next positions follow.
+    fn row_of(&self, unit: usize, place: usize, positions: usize) -> usize {
+        let [rows, columns] = self.window.kernel;
+        let (dy, dx) = (place / columns, place % columns);
+        let step = if self.window.stride[1] == 1 {
+            1
+        } else {
+            positions
+        };
+        (unit * rows + dy) * self.columns(positions) + dx * step
+    }
+
+    /// Returns the number of positions of a segment: one slab's, in parts of equal size.
+    fn positions_at_once(&self) -> usize {
+        let (width, per_column) = (
+            self.window.output[1],
+            self.units * self.window.kernel[0] * self.lanes,
+        );
+        let columns = (SLAB_VALUES / per_column).max(self.columns(2));
+        let fits = (1..=width)
+            .rev()
+            .find(|&at_once| self.columns(at_once) <= columns);
+        let parts = width.div_ceil(fits.unwrap_or(1));
+        width.div_ceil(parts)
+    }
+
+    fn slab_len(&self) -> usize {
+        self.units * self.window.kernel[0] * self.columns(self.positions_at_once()) * self.lanes
+    }
+
+    /// Returns the output rows of each piece.
+    fn pieces(&self) -> Vec<Range<usize>> {
+        let rows = self.window.output[0];
+        let per_piece = rows.div_ceil(PIECES);
+        let firsts = (0..rows).step_by(per_piece);
+        firsts
+            .map(|first| first..rows.min(first + per_piece))
+            .collect()
+    }
+
+    /// Returns the segments of some output rows.
+    fn segments(&self, rows: Range<usize>) -> impl Iterator<Item = Segment> + use<> {
+        let (width, at_once) = (self.window.output[1], self.positions_at_once());
+        rows.flat_map(move |row| {
+            let firsts = (0..width).step_by(at_once);
+            firsts.map(move |first| Segment {
+                row,
+                columns: first..width.min(first + at_once),
+            })
+        })
+    }
+
+    /// Copies the inputs of a segment.
+    fn gather(&self, slab: &mut [f32], input: &[f32], segment: &Segment) {
+        let Window {
+            kernel,
+            stride,
+            before,
+            input: [height, width],
+            ..
+        } = self.window;
+        let (lanes, positions) = (self.lanes, segment.columns.len());
+        let unit_len = height * width * lanes;
+        let mut lines = slab.chunks_exact_mut(self.columns(positions) * lanes);
+        for unit in input.chunks(unit_len).take(self.units) {
+            for (dy, line) in (0..kernel[0]).zip(lines.by_ref()) {
+                let row = (segment.row * stride[0] + dy).checked_sub(before[0]);
+                let Some(row) = row.filter(|&row| row < height) else {
+                    line.fill(0.0);
+                    continue;
+                };
+                let inputs = &unit[row * width * lanes..][..width * lanes];
+                if stride[1] == 1 {
+                    let copied = Copied {
+                        first: segment.columns.start,
+                        before: before[1],
+                        stride: 1,
+                    };
+                    copied.neighbours(line, inputs, lanes);
+                } else {
+                    for (dx, line) in line.chunks_exact_mut(positions * lanes).enumerate() {
+                        let copied = Copied {
+                            first: segment.columns.start * stride[1] + dx,
+                            before: before[1],
+                            stride: stride[1],
+                        };
+                        copied.strided(line, inputs, lanes);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Computes `out = sum over places and units of weight[place, unit, row] * input`.
+    ///
+    /// # Shapes
+    /// - `weight`: `[places, units, rows]`; `out`: `[rows, positions, lanes]`
+    pub(super) fn product(&self, weight: &[f32], rows: usize, input: &[f32], out: &mut [f32]) {
+        let (lanes, width) = (self.lanes, self.window.output[1]);
+        let ranges = self.pieces();
+        let mut pieces: Vec<Vec<&mut [f32]>> = Vec::new();
+        pieces.resize_with(ranges.len(), || Vec::with_capacity(rows));
+        let piece_len = ranges[0].len() * width * lanes;
+        for row in out.chunks_exact_mut(self.window.positions() * lanes) {
+            for (piece, part) in pieces.iter_mut().zip(row.chunks_mut(piece_len)) {
+                piece.push(part);
+            }
+        }
+        let at_once = self.positions_at_once();
+        let places = [at_once, width - (width - 1) / at_once * at_once]
+            .map(|positions| (positions, self.places(positions, rows)));
+        let scratch = || {
+            (
+                vec![0.0; self.slab_len()],
+                vec![0.0; rows * at_once * lanes],
+            )
+        };
+        let pieces = pieces.par_iter_mut().zip(&ranges);
+        pieces.for_each_init(scratch, |(slab, sums), (out, range)| {
+            for segment in self.segments(range.clone()) {
+                let positions = segment.columns.len();
+                self.gather(slab, input, &segment);
+                let places = places.iter().find(|(len, _)| *len == positions);
+                let (_, places) = places.expect("a segment is whole or the last of its row");
+                let columns = positions * lanes;
+                Product {
+                    weight,
+                    input: slab,
+                    taps: Taps {
+                        starts: &[],
+                        row_step: 1,
+                        ..Taps::matrix(0, lanes)
+                    },
+                    rows,
+                    columns,
+                    out: sums,
+                    out_step: columns,
+                    accumulate: false,
+                }
+                .run_over(places);
+                let first = (segment.row - range.start) * width + segment.columns.start;
+                for (out, sums) in out.iter_mut().zip(sums.chunks_exact(columns)) {
+                    out[first * lanes..][..columns].copy_from_slice(sums);
+                }
+            }
+        });
+    }
+
+    /// Returns weight and slab value of each tap, unit by unit.
+    fn places(&self, positions: usize, rows: usize) -> Vec<[usize; 2]> {
+        let taps = (0..self.units)
+            .flat_map(|unit| (0..self.window.area()).map(move |place| (unit, place)));
+        let places = taps.map(|(unit, place)| {
+            let weight = (place * self.units + unit) * rows;
+            [weight, self.row_of(unit, place, positions) * self.lanes]
+        });
+        places.collect()
+    }
+
+    /// Returns `sum over positions and lanes of input * g`, `[places, units, rows]`.
+    ///
+    /// # Shapes
+    /// - `g`: `[rows, positions, lanes]`
+    pub(super) fn weight_gradient(&self, input: &[f32], g: &[f32], rows: usize) -> Vec<f32> {
+        let (lanes, width, taps) = (
+            self.lanes,
+            self.window.output[1],
+            self.window.area() * self.units,
+        );
+        let step = narrow(self.units);
+        let order: Vec<u32> = (0..step)
+            .flat_map(|unit| (0..narrow(self.window.area())).map(move |place| place * step + unit))
+            .collect();
+        let tables = |positions: usize| -> Vec<u32> {
+            let row = |tap: usize| self.row_of(tap % self.units, tap / self.units, positions);
+            (0..taps).map(|tap| narrow(row(tap))).collect()
+        };
+        let at_once = self.positions_at_once();
+        let tables = [at_once, width - (width - 1) / at_once * at_once]
+            .map(|positions| (positions, tables(positions)));
+        let scratch = || (vec![0.0; self.slab_len()], Vec::new());
+        let pieces = self
+            .pieces()
+            .into_par_iter()
+            .map_init(scratch, |(slab, sums), range| {
+                sums.clear();
+                sums.resize(taps * rows, [0.0; PARTIAL_SUMS]);
+                let mut out = vec![0.0; taps * rows];
+                for segment in self.segments(range) {
+                    let positions = segment.columns.len();
+                    self.gather(slab, input, &segment);
+                    let table = tables.iter().find(|(len, _)| *len == positions);
+                    let (_, input_rows) = table.expect("a segment is whole or the last of its row");
+                    let first = segment.row * width + segment.columns.start;
+                    Dots {
+                        input: slab,
+                        input_rows,
+                        taps,
+                        order: &order,
+                        runs: &[Run {
+                            first: 0,
+                            positions,
+                        }],
+                        g: &g[first * lanes..],
+                        rows,
+                        positions: self.window.positions(),
+                        lanes,
+                        out: &mut out,
+                        sums,
+                    }
+                    .add();
+                }
+                Dots::fold(&mut out, sums, &order, rows);
+                out
+            });
+        let pieces: Vec<Vec<f32>> = pieces.collect();
+        let mut all = vec![0.0; taps * rows];
+        // In the order of pieces, for any number of threads.
+        for piece in pieces {
+            all.iter_mut()
+                .zip(piece)
+                .for_each(|(sum, part)| *sum += part);
+        }
+        all
+    }
+}
+
+/// Columns of an image's row that are copied, counted from the padding on.
+struct Copied {
+    first: usize,
+    before: usize,
+    stride: usize,
+}
+
+impl Copied {
+    /// Copies neighbouring columns, zeros outside.
+    fn neighbours(&self, line: &mut [f32], inputs: &[f32], lanes: usize) {
+        let (columns, width) = (line.len() / lanes, inputs.len() / lanes);
+        let outside = self.before.saturating_sub(self.first).min(columns);
+        let from = (self.first + outside)
+            .saturating_sub(self.before)
+            .min(width);
+        let inside = (columns - outside).min(width - from);
+        let (left, rest) = line.split_at_mut(outside * lanes);
+        let (middle, right) = rest.split_at_mut(inside * lanes);
+        left.fill(0.0);
+        middle.copy_from_slice(&inputs[from * lanes..][..inside * lanes]);
+        right.fill(0.0);
+    }
+
+    /// Copies columns `stride` apart, zeros outside.
+    fn strided(&self, line: &mut [f32], inputs: &[f32], lanes: usize) {
+        for (at, line) in line.chunks_exact_mut(lanes).enumerate() {
+            let column = (self.first + at * self.stride).checked_sub(self.before);
+            match column.and_then(|column| inputs.get(column * lanes..(column + 1) * lanes)) {
+                Some(inputs) => line.copy_from_slice(inputs),
+                None => line.fill(0.0),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::dispatch::width::same_bits;
+    use crate::kernels::test_values;
+
+    const LANES: usize = 24;
+    const UNITS: usize = 3;
+    const ROWS: usize = 7;
+
+    fn windows() -> impl Iterator<Item = Window> {
+        // kernel, stride, padding before and after, image
+        let all = [
+            ([3, 3], [1, 1], [1, 1], [1, 1], [8, 8]),
+            ([3, 3], [2, 2], [0, 0], [1, 1], [8, 8]),
+            ([1, 1], [2, 2], [0, 0], [0, 0], [8, 8]),
+            ([1, 1], [1, 1], [0, 0], [0, 0], [3, 40]),
+            ([2, 3], [1, 2], [0, 1], [1, 0], [5, 7]),
+            ([4, 5], [1, 1], [2, 4], [0, 3], [3, 30]),
+            ([3, 2], [3, 1], [0, 0], [0, 0], [9, 2]),
+        ];
+        all.into_iter()
+            .map(|(kernel, stride, before, after, input)| {
+                let output = [0, 1].map(|side| {
+                    (input[side] + before[side] + after[side] - kernel[side]) / stride[side] + 1
+                });
+                Window {
+                    kernel,
+                    stride,
+                    before,
+                    after,
+                    input,
+                    output,
+                }
+            })
+    }
+
+    /// Calls `f` with place, unit, input and output of each product of a weight of one row.
+    fn visit(window: &Window, mut f: impl FnMut([usize; 2], usize, usize)) {
+        let area = window.input[0] * window.input[1];
+        for position in 0..window.positions() {
+            for place in 0..window.area() {
+                let Some(at) = window.input_at(position, place) else {
+                    continue;
+                };
+                for (unit, lane) in (0..UNITS).flat_map(|unit| (0..LANES).map(move |l| (unit, l))) {
+                    let input = (unit * area + at) * LANES + lane;
+                    f([place, unit], input, position * LANES + lane);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_and_gradients_are_those_in_f64() {
+        for window in windows() {
+            let slabs = Slabs {
+                window,
+                units: UNITS,
+                lanes: LANES,
+            };
+            let (positions, taps) = (window.positions(), window.area() * UNITS);
+            let x = test_values(1, UNITS * window.input[0] * window.input[1] * LANES);
+            let weight = test_values(2, taps * ROWS);
+            let g = test_values(3, ROWS * positions * LANES);
+            let (y, gradient) = same_bits(|| {
+                let mut y = vec![0.0; ROWS * positions * LANES];
+                slabs.product(&weight, ROWS, &x, &mut y);
+                (y, slabs.weight_gradient(&x, &g, ROWS))
+            });
+            let mut sums = vec![0.0; y.len()];
+            let mut by_weight = vec![0.0; weight.len()];
+            visit(&window, |[place, unit], input, output| {
+                for row in 0..ROWS {
+                    let (of_weight, of_output) = (
+                        (place * UNITS + unit) * ROWS + row,
+                        row * positions * LANES + output,
+                    );
+                    sums[of_output] += f64::from(weight[of_weight]) * f64::from(x[input]);
+                    by_weight[of_weight] += f64::from(g[of_output]) * f64::from(x[input]);
+                }
+            });
+            for (found, expected) in y.iter().zip(sums) {
+                assert!((f64::from(*found) - expected).abs() < 1e-5, "{window:?}");
+            }
+            for (found, expected) in gradient.iter().zip(by_weight) {
+                let close = (f64::from(*found) - expected).abs() < 1e-4;
+                assert!(close, "{window:?}: {found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn input_gradients_are_a_product_with_the_kernel_turned() {
+        for window in windows().filter(|window| window.stride == [1, 1]) {
+            let turned = backward(&window).unwrap();
+            let input_len = window.input[0] * window.input[1] * LANES;
+            let g = test_values(3, window.positions() * LANES);
+            let weight = test_values(2, window.area());
+            let slabs = Slabs {
+                window: turned,
+                units: 1,
+                lanes: LANES,
+            };
+            let turned: Vec<f32> = weight.iter().rev().copied().collect();
+            let mut g_x = vec![0.0; input_len];
+            slabs.product(&turned, 1, &g, &mut g_x);
+            let mut expected = vec![0.0; input_len];
+            visit(&window, |[place, unit], input, output| {
+                if unit == 0 {
+                    expected[input] += f64::from(weight[place]) * f64::from(g[output]);
+                }
+            });
+            for (found, expected) in g_x.iter().zip(expected) {
+                assert!((f64::from(*found) - expected).abs() < 1e-5, "{window:?}");
+            }
+        }
+    }
+}
