@@ -206,7 +206,7 @@ fn a_pruned_file_with_folded_norms_is_trained_as_the_network_that_it_is() {
     assert!(names.contains(&"conv1.bias".to_owned()), "{names:?}");
     assert!(!names.iter().any(|name| name.contains("bn")), "{names:?}");
 
-    // A recipe without a network, resumed, keeps the start as its provenance.
+    // A recipe without a network trains the file's; the start is part of what is pruned from it.
     let own = "train vbd --data idx:data --epochs 3 --batch-size 20 --lr 1e-2";
     lab.succeed(&format!("{own} --from dense.safetensors --out run"));
     lab.succeed("prune run -o run.safetensors");

@@ -111,13 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn the_nets_of_mlperf_tiny_have_its_parameters_and_multiply_adds() {
+    fn nets_have_the_published_parameters_and_multiply_adds() {
         for (name, expected) in [
             ("resnet-8", [77_360, 346, 12_501_632]),
             ("ds-cnn", [22_016, 588, 2_656_768]),
             ("mobilenet-v1-0.25", [208_112, 2_738, 7_489_664]),
             ("fc-autoencoder", [264_192, 1_672, 264_192]),
-            ("vgg-like", [0, 0, 0]),
+            ("vgg-like", [14_977_728, 4_746, 313_463_808]),
         ] {
             assert_eq!(sizes(name), expected, "{name}");
         }
