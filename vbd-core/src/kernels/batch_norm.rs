@@ -119,33 +119,48 @@ kernel! {
         g: &[f32],
         x: &[f32],
         valid: &[f32],
-        unit: UnitSlope,
+        slope: UnitSlope,
     ) {
         let lanes = valid.len();
-        let UnitSlope { of, gradient, gamma, inv_count } = unit;
-        let factor = gamma * of.rstd;
-        let by_distance = gradient.weight * of.rstd * inv_count;
-        let mean_g = gradient.bias * inv_count;
         let rows = g.chunks_exact(lanes).zip(x.chunks_exact(lanes));
         for (g_x, (g, x)) in g_x.chunks_exact_mut(lanes).zip(rows) {
             each_vector(simd, [g_x], [g, x, valid], #[inline(always)] |_, [g, x, valid]| {
-                let distance = x - x.like(of.mean);
-                let centred = g - g.like(mean_g);
-                let inner = (-distance).mul_add(g.like(by_distance), centred);
-                [counted(valid, inner * g.like(factor))]
+                let distance = x - x.like(slope.mean);
+                let centred = g - g.like(slope.mean_g);
+                let inner = (-distance).mul_add(g.like(slope.by_distance), centred);
+                [counted(valid, inner * g.like(slope.factor))]
             });
         }
     }
 }
 
-/// What the gradient of a unit's inputs depends on.
+/// Constants of the gradient of a unit's inputs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct UnitSlope {
-    pub(crate) of: NormalisedBy,
-    pub(crate) gradient: UnitGradient,
-    pub(crate) gamma: f32,
-    /// 1 / number of the unit's inputs.
-    pub(crate) inv_count: f32,
+    mean: f32,
+    /// `gamma rstd`.
+    factor: f32,
+    /// Mean of `g (x - mean) rstd`, times `rstd`.
+    by_distance: f32,
+    /// Mean of `g`.
+    mean_g: f32,
+}
+
+impl UnitSlope {
+    /// `inv_count` is 1 / the number of the unit's inputs.
+    pub(crate) fn new(
+        of: NormalisedBy,
+        gradient: UnitGradient,
+        gamma: f32,
+        inv_count: f32,
+    ) -> Self {
+        Self {
+            mean: of.mean,
+            factor: gamma * of.rstd,
+            by_distance: gradient.weight * of.rstd * inv_count,
+            mean_g: gradient.bias * inv_count,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -211,12 +226,7 @@ mod tests {
                 normalise(&mut y, &x, line, relu);
                 let of = NormalisedBy { mean, rstd };
                 let unit = unit_gradient(&mut g, &x, &y, of, relu);
-                let slope = UnitSlope {
-                    of,
-                    gradient: unit,
-                    gamma,
-                    inv_count,
-                };
+                let slope = UnitSlope::new(of, unit, gamma, inv_count);
                 input_gradient(&mut g_x, &g, &x, &valid(), slope);
                 (y, g_x, [unit.weight, unit.bias])
             });

@@ -132,12 +132,7 @@ impl CpuNorm {
             units
                 .zip(of)
                 .for_each(|((g_x, (g, x)), ((&of, &gradient), &gamma))| {
-                    let unit = UnitSlope {
-                        of,
-                        gradient,
-                        gamma,
-                        inv_count,
-                    };
+                    let unit = UnitSlope::new(of, gradient, gamma, inv_count);
                     input_gradient(g_x, g, x, valid, unit);
                 });
         }
