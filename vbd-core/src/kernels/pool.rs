@@ -18,10 +18,9 @@ struct Reach {
 impl Reach {
     #[inline(always)]
     fn new(window: &Window, position: usize) -> Self {
-        let position = [position / window.output[1], position % window.output[1]];
         Self {
-            rows: inside(window, position, 0),
-            columns: inside(window, position, 1),
+            rows: window.inside(0, position / window.output[1]),
+            columns: window.inside(1, position % window.output[1]),
             width: window.input[1],
         }
     }
@@ -42,15 +41,6 @@ impl Reach {
         } = self.clone();
         rows.flat_map(move |row| columns.clone().map(move |column| row * width + column))
     }
-}
-
-/// Returns the rows or columns of the image in the window at a position.
-#[inline(always)]
-fn inside(window: &Window, position: [usize; 2], side: usize) -> Range<usize> {
-    let start = position[side] * window.stride[side];
-    let end = start + window.kernel[side];
-    let before = window.before[side];
-    start.saturating_sub(before)..end.saturating_sub(before).min(window.input[side])
 }
 
 /// Returns whether adjacent windows reach every position of the image.
@@ -234,9 +224,7 @@ mod tests {
             let mut expected = vec![0.0; x.len()];
             for position in 0..window.positions() {
                 for lane in 0..LANES {
-                    let places = (0..window.area())
-                        .filter_map(|place| window.input_at(position, place))
-                        .map(|place| place * LANES + lane);
+                    let places = window.inputs_at(position).map(|place| place * LANES + lane);
                     let values = places.clone().map(|place| x[place]);
                     let most = values.fold(f32::NEG_INFINITY, f32::max);
                     let first = places.clone().find(|&place| x[place] == most).unwrap();
@@ -267,8 +255,7 @@ mod tests {
             for (at, y) in y.iter().enumerate() {
                 let (position, lane) = (at / LANES, at % LANES);
                 let mut mean = 0.0;
-                for place in (0..window.area()).filter_map(|place| window.input_at(position, place))
-                {
+                for place in window.inputs_at(position) {
                     mean += f64::from(x[place * LANES + lane]) / window.area() as f64;
                     by_x[place * LANES + lane] += f64::from(g[at]) / window.area() as f64;
                 }

@@ -86,4 +86,4 @@ pub use noise_gate::NoiseGate;
 pub(crate) use noise_gate::{gated, multiply};
 pub use variational::{LayerOptions, Masking, Posterior, Spread, Variational, WeightedMap};
 pub(crate) use variational::{alive_rows, drawn, moments, sample};
-pub(crate) use window_map::WindowMap;
+pub(crate) use window_map::{WindowMap, lines};

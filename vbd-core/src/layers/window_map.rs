@@ -50,13 +50,19 @@ impl WeightedMap for WindowMap {
         }
         let mut y = map(1).apply(&x, weight)?;
         for side in 0..2 {
-            let index: Vec<u32> = (0..output[side])
-                .map(|at| u32::try_from(at * stride[side]).expect("2^24 values at most"))
-                .collect();
-            y = y
-                .contiguous()?
-                .index_select(&Tensor::new(index, y.device())?, 2 + side)?;
+            y = lines(&window, side, 0, &y.contiguous()?)?;
         }
         Ok(y)
     }
+}
+
+/// Selects the rows (`side` 0) or columns (1) of a padded image that a line of the window has at all
+/// positions: those `stride` apart from `offset` on. Differentiable.
+pub(crate) fn lines(window: &Window, side: usize, offset: usize, x: &Tensor) -> Result<Tensor> {
+    let positions = 0..window.output[side];
+    let index = positions.map(|at| at * window.stride[side] + offset);
+    let index: Vec<u32> = index
+        .map(|at| u32::try_from(at).expect("an activation has at most 2^24 values"))
+        .collect();
+    x.index_select(&Tensor::new(index, x.device())?, 2 + side)
 }

@@ -3,23 +3,17 @@
 use candle_core::{Result, Tensor};
 use vbd_net::graph::Window;
 
+use crate::layers::lines;
+
 /// Returns the value at each place of the window, row by row, for all positions: `area` tensors
 /// `[batch, channels, rows, columns]`. Values in the padding are `padding`. Differentiable.
 pub(super) fn places(window: &Window, x: &Tensor, padding: f64) -> Result<Vec<Tensor>> {
     let padded = pad(window, x, padding)?;
-    let lines = |side: usize, dim: usize, offset: usize, x: &Tensor| {
-        let positions = 0..window.output[side];
-        let index = positions.map(|at| at * window.stride[side] + offset);
-        let index: Vec<u32> = index
-            .map(|at| u32::try_from(at).expect("an activation has at most 2^24 values"))
-            .collect();
-        x.index_select(&Tensor::new(index, x.device())?, dim)
-    };
     let mut places = Vec::with_capacity(window.area());
     for row in 0..window.kernel[0] {
-        let rows = lines(0, 2, row, &padded)?;
+        let rows = lines(window, 0, row, &padded)?;
         for column in 0..window.kernel[1] {
-            places.push(lines(1, 3, column, &rows)?);
+            places.push(lines(window, 1, column, &rows)?);
         }
     }
     Ok(places)

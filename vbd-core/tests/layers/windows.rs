@@ -1,6 +1,7 @@
 //! Convolutions and pools with any window, by Candle operations, against sums in f64; and what Candle
 //! itself cannot do yet.
 
+use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use vbd_core::ops::{convolution, forward};
 use vbd_net::graph::Window;
@@ -37,6 +38,13 @@ fn variable(values: &[f64], shape: &[usize]) -> Var {
 
 fn flat(tensor: &Tensor) -> Vec<f64> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Gradients of the sum of `y` times `g`.
+fn gradients(y: &Tensor, g: &[f64]) -> GradStore {
+    let of_outputs = Tensor::from_slice(g, y.dims(), &Device::Cpu).unwrap();
+    let sum = (y * of_outputs).unwrap().sum_all().unwrap();
+    sum.backward().unwrap()
 }
 
 fn assert_close(found: &[f64], expected: &[f64], what: &str) {
@@ -94,13 +102,7 @@ fn a_convolution_and_its_gradients_are_sums_in_f64() {
         }
         let what = format!("{window:?} of {channels} channels in {groups} groups");
         assert_close(&flat(&y), &expected[0], &what);
-        let of_outputs = Tensor::from_slice(&g, y.dims(), &Device::Cpu).unwrap();
-        let gradients = (y * of_outputs)
-            .unwrap()
-            .sum_all()
-            .unwrap()
-            .backward()
-            .unwrap();
+        let gradients = gradients(&y, &g);
         assert_close(&flat(gradients.get(&x_of).unwrap()), &expected[1], &what);
         assert_close(&flat(gradients.get(&w_of).unwrap()), &expected[2], &what);
     }
@@ -148,8 +150,7 @@ fn pools_with_steps_and_padding_have_the_gradients_of_their_definitions() {
             let y = forward(&layer, Some(&window), &[x_of.as_tensor().clone()]).unwrap();
             let (mut of_y, mut of_x) = (vec![0.0; positions], vec![0.0; area]);
             for position in 0..positions {
-                let places = (0..window.area()).filter_map(|k| window.input_at(position, k));
-                let places: Vec<usize> = places.collect();
+                let places: Vec<usize> = window.inputs_at(position).collect();
                 if is_max {
                     let best = places
                         .iter()
@@ -166,13 +167,7 @@ fn pools_with_steps_and_padding_have_the_gradients_of_their_definitions() {
                 }
             }
             assert_close(&flat(&y), &of_y, "values");
-            let of_outputs = Tensor::from_slice(&g, y.dims(), &Device::Cpu).unwrap();
-            let gradients = (y * of_outputs)
-                .unwrap()
-                .sum_all()
-                .unwrap()
-                .backward()
-                .unwrap();
+            let gradients = gradients(&y, &g);
             assert_close(&flat(gradients.get(&x_of).unwrap()), &of_x, "gradients");
         }
     }

@@ -1,6 +1,8 @@
 //! A window that slides over an image: a kernel, or a pool.
 
 use super::{MAX_ACTIVATION, MAX_TENSOR, checked_len};
+use std::ops::Range;
+
 use crate::ops::conv2d::FUSED_WINDOW;
 use crate::spec::{Padding, Sides};
 
@@ -108,10 +110,19 @@ impl Window {
         self.before != [0; 2] || self.after != [0; 2]
     }
 
-    /// Returns the indices in the image of the window's places at a position, without those in the
-    /// padding.
-    pub fn places(&self, row: usize, column: usize) -> impl Iterator<Item = usize> + use<> {
-        let (window, position) = (*self, row * self.output[1] + column);
+    /// Returns the rows (`side` 0) or columns (1) of the image in the window at a row or column of
+    /// the output. Inlined, for kernels.
+    #[inline(always)]
+    pub fn inside(&self, side: usize, at: usize) -> Range<usize> {
+        let first = at * self.stride[side];
+        let end = (first + self.kernel[side]).saturating_sub(self.before[side]);
+        first.saturating_sub(self.before[side])..end.min(self.input[side])
+    }
+
+    /// Returns the indices in the image of the window's places at a position (`0..positions`), row by
+    /// row, without those in the padding.
+    pub fn inputs_at(&self, position: usize) -> impl Iterator<Item = usize> + Clone + use<> {
+        let window = *self;
         (0..self.area()).filter_map(move |place| window.input_at(position, place))
     }
 

@@ -74,15 +74,6 @@ impl<R: Pooling> WithSimd for Pool<'_, R> {
     }
 }
 
-/// Returns the rows or columns of the image in the window at a position.
-#[inline(always)]
-fn inside(window: &Window, side: usize, position: usize) -> Range<usize> {
-    let first = position * window.stride[side];
-    let end = first + window.kernel[side];
-    let end = end.saturating_sub(window.before[side]);
-    first.saturating_sub(window.before[side])..end.min(window.input[side])
-}
-
 impl<R: Pooling> Pool<'_, R> {
     /// Many samples: a window's values are joined in registers.
     #[inline(always)]
@@ -99,9 +90,9 @@ impl<R: Pooling> Pool<'_, R> {
         let y = y.as_chunks_mut::<LANES>().0;
         let strips = lanes / LANES;
         for (unit, row) in at.output.rows() {
-            let rows = inside(&window, 0, row);
+            let rows = window.inside(0, row);
             for col in 0..at.output.width {
-                let cols = inside(&window, 1, col);
+                let cols = window.inside(1, col);
                 let to = (at.to.row(unit, row) + col) * strips;
                 for strip in 0..strips {
                     let mut joined = [rule.start(); LANES];
@@ -132,7 +123,7 @@ impl<R: Pooling> Pool<'_, R> {
         let (before, kernel) = (window.before[1], window.kernel[1]);
         let (width, whole) = (self.at.output.width, self.whole());
         for (unit, row) in self.at.output.rows() {
-            let rows = inside(&window, 0, row);
+            let rows = window.inside(0, row);
             let to = self.at.to.row(unit, row);
             let mut col = 0;
             while col < width {
@@ -183,7 +174,7 @@ impl<R: Pooling> Pool<'_, R> {
     #[inline(always)]
     fn each(self) {
         for (unit, row) in self.at.output.rows() {
-            let rows = inside(&self.window, 0, row);
+            let rows = self.window.inside(0, row);
             for col in 0..self.at.output.width {
                 let place = self.at.to.row(unit, row) + col;
                 self.y[place] = self.output(unit, rows.clone(), col);
@@ -194,7 +185,7 @@ impl<R: Pooling> Pool<'_, R> {
     /// Returns an output of one sample.
     #[inline(always)]
     fn output(&self, unit: usize, rows: Range<usize>, col: usize) -> f32 {
-        let cols = inside(&self.window, 1, col);
+        let cols = self.window.inside(1, col);
         let mut joined = self.rule.start();
         for row in rows {
             for &x in &self.x[self.at.from[0].row(unit, row)..][cols.clone()] {
@@ -215,13 +206,13 @@ impl<R: Pooling> Pool<'_, R> {
             window,
             ..
         } = self;
-        let cols = inside(&window, 1, 0);
+        let cols = window.inside(1, 0);
         let units = at.output.units;
         for first in (0..units).step_by(UNITS) {
             let units = first..units.min(first + UNITS);
             for row in 0..at.output.height {
                 let mut joined = [rule.start(); UNITS];
-                for row in inside(&window, 0, row) {
+                for row in window.inside(0, row) {
                     // A missing unit repeats the last one.
                     let rows: [&[f32]; UNITS] = std::array::from_fn(|unit| {
                         let unit = (first + unit).min(units.end - 1);

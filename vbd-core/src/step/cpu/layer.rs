@@ -4,7 +4,9 @@ use rayon::prelude::*;
 
 use super::block::Block;
 use super::entries::SharedEntries;
-use super::form::{Compaction, Form, Inputs, OutputGradients, Outputs, TransposedInput, choose};
+use super::form::{
+    self, Compaction, Form, Inputs, OutputGradients, Outputs, TransposedInput, choose,
+};
 use super::gate::CpuGate;
 use super::geometry::TapGeometry;
 use super::pixel_batch::PixelBatch;
@@ -226,7 +228,7 @@ impl CpuWeight {
                 variance: None,
                 chunk,
             };
-            form.forward_blocks(&mut self.blocks, inputs, out, &|block, y, _| {
+            form::outputs(&**form, &mut self.blocks, inputs, out, |block, y, _| {
                 block.finish_mean(y, relu);
             });
             return;
@@ -249,9 +251,15 @@ impl CpuWeight {
             variance: Some(&mut self.spread),
             chunk,
         };
-        form.forward_blocks(&mut self.blocks, inputs, out, &|block, y, spread| {
-            block.finish_sample(y, spread, relu, lanes, key);
-        });
+        form::outputs(
+            &**form,
+            &mut self.blocks,
+            inputs,
+            out,
+            |block, y, spread| {
+                block.finish_sample(y, spread, relu, lanes, key);
+            },
+        );
     }
 
     /// Computes the gradients after [`CpuWeight::forward`] of the same inputs with noise, and updates the

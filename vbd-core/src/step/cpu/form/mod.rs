@@ -10,7 +10,9 @@
 mod compact;
 mod linear;
 mod panels;
+mod pieces;
 mod pixels;
+mod reach;
 mod slabs;
 mod taps;
 
@@ -63,9 +65,6 @@ pub(super) struct OutputGradients<'a> {
     pub(super) variance: &'a [f32],
 }
 
-/// Completes a block's means and variances, which are empty without noise.
-pub(super) type Finish<'a> = &'a (dyn Fn(&mut Block, &mut [f32], &mut [f32]) + Sync);
-
 /// Outputs of a layer.
 pub(super) struct Outputs<'a> {
     /// Means.
@@ -94,16 +93,10 @@ pub(super) trait Form: Send + Sync {
         variance: Option<&mut [f32]>,
     );
 
-    /// Computes the means of all outputs and, if requested, their variances, `[rows, positions,
-    /// lanes]` cut into chunks of a block's. `finish` completes a block's outputs.
-    fn forward_blocks(
-        &self,
-        blocks: &mut [Block],
-        inputs: Inputs<'_>,
-        out: Outputs<'_>,
-        finish: Finish<'_>,
-    ) {
-        each_block(self, blocks, inputs, out, finish);
+    /// Computes the means and variances of all outputs at once, if that is faster than block by
+    /// block, and returns whether it did. Uses several threads.
+    fn forward_all(&self, _blocks: &[Block], _inputs: Inputs<'_>, _out: &mut Outputs<'_>) -> bool {
+        false
     }
 
     /// Computes the gradients of `x` through the means into `g_x`, and of `x^2` through the variances
@@ -158,36 +151,28 @@ pub(super) trait Form: Send + Sync {
     }
 }
 
-/// Computes the outputs of each block by itself; see [`Form::forward_blocks`].
-fn each_block<F: Form + ?Sized>(
-    form: &F,
+/// Computes the outputs of a layer. `finish` completes a block's means and variances, which are empty
+/// without noise.
+pub(super) fn outputs(
+    form: &dyn Form,
     blocks: &mut [Block],
     inputs: Inputs<'_>,
-    out: Outputs<'_>,
-    finish: Finish<'_>,
+    mut out: Outputs<'_>,
+    finish: impl Fn(&mut Block, &mut [f32], &mut [f32]) + Sync,
 ) {
-    let Outputs {
-        mean,
-        variance,
-        chunk,
-    } = out;
-    match variance {
-        Some(variance) => {
-            let out = mean
-                .par_chunks_mut(chunk)
-                .zip(variance.par_chunks_mut(chunk));
-            out.zip(blocks).for_each(|((mean, variance), block)| {
-                form.forward(block, inputs, mean, Some(&mut *variance));
-                finish(block, mean, variance);
-            });
+    let is_computed = form.forward_all(blocks, inputs, &mut out);
+    let each = |block: &mut Block, mean: &mut [f32], mut variance: Option<&mut [f32]>| {
+        if !is_computed {
+            form.forward(block, inputs, mean, variance.as_deref_mut());
         }
-        None => mean
-            .par_chunks_mut(chunk)
-            .zip(blocks)
-            .for_each(|(mean, block)| {
-                form.forward(block, inputs, mean, None);
-                finish(block, mean, &mut []);
-            }),
+        finish(block, mean, variance.unwrap_or_default());
+    };
+    let means = out.mean.par_chunks_mut(out.chunk).zip(blocks);
+    match out.variance {
+        Some(variance) => means
+            .zip(variance.par_chunks_mut(out.chunk))
+            .for_each(|((mean, block), variance)| each(block, mean, Some(variance))),
+        None => means.for_each(|(mean, block)| each(block, mean, None)),
     }
 }
 

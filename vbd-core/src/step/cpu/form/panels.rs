@@ -6,11 +6,10 @@
 
 use rayon::prelude::*;
 
-use super::taps::TapReach;
+use super::pieces::{cut_rows, per_piece};
+use super::reach::TapReach;
 use crate::kernels::product::{Product, Taps};
 
-/// Number of pieces that the positions are cut into, for any number of threads.
-const PIECES: usize = 16;
 /// Weights and inputs of a product over panels. An output is `sum over taps and units of weight[tap,
 /// unit, row] * input[unit, position of the tap]`.
 pub(super) struct Panels<'a> {
@@ -35,14 +34,8 @@ impl Panels<'_> {
     pub(super) fn run(&self, input: &[f32], out: &mut [f32]) {
         let (lanes, rows) = (self.lanes, self.rows);
         let positions = out.len() / (rows * lanes);
-        let per_piece = positions.div_ceil(PIECES);
-        let mut pieces: Vec<Vec<&mut [f32]>> = Vec::new();
-        pieces.resize_with(positions.div_ceil(per_piece), || Vec::with_capacity(rows));
-        for row in out.chunks_exact_mut(positions * lanes) {
-            for (piece, part) in pieces.iter_mut().zip(row.chunks_mut(per_piece * lanes)) {
-                piece.push(part);
-            }
-        }
+        let per_piece = per_piece(positions);
+        let mut pieces = cut_rows(out, positions * lanes, per_piece * lanes);
         let places: Vec<Vec<[usize; 2]>> =
             self.reach.lists().map(|list| self.places(list)).collect();
         let most = places.iter().map(Vec::len).max().unwrap_or_default();

@@ -10,13 +10,12 @@ use std::ops::Range;
 use rayon::prelude::*;
 use vbd_net::graph::Window;
 
+use super::pieces::{cut_rows, per_piece};
 use crate::kernels::dots::{Dots, Run};
 use crate::kernels::product::{Product, Taps};
 use crate::kernels::vector::PARTIAL_SUMS;
 use crate::step::cpu::geometry::{TapGeometry, narrow};
 
-/// Maximum number of pieces that the output rows are cut into, for any number of threads.
-const PIECES: usize = 16;
 /// A channel of a multiple of this many positions is a multiple of 4 KB long, with 16 lanes or more.
 const SAME_SETS: usize = 64;
 /// Values of a slab, which share a second-level cache with what is computed from them.
@@ -63,6 +62,16 @@ pub(super) struct Slabs {
     pub(super) lanes: usize,
 }
 
+/// Something for each length that a segment may have: whole, or the last of its row.
+struct EachLength<T>([(usize, T); 2]);
+
+impl<T> EachLength<T> {
+    fn of(&self, positions: usize) -> &T {
+        let found = self.0.iter().find(|(len, _)| *len == positions);
+        &found.expect("a segment is whole or the last of its row").1
+    }
+}
+
 /// Neighbouring positions of one output row.
 struct Segment {
     row: usize,
@@ -82,8 +91,9 @@ impl Slabs {
 
     /// Returns the slab's row of a tap at the first position, in units of lanes. The rows of the
     /// next positions follow.
-    fn row_of(&self, unit: usize, place: usize, positions: usize) -> usize {
+    fn row_of(&self, tap: usize, positions: usize) -> usize {
         let [rows, columns] = self.window.kernel;
+        let (place, unit) = (tap / self.units, tap % self.units);
         let (dy, dx) = (place / columns, place % columns);
         let step = if self.window.stride[1] == 1 {
             1
@@ -114,7 +124,7 @@ impl Slabs {
     /// Returns the output rows of each piece.
     fn pieces(&self) -> Vec<Range<usize>> {
         let rows = self.window.output[0];
-        let per_piece = rows.div_ceil(PIECES);
+        let per_piece = per_piece(rows);
         let firsts = (0..rows).step_by(per_piece);
         firsts
             .map(|first| first..rows.min(first + per_piece))
@@ -181,17 +191,10 @@ impl Slabs {
     pub(super) fn product(&self, weight: &[f32], rows: usize, input: &[f32], out: &mut [f32]) {
         let (lanes, width) = (self.lanes, self.window.output[1]);
         let ranges = self.pieces();
-        let mut pieces: Vec<Vec<&mut [f32]>> = Vec::new();
-        pieces.resize_with(ranges.len(), || Vec::with_capacity(rows));
-        let piece_len = ranges[0].len() * width * lanes;
-        for row in out.chunks_exact_mut(self.window.positions() * lanes) {
-            for (piece, part) in pieces.iter_mut().zip(row.chunks_mut(piece_len)) {
-                piece.push(part);
-            }
-        }
+        let row_len = self.window.positions() * lanes;
+        let mut pieces = cut_rows(out, row_len, ranges[0].len() * width * lanes);
         let at_once = self.positions_at_once();
-        let places = [at_once, width - (width - 1) / at_once * at_once]
-            .map(|positions| (positions, self.places(positions, rows)));
+        let places = self.each_length(|positions| self.places(positions, rows));
         let scratch = || {
             (
                 vec![0.0; self.slab_len()],
@@ -203,8 +206,6 @@ impl Slabs {
             for segment in self.segments(range.clone()) {
                 let positions = segment.columns.len();
                 self.gather(slab, input, &segment);
-                let places = places.iter().find(|(len, _)| *len == positions);
-                let (_, places) = places.expect("a segment is whole or the last of its row");
                 let columns = positions * lanes;
                 Product {
                     weight,
@@ -220,7 +221,7 @@ impl Slabs {
                     out_step: columns,
                     accumulate: false,
                 }
-                .run_over(places);
+                .run_over(places.of(positions));
                 let first = (segment.row - range.start) * width + segment.columns.start;
                 for (out, sums) in out.iter_mut().zip(sums.chunks_exact(columns)) {
                     out[first * lanes..][..columns].copy_from_slice(sums);
@@ -229,15 +230,23 @@ impl Slabs {
         });
     }
 
+    /// Returns the taps, `place * units + unit`, unit by unit.
+    fn taps(&self) -> impl Iterator<Item = usize> + use<> {
+        let (units, area) = (self.units, self.window.area());
+        (0..units).flat_map(move |unit| (0..area).map(move |place| place * units + unit))
+    }
+
     /// Returns weight and slab value of each tap, unit by unit.
     fn places(&self, positions: usize, rows: usize) -> Vec<[usize; 2]> {
-        let taps = (0..self.units)
-            .flat_map(|unit| (0..self.window.area()).map(move |place| (unit, place)));
-        let places = taps.map(|(unit, place)| {
-            let weight = (place * self.units + unit) * rows;
-            [weight, self.row_of(unit, place, positions) * self.lanes]
-        });
-        places.collect()
+        let place = |tap| [tap * rows, self.row_of(tap, positions) * self.lanes];
+        self.taps().map(place).collect()
+    }
+
+    /// Works out something for each length of a segment.
+    fn each_length<T>(&self, of: impl Fn(usize) -> T) -> EachLength<T> {
+        let (width, at_once) = (self.window.output[1], self.positions_at_once());
+        let last = width - (width - 1) / at_once * at_once;
+        EachLength([at_once, last].map(|positions| (positions, of(positions))))
     }
 
     /// Returns `sum over positions and lanes of input * g`, `[places, units, rows]`.
@@ -250,17 +259,11 @@ impl Slabs {
             self.window.output[1],
             self.window.area() * self.units,
         );
-        let step = narrow(self.units);
-        let order: Vec<u32> = (0..step)
-            .flat_map(|unit| (0..narrow(self.window.area())).map(move |place| place * step + unit))
-            .collect();
-        let tables = |positions: usize| -> Vec<u32> {
-            let row = |tap: usize| self.row_of(tap % self.units, tap / self.units, positions);
-            (0..taps).map(|tap| narrow(row(tap))).collect()
-        };
-        let at_once = self.positions_at_once();
-        let tables = [at_once, width - (width - 1) / at_once * at_once]
-            .map(|positions| (positions, tables(positions)));
+        let order: Vec<u32> = self.taps().map(narrow).collect();
+        let tables = self.each_length(|positions| -> Vec<u32> {
+            let row = |tap| narrow(self.row_of(tap, positions));
+            (0..taps).map(row).collect()
+        });
         let scratch = || (vec![0.0; self.slab_len()], Vec::new());
         let pieces = self
             .pieces()
@@ -272,12 +275,10 @@ impl Slabs {
                 for segment in self.segments(range) {
                     let positions = segment.columns.len();
                     self.gather(slab, input, &segment);
-                    let table = tables.iter().find(|(len, _)| *len == positions);
-                    let (_, input_rows) = table.expect("a segment is whole or the last of its row");
                     let first = segment.row * width + segment.columns.start;
                     Dots {
                         input: slab,
-                        input_rows,
+                        input_rows: tables.of(positions),
                         taps,
                         order: &order,
                         runs: &[Run {

@@ -1,14 +1,14 @@
 //! Dense weight of a convolution, with gathered products and without a column buffer.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use vbd_net::graph::Window;
 
 use super::panels::Panels;
+use super::reach::TapReach;
 use super::slabs::{self, Slabs};
-use super::{AllGradients, Finish, Form, Inputs, OutputGradients, Outputs, each_block};
+use super::{AllGradients, Form, Inputs, OutputGradients, Outputs};
 use crate::kernels::dots::{self, Dots, Run};
 use crate::kernels::product::{Product, TILE_ROWS, Taps};
 use crate::method::WeightMethod;
@@ -40,71 +40,6 @@ pub(super) struct TapsForm {
     backward: TapReach,
     /// The window, if inputs are gathered into slabs.
     gathers: Option<Window>,
-}
-
-/// For each position, the connected kernel positions and the position at their other end.
-/// Neighbouring positions have the same list with the other end moved along, so only the first of
-/// them is stored.
-pub(super) struct TapReach {
-    runs: Vec<Run>,
-    lists: Vec<Vec<(u32, u32)>>,
-}
-
-/// Part of a run of positions.
-pub(super) struct ReachPart<'a> {
-    pub(super) positions: Range<usize>,
-    pub(super) run: Run,
-    /// Number of the run.
-    pub(super) number: usize,
-    /// Taps of the run's first position.
-    pub(super) list: &'a [(u32, u32)],
-}
-
-impl TapReach {
-    pub(super) fn new(all: impl Iterator<Item = Vec<(u32, u32)>>) -> Self {
-        let (mut runs, mut lists): (Vec<Run>, Vec<Vec<(u32, u32)>>) = (Vec::new(), Vec::new());
-        for (position, list) in all.enumerate() {
-            if let (Some(run), Some(first)) = (runs.last_mut(), lists.last()) {
-                let moved = narrow(run.positions);
-                let moved = first.iter().map(|&(kernel, other)| (kernel, other + moved));
-                if moved.eq(list.iter().copied()) {
-                    run.positions += 1;
-                    continue;
-                }
-            }
-            runs.push(Run {
-                first: position,
-                positions: 1,
-            });
-            lists.push(list);
-        }
-        Self { runs, lists }
-    }
-
-    /// Iterates over the lists of taps.
-    pub(super) fn lists(&self) -> impl Iterator<Item = &[(u32, u32)]> {
-        self.lists.iter().map(Vec::as_slice)
-    }
-
-    /// Iterates over the parts of runs in a range of positions.
-    pub(super) fn within(&self, positions: Range<usize>) -> impl Iterator<Item = ReachPart<'_>> {
-        let runs = self.runs.iter().zip(&self.lists).enumerate();
-        runs.filter_map(move |(number, (&run, list))| {
-            let first = run.first.max(positions.start);
-            let end = (run.first + run.positions).min(positions.end);
-            (first < end).then_some(ReachPart {
-                positions: first..end,
-                run,
-                number,
-                list,
-            })
-        })
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (Run, &[(u32, u32)])> {
-        let lists = self.lists.iter().map(Vec::as_slice);
-        self.runs.iter().copied().zip(lists)
-    }
 }
 
 impl TapsForm {
@@ -268,39 +203,20 @@ impl Form for TapsForm {
         }
     }
 
-    fn forward_blocks(
-        &self,
-        blocks: &mut [Block],
-        inputs: Inputs<'_>,
-        out: Outputs<'_>,
-        finish: Finish<'_>,
-    ) {
+    fn forward_all(&self, blocks: &[Block], inputs: Inputs<'_>, out: &mut Outputs<'_>) -> bool {
         let Some(window) = self.gathers else {
-            each_block(self, blocks, inputs, out, finish);
-            return;
+            return false;
         };
-        let Outputs {
-            mean,
-            variance,
-            chunk,
-        } = out;
         let slabs = self.slabs(window, inputs.lanes);
         let product = |entries: &dyn Fn(&Block) -> &[f32], x: &[f32], out: &mut [f32]| {
             let weight = self.gathered(blocks, entries, Order::RowsLast);
             slabs.product(&weight, self.geometry.rows, x, out);
         };
-        product(&|block| &block.entries.mean, inputs.x, mean);
-        let Some(variance) = variance else {
-            let rows = mean.par_chunks_mut(chunk).zip(blocks);
-            rows.for_each(|(mean, block)| finish(block, mean, &mut []));
-            return;
-        };
-        product(&|block| &block.entries.variance, inputs.x_square, variance);
-        let rows = mean
-            .par_chunks_mut(chunk)
-            .zip(variance.par_chunks_mut(chunk));
-        rows.zip(blocks)
-            .for_each(|((mean, variance), block)| finish(block, mean, variance));
+        product(&|block| &block.entries.mean, inputs.x, out.mean);
+        if let Some(variance) = &mut out.variance {
+            product(&|block| &block.entries.variance, inputs.x_square, variance);
+        }
+        true
     }
 
     fn input_gradient(

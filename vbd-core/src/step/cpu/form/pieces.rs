@@ -1,0 +1,21 @@
+//! Pieces of a layer's outputs: some neighbouring positions of all rows, one piece of work each.
+
+/// Maximum number of pieces, for any number of threads.
+const PIECES: usize = 16;
+
+/// Returns how many of `all` positions, or lines of positions, a piece has.
+pub(super) fn per_piece(all: usize) -> usize {
+    all.div_ceil(PIECES)
+}
+
+/// Cuts `[rows, row_len]` into pieces of `piece_len` values of every row.
+pub(super) fn cut_rows(out: &mut [f32], row_len: usize, piece_len: usize) -> Vec<Vec<&mut [f32]>> {
+    let mut pieces = Vec::new();
+    pieces.resize_with(row_len.div_ceil(piece_len), Vec::new);
+    for row in out.chunks_exact_mut(row_len) {
+        for (piece, part) in pieces.iter_mut().zip(row.chunks_mut(piece_len)) {
+            piece.push(part);
+        }
+    }
+    pieces
+}
