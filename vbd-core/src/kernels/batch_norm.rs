@@ -3,8 +3,12 @@
 //! `y = (x - mean) rstd gamma + beta` with `rstd = 1 / sqrt(variance + eps)`. Lanes beyond the
 //! batch are left out of all sums.
 
-use super::vector::{F32s, PartialSums, each_vector, kernel};
+use super::vector::{F32s, PARTIAL_SUMS, PartialSums, each_vector, kernel};
 use pulp::Simd;
+
+/// Values that stay in the first-level cache between two passes: a multiple of the partial sums, so that
+/// sums do not depend on it.
+const AT_ONCE: usize = 64 * PARTIAL_SUMS;
 
 /// Mean and variance of a unit's inputs, the variance divided by their number.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,29 +35,45 @@ pub(crate) struct UnitGradient {
 }
 
 kernel! {
-    /// Computes mean and variance of a unit's inputs, in two passes.
+    /// Computes mean and variance of a unit's inputs: of some rows at a time, in two passes, which are
+    /// then put together (Chan et al. 1979).
     ///
     /// # Shapes
     /// - `x`: `[area, lanes]`; `valid`: `[lanes]`, 1 for the lanes of samples and 0 for others
-    /// - `inv_count`: 1 / (area * samples)
-    pub(crate) fn moments<S>(simd, x: &[f32], valid: &[f32], inv_count: f32) -> Moments {
+    pub(crate) fn moments<S>(simd, x: &[f32], valid: &[f32], samples: usize) -> Moments {
         let lanes = valid.len();
-        let mut sums = PartialSums::zero(simd);
-        for row in x.chunks_exact(lanes) {
-            sums.add([row, valid], #[inline(always)] |[x, valid], [sum]| [sum + counted(valid, x)]);
+        let rows = (AT_ONCE / lanes).max(1);
+        let (mut all, mut mean, mut squares) = (0.0, 0.0, 0.0);
+        for part in x.chunks(rows * lanes) {
+            let count = (part.len() / lanes * samples) as f64;
+            let mut sums = PartialSums::zero(simd);
+            for row in part.chunks_exact(lanes) {
+                sums.add([row, valid], #[inline(always)] |[x, valid], [sum]| [sum + counted(valid, x)]);
+            }
+            let [sum] = sums.totals();
+            let part_mean = f64::from(sum) / count;
+            let about = part_mean as f32;
+            let mut sums = PartialSums::zero(simd);
+            for row in part.chunks_exact(lanes) {
+                sums.add([row, valid], #[inline(always)] |[x, valid], [sum]| {
+                    let distance = counted(valid, x - x.like(about));
+                    [distance.mul_add(distance, sum)]
+                });
+            }
+            let [part_squares] = sums.totals();
+            let (before, distance) = (all, part_mean - mean);
+            all += count;
+            mean += distance * count / all;
+            squares += f64::from(part_squares) + distance * distance * before * count / all;
         }
-        let [sum] = sums.totals();
-        let mean = sum * inv_count;
-        let mut squares = PartialSums::zero(simd);
-        for row in x.chunks_exact(lanes) {
-            squares.add([row, valid], #[inline(always)] |[x, valid], [sum]| {
-                let distance = counted(valid, x - x.like(mean));
-                [distance.mul_add(distance, sum)]
-            });
-        }
-        let [square] = squares.totals();
-        Moments { mean, variance: square * inv_count }
+        Moments { mean: mean as f32, variance: (squares / all) as f32 }
     }
+}
+
+/// Maps `x` by a line.
+#[inline(always)]
+fn on_line<S: Simd>(x: F32s<S>, line: Line) -> F32s<S> {
+    (x - x.like(line.mean)).mul_add(x.like(line.factor), x.like(line.shift))
 }
 
 /// Returns `x` in lanes of samples, else 0.
@@ -69,32 +89,37 @@ kernel! {
     /// - `y`, `x`: `[area, lanes]`
     pub(crate) fn normalise<S>(simd, y: &mut [f32], x: &[f32], line: Line, relu: bool) {
         each_vector(simd, [y], [x], #[inline(always)] |_, [x]| {
-            let y = (x - x.like(line.mean)).mul_add(x.like(line.factor), x.like(line.shift));
+            let y = on_line(x, line);
             [if relu { y.relu() } else { y }]
         });
     }
 }
 
 kernel! {
-    /// Computes the gradient through ReLU, if `relu`, into `g`, and the unit's gradients.
+    /// Computes the gradient through a ReLU after the line, if there is one, into `g`, and the unit's
+    /// gradients.
     ///
     /// # Shapes
-    /// - `g`, `x`, `y`: `[area, lanes]`; `g` is 0 in lanes beyond the batch
+    /// - `g`, `x`: `[area, lanes]`; `g` is 0 in lanes beyond the batch
     pub(crate) fn unit_gradient<S>(
         simd,
         g: &mut [f32],
         x: &[f32],
-        y: &[f32],
         of: NormalisedBy,
-        relu: bool,
+        relu_after: Option<Line>,
     ) -> UnitGradient {
-        if relu {
-            each_vector(simd, [&mut *g], [y], #[inline(always)] |[g], [y]| [y.where_positive(g)]);
-        }
         let mut sums = PartialSums::zero(simd);
-        sums.add([&*g, x], #[inline(always)] |[g, x], [bias, weight]| {
-            [bias + g, (x - x.like(of.mean)).mul_add(g, weight)]
-        });
+        for (g, x) in g.chunks_mut(AT_ONCE).zip(x.chunks(AT_ONCE)) {
+            if let Some(line) = relu_after {
+                // The outputs again, to the bit: reading them would take longer.
+                each_vector(simd, [&mut *g], [x], #[inline(always)] |[g], [x]| {
+                    [on_line(x, line).where_positive(g)]
+                });
+            }
+            sums.add([&*g, x], #[inline(always)] |[g, x], [bias, weight]| {
+                [bias + g, (x - x.like(of.mean)).mul_add(g, weight)]
+            });
+        }
         let [bias, weight] = sums.totals();
         UnitGradient { bias, weight: weight * of.rstd }
     }
@@ -214,7 +239,7 @@ mod tests {
             let (gamma, beta) = (1.7_f32, -0.3_f32);
             let inv_count = 1.0 / (AREA * SAMPLES) as f32;
             let (y, g_x, unit) = same_bits(|| {
-                let Moments { mean, variance } = moments(&x, &valid(), inv_count);
+                let Moments { mean, variance } = moments(&x, &valid(), SAMPLES);
                 let rstd = 1.0 / (variance + EPS_F32).sqrt();
                 let line = Line {
                     mean,
@@ -225,7 +250,7 @@ mod tests {
                     (vec![0.0; x.len()], test_values(3, x.len()), g.clone());
                 normalise(&mut y, &x, line, relu);
                 let of = NormalisedBy { mean, rstd };
-                let unit = unit_gradient(&mut g, &x, &y, of, relu);
+                let unit = unit_gradient(&mut g, &x, of, relu.then_some(line));
                 let slope = UnitSlope::new(of, unit, gamma, inv_count);
                 input_gradient(&mut g_x, &g, &x, &valid(), slope);
                 (y, g_x, [unit.weight, unit.bias])

@@ -122,6 +122,13 @@ kernel! {
 }
 
 kernel! {
+    /// Computes `y += x`, and applies ReLU if `relu`.
+    pub(crate) fn add<S>(simd, y: &mut [f32], x: &[f32], relu: bool) {
+        each_vector(simd, [y], [x], #[inline(always)] |[y], [x]| [activated(y + x, relu)]);
+    }
+}
+
+kernel! {
     /// Computes the gradient through ReLU.
     pub(crate) fn relu_backward<S>(simd, g_x: &mut [f32], g: &[f32], y: &[f32]) {
         each_vector(simd, [g_x], [g, y], #[inline(always)] |_, [g, y]| [y.where_positive(g)]);

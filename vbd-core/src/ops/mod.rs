@@ -36,11 +36,21 @@ pub(crate) struct Backward<'a> {
     pub(crate) g: &'a [f32],
 }
 
+/// Returns whether the ReLU after a layer without tensors is computed with it.
+pub(crate) fn takes_relu(layer: &LayerSpec) -> bool {
+    matches!(layer, LayerSpec::Add(_))
+}
+
 /// Returns the kernels of a layer without tensors; `None` if it has tensors or only changes the
-/// shape. `window` is that of its node.
-pub(crate) fn plain(layer: &LayerSpec, window: Option<Window>) -> Option<Box<dyn Plain>> {
+/// shape. `window` is that of its node; `relu`: whether a ReLU follows that is computed with it.
+pub(crate) fn plain(
+    layer: &LayerSpec,
+    window: Option<Window>,
+    relu: bool,
+) -> Option<Box<dyn Plain>> {
+    debug_assert!(!relu || takes_relu(layer));
     match layer {
-        LayerSpec::Add(_) => Some(Box::new(add::Cpu)),
+        LayerSpec::Add(_) => Some(Box::new(add::Cpu { relu })),
         LayerSpec::Relu(_) => Some(Box::new(relu::Cpu)),
         LayerSpec::Softplus(_) => Some(Box::new(softplus::Cpu)),
         LayerSpec::MaxPool2d(_) => Some(Box::new(max_pool2d::Cpu { window: window? })),

@@ -2,27 +2,40 @@
 
 use rayon::prelude::*;
 
+use crate::kernels::reparameterise::{add, relu_backward};
 use crate::ops::{Backward, Plain};
 use crate::step::CHUNK;
 
-/// Sums the inputs in order. Each has the output's gradient.
-pub(in crate::ops) struct Cpu;
+/// Sums the inputs in order. Each has the gradient of the sum.
+pub(in crate::ops) struct Cpu {
+    /// Whether a ReLU follows.
+    pub(in crate::ops) relu: bool,
+}
 
 impl Plain for Cpu {
     fn forward(&self, inputs: &[&[f32]], y: &mut [f32], _lanes: usize) {
+        let last = inputs.len() - 1;
         y.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, y)| {
             for (index, x) in inputs.iter().enumerate() {
                 let x = &x[chunk * CHUNK..][..y.len()];
                 if index == 0 {
                     y.copy_from_slice(x);
                 } else {
-                    y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
+                    add(y, x, self.relu && index == last);
                 }
             }
         });
     }
 
     fn backward(&self, _input: usize, of: Backward<'_>, g_x: &mut [f32], _lanes: usize) {
-        g_x.copy_from_slice(of.g);
+        let chunks = of.g.par_chunks(CHUNK).zip(of.y.par_chunks(CHUNK));
+        let chunks = g_x.par_chunks_mut(CHUNK).zip(chunks);
+        chunks.for_each(|(g_x, (g, y))| {
+            if self.relu {
+                relu_backward(g_x, g, y);
+            } else {
+                g_x.copy_from_slice(g);
+            }
+        });
     }
 }

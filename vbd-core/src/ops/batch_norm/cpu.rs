@@ -15,8 +15,9 @@ pub(crate) struct CpuNorm {
     /// Whether a ReLU follows.
     relu: bool,
     parameters: NormParameters,
-    /// Statistics of the last batch, one per unit.
+    /// Statistics of the last batch, and what its inputs were mapped by, one per unit.
     batch: Vec<NormalisedBy>,
+    lines: Vec<Line>,
     variances: Vec<f32>,
     gradients: Vec<UnitGradient>,
     valid: Vec<f32>,
@@ -35,6 +36,11 @@ impl CpuNorm {
             mean: 0.0,
             rstd: 1.0,
         };
+        let line = Line {
+            mean: 0.0,
+            factor: 1.0,
+            shift: 0.0,
+        };
         let gradient = UnitGradient {
             weight: 0.0,
             bias: 0.0,
@@ -43,6 +49,7 @@ impl CpuNorm {
             relu,
             parameters: parameters.clone(),
             batch: vec![none; spec.units],
+            lines: vec![line; spec.units],
             variances: vec![0.0; spec.units],
             gradients: vec![gradient; spec.units],
             valid: Vec::new(),
@@ -69,73 +76,69 @@ impl CpuNorm {
         self.valid.clear();
         self.valid.resize(samples, 1.0);
         self.valid.resize(lanes, 0.0);
-        let (inv_count, eps) = (self.inv_count(samples), self.spec.eps as f32);
+        let eps = self.spec.eps as f32;
         let (parameters, valid, relu) = (&self.parameters, &self.valid, self.relu);
         let unit_len = self.spec.area * lanes;
         let units = y
             .par_chunks_exact_mut(unit_len)
             .zip(x.par_chunks_exact(unit_len));
-        let statistics = self.batch.par_iter_mut().zip(&mut self.variances);
-        units
-            .zip(statistics)
-            .enumerate()
-            .for_each(|(unit, ((y, x), (batch, variance)))| {
+        let statistics = self.batch.par_iter_mut().zip(&mut self.lines);
+        let statistics = statistics.zip(&mut self.variances);
+        units.zip(statistics).enumerate().for_each(
+            |(unit, ((y, x), ((batch, line), variance)))| {
                 let mut mean = parameters.running_mean[unit];
                 *variance = parameters.running_var[unit];
                 if training {
-                    let of_batch = moments(x, valid, inv_count);
+                    let of_batch = moments(x, valid, samples);
                     (mean, *variance) = (of_batch.mean, of_batch.variance);
                 }
                 let rstd = 1.0 / (*variance + eps).sqrt();
                 *batch = NormalisedBy { mean, rstd };
-                let line = Line {
+                *line = Line {
                     mean,
                     factor: parameters.weight.value[unit] * rstd,
                     shift: parameters.bias.value[unit],
                 };
-                normalise(y, x, line, relu);
-            });
+                normalise(y, x, *line, relu);
+            },
+        );
     }
 
     /// Computes the gradients after [`CpuNorm::forward`] in training, and updates the parameters and
     /// the running statistics.
     ///
     /// # Shapes
-    /// - `g_x`, if needed, and `of`: `[units, area, lanes]`; `g` is overwritten
+    /// - `g_x`, if needed, `x` and `g`: `[units, area, lanes]`; `g` is overwritten
     pub(crate) fn backward(
         &mut self,
         g_x: Option<&mut [f32]>,
-        [x, y]: [&[f32]; 2],
+        x: &[f32],
         g: &mut [f32],
         size: BatchSize,
         update: &Update,
     ) {
         let BatchSize { samples, lanes } = size;
         let (relu, unit_len) = (self.relu, self.spec.area * lanes);
-        let batch = &self.batch;
-        let values = x
-            .par_chunks_exact(unit_len)
-            .zip(y.par_chunks_exact(unit_len));
-        let units = g.par_chunks_exact_mut(unit_len).zip(values).zip(batch);
-        let units = units.zip(&mut self.gradients);
-        units.for_each(|(((g, (x, y)), &of), gradient)| {
-            *gradient = unit_gradient(g, x, y, of, relu);
-        });
-        if let Some(g_x) = g_x {
-            let inv_count = self.inv_count(samples);
-            let (valid, weight) = (&self.valid, &self.parameters.weight.value);
-            let values = g
-                .par_chunks_exact(unit_len)
-                .zip(x.par_chunks_exact(unit_len));
-            let units = g_x.par_chunks_exact_mut(unit_len).zip(values);
-            let of = batch.par_iter().zip(&self.gradients).zip(weight);
-            units
-                .zip(of)
-                .for_each(|((g_x, (g, x)), ((&of, &gradient), &gamma))| {
-                    let unit = UnitSlope::new(of, gradient, gamma, inv_count);
-                    input_gradient(g_x, g, x, valid, unit);
-                });
-        }
+        let (inv_count, valid) = (self.inv_count(samples), &self.valid);
+        let mut wanted: Vec<Option<&mut [f32]>> = match g_x {
+            Some(g_x) => g_x.chunks_exact_mut(unit_len).map(Some).collect(),
+            None => (0..self.spec.units).map(|_| None).collect(),
+        };
+        let units = g.par_chunks_exact_mut(unit_len);
+        let units = units.zip(x.par_chunks_exact(unit_len));
+        let of = self.batch.par_iter().zip(&self.lines);
+        let of = of.zip(&self.parameters.weight.value);
+        let found = self.gradients.par_iter_mut().zip(&mut wanted);
+        units
+            .zip(of)
+            .zip(found)
+            .for_each(|(((g, x), ((&of, &line), &gamma)), (gradient, g_x))| {
+                *gradient = unit_gradient(g, x, of, relu.then_some(line));
+                if let Some(g_x) = g_x {
+                    let slope = UnitSlope::new(of, *gradient, gamma, inv_count);
+                    input_gradient(g_x, g, x, valid, slope);
+                }
+            });
         self.follow(samples);
         let weights: Vec<f32> = self.gradients.iter().map(|of| of.weight).collect();
         let biases: Vec<f32> = self.gradients.iter().map(|of| of.bias).collect();

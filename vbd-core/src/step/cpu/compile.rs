@@ -187,7 +187,7 @@ impl Compiler<'_> {
                 Ok(self.push(CpuLayer::Norm(Box::new(norm)), inputs, flow))
             }
             Units::Same | Units::PerUnit | Units::Ties | Units::Picks => {
-                let plain = ops::plain(layer, node.window)
+                let plain = ops::plain(layer, node.window, self.fuses_relu(id))
                     .ok_or_else(|| cannot_train(self.spec, &node.label))?;
                 let inputs = node
                     .inputs
@@ -312,13 +312,17 @@ impl Compiler<'_> {
     }
 }
 
-/// Returns whether a node is a ReLU that is the only consumer of a weight or a batch normalisation.
+/// Returns whether a node is a ReLU that is computed with the layer before it, whose only consumer it
+/// is.
 fn is_fused_relu(spec: &NetSpec, graph: &Graph, id: NodeId) -> bool {
-    let node = graph.node(id);
-    let before = || graph.node(node.inputs[0]).slot;
-    matches!(graph.layer(id, spec), Some(LayerSpec::Relu(_)))
-        && matches!(before(), TensorSlot::Weight(_) | TensorSlot::Norm(_))
-        && graph.sole_consumer(node.inputs[0]) == Some(id)
+    if !matches!(graph.layer(id, spec), Some(LayerSpec::Relu(_))) {
+        return false;
+    }
+    let before = graph.node(id).inputs[0];
+    let slot = graph.node(before).slot;
+    let takes_relu = graph.layer(before, spec).is_some_and(ops::takes_relu);
+    (takes_relu || matches!(slot, TensorSlot::Weight(_) | TensorSlot::Norm(_)))
+        && graph.sole_consumer(before) == Some(id)
 }
 
 /// Returns the error for a layer that only pruning writes.

@@ -222,6 +222,7 @@ impl CpuWeight {
         let sampled = key.filter(|_| self.blocks[0].entries.is_sampled());
         let chunk = self.form.block_rows() * self.config.geometry.positions * lanes;
         let (form, relu) = (&self.form, self.config.relu);
+        let is_finished = !(self.config.has_bias || relu);
         let Some(key) = sampled else {
             let out = Outputs {
                 mean: y,
@@ -229,7 +230,9 @@ impl CpuWeight {
                 chunk,
             };
             form::outputs(&**form, &mut self.blocks, inputs, out, |block, y, _| {
-                block.finish_mean(y, relu);
+                if !is_finished {
+                    block.finish_mean(y, relu);
+                }
             });
             return;
         };
@@ -278,34 +281,18 @@ impl CpuWeight {
     ) {
         let lanes = inputs.lanes;
         let chunk = self.form.block_rows() * self.config.geometry.positions * lanes;
-        let (form, relu) = (&self.form, self.config.relu);
+        let (form, relu, has_bias) = (&self.form, self.config.relu, self.config.has_bias);
+        let is_sampled = self.blocks[0].entries.is_sampled();
         self.spread.resize(g.len());
-        let rows = g
-            .par_chunks_mut(chunk)
-            .zip(self.spread.par_chunks_mut(chunk));
-        rows.zip(y.par_chunks(chunk))
-            .zip(&mut self.blocks)
-            .for_each(|(((g, spread), y), block)| {
-                block.backward_noise(g, spread, y, relu);
-            });
-        if let Some(g_x) = g_x {
-            self.g_square.resize(g_x.len());
-            let gradients = OutputGradients {
-                mean: g,
-                variance: &self.spread,
-            };
-            form.input_gradient(&self.blocks, gradients, g_x, &mut self.g_square, lanes);
-            if self.blocks[0].entries.is_sampled() {
-                let out = g_x
-                    .par_chunks_mut(CHUNK)
-                    .zip(self.g_square.par_chunks(CHUNK));
-                // The row of zeros after the inputs has no gradient.
-                let x = &inputs.x[..self.config.geometry.inputs() * lanes];
-                out.zip(x.par_chunks(CHUNK))
-                    .for_each(|((g_x, g_square), x)| {
-                        add_square_gradient(g_x, x, g_square);
-                    });
-            }
+        if has_bias || relu || is_sampled {
+            let rows = g
+                .par_chunks_mut(chunk)
+                .zip(self.spread.par_chunks_mut(chunk));
+            rows.zip(y.par_chunks(chunk))
+                .zip(&mut self.blocks)
+                .for_each(|(((g, spread), y), block)| {
+                    block.backward_noise(g, spread, y, relu);
+                });
         }
         if form.reads_turned() {
             turn_inputs(&mut self.turned, self.config.geometry.inputs(), inputs);
@@ -320,8 +307,25 @@ impl CpuWeight {
             mean: g,
             variance: &self.spread,
         };
-        let is_sampled = self.blocks[0].entries.is_sampled();
-        let gradients = form.all_gradients(inputs, of_outputs, is_sampled);
+        let (blocks, g_square) = (&self.blocks, &mut self.g_square);
+        let of_inputs = || {
+            let Some(g_x) = g_x else { return };
+            g_square.resize(g_x.len());
+            form.input_gradient(blocks, of_outputs, g_x, g_square, lanes);
+            if is_sampled {
+                let out = g_x.par_chunks_mut(CHUNK).zip(g_square.par_chunks(CHUNK));
+                // The row of zeros after the inputs has no gradient.
+                let x = &inputs.x[..self.config.geometry.inputs() * lanes];
+                out.zip(x.par_chunks(CHUNK))
+                    .for_each(|((g_x, g_square), x)| {
+                        add_square_gradient(g_x, x, g_square);
+                    });
+            }
+        };
+        // At once, so that no thread waits for the last piece of one of them.
+        let ((), gradients) = rayon::join(of_inputs, || {
+            form.all_gradients(inputs, of_outputs, is_sampled)
+        });
         let inputs = Inputs {
             gradients: gradients.as_ref(),
             ..inputs
@@ -331,7 +335,6 @@ impl CpuWeight {
         let shared = &self.shared;
         let rows = g.par_chunks(chunk).zip(self.spread.par_chunks(chunk));
         let blocks = rows.zip(&mut self.blocks);
-        let has_bias = self.config.has_bias;
         if len == 0 {
             blocks.for_each(|((mean, variance), block)| {
                 if has_bias {

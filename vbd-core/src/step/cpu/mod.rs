@@ -305,7 +305,7 @@ impl CpuStep {
                         let x = &values[value][..x_len];
                         let samples = self.targets.samples;
                         let size = BatchSize { samples, lanes };
-                        norm.backward(wanted, [x, y], &mut g[..len], size, update);
+                        norm.backward(wanted, x, &mut g[..len], size, update);
                     }
                     CpuLayer::Plain(plain) => {
                         if let Some(g_x) = wanted {

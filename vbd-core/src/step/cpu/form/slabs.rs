@@ -3,14 +3,16 @@
 //! Where the values of a channel are a multiple of 4 KB long, the taps of all channels fall into the
 //! same few sets of the first-level cache and drive each other out. A slab holds the inputs of some
 //! neighbouring positions of one output row, with the zeros of the padding: all rows of the weight are
-//! computed from it. Neighbouring positions share its columns where the stride is 1.
+//! computed from it. Neighbouring positions share its columns where the stride is 1. Output rows share
+//! its lines: the next one overwrites those that it does not read.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use rayon::prelude::*;
 use vbd_net::graph::Window;
 
-use super::pieces::{cut_rows, per_piece};
+use super::pieces::{cut_rows, per_piece, per_piece_in_common};
 use crate::kernels::dots::{Dots, Run};
 use crate::kernels::product::{Product, Taps};
 use crate::kernels::vector::PARTIAL_SUMS;
@@ -20,6 +22,10 @@ use crate::step::cpu::geometry::{TapGeometry, narrow};
 const SAME_SETS: usize = 64;
 /// Values of a slab, which share a second-level cache with what is computed from them.
 const SLAB_VALUES: usize = 64 * 1024;
+
+/// Values of one way of the first-level cache. Gradients of the rows of a tile, each of which has a way
+/// of its own, stay there while the taps are traversed.
+const WAY: usize = 1024;
 
 /// Returns whether the inputs of a convolution are gathered.
 pub(super) fn suit(geometry: &TapGeometry) -> bool {
@@ -62,13 +68,15 @@ pub(super) struct Slabs {
     pub(super) lanes: usize,
 }
 
-/// Something for each length that a segment may have: whole, or the last of its row.
-struct EachLength<T>([(usize, T); 2]);
+/// Something for each way in which a slab may be filled: its number of positions and its turn.
+struct EachFilling<T>(Vec<([usize; 2], T)>);
 
-impl<T> EachLength<T> {
-    fn of(&self, positions: usize) -> &T {
-        let found = self.0.iter().find(|(len, _)| *len == positions);
-        &found.expect("a segment is whole or the last of its row").1
+impl<T> EachFilling<T> {
+    fn of(&self, filling: [usize; 2]) -> &T {
+        let found = self.0.iter().find(|(of, _)| *of == filling);
+        &found
+            .expect("a segment is whole or the last of its row, at one of the turns")
+            .1
     }
 }
 
@@ -76,6 +84,8 @@ impl<T> EachLength<T> {
 struct Segment {
     row: usize,
     columns: Range<usize>,
+    /// Lines of the padded image that are not in the slab yet.
+    lines: Range<usize>,
 }
 
 impl Slabs {
@@ -89,9 +99,19 @@ impl Slabs {
         }
     }
 
+    /// Returns how many lines of a slab lie before the first one that an output row reads. Line `n` of
+    /// the padded image is in the slab's line `n % kernel rows`.
+    fn turn(&self, row: usize) -> usize {
+        row * self.window.stride[0] % self.window.kernel[0]
+    }
+
+    fn filling(&self, segment: &Segment) -> [usize; 2] {
+        [segment.columns.len(), self.turn(segment.row)]
+    }
+
     /// Returns the slab's row of a tap at the first position, in units of lanes. The rows of the
     /// next positions follow.
-    fn row_of(&self, tap: usize, positions: usize) -> usize {
+    fn row_of(&self, tap: usize, [positions, turn]: [usize; 2]) -> usize {
         let [rows, columns] = self.window.kernel;
         let (place, unit) = (tap / self.units, tap % self.units);
         let (dy, dx) = (place / columns, place % columns);
@@ -100,7 +120,7 @@ impl Slabs {
         } else {
             positions
         };
-        (unit * rows + dy) * self.columns(positions) + dx * step
+        (unit * rows + (turn + dy) % rows) * self.columns(positions) + dx * step
     }
 
     /// Returns the number of positions of a segment: one slab's, in parts of equal size.
@@ -110,7 +130,8 @@ impl Slabs {
             self.units * self.window.kernel[0] * self.lanes,
         );
         let columns = (SLAB_VALUES / per_column).max(self.columns(2));
-        let fits = (1..=width)
+        let in_a_way = (WAY / self.lanes).clamp(1, width);
+        let fits = (1..=in_a_way)
             .rev()
             .find(|&at_once| self.columns(at_once) <= columns);
         let parts = width.div_ceil(fits.unwrap_or(1));
@@ -122,28 +143,35 @@ impl Slabs {
     }
 
     /// Returns the output rows of each piece.
-    fn pieces(&self) -> Vec<Range<usize>> {
+    fn pieces(&self, per_piece: usize) -> Vec<Range<usize>> {
         let rows = self.window.output[0];
-        let per_piece = per_piece(rows);
         let firsts = (0..rows).step_by(per_piece);
         firsts
             .map(|first| first..rows.min(first + per_piece))
             .collect()
     }
 
-    /// Returns the segments of some output rows.
+    /// Returns the segments of some output rows, one below the other first.
     fn segments(&self, rows: Range<usize>) -> impl Iterator<Item = Segment> + use<> {
         let (width, at_once) = (self.window.output[1], self.positions_at_once());
-        rows.flat_map(move |row| {
-            let firsts = (0..width).step_by(at_once);
-            firsts.map(move |first| Segment {
-                row,
-                columns: first..width.min(first + at_once),
+        let (step, kernel) = (self.window.stride[0], self.window.kernel[0]);
+        let firsts = (0..width).step_by(at_once);
+        firsts.flat_map(move |first| {
+            let mut filled = 0;
+            rows.clone().map(move |row| {
+                let end = row * step + kernel;
+                let lines = filled.max(row * step)..end;
+                filled = end;
+                Segment {
+                    row,
+                    columns: first..width.min(first + at_once),
+                    lines,
+                }
             })
         })
     }
 
-    /// Copies the inputs of a segment.
+    /// Copies the inputs of a segment that the slab has not got from the segment above it.
     fn gather(&self, slab: &mut [f32], input: &[f32], segment: &Segment) {
         let Window {
             kernel,
@@ -153,12 +181,12 @@ impl Slabs {
             ..
         } = self.window;
         let (lanes, positions) = (self.lanes, segment.columns.len());
-        let unit_len = height * width * lanes;
-        let mut lines = slab.chunks_exact_mut(self.columns(positions) * lanes);
-        for unit in input.chunks(unit_len).take(self.units) {
-            for (dy, line) in (0..kernel[0]).zip(lines.by_ref()) {
-                let row = (segment.row * stride[0] + dy).checked_sub(before[0]);
-                let Some(row) = row.filter(|&row| row < height) else {
+        let (unit_len, line_len) = (height * width * lanes, self.columns(positions) * lanes);
+        let units = slab.chunks_exact_mut(kernel[0] * line_len);
+        for (unit, slab) in input.chunks(unit_len).take(self.units).zip(units) {
+            for row in segment.lines.clone() {
+                let line = &mut slab[row % kernel[0] * line_len..][..line_len];
+                let Some(row) = row.checked_sub(before[0]).filter(|&row| row < height) else {
                     line.fill(0.0);
                     continue;
                 };
@@ -190,11 +218,11 @@ impl Slabs {
     /// - `weight`: `[places, units, rows]`; `out`: `[rows, positions, lanes]`
     pub(super) fn product(&self, weight: &[f32], rows: usize, input: &[f32], out: &mut [f32]) {
         let (lanes, width) = (self.lanes, self.window.output[1]);
-        let ranges = self.pieces();
+        let ranges = self.pieces(per_piece_in_common(self.window.output[0]));
         let row_len = self.window.positions() * lanes;
         let mut pieces = cut_rows(out, row_len, ranges[0].len() * width * lanes);
         let at_once = self.positions_at_once();
-        let places = self.each_length(|positions| self.places(positions, rows));
+        let places = self.each_filling(|filling| self.places(filling, rows));
         let scratch = || {
             (
                 vec![0.0; self.slab_len()],
@@ -221,7 +249,7 @@ impl Slabs {
                     out_step: columns,
                     accumulate: false,
                 }
-                .run_over(places.of(positions));
+                .run_over(places.of(self.filling(&segment)));
                 let first = (segment.row - range.start) * width + segment.columns.start;
                 for (out, sums) in out.iter_mut().zip(sums.chunks_exact(columns)) {
                     out[first * lanes..][..columns].copy_from_slice(sums);
@@ -237,16 +265,22 @@ impl Slabs {
     }
 
     /// Returns weight and slab value of each tap, unit by unit.
-    fn places(&self, positions: usize, rows: usize) -> Vec<[usize; 2]> {
-        let place = |tap| [tap * rows, self.row_of(tap, positions) * self.lanes];
+    fn places(&self, filling: [usize; 2], rows: usize) -> Vec<[usize; 2]> {
+        let place = |tap| [tap * rows, self.row_of(tap, filling) * self.lanes];
         self.taps().map(place).collect()
     }
 
-    /// Works out something for each length of a segment.
-    fn each_length<T>(&self, of: impl Fn(usize) -> T) -> EachLength<T> {
+    /// Works out something for each way in which a slab may be filled.
+    fn each_filling<T>(&self, of: impl Fn([usize; 2]) -> T) -> EachFilling<T> {
         let (width, at_once) = (self.window.output[1], self.positions_at_once());
-        let last = width - (width - 1) / at_once * at_once;
-        EachLength([at_once, last].map(|positions| (positions, of(positions))))
+        let mut lengths = vec![at_once, width - (width - 1) / at_once * at_once];
+        lengths.dedup();
+        let rows = 0..self.window.kernel[0].min(self.window.output[0]);
+        let turns: BTreeSet<usize> = rows.map(|row| self.turn(row)).collect();
+        let each = lengths
+            .into_iter()
+            .flat_map(|positions| turns.iter().map(move |&turn| [positions, turn]));
+        EachFilling(each.map(|filling| (filling, of(filling))).collect())
     }
 
     /// Returns `sum over positions and lanes of input * g`, `[places, units, rows]`.
@@ -260,13 +294,13 @@ impl Slabs {
             self.window.area() * self.units,
         );
         let order: Vec<u32> = self.taps().map(narrow).collect();
-        let tables = self.each_length(|positions| -> Vec<u32> {
-            let row = |tap| narrow(self.row_of(tap, positions));
+        let tables = self.each_filling(|filling| -> Vec<u32> {
+            let row = |tap| narrow(self.row_of(tap, filling));
             (0..taps).map(row).collect()
         });
         let scratch = || (vec![0.0; self.slab_len()], Vec::new());
         let pieces = self
-            .pieces()
+            .pieces(per_piece(self.window.output[0]))
             .into_par_iter()
             .map_init(scratch, |(slab, sums), range| {
                 sums.clear();
@@ -278,7 +312,7 @@ impl Slabs {
                     let first = segment.row * width + segment.columns.start;
                     Dots {
                         input: slab,
-                        input_rows: tables.of(positions),
+                        input_rows: tables.of(self.filling(&segment)),
                         taps,
                         order: &order,
                         runs: &[Run {
