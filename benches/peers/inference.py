@@ -6,7 +6,7 @@
     peers/bin/python benches/peers/inference.py FILE --deepsparse sparse/bin/python
 
 Every peer is a process of its own, so that no thread pool spins beside another. Each runs the same
-network on the same pixels, f32, with its normalisation folded into the first layer where that is
+network on the same inputs, f32, with its normalisation folded into the first layer where that is
 linear; logits are compared before anything is measured. Peers are measured with one and with all
 threads, and the better of the two counts. Times are medians of single calls, call overhead included;
 `empty` is a call of the same interface to a model that computes nothing.
@@ -34,35 +34,58 @@ ROTATE = 4  # different batches that a peer sees in turn
 
 
 def read_net(path):
-    """Layers with dense weights, and what is done to the pixels before them (None: nothing)."""
+    """Layers with dense weights, each with the values that it reads, and what is done to the inputs before
+    them (None: nothing)."""
     sys.path.insert(0, str(ROOT / "docs"))
-    from read_vbd import read_vbd
+    from read_vbd import groups_of, read_vbd, shapes_of, window_of
 
     meta, t = read_vbd(path)
-    rule = meta["spec"].get("normalize", {})
+    spec, rule = meta["spec"], meta["spec"].get("normalize", {})
     scale = np.float32(rule.get("scale", 1.0))
-    statistic = lambda name, default: (
-        t["normalize." + name] if rule.get(name) == "image" else np.float32(rule.get(name, default))
-    )
+
+    def statistic(name, default):
+        if rule.get(name) == "image":
+            return t["normalize." + name]
+        value = np.float32(rule.get(name, default))
+        return value.reshape(-1, *[1] * (len(spec["input"]) - 1)) if value.ndim else value
+
     mean, std = statistic("mean", 0.0), statistic("std", 1.0)
-    layers, before = [], (scale / std, -mean / std)
-    for layer in meta["spec"]["layer"]:
+    layers, before, last, same = [], (scale / std, -mean / std), "input", {}
+    for number, (layer, shape, _) in enumerate(shapes_of(spec)):
         layer = dict(layer)
-        if "name" in layer:
-            layer["weight"], layer["bias"] = t[layer["name"] + ".weight"], t[layer["name"] + ".bias"]
-        layers.append(layer)
+        reads = layer.get("inputs") or [layer.get("input", last)]
+        layer["reads"] = [same.get(value, value) for value in reads]
+        last = layer["makes"] = layer.get("name", f"layer {number}")
+        for part in ("weight", "bias", "index"):
+            key = f"{layer.get('name')}.{part}"
+            if key in t:
+                layer[part] = t[key]
+        if layer["kind"] in ("conv2d", "max_pool2d", "avg_pool2d"):
+            layer["window"], layer["groups"] = window_of(layer, shape), groups_of(layer, shape[0])
+            layer["is_global"] = list(shape[1:]) == list(layer["window"][0]) and layer["window"][2] == [0, 0]
+        layer["rank"] = 1 + len(shape)
+        if layer["kind"] == "flatten" and len(shape) == 1:
+            same[last] = layer["reads"][0]
+        else:
+            layers.append(layer)
     first = next(layer for layer in layers if layer["kind"] != "flatten")
     if first["kind"] == "linear":
-        factor, shift = (np.broadcast_to(b, meta["spec"]["input"]).ravel() for b in before)
+        factor, shift = (np.broadcast_to(b, spec["input"]).ravel() for b in before)
         first["bias"] = first["bias"] + first["weight"] @ shift
         first["weight"] = np.ascontiguousarray(first["weight"] * factor)
+        first["reads"] = ["input"]
         before = None
         layers = [layer for layer in layers if layer["kind"] != "flatten"]
-    return {"input": meta["spec"]["input"], "layers": layers, "before": before}
+    return {"input": spec["input"], "layers": layers, "before": before}
 
 
 def input_shape(net, batch):
     return [batch, int(np.prod(net["input"]))] if net["before"] is None else [batch, *net["input"]]
+
+
+def by_unit(layer, rank):
+    """A scale's factors and shifts, to be broadcast over a batch of that rank."""
+    return (layer[part].reshape(1, -1, *[1] * (rank - 2)) for part in ("weight", "bias"))
 
 
 def to_onnx(net, batch, path):
@@ -76,27 +99,39 @@ def to_onnx(net, batch, path):
         nodes.append(helper.make_node(kind, inputs, [name], **attributes))
         return name
 
-    def constant(value):
-        constants.append(numpy_helper.from_array(np.asarray(value, np.float32), f"c{len(constants)}"))
+    def constant(value, dtype=np.float32):
+        constants.append(numpy_helper.from_array(np.asarray(value, dtype), f"c{len(constants)}"))
         return constants[-1].name
 
-    x = "pixels"
+    def outputs(layer, inputs):
+        kind = layer["kind"]
+        if "window" in layer:
+            kernel, stride, start, end, _ = layer["window"]
+            window = {"kernel_shape": kernel, "strides": stride, "pads": [*start, *end]}
+        if kind == "linear":
+            return add("Gemm", [*inputs, constant(layer["weight"]), constant(layer["bias"])], transB=1)
+        if kind == "conv2d":
+            weight = [constant(layer["weight"]), constant(layer["bias"])]
+            return add("Conv", [*inputs, *weight], group=layer["groups"], **window)
+        if kind == "max_pool2d":
+            return add("MaxPool", inputs, **window)
+        if kind == "avg_pool2d":
+            return add("GlobalAveragePool", inputs) if layer["is_global"] else add("AveragePool", inputs, **window)
+        if kind == "scale":
+            factor, shift = by_unit(layer, layer["rank"])
+            return add("Add", [add("Mul", [*inputs, constant(factor)]), constant(shift)])
+        if kind == "select":
+            return add("Gather", [*inputs, constant(layer["index"], np.int64)], axis=1)
+        simple = {"relu": "Relu", "softplus": "Softplus", "flatten": "Flatten", "add": "Add"}
+        return add(simple[kind], inputs)
+
+    values = {"input": "pixels"}
     if net["before"] is not None:
         factor, shift = net["before"]
-        x = add("Add", [add("Mul", [x, constant(factor)]), constant(shift)])
+        values["input"] = add("Add", [add("Mul", ["pixels", constant(factor)]), constant(shift)])
+    x = values["input"]
     for layer in net["layers"]:
-        kind = layer["kind"]
-        if kind == "linear":
-            x = add("Gemm", [x, constant(layer["weight"]), constant(layer["bias"])], transB=1)
-        elif kind == "conv2d":
-            pads, strides = [layer.get("padding", 0)] * 4, [layer.get("stride", 1)] * 2
-            x = add("Conv", [x, constant(layer["weight"]), constant(layer["bias"])], pads=pads, strides=strides)
-        elif kind == "relu":
-            x = add("Relu", [x])
-        elif kind == "max_pool2d":
-            x = add("MaxPool", [x], kernel_shape=[layer["kernel"]] * 2, strides=[layer["kernel"]] * 2)
-        elif kind == "flatten":
-            x = add("Flatten", [x])
+        x = values[layer["makes"]] = outputs(layer, [values[value] for value in layer["reads"]])
     if not net["layers"]:
         x = add("Identity", [x])
     classes = len(net["layers"][-1]["bias"]) if net["layers"] else net["input"][0]
@@ -137,39 +172,60 @@ def vbd_calls(path, inputs, _net, _threads, dtype=np.float32):
     return call
 
 
-def torch_calls(_path, inputs, net, threads, csr=False):
+def torch_layer(layer, csr):
+    """A function of the values that the layer reads."""
     import torch
     import torch.nn.functional as f
 
+    tensor = lambda value: torch.from_numpy(np.array(value, np.float32))
+    kind = layer["kind"]
+    weight = tensor(layer["weight"]) if "weight" in layer else None
+    bias = tensor(layer["bias"]) if "bias" in layer else None
+    if kind == "linear" and csr:
+        weight, bias = weight.to_sparse_csr(), bias[:, None]
+        return lambda x: torch.sparse.addmm(bias, weight, x.t()).t() if len(x) > 1 else (weight @ x[0] + bias[:, 0])[None]
+    if kind == "linear":
+        return lambda x: f.linear(x, weight, bias)
+    if kind == "scale":
+        factor, shift = (tensor(value) for value in by_unit(layer, layer["rank"]))
+        return lambda x: torch.addcmul(shift, x, factor)
+    if kind == "select":
+        index = torch.from_numpy(layer["index"].astype(np.int64))
+        return lambda x: x.index_select(1, index)
+    simple = {"relu": f.relu, "softplus": f.softplus, "flatten": lambda x: x.flatten(1), "add": torch.add}
+    if kind in simple:
+        return simple[kind]
+    kernel, stride, start, end, _ = layer["window"]
+    padding, uneven = (start, None) if start == end else (0, [start[1], end[1], start[0], end[0]])
+    if kind == "conv2d":
+        apply = lambda x: f.conv2d(x, weight, bias, stride, padding, 1, layer["groups"])
+    elif kind == "max_pool2d":
+        apply = lambda x: f.max_pool2d(x, kernel, stride, padding)
+    else:
+        apply = lambda x: f.avg_pool2d(x, kernel, stride, padding)
+    if uneven is None:
+        return apply
+    outside = float("-inf") if kind == "max_pool2d" else 0.0
+    return lambda x: apply(f.pad(x, uneven, value=outside))
+
+
+def torch_calls(_path, inputs, net, threads, csr=False):
+    import torch
+
     torch.set_num_threads(threads)
     tensor = lambda value: torch.from_numpy(np.array(value, np.float32))
-    layers, inputs = [], [tensor(x) for x in inputs]
+    inputs = [tensor(x) for x in inputs]
     before = None if net["before"] is None else [tensor(b) for b in net["before"]]
-    for layer in net["layers"]:
-        weight = tensor(layer["weight"]) if "weight" in layer else None
-        bias = tensor(layer["bias"]) if "bias" in layer else None
-        if layer["kind"] == "linear" and csr:
-            weight, bias = weight.to_sparse_csr(), bias[:, None]
-            layers.append(lambda x, w=weight, b=bias: torch.sparse.addmm(b, w, x.t()).t() if len(x) > 1 else (w @ x[0] + b[:, 0])[None])
-        elif layer["kind"] == "linear":
-            layers.append(lambda x, w=weight, b=bias: f.linear(x, w, b))
-        elif layer["kind"] == "conv2d":
-            s, p = layer.get("stride", 1), layer.get("padding", 0)
-            layers.append(lambda x, w=weight, b=bias, s=s, p=p: f.conv2d(x, w, b, s, p))
-        elif layer["kind"] == "relu":
-            layers.append(torch.relu_)
-        elif layer["kind"] == "max_pool2d":
-            layers.append(lambda x, k=layer["kernel"]: f.max_pool2d(x, k))
-        elif layer["kind"] == "flatten":
-            layers.append(lambda x: x.flatten(1))
+    layers = [(torch_layer(layer, csr), layer["reads"], layer["makes"]) for layer in net["layers"]]
 
     @torch.inference_mode()
     def call(i):
         x = inputs[i]
         if before is not None:
             x = torch.addcmul(before[1], x, before[0])
-        for layer in layers:
-            x = layer(x)
+        values = {"input": x}
+        for layer, reads, makes in layers:
+            x = values[makes] = layer(*(values[value] for value in reads))
         return x
 
     return call
@@ -295,11 +351,24 @@ def empty_file(net, path):
     save_file({"fc1.weight": weight, "fc1.bias": np.zeros(10, np.float32)}, path, metadata={"vbd": json.dumps(meta)})
 
 
+def read_inputs(source, net):
+    """Samples, flat: bytes of images, or floats."""
+    if source == "random":
+        return np.random.default_rng(0).normal(size=(8192, int(np.prod(net["input"])))).astype(np.float32)
+    if source.endswith(".bin"):
+        return np.fromfile(source, np.uint8).reshape(-1, 3073)[:, 1:]
+    return np.frombuffer(gzip.open(source).read()[16:], np.uint8).reshape(-1, int(np.prod(net["input"])))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
     parser.add_argument("--library", type=Path, default=ROOT / "target/release/libvbd_net.so")
-    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared/data/mnist/t10k-images-idx3-ubyte.gz")
+    parser.add_argument(
+        "--inputs",
+        default=str(ROOT.parent / "shared/data/mnist/t10k-images-idx3-ubyte.gz"),
+        help="MNIST's images, a batch of CIFAR-10 (.bin), or `random`: normal features",
+    )
     parser.add_argument("--deepsparse", help="a Python that has DeepSparse")
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--batch", default="1,64,1024")
@@ -310,17 +379,19 @@ def main():
 
     folder = Path(tempfile.mkdtemp(prefix="vbd-inference-"))
     net = read_net(options.file)
-    images = np.frombuffer(gzip.open(options.images).read()[16:], np.uint8).reshape(-1, int(np.prod(net["input"])))
-    np.save(folder / "pixels.npy", images[: 4096 * 2])
+    inputs = read_inputs(options.inputs, net)
+    np.save(folder / "inputs.npy", inputs[: 4096 * 2])
     empty_file(net, folder / "empty.safetensors")
 
     peers = []
     for name in options.peers.split(","):
+        if name == "vbd-u8" and inputs.dtype != np.uint8:
+            continue
         python = options.deepsparse if name == "deepsparse" else sys.executable
         if python is None:
             continue
         for threads in sorted({1, options.threads}):
-            peers.append(Peer(name, threads, python, options.file, folder / "pixels.npy", options.library))
+            peers.append(Peer(name, threads, python, options.file, folder / "inputs.npy", options.library))
     empty = {"empty_file": str(folder / "empty.safetensors")}
     best = {}
     for batch in map(int, options.batch.split(",")):

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Times a VBD training step in PyTorch (eager and torch.compile) and in vbd, in turns.
+"""Times a training step in PyTorch (eager and torch.compile) and in vbd, in turns: a VBD step of the LeNets
+on MNIST, a dense step of ResNet-8 on CIFAR-10, a dense step of DS-CNN on random features.
 
     python3 -m venv target/peers-venv
     target/peers-venv/bin/pip install -r benches/peers/requirements-train.txt
     cargo build --release
     target/peers-venv/bin/python benches/peers/train_step.py --data-dir DATA [--run RUN ...]
 
-Same nets, batch, data and threads; PyTorch and vbd never run at once. A figure is the median over the
+`--nets` chooses among them. Same nets, batch, data and threads; PyTorch and vbd never run at once. A figure is the median over the
 turns of each turn's median step; the spread is the least and the largest of these. `--simd` holds both to
 an instruction set; what each says that it uses is printed. With `--run`, the
 finished run's epochs are added up and set against PyTorch's better mode, extrapolated from a few epochs,
@@ -39,24 +40,36 @@ def arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data-dir", required=True, help="folder with mnist/*.gz")
+    parser.add_argument("--data-dir", required=True, help="folder with mnist/*.gz, for ResNet-8 cifar-10/*.bin")
     parser.add_argument("--nets", default="lenet-300-100,lenet-5-caffe")
     parser.add_argument("--modes", default="eager,compile", help="of PyTorch")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--simd", choices=HOLDS, help="instruction set of both; else each takes its best")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a turn")
-    parser.add_argument("--run", action="append", default=[], help="folder of a finished run")
+    parser.add_argument("--run", action="append", default=[], help="folder of a finished run of a LeNet")
     parser.add_argument("--epochs", type=int, default=3, help="of PyTorch, for --run")
     parser.add_argument("--vbd", default=str(TARGET / "vbd"))
     parser.add_argument("--json", help="write all figures to this file")
     return parser.parse_args()
 
 
-def ours(args, net, steps):
+def source(net, data_dir):
+    """The net's data, what builds its trainer, and our recipe with its data."""
+    import dense_torch
+    import vbd_torch
+
+    if net in vbd_torch.NETS:
+        return vbd_torch.mnist(data_dir), vbd_torch.Trainer, [f"{net}-vbd", "--data-dir", data_dir]
+    if net == "resnet-8":
+        return dense_torch.cifar_10(data_dir), dense_torch.DenseTrainer, [f"{net}-dense", "--data-dir", data_dir]
+    data = dense_torch.features()
+    return data, dense_torch.DenseTrainer, [f"{net}-dense", "--data", f"npz:{data['file']}"]
+
+
+def ours(args, recipe, steps):
     """Median milliseconds of a step, from a process of its own."""
-    recipe = f"{net}-vbd"
-    command = [args.vbd, "bench", "--recipe", recipe, "--data-dir", args.data_dir, "--json"]
+    command = [args.vbd, "bench", "--recipe", *recipe, "--json"]
     command += ["--threads", str(args.threads), "--steps", str(steps)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     told = json.loads(done.stdout)
@@ -79,20 +92,19 @@ def summary(values):
     return {"median": statistics.median(values), "least": min(values), "largest": max(values)}
 
 
-def compare(args, net, data):
+def compare(args, net):
     """The table of one net; returns its figures and the trainers."""
-    from vbd_torch import Trainer
-
-    trainers = {mode: Trainer(net, data, mode == "compile") for mode in args.modes.split(",")}
+    data, trainer_of, recipe = source(net, args.data_dir)
+    trainers = {mode: trainer_of(net, data, mode == "compile") for mode in args.modes.split(",")}
     for trainer in trainers.values():
         for _ in range(5):
             trainer.step()
     times = {**{mode: [] for mode in trainers}, "vbd": []}
-    steps = 300 if net == "lenet-300-100" else 60
+    steps = {"lenet-300-100": 300, "lenet-5-caffe": 60}.get(net, 20)
     for _ in range(args.turns):
         for mode, trainer in trainers.items():
             times[mode].append(turn(trainer.step, args.seconds))
-        times["vbd"].append(ours(args, net, steps))
+        times["vbd"].append(ours(args, recipe, steps))
     figures = {name: summary(values) for name, values in times.items()}
     better = min(trainers, key=lambda mode: figures[mode]["median"])
     print(f"\n{net}, batch 100, threads {args.threads}: milliseconds a step, {args.turns} turns, vbd on {args.ours}")
@@ -104,6 +116,12 @@ def compare(args, net, data):
             f"{title:16} {row['median']:8.2f} {row['least']:8.2f} {row['largest']:8.2f} {ratio:12.2f}",
             flush=True,
         )
+    multiply_adds = trainers[better].multiply_adds
+    if multiply_adds:
+        # A product for the outputs, and one for each gradient.
+        flops = 2 * 3 * multiply_adds * trainers[better].batch
+        rates = ", ".join(f"{name} {flops / row['median'] / 1e6:.0f}" for name, row in figures.items())
+        print(f"GFLOP/s at {flops / 1e9:.2f} GFLOP a step: {rates}", flush=True)
     return {"net": net, "better": better, "step_ms": figures}, trainers[better]
 
 
@@ -148,7 +166,6 @@ def main():
         os.environ.update(HOLDS[args.simd][0])
     import torch
     from torch._inductor import config, cpu_vec_isa
-    from vbd_torch import mnist
 
     if args.simd:
         config.cpp.simdlen = HOLDS[args.simd][1]
@@ -163,11 +180,10 @@ def main():
         f"torch {torch.__version__}, {os.cpu_count()} cores; ATen {torch.backends.cpu.get_cpu_capability()}, "
         f"compiler {cpu_vec_isa.pick_vec_isa()}; {held}"
     )
-    data = mnist(args.data_dir)
     runs = {net_of(run): run for run in args.run}
     results = []
     for net in args.nets.split(","):
-        figures, trainer = compare(args, net, data)
+        figures, trainer = compare(args, net)
         if net in runs:
             figures["whole_run"] = whole_run(args, figures, trainer, runs[net])
         results.append(figures)

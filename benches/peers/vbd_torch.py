@@ -75,12 +75,34 @@ def lenet_5_caffe():
 NETS = {"lenet-300-100": lenet_300_100, "lenet-5-caffe": lenet_5_caffe}
 
 
-class Trainer:
+class Loop:
+    """Shuffled batches of the training data."""
+
+    def __init__(self, data, batch):
+        self.data, self.batch = data, batch
+        self.order, self.position = self._shuffle(), 0
+
+    def _shuffle(self):
+        return torch.randperm(len(self.data["train"][0])).split(self.batch)
+
+    def next_batch(self):
+        if self.position == len(self.order):
+            self.order, self.position = self._shuffle(), 0
+        indices = self.order[self.position]
+        self.position += 1
+        inputs, labels = self.data["train"]
+        return inputs[indices], labels[indices]
+
+
+class Trainer(Loop):
     """Steps and epochs of one net; `compiled` gives forward and backward to torch.compile."""
+
+    multiply_adds = None  # not counted: with noise, there are two products for each
 
     def __init__(self, net, data, compiled, batch=100):
         torch.manual_seed(0)
-        self.net, self.data, self.batch = NETS[net](), data, batch
+        super().__init__(data, batch)
+        self.net = NETS[net]()
         self.weights = [m for m in self.net.modules() if isinstance(m, Variational)]
         self.log_sigma2 = [w.log_sigma2 for w in self.weights]
         self.restart(kl_scale=0.5)
@@ -88,7 +110,6 @@ class Trainer:
         torch._inductor.config.fallback_random = True
         compile_ = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
         self.loss, self.logits = compile_(self._loss), compile_(self._logits)
-        self.order, self.position = self._shuffle(), 0
 
     def restart(self, kl_scale):
         """The first parameters again, and no moments."""
@@ -104,16 +125,8 @@ class Trainer:
     def _logits(self, x):
         return self.net(x)
 
-    def _shuffle(self):
-        return torch.randperm(len(self.data["train"][0])).split(self.batch)
-
     def step(self):
-        if self.position == len(self.order):
-            self.order, self.position = self._shuffle(), 0
-        indices = self.order[self.position]
-        self.position += 1
-        images, labels = self.data["train"]
-        loss = self.loss(images[indices], labels[indices], self.kl_factor)
+        loss = self.loss(*self.next_batch(), self.kl_factor)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
