@@ -60,6 +60,7 @@ mod data_sources;
 mod run_states;
 // What is written where, and what is shown of files that are not to be trusted.
 #[cfg(test)]
+mod exchange;
 mod file_safety;
 // stdout, stderr, colours, width, closed pipes, help.
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::foreign;
 use crate::format::ValueType;
 use crate::problem::Problem;
 use crate::simd::UnknownInstructionSet;
@@ -366,6 +367,10 @@ impl Error {
             } => Some("use bf16 or f32 values"),
             Self::Overflow { .. } => Some("use f32 values"),
             Self::Version { .. } => Some("update vbd: the file was written by a newer version"),
+            Self::TensorFile {
+                source: TensorFileError::Foreign(kind),
+                ..
+            } if kind.contains("pickle") => Some(foreign::PICKLE_HINT),
             _ => None,
         }
     }

@@ -1,5 +1,10 @@
 //! Names files of other programs by how they begin.
 
+/// What to do about a pickle.
+pub(crate) const PICKLE_HINT: &str = "convert it: python -c \"import sys, torch; from safetensors.torch import \
+     save_file; save_file({name: tensor.contiguous() for name, tensor in torch.load(sys.argv[1], \
+     map_location='cpu', weights_only=True).items()}, sys.argv[2])\" OLD.pt NEW.safetensors";
+
 /// Returns what a file is that begins like this and cannot be a safetensors or IDX file, with what to
 /// do about it where that helps; `None` if its kind is unknown.
 ///
@@ -18,7 +23,11 @@ pub fn kind_of(bytes: &[u8]) -> Option<&'static str> {
         return Some("a Git LFS pointer: fetch the file itself with `git lfs pull`");
     }
     if starts(b"PK\x03\x04") || starts(b"PK\x05\x06") {
-        return Some("a zip archive, such as a PyTorch checkpoint or a numpy .npz");
+        return Some(if is_torch_zip(bytes) {
+            "a PyTorch checkpoint, which is a pickle in a zip archive"
+        } else {
+            "a zip archive, such as a numpy .npz"
+        });
     }
     // A pickle of protocol 2 to 5.
     if let [0x80, 2..=5, ..] = bytes {
@@ -47,6 +56,18 @@ pub fn kind_of(bytes: &[u8]) -> Option<&'static str> {
         return Some("a TensorFlow Lite file");
     }
     is_html(bytes).then_some("an HTML page, such as a login or error page saved in place of a file")
+}
+
+/// Returns whether a zip archive's first file is that of `torch.save`: `NAME/data.pkl`, or, in newer
+/// versions, `NAME/.format_version` or `NAME/.storage_alignment`.
+fn is_torch_zip(bytes: &[u8]) -> bool {
+    // A local file header has its name's length at 26, and the name at 30.
+    let Some(&[low, high]) = bytes.get(26..28) else {
+        return false;
+    };
+    let name = bytes.get(30..30 + usize::from(u16::from_le_bytes([low, high])));
+    let has = |end: &str| name.is_some_and(|name| name.ends_with(end.as_bytes()));
+    has("/data.pkl") || has("/.format_version") || has("/.storage_alignment")
 }
 
 fn is_html(bytes: &[u8]) -> bool {

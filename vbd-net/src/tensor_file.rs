@@ -113,7 +113,19 @@ pub type Tensors = BTreeMap<String, RawTensor>;
 /// # Errors
 /// [`TensorFileError::Safetensors`] if a tensor's bytes do not fill its shape.
 pub fn to_bytes(tensors: &Tensors, json: String) -> Result<Vec<u8>, TensorFileError> {
-    let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
+    to_bytes_with(tensors, METADATA_KEY, json)
+}
+
+/// Encodes a file with these tensors for another program, with one entry of metadata.
+///
+/// # Errors
+/// Those of [`to_bytes`].
+pub fn to_bytes_with(
+    tensors: &Tensors,
+    key: &str,
+    value: String,
+) -> Result<Vec<u8>, TensorFileError> {
+    let metadata = HashMap::from([(key.to_owned(), value)]);
     Ok(safetensors::serialize(views(tensors)?, Some(metadata))?)
 }
 

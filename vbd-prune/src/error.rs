@@ -30,6 +30,24 @@ pub enum Error {
         /// Path of the file.
         path: std::path::PathBuf,
     },
+    /// A rename that cannot be applied to a file's tensors.
+    #[error("{}: --rename {problem}", path.display())]
+    Rename {
+        /// Path of the file.
+        path: std::path::PathBuf,
+        /// Description of the problem.
+        problem: String,
+    },
+    /// A file without an image that its network normalises by.
+    #[error("{}: missing tensor `{name}`: network `{net}` normalises its inputs by it", path.display())]
+    NoImage {
+        /// Path of the file.
+        path: std::path::PathBuf,
+        /// Name of the network.
+        net: String,
+        /// Name of the tensor.
+        name: &'static str,
+    },
     /// A threshold that is NaN or infinite.
     #[error("threshold must be finite, got {threshold}")]
     ThresholdNotFinite {
@@ -90,6 +108,9 @@ impl Error {
             ),
             Self::NothingToCut { .. } => Some(
                 "give the run or checkpoint of a training with method vbd or vd, or with gates, not the file that was pruned from it",
+            ),
+            Self::NoImage { .. } => Some(
+                "put it in the file, f32 of the input's shape on the scale of `normalize.scale`, or give a network whose `normalize` has numbers, as the training had them",
             ),
             Self::Net(error) => error.hint(),
             _ => None,

@@ -3,6 +3,8 @@
 
 pub mod bench;
 pub mod error;
+pub mod export;
+mod import;
 pub mod module;
 mod open;
 mod origin;
@@ -16,6 +18,7 @@ mod testing;
 mod weights;
 
 pub use error::{Error, Result};
+pub use import::{Rename, import};
 pub use module::{
     SaveOptions, SparseConv2d, SparseLinear, save_sparse, sparse_conv2d, sparse_linear,
     sparse_var_builder,

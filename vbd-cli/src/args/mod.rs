@@ -1,6 +1,7 @@
 //! Command-line arguments, as clap parses them. The verbs interpret them.
 
 mod bench;
+mod exchange;
 mod train;
 mod using;
 
@@ -11,6 +12,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
 
 pub(crate) use self::bench::BenchArgs;
+pub(crate) use self::exchange::{ExportArgs, ImportArgs};
 pub(crate) use self::train::{DeviceArgs, RecipeChanges, TrainArgs};
 pub(crate) use self::using::{EvalArgs, InspectArgs, PredictArgs, PruneArgs, Split};
 
@@ -72,6 +74,10 @@ pub(crate) enum Command {
     Train(Box<TrainArgs>),
     /// Prune a trained network and write it as a compressed safetensors file
     Prune(PruneArgs),
+    /// Write a network as a file for another program
+    Export(ExportArgs),
+    /// Read a dense network that another program trained
+    Import(ImportArgs),
     /// Measure a file's error on a data set
     Eval(EvalArgs),
     /// Show a file's sparsity layer by layer

@@ -4,6 +4,8 @@ mod bench;
 mod completions;
 mod data;
 mod eval;
+mod export;
+mod import;
 mod inspect;
 mod lists;
 mod predict;
@@ -61,6 +63,8 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<VerbRe
     match command {
         Command::Train(args) => train::run(args, context),
         Command::Prune(args) => prune::run(args, out),
+        Command::Export(args) => export::run(args, out),
+        Command::Import(args) => import::run(args, out),
         Command::Eval(args) => eval::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
         Command::Predict(args) => predict::run(args, out),

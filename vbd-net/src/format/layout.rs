@@ -54,8 +54,11 @@ impl Layout {
         }
     }
 
-    /// Returns the tensors of `matrix` in this layout with their suffixes.
-    pub(crate) fn encode(
+    /// Returns the tensors of a weight in this layout, with the suffixes of their names.
+    ///
+    /// # Shapes
+    /// - `shape`: that of the weight, of which `matrix` has the rows, `[out, ..]`
+    pub fn encode(
         self,
         matrix: &SparseMatrix,
         shape: &[usize],

@@ -1,0 +1,43 @@
+//! `vbd export`: writes a file for another program.
+
+use std::path::Path;
+
+use serde::Serialize;
+use vbd_prune::export::export;
+
+use super::VerbResult;
+use crate::args::ExportArgs;
+use crate::files;
+use crate::render::{Output, bytes as size, printable, say};
+
+/// What was written.
+#[derive(Debug, Serialize)]
+struct Exported<'a> {
+    to: &'a str,
+    path: &'a Path,
+    bytes: usize,
+}
+
+pub(crate) fn run(args: &ExportArgs, out: &Output) -> anyhow::Result<VerbResult> {
+    files::check_out(&args.out, args.force)?;
+    let net = files::net_of(&args.file, args.model.as_deref())?;
+    let bytes = export(&net, args.to)?;
+    vbd_net::file::write_atomic(&args.out, &bytes)?;
+    let rule = serde_json::to_string(&net.spec().normalize)?;
+    say(&format!(
+        "the file has no network: inputs are normalised before it by {rule}, (x scale - mean) / std"
+    ));
+    let exported = Exported {
+        to: args.to.as_str(),
+        path: &args.out,
+        bytes: bytes.len(),
+    };
+    if out.is_json() {
+        out.object(&exported)?;
+    } else {
+        let path = args.out.display().to_string();
+        let (path, size) = (printable(&path), size(bytes.len() as u64));
+        out.text(&format!("wrote {path}: {size}\n"))?;
+    }
+    Ok(VerbResult::Shown)
+}
