@@ -353,6 +353,26 @@ def test_mutated_files_raise_no_other_error(tmp_path: Path, mutation: Mutation) 
     assert False in verdicts
 
 
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        ("test_error", [0, 0.5, 1], [-0.1, 1.5, 5, "0", []]),
+        ("test_loss", [0, 1.5, 3e38], [-1, 1e39, {}]),
+        ("kl_weight", [0, 0.1], [-0.1, 1e300, True]),
+        ("blank", [[0, 255]], [[], [0], [0, 1, 2], [0, 256], [-1, 0], [0.5, 1], 3]),
+        ("unknown", [5, "a", None], []),
+    ],
+)
+def test_numbers_of_the_provenance_are_in_their_ranges(
+    tmp_path: Path, key: str, good: list, bad: list
+) -> None:
+    path = tmp_path / "file.safetensors"
+    metadata, tensors = whole_net()
+    for value in [*good, *bad]:
+        path.write_bytes(to_bytes({**metadata, "provenance": {key: value}}, tensors))
+        assert is_read(path) == vbd_reads(path) == (value in good), value
+
+
 @pytest.mark.parametrize("depth", [100, 900, 5000, 100_000])
 def test_metadata_of_any_depth_are_refused(tmp_path: Path, depth: int) -> None:
     path = tmp_path / "deep.safetensors"

@@ -18,7 +18,7 @@ from .file import (
     errors_name,
     read,
 )
-from .network import Layer, resolve
+from .network import MOST_FLOAT32, Layer, resolve
 from .weights import Named, Weights, take_weight
 
 VERSION = 4
@@ -117,7 +117,25 @@ def load(path: str | os.PathLike[str]) -> Net:
         optional = ["method", "threshold", "before", "provenance"]
         check_keys(metadata, ["version", "kind", "spec", "values"], optional, "vbd")
         network = resolve(metadata["spec"])
+        _check_provenance(metadata.get("provenance", {}), metadata["spec"]["input"])
         return _take_net(metadata, network, tensors)
+
+
+def _check_provenance(provenance: Any, shape: list[int]) -> None:
+    """Checks the numbers. Unknown keys are ignored."""
+    if not isinstance(provenance, dict):
+        raise FileError("expected a JSON object", "provenance")
+    for key, most in (("test_error", 1), ("test_loss", MOST_FLOAT32), ("kl_weight", MOST_FLOAT32)):
+        value = provenance.get(key, 0)
+        if type(value) not in (int, float) or not 0 <= value <= most:
+            raise FileError(f"got {value!r}, expected 0 to {most}", f"provenance.{key}")
+    blank = provenance.get("blank")
+    if blank is not None:
+        channels = shape[0] if len(shape) == 3 else -1
+        if not isinstance(blank, list) or len(blank) != channels:
+            raise FileError("expected one number per channel of an image", "provenance.blank")
+        if any(type(value) is not int or not 0 <= value <= 255 for value in blank):
+            raise FileError(f"got {blank}, expected 0 to 255", "provenance.blank")
 
 
 def _take_net(metadata: dict[str, Any], network: list[Layer], tensors: Tensors) -> Net:
