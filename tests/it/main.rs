@@ -15,6 +15,9 @@ mod road;
 // Runs that start from a trained net.
 #[cfg(test)]
 mod start;
+// Networks for PyTorch, and from it.
+#[cfg(test)]
+mod exchange;
 // The error as single layers are cut.
 #[cfg(test)]
 mod sensitivity;
@@ -60,7 +63,6 @@ mod data_sources;
 mod run_states;
 // What is written where, and what is shown of files that are not to be trusted.
 #[cfg(test)]
-mod exchange;
 mod file_safety;
 // stdout, stderr, colours, width, closed pipes, help.
 #[cfg(test)]

@@ -68,11 +68,11 @@ fn time([m, k, n]: [usize; 3], turns: usize) -> f64 {
     let matrix = |seed, rows, columns| {
         Tensor::from_vec(values(seed, rows * columns), (rows, columns), &Device::Cpu).unwrap()
     };
-    let (a, b) = (matrix(1, m, k), matrix(2, k, n));
+    let (left, right) = (matrix(1, m, k), matrix(2, k, n));
     let mut times: Vec<f64> = (0..turns)
         .map(|_| {
             let clock = Instant::now();
-            black_box(a.matmul(&b).unwrap());
+            black_box(left.matmul(&right).unwrap());
             clock.elapsed().as_secs_f64()
         })
         .collect();

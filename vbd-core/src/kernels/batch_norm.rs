@@ -52,7 +52,7 @@ kernel! {
             }
             let [sum] = sums.totals();
             let part_mean = f64::from(sum) / count;
-            let about = part_mean as f32;
+            let about = rounded(part_mean);
             let mut sums = PartialSums::zero(simd);
             for row in part.chunks_exact(lanes) {
                 sums.add([row, valid], #[inline(always)] |[x, valid], [sum]| {
@@ -66,8 +66,15 @@ kernel! {
             mean += distance * count / all;
             squares += f64::from(part_squares) + distance * distance * before * count / all;
         }
-        Moments { mean: mean as f32, variance: (squares / all) as f32 }
+        Moments { mean: rounded(mean), variance: rounded(squares / all) }
     }
+}
+
+/// Rounds a sum of sums.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "statistics are f32")]
+fn rounded(value: f64) -> f32 {
+    value as f32
 }
 
 /// Maps `x` by a line.
