@@ -195,7 +195,7 @@ fn what_cannot_come_in_is_told_and_nothing_is_written() {
         &[
             "theirs.safetensors",
             "`conv1.weight` has shape [6, 1, 5, 5]: expected [6, 1, 3, 3]",
-            "missing: `bn1.weight`",
+            "missing: `fc1.weight`",
             "left over: `extra`",
         ],
     );

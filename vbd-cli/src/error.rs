@@ -224,9 +224,11 @@ fn core_hint(error: &vbd_core::Error) -> Option<String> {
             "prune the run with `vbd prune`, which folds its gates, and start from that file"
                 .to_owned(),
         ),
-        Error::StartTensors { .. } => {
-            Some("choose the network with --model; `vbd models NAME` lists its layers".to_owned())
-        }
+        Error::StartTensors { .. } => Some(
+            "choose the network that they belong to with --model, or --spec of `vbd import`; `vbd models \
+             NAME` lists its layers"
+                .to_owned(),
+        ),
         Error::Net(error) => net_hint(error),
         Error::Checkpoint { .. } => {
             Some("the previous checkpoint is in the run's checkpoints/ directory".to_owned())
@@ -260,7 +262,7 @@ fn net_hint(error: &vbd_net::Error) -> Option<String> {
                 .filter(|folder| !folder.as_os_str().is_empty())?;
             (!folder.exists()).then(|| format!("directory {} does not exist", folder.display()))
         }
-        _ => None,
+        _ => error.hint().map(str::to_owned),
     }
 }
 

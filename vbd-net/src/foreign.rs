@@ -26,7 +26,7 @@ pub fn kind_of(bytes: &[u8]) -> Option<&'static str> {
         return Some(if is_torch_zip(bytes) {
             "a PyTorch checkpoint, which is a pickle in a zip archive"
         } else {
-            "a zip archive, such as a numpy .npz"
+            "a zip archive, such as a PyTorch checkpoint or a numpy .npz"
         });
     }
     // A pickle of protocol 2 to 5.
