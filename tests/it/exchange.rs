@@ -3,10 +3,10 @@
 use std::fs;
 
 use safetensors::SafeTensors;
-use serde_json::{Value, json};
+use serde_json::json;
 use vbd_net::tensor_file::{self, RawTensor, Tensors};
 
-use super::support::{Lab, NORMALISED, assert_told, write_state_dict};
+use super::support::{Lab, NORMALISED, assert_told, values, write_state_dict};
 
 /// The network of `NORMALISED` with its batch normalisations folded.
 fn folded() -> String {
@@ -142,14 +142,11 @@ fn a_network_of_pytorch_comes_in_with_its_norms_and_is_sparsified() {
     lab.write("normalised.toml", NORMALISED);
     lab.succeed("train dense --model normalised.toml --data idx:data --epochs 4 --out dense");
     let mut tensors = Tensors::new();
-    for (name, raw) in lab.last_tensors("dense") {
-        let what = name.rsplit('.').next().unwrap();
-        if ["weight", "bias", "running_mean", "running_var"].contains(&what) {
-            let name = name
-                .replace("conv1", "net.features.0")
-                .replace("fc2", "net.head");
-            tensors.insert(name, raw);
-        }
+    for (name, raw) in values(&lab, "dense") {
+        let name = name
+            .replace("conv1", "net.features.0")
+            .replace("fc2", "net.head");
+        tensors.insert(name, raw);
     }
     write_state_dict(&lab, "theirs.safetensors", &tensors);
     let import = "import theirs.safetensors --spec normalised.toml -o ours.safetensors";
@@ -159,13 +156,11 @@ fn a_network_of_pytorch_comes_in_with_its_norms_and_is_sparsified() {
     let wrong = |file: &str| lab.json(&format!("eval {file} --data idx:data"))["wrong"].clone();
     assert_eq!(wrong("ours.safetensors"), wrong("dense"));
 
-    let report: Value = {
-        lab.succeed(
-            "train vbd --from ours.safetensors --data idx:data --epochs 6 --batch-size 20 --lr 1e-2 --out run",
-        );
-        lab.succeed("prune run -o sparse.safetensors");
-        lab.json("inspect sparse.safetensors")
-    };
+    lab.succeed(
+        "train vbd --from ours.safetensors --data idx:data --epochs 6 --batch-size 20 --lr 1e-2 --out run",
+    );
+    lab.succeed("prune run -o sparse.safetensors");
+    let report = lab.json("inspect sparse.safetensors");
     assert!(
         report["compression_ratio"].as_f64().unwrap() > 1.5,
         "{report}"
@@ -219,7 +214,6 @@ fn what_cannot_come_in_is_told_and_nothing_is_written() {
         1,
         &["old.pt", "Python pickle", "save_file", "torch.load"],
     );
-    lab.write("net.safetensors", []);
     assert_told(
         &lab.vbd("export old.pt --to torch -o x.safetensors"),
         1,
@@ -237,5 +231,17 @@ fn what_cannot_come_in_is_told_and_nothing_is_written() {
         2,
         &["refusing to overwrite"],
     );
+    let checkpoint = fs::read(lab.last_checkpoint("run")).unwrap();
+    lab.write("checkpoint.safetensors", &checkpoint);
+    for verb in [
+        "export run --to torch",
+        "import theirs.safetensors --spec normalised.toml",
+    ] {
+        assert_told(
+            &lab.vbd(&format!("{verb} -o checkpoint.safetensors --force")),
+            2,
+            &["refusing to overwrite a checkpoint"],
+        );
+    }
     assert!(!lab.path("ours.safetensors").exists() && !lab.path("x.safetensors").exists());
 }

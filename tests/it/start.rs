@@ -6,20 +6,10 @@ use std::fs;
 use serde_json::Value;
 use vbd_net::tensor_file::{self, RawTensor, Tensors};
 
-use super::support::{Lab, NORMALISED, assert_told, json_lines, write_state_dict};
+use super::support::{Lab, NORMALISED, assert_told, json_lines, values, write_state_dict};
 
 /// Trains so little that the first line shows the net that the run started from.
 const STILL: &str = "--epochs 1 --lr 1e-30";
-
-/// The values of a run's newest checkpoint, without moments and states.
-fn values(lab: &Lab, run: &str) -> Tensors {
-    let tensors = lab.last_tensors(run).into_iter();
-    let is_value = |name: &str| {
-        let what = name.rsplit('.').next().unwrap();
-        ["weight", "bias", "running_mean", "running_var"].contains(&what)
-    };
-    tensors.filter(|(name, _)| is_value(name)).collect()
-}
 
 fn tensors_of(lab: &Lab, file: &str) -> Tensors {
     let bytes = fs::read(lab.path(file)).unwrap();

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use vbd_core::train::RunFolder;
+use vbd_core::train::{RunFolder, is_checkpoint};
 use vbd_models::data::DataSource;
 use vbd_net::PrunedNet;
 use vbd_net::data::Dataset;
@@ -12,7 +12,7 @@ use vbd_net::format::Provenance;
 use vbd_net::spec::NetSpec;
 use vbd_prune::{ModelFile, SparseNet, StartFile};
 
-use crate::args::{DataDir, Split};
+use crate::args::{DataDir, Destination, Split};
 use crate::error::Problem;
 use crate::render::spinner;
 
@@ -31,7 +31,7 @@ pub(crate) fn open_start(file: &Path) -> anyhow::Result<StartFile> {
     Ok(StartFile::open(file)?)
 }
 
-fn check_local(file: &Path) -> Result<(), Problem> {
+pub(crate) fn check_local(file: &Path) -> Result<(), Problem> {
     if file.to_str().is_some_and(|text| text.starts_with("hf://")) {
         let problem = Problem::new(format!("{}: hf:// is not supported yet", file.display()));
         return Err(problem.hint("download the file and give its path"));
@@ -183,8 +183,13 @@ pub(crate) fn warn_of_range(data: &Dataset, spec: &NetSpec) {
 /// Checks that a file may be written over: it does not exist, is empty, or was written by vbd.
 ///
 /// # Errors
-/// If it has any other content, unless `force`.
-pub(crate) fn check_out(path: &Path, force: bool) -> Result<(), Problem> {
+/// If it is a checkpoint, or has any other content, unless `force`.
+pub(crate) fn check_out(Destination { out: path, force }: &Destination) -> Result<(), Problem> {
+    // A mistyped path must not destroy a run.
+    if is_checkpoint(path) {
+        let text = format!("{}: refusing to overwrite a checkpoint", path.display());
+        return Err(Problem::usage(text).hint("choose another path with -o"));
+    }
     if RunFolder::owns(path) {
         let text = format!("{}: refusing to overwrite a file of a run", path.display());
         return Err(Problem::usage(text).hint("choose another path with -o"));
@@ -195,7 +200,7 @@ pub(crate) fn check_out(path: &Path, force: bool) -> Result<(), Problem> {
     // What cannot be read can hardly be written, which is then said. A pipe without a writer would
     // not open.
     let is_unreadable = || std::fs::File::open(path).is_err();
-    if force || !has_content || is_unreadable() || vbd_net::format::is_written_by_vbd(path) {
+    if *force || !has_content || is_unreadable() || vbd_net::format::is_written_by_vbd(path) {
         return Ok(());
     }
     let text = format!(

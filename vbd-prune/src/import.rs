@@ -6,9 +6,10 @@ use std::str::FromStr;
 use vbd_core::train::Start;
 use vbd_net::PrunedNet;
 use vbd_net::spec::NetSpec;
-use vbd_net::tensor_file::{self, Tensors};
+use vbd_net::tensor_file::Tensors;
 
 use crate::error::{Error, Result};
+use crate::start::read_tensors;
 
 /// Tensors of the images that a normalisation may have.
 const MEAN: &str = "normalize.mean";
@@ -56,12 +57,7 @@ impl Rename {
 /// [`vbd_net::Error::Spec`] if the network is invalid.
 pub fn import(path: impl AsRef<Path>, spec: &NetSpec, renames: &[Rename]) -> Result<PrunedNet> {
     let path = path.as_ref();
-    let tensors = tensor_file::tensors_of(&vbd_net::file::read(path)?);
-    let tensors = tensors.map_err(|source| vbd_net::Error::TensorFile {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    let mut tensors = renamed(tensors, renames, path)?;
+    let mut tensors = renamed(read_tensors(path)?, renames, path)?;
     let mut parts = Vec::new();
     for (name, statistic) in [(MEAN, &spec.normalize.mean), (STD, &spec.normalize.std)] {
         if statistic.is_image() {

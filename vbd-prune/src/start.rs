@@ -39,12 +39,9 @@ impl StartFile {
                 source: TensorFileError::NoMetadata,
                 ..
             })) => {
-                let tensors = tensor_file::tensors_of(&file::read(path)?);
+                let tensors = read_tensors(path)?;
                 let path = path.to_path_buf();
-                return match tensors {
-                    Ok(tensors) => Ok(Self::Tensors { path, tensors }),
-                    Err(source) => Err(vbd_net::Error::TensorFile { path, source }.into()),
-                };
+                return Ok(Self::Tensors { path, tensors });
             }
             opened => opened?,
         };
@@ -93,6 +90,15 @@ impl StartFile {
             Self::Tensors { path, tensors } => Start::from_state_dict(spec, tensors, &path)?,
         })
     }
+}
+
+/// Reads the tensors of any safetensors file.
+pub(crate) fn read_tensors(path: &Path) -> Result<Tensors> {
+    let tensors = tensor_file::tensors_of(&file::read(path)?);
+    Ok(tensors.map_err(|source| vbd_net::Error::TensorFile {
+        path: path.to_path_buf(),
+        source,
+    })?)
 }
 
 /// Returns the tensors of a weights file, with its sparse weights as dense ones.

@@ -6,7 +6,7 @@ mod state_dict;
 
 pub(crate) use self::binary::{binary, workspace};
 pub(crate) use self::lab::{IMAGES, Lab, Run};
-pub(crate) use self::state_dict::{NORMALISED, write_state_dict};
+pub(crate) use self::state_dict::{NORMALISED, values, write_state_dict};
 
 use serde_json::Value;
 

@@ -43,3 +43,13 @@ pub(crate) fn write_state_dict(lab: &Lab, file: &str, tensors: &Tensors) {
     let len = (header.len() as u64).to_le_bytes();
     lab.write(file, [&len[..], &header, &bytes].concat());
 }
+
+/// The values of a run's newest checkpoint, without moments and states.
+pub(crate) fn values(lab: &Lab, run: &str) -> Tensors {
+    let tensors = lab.last_tensors(run).into_iter();
+    let is_value = |name: &str| {
+        let what = name.rsplit('.').next().unwrap();
+        ["weight", "bias", "running_mean", "running_var"].contains(&what)
+    };
+    tensors.filter(|(name, _)| is_value(name)).collect()
+}

@@ -7,6 +7,8 @@ use clap::Args;
 use vbd_prune::Rename;
 use vbd_prune::export::Target;
 
+use super::Destination;
+
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  vbd export try.safetensors --to torch -o try-torch.safetensors\n  vbd export runs/try --to torch-csr -o try-csr.safetensors"
@@ -18,12 +20,8 @@ pub(crate) struct ExportArgs {
     /// `torch.sparse_csr_tensor`) or bitmask (for compressed-tensors up to 0.14)
     #[arg(long, value_name = "TARGET")]
     pub(crate) to: Target,
-    /// File to write
-    #[arg(short, long)]
-    pub(crate) out: PathBuf,
-    /// Write over a file that vbd did not write
-    #[arg(long)]
-    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) destination: Destination,
     /// Network for a file that has weights only: a name, or a path to a TOML file
     #[arg(long, value_name = "NAME|SPEC.toml")]
     pub(crate) model: Option<OsString>,
@@ -42,10 +40,6 @@ pub(crate) struct ImportArgs {
     /// Rename a tensor, or all whose names begin with OLD and a dot; repeat for more
     #[arg(long, value_name = "OLD=NEW")]
     pub(crate) rename: Vec<Rename>,
-    /// File to write
-    #[arg(short, long)]
-    pub(crate) out: PathBuf,
-    /// Write over a file that vbd did not write
-    #[arg(long)]
-    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) destination: Destination,
 }

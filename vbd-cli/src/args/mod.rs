@@ -109,6 +109,17 @@ pub(crate) struct NameArgs {
     pub(crate) name: Option<String>,
 }
 
+/// File to write.
+#[derive(Debug, Args)]
+pub(crate) struct Destination {
+    /// File to write
+    #[arg(short, long)]
+    pub(crate) out: PathBuf,
+    /// Write over a file that vbd did not write
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
 /// Directory of the named data sets.
 #[derive(Debug, Args)]
 pub(crate) struct DataDir {

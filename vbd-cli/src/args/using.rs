@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use vbd_models::picture::Colour;
 use vbd_net::{Layout, ValueType};
 
-use super::{DataDir, data_name};
+use super::{DataDir, Destination, data_name};
 
 #[derive(Debug, Args)]
 #[command(
@@ -17,12 +17,8 @@ use super::{DataDir, data_name};
 pub(crate) struct PruneArgs {
     /// Run directory, checkpoint, or pruned file to re-encode
     pub(crate) file: PathBuf,
-    /// File to write
-    #[arg(short, long)]
-    pub(crate) out: PathBuf,
-    /// Write over a file that vbd did not write
-    #[arg(long)]
-    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) destination: Destination,
     /// Keep weights and units with `log_alpha` below T [default: the training threshold]
     #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = finite)]
     pub(crate) threshold: Option<f32>,

@@ -19,23 +19,24 @@ struct Exported<'a> {
 }
 
 pub(crate) fn run(args: &ExportArgs, out: &Output) -> anyhow::Result<VerbResult> {
-    files::check_out(&args.out, args.force)?;
+    let path = &args.destination.out;
+    files::check_out(&args.destination)?;
     let net = files::net_of(&args.file, args.model.as_deref())?;
     let bytes = export(&net, args.to)?;
-    vbd_net::file::write_atomic(&args.out, &bytes)?;
+    vbd_net::file::write_atomic(path, &bytes)?;
     let rule = serde_json::to_string(&net.spec().normalize)?;
     say(&format!(
         "the file has no network: inputs are normalised before it by {rule}, (x scale - mean) / std"
     ));
     let exported = Exported {
         to: args.to.as_str(),
-        path: &args.out,
+        path,
         bytes: bytes.len(),
     };
     if out.is_json() {
         out.object(&exported)?;
     } else {
-        let path = args.out.display().to_string();
+        let path = path.display().to_string();
         let (path, size) = (printable(&path), size(bytes.len() as u64));
         out.text(&format!("wrote {path}: {size}\n"))?;
     }

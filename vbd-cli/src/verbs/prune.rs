@@ -1,7 +1,8 @@
 //! `vbd prune`: writes the kept weights as a file.
 
+use std::path::Path;
+
 use anyhow::Context as _;
-use vbd_core::train::is_checkpoint;
 use vbd_net::PrunedFile;
 use vbd_net::format::WeightsFile;
 use vbd_prune::report::WeightsReport;
@@ -14,15 +15,7 @@ use crate::files;
 use crate::render::{Output, show_report, show_weights};
 
 pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<VerbResult> {
-    // A mistyped path must not destroy a run.
-    if is_checkpoint(&args.out) {
-        let problem = Problem::usage(format!(
-            "{}: refusing to overwrite a checkpoint",
-            args.out.display()
-        ));
-        return Err(problem.hint("choose another path with -o").into());
-    }
-    files::check_out(&args.out, args.force)?;
+    files::check_out(&args.destination)?;
     let from = files::open(&args.file)?;
     if let ModelFile::Weights { file, .. } = &from {
         return store_again(file, args, out);
@@ -35,10 +28,14 @@ pub(crate) fn run(args: &PruneArgs, out: &Output) -> anyhow::Result<VerbResult> 
     };
     let pruned = vbd_prune::prune(&from, &options)
         .with_context(|| format!("pruning {}", args.file.display()))?;
-    // Reports what a reader finds. A file that cannot be read back is not written.
+    write(&pruned, &args.destination.out, out)
+}
+
+/// Writes a pruned file and reports what a reader finds. A file that cannot be read back is not written.
+pub(super) fn write(pruned: &PrunedFile, path: &Path, out: &Output) -> anyhow::Result<VerbResult> {
     let bytes = pruned.to_bytes()?;
-    let report = Report::of_file(&PrunedFile::from_bytes(&bytes, &args.out)?)?;
-    vbd_net::file::write_atomic(&args.out, &bytes)?;
+    let report = Report::of_file(&PrunedFile::from_bytes(&bytes, path)?)?;
+    vbd_net::file::write_atomic(path, &bytes)?;
     show_report(out, &report)?;
     Ok(VerbResult::Reported(Box::new(report)))
 }
@@ -64,7 +61,7 @@ fn store_again(file: &WeightsFile, args: &PruneArgs, out: &Output) -> anyhow::Re
     let values = args.values.unwrap_or(file.values());
     let stored = file.restored(args.layout.0, values);
     let stored = stored.with_context(|| format!("storing {}", args.file.display()))?;
-    stored.write(&args.out)?;
+    stored.write(&args.destination.out)?;
     show_weights(out, &WeightsReport::new(&stored))?;
     Ok(VerbResult::Shown)
 }

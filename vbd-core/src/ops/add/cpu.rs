@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::kernels::reparameterise::{add, relu_backward};
-use crate::ops::{Backward, Plain};
+use crate::kernels::reparameterise::add;
+use crate::ops::{Backward, Plain, relu};
 use crate::step::CHUNK;
 
 /// Sums the inputs in order. Each has the gradient of the sum.
@@ -28,14 +28,10 @@ impl Plain for Cpu {
     }
 
     fn backward(&self, _input: usize, of: Backward<'_>, g_x: &mut [f32], _lanes: usize) {
-        let chunks = of.g.par_chunks(CHUNK).zip(of.y.par_chunks(CHUNK));
-        let chunks = g_x.par_chunks_mut(CHUNK).zip(chunks);
-        chunks.for_each(|(g_x, (g, y))| {
-            if self.relu {
-                relu_backward(g_x, g, y);
-            } else {
-                g_x.copy_from_slice(g);
-            }
-        });
+        if self.relu {
+            relu::backward(of, g_x);
+        } else {
+            g_x.copy_from_slice(of.g);
+        }
     }
 }

@@ -15,9 +15,8 @@ pub(crate) struct CpuNorm {
     /// Whether a ReLU follows.
     relu: bool,
     parameters: NormParameters,
-    /// Statistics of the last batch, and what its inputs were mapped by, one per unit.
+    /// Statistics of the last batch, one per unit.
     batch: Vec<NormalisedBy>,
-    lines: Vec<Line>,
     variances: Vec<f32>,
     gradients: Vec<UnitGradient>,
     valid: Vec<f32>,
@@ -36,11 +35,6 @@ impl CpuNorm {
             mean: 0.0,
             rstd: 1.0,
         };
-        let line = Line {
-            mean: 0.0,
-            factor: 1.0,
-            shift: 0.0,
-        };
         let gradient = UnitGradient {
             weight: 0.0,
             bias: 0.0,
@@ -49,7 +43,6 @@ impl CpuNorm {
             relu,
             parameters: parameters.clone(),
             batch: vec![none; spec.units],
-            lines: vec![line; spec.units],
             variances: vec![0.0; spec.units],
             gradients: vec![gradient; spec.units],
             valid: Vec::new(),
@@ -82,10 +75,11 @@ impl CpuNorm {
         let units = y
             .par_chunks_exact_mut(unit_len)
             .zip(x.par_chunks_exact(unit_len));
-        let statistics = self.batch.par_iter_mut().zip(&mut self.lines);
-        let statistics = statistics.zip(&mut self.variances);
-        units.zip(statistics).enumerate().for_each(
-            |(unit, ((y, x), ((batch, line), variance)))| {
+        let statistics = self.batch.par_iter_mut().zip(&mut self.variances);
+        units
+            .zip(statistics)
+            .enumerate()
+            .for_each(|(unit, ((y, x), (batch, variance)))| {
                 let mut mean = parameters.running_mean[unit];
                 *variance = parameters.running_var[unit];
                 if training {
@@ -94,14 +88,8 @@ impl CpuNorm {
                 }
                 let rstd = 1.0 / (*variance + eps).sqrt();
                 *batch = NormalisedBy { mean, rstd };
-                *line = Line {
-                    mean,
-                    factor: parameters.weight.value[unit] * rstd,
-                    shift: parameters.bias.value[unit],
-                };
-                normalise(y, x, *line, relu);
-            },
-        );
+                normalise(y, x, line(parameters, unit, *batch), relu);
+            });
     }
 
     /// Computes the gradients after [`CpuNorm::forward`] in training, and updates the parameters and
@@ -126,19 +114,19 @@ impl CpuNorm {
         };
         let units = g.par_chunks_exact_mut(unit_len);
         let units = units.zip(x.par_chunks_exact(unit_len));
-        let of = self.batch.par_iter().zip(&self.lines);
-        let of = of.zip(&self.parameters.weight.value);
+        let (parameters, of) = (&self.parameters, &self.batch);
         let found = self.gradients.par_iter_mut().zip(&mut wanted);
-        units
-            .zip(of)
-            .zip(found)
-            .for_each(|(((g, x), ((&of, &line), &gamma)), (gradient, g_x))| {
-                *gradient = unit_gradient(g, x, of, relu.then_some(line));
+        units.zip(of).zip(found).enumerate().for_each(
+            |(unit, (((g, x), &of), (gradient, g_x)))| {
+                let relu_after = relu.then(|| line(parameters, unit, of));
+                *gradient = unit_gradient(g, x, of, relu_after);
                 if let Some(g_x) = g_x {
+                    let gamma = parameters.weight.value[unit];
                     let slope = UnitSlope::new(of, *gradient, gamma, inv_count);
                     input_gradient(g_x, g, x, valid, slope);
                 }
-            });
+            },
+        );
         self.follow(samples);
         let weights: Vec<f32> = self.gradients.iter().map(|of| of.weight).collect();
         let biases: Vec<f32> = self.gradients.iter().map(|of| of.bias).collect();
@@ -159,6 +147,15 @@ impl CpuNorm {
             *mean += momentum * (batch.mean - *mean);
             *var += momentum * (variance * unbiased - *var);
         }
+    }
+}
+
+/// Returns what the inputs of a unit are mapped by.
+fn line(parameters: &NormParameters, unit: usize, of: NormalisedBy) -> Line {
+    Line {
+        mean: of.mean,
+        factor: parameters.weight.value[unit] * of.rstd,
+        shift: parameters.bias.value[unit],
     }
 }
 

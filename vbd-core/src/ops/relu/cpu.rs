@@ -16,8 +16,13 @@ impl Plain for Cpu {
     }
 
     fn backward(&self, _input: usize, of: Backward<'_>, g_x: &mut [f32], _lanes: usize) {
-        let chunks = of.g.par_chunks(CHUNK).zip(of.y.par_chunks(CHUNK));
-        let chunks = g_x.par_chunks_mut(CHUNK).zip(chunks);
-        chunks.for_each(|(g_x, (g, y))| relu_backward(g_x, g, y));
+        backward(of, g_x);
     }
+}
+
+/// Computes the gradient through a ReLU, whose outputs are `of.y`, into `g_x`.
+pub(in crate::ops) fn backward(of: Backward<'_>, g_x: &mut [f32]) {
+    let chunks = of.g.par_chunks(CHUNK).zip(of.y.par_chunks(CHUNK));
+    let chunks = g_x.par_chunks_mut(CHUNK).zip(chunks);
+    chunks.for_each(|(g_x, (g, y))| relu_backward(g_x, g, y));
 }

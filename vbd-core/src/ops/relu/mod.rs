@@ -4,4 +4,4 @@ mod candle;
 mod cpu;
 
 pub(super) use candle::candle;
-pub(super) use cpu::Cpu;
+pub(super) use cpu::{Cpu, backward};

@@ -32,6 +32,7 @@ use crate::error::{Error, Result};
 use crate::gate::after_activation;
 use crate::kernels::LANES;
 use crate::kernels::buffer::Buffer;
+use crate::kernels::reparameterise::add;
 use crate::loss::Score;
 use crate::method::Update;
 use crate::noise::Stream;
@@ -318,7 +319,7 @@ impl CpuStep {
                     (0, _) => {}
                     (_, true) => {
                         let mut sum = self.gradients.take(value);
-                        add(&mut sum[..x_len], &g_x[..x_len]);
+                        add_all(&mut sum[..x_len], &g_x[..x_len]);
                         self.gradients.put(value, sum);
                         self.gradients.scratch = g_x;
                     }
@@ -420,9 +421,9 @@ impl CpuStep {
 }
 
 /// Computes `sum += x`.
-fn add(sum: &mut [f32], x: &[f32]) {
+fn add_all(sum: &mut [f32], x: &[f32]) {
     let chunks = sum.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
-    chunks.for_each(|(sum, x)| sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x));
+    chunks.for_each(|(sum, x)| add(sum, x, false));
 }
 
 impl Step for CpuStep {

@@ -22,7 +22,6 @@ use crate::step::cpu::geometry::{TapGeometry, narrow};
 const SAME_SETS: usize = 64;
 /// Values of a slab, which share a second-level cache with what is computed from them.
 const SLAB_VALUES: usize = 64 * 1024;
-
 /// Values of one way of the first-level cache. Gradients of the rows of a tile, each of which has a way
 /// of its own, stay there while the taps are traversed.
 const WAY: usize = 1024;
@@ -68,11 +67,21 @@ pub(super) struct Slabs {
     pub(super) lanes: usize,
 }
 
-/// Something for each way in which a slab may be filled: its number of positions and its turn.
-struct EachFilling<T>(Vec<([usize; 2], T)>);
+/// A way in which a slab may be filled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Filling {
+    /// Positions of the segment.
+    positions: usize,
+    /// Lines of the slab before the first one that the output row reads. Line `n` of the padded image is
+    /// in the slab's line `n % kernel rows`.
+    turn: usize,
+}
+
+/// Something for each way in which a slab may be filled.
+struct EachFilling<T>(Vec<(Filling, T)>);
 
 impl<T> EachFilling<T> {
-    fn of(&self, filling: [usize; 2]) -> &T {
+    fn of(&self, filling: Filling) -> &T {
         let found = self.0.iter().find(|(of, _)| *of == filling);
         &found
             .expect("a segment is whole or the last of its row, at one of the turns")
@@ -99,19 +108,21 @@ impl Slabs {
         }
     }
 
-    /// Returns how many lines of a slab lie before the first one that an output row reads. Line `n` of
-    /// the padded image is in the slab's line `n % kernel rows`.
+    /// Returns the turn of a slab at an output row.
     fn turn(&self, row: usize) -> usize {
         row * self.window.stride[0] % self.window.kernel[0]
     }
 
-    fn filling(&self, segment: &Segment) -> [usize; 2] {
-        [segment.columns.len(), self.turn(segment.row)]
+    fn filling(&self, segment: &Segment) -> Filling {
+        Filling {
+            positions: segment.columns.len(),
+            turn: self.turn(segment.row),
+        }
     }
 
     /// Returns the slab's row of a tap at the first position, in units of lanes. The rows of the
     /// next positions follow.
-    fn row_of(&self, tap: usize, [positions, turn]: [usize; 2]) -> usize {
+    fn row_of(&self, tap: usize, Filling { positions, turn }: Filling) -> usize {
         let [rows, columns] = self.window.kernel;
         let (place, unit) = (tap / self.units, tap % self.units);
         let (dy, dx) = (place / columns, place % columns);
@@ -265,13 +276,13 @@ impl Slabs {
     }
 
     /// Returns weight and slab value of each tap, unit by unit.
-    fn places(&self, filling: [usize; 2], rows: usize) -> Vec<[usize; 2]> {
+    fn places(&self, filling: Filling, rows: usize) -> Vec<[usize; 2]> {
         let place = |tap| [tap * rows, self.row_of(tap, filling) * self.lanes];
         self.taps().map(place).collect()
     }
 
     /// Works out something for each way in which a slab may be filled.
-    fn each_filling<T>(&self, of: impl Fn([usize; 2]) -> T) -> EachFilling<T> {
+    fn each_filling<T>(&self, of: impl Fn(Filling) -> T) -> EachFilling<T> {
         let (width, at_once) = (self.window.output[1], self.positions_at_once());
         let mut lengths = vec![at_once, width - (width - 1) / at_once * at_once];
         lengths.dedup();
@@ -279,7 +290,7 @@ impl Slabs {
         let turns: BTreeSet<usize> = rows.map(|row| self.turn(row)).collect();
         let each = lengths
             .into_iter()
-            .flat_map(|positions| turns.iter().map(move |&turn| [positions, turn]));
+            .flat_map(|positions| turns.iter().map(move |&turn| Filling { positions, turn }));
         EachFilling(each.map(|filling| (filling, of(filling))).collect())
     }
 
