@@ -18,6 +18,9 @@ mod start;
 // Networks for PyTorch, and from it.
 #[cfg(test)]
 mod exchange;
+// Files from the hub and onto it, by a server of the test's own.
+#[cfg(test)]
+mod hub;
 // The error as single layers are cut.
 #[cfg(test)]
 mod sensitivity;

@@ -124,6 +124,28 @@ fn a_pruned_file_that_fits_the_recipes_network_goes_on_where_it_was() {
     let sparse = nnz(&file);
     let lines = json_lines(&lab.succeed(&format!("{dense} --epochs 1 --out full --json")));
     assert!(nnz(&lines[0]) > 2 * sparse, "{} {sparse}", lines[0]);
+    // Unless they are fixed.
+    for (from, out) in [("small.safetensors", "of_file"), ("run", "of_run")] {
+        let fixed = "--set method.fixed_zeros=true --epochs 2 --json";
+        let dense = "train dense --model net.toml --data idx:data";
+        let train = format!("{dense} --from {from} {fixed} --out {out}");
+        let lines = json_lines(&lab.succeed(&train));
+        assert!(
+            lines[..2].iter().all(|line| nnz(line) == sparse),
+            "{lines:?}"
+        );
+        lab.succeed(&format!("prune {out} -o {out}.safetensors"));
+        let [own, old] = [out, "small"].map(|name| {
+            let dense = format!("{out}-{name}.torch.safetensors");
+            lab.succeed(&format!("export {name}.safetensors --to torch -o {dense}"));
+            tensors_of(&lab, &dense)
+        });
+        for name in ["fc1.weight", "fc2.weight"] {
+            let [own, old] = [&own, &old].map(|tensors| tensors[name].to_floats().unwrap());
+            let zeros = |values: &[f32]| values.iter().map(|&x| x == 0.0).collect::<Vec<_>>();
+            assert!(own != old && zeros(&own) == zeros(&old), "{out}: {name}");
+        }
+    }
     let vbd = "train small.toml --from small.safetensors --epochs 2";
     let cold = "--set kl_warmup=[0,0] --out cold --json";
     let lines = json_lines(&lab.succeed(&format!("{vbd} {cold}")));

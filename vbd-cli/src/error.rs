@@ -286,6 +286,17 @@ fn models_hint(error: &vbd_models::Error) -> Option<String> {
         Error::Unknown { .. } | Error::NoFolder { .. } => {
             Some("list data sets with `vbd data`".to_owned())
         }
+        #[cfg(feature = "hub")]
+        Error::Hub { problem, .. } => problem.hint().map(str::to_owned),
+        #[cfg(feature = "hub")]
+        Error::DataNotFetched { name, source, .. } => {
+            let files = format!(
+                "set --data-dir DIR or VBD_DATA_DIR to the directory that has its files (DIR/{name}/ or DIR/), \
+                 or use your own data (idx:FOLDER, npz:FILE, images:FOLDER) or the built-in set digits"
+            );
+            let hub = models_hint(source);
+            Some(hub.map_or_else(|| files.clone(), |hub| format!("{files}; or {hub}")))
+        }
         Error::DataNotFound { .. } => Some("use --data digits, which needs no files".to_owned()),
         Error::Picture { problem, .. } => match problem {
             DecodeError::NothingShows(_) | DecodeError::UnknownGround => {

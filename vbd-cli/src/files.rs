@@ -1,5 +1,6 @@
 //! Opens the FILE and DATA arguments.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -14,29 +15,37 @@ use vbd_prune::{ModelFile, SparseNet, StartFile};
 
 use crate::args::{DataDir, Destination, Split};
 use crate::error::Problem;
+use crate::hub;
 use crate::render::spinner;
 
 /// Environment variable with the default of `--data-dir`.
 const DATA_DIR: &str = "VBD_DATA_DIR";
+/// Start of the address of a file on the hub.
+const HUB: &str = "hf://";
 
 /// Opens a checkpoint, a pruned file, or a run directory.
 pub(crate) fn open(file: &Path) -> anyhow::Result<ModelFile> {
-    check_local(file)?;
-    Ok(vbd_prune::open(file)?)
+    Ok(vbd_prune::open(local(file)?)?)
 }
 
 /// Opens a file that a training can start from.
 pub(crate) fn open_start(file: &Path) -> anyhow::Result<StartFile> {
-    check_local(file)?;
-    Ok(StartFile::open(file)?)
+    let path = local(file)?;
+    let start = StartFile::open(&path)?;
+    // What is recorded is where it came from, not the place in the cache.
+    Ok(if path == file {
+        start
+    } else {
+        start.named(file)
+    })
 }
 
-pub(crate) fn check_local(file: &Path) -> Result<(), Problem> {
-    if file.to_str().is_some_and(|text| text.starts_with("hf://")) {
-        let problem = Problem::new(format!("{}: hf:// is not supported yet", file.display()));
-        return Err(problem.hint("download the file and give its path"));
+/// Returns the path of a file, which is fetched if it is on the hub.
+pub(crate) fn local(file: &Path) -> anyhow::Result<Cow<'_, Path>> {
+    match file.to_str().filter(|text| text.starts_with(HUB)) {
+        Some(address) => Ok(Cow::Owned(hub::fetch(address)?)),
+        None => Ok(Cow::Borrowed(file)),
     }
-    Ok(())
 }
 
 /// Returns the net of a file. A file with weights only needs the name or path of a network.
@@ -92,7 +101,7 @@ pub(crate) fn load_data(name: &str, dir: &DataDir) -> anyhow::Result<Dataset> {
         .or_else(|| from_environment().map(PathBuf::from));
     let set = {
         let _waiting = spinner(&format!("loading {name}"));
-        vbd_models::data::load(name, folder.as_deref())?
+        hub::load_data(name, folder.as_deref())?
     };
     for warning in vbd_models::data::warnings(&set)? {
         tracing::warn!("{warning}");

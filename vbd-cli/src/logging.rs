@@ -13,7 +13,8 @@ use crate::render::{Output, Paint, printable};
 /// Starts logging at the level of `RUST_LOG`, or else of `-v`; warnings by default.
 pub(crate) fn init(verbose: u8, out: &Output) {
     let level = match verbose {
-        0 => "warn",
+        // What hf-hub tells at level error is part of the error that follows.
+        0 => "warn,hf_hub=off",
         1 => "info",
         2 => "debug",
         _ => "trace",

@@ -8,6 +8,7 @@ mod assignment;
 mod device;
 mod error;
 mod files;
+mod hub;
 mod interrupt;
 mod logging;
 mod recipe;

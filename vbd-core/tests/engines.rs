@@ -14,7 +14,7 @@ use support::engine::{
 use support::{deployed, mlp, recipe, residual};
 use vbd_core::method::vbd;
 use vbd_core::posterior::{self, LOG_SIGMA2};
-use vbd_core::recipe::Recipe;
+use vbd_core::recipe::{KeyValue, Recipe};
 use vbd_core::step::{Batch, Step};
 use vbd_core::weight::{LayerParameters, Parameter, Parameters, Weight};
 use vbd_net::spec::NetSpec;
@@ -144,6 +144,64 @@ fn both_engines_have_equal_theta_after_20_steps_with_a_kill_between() {
         assert_eq!(a.wrong(), b.wrong());
         let (a, b) = (a.nll().unwrap(), b.nll().unwrap());
         assert!((a - b).abs() < 1e-3 * b, "{a:?} {b:?}");
+    }
+}
+
+#[test]
+fn fixed_zeros_stay_0_in_both_engines_whatever_the_share_of_them() {
+    let spec = deployed::residual();
+    for (optimizer, nth) in [
+        ("optimizer = 'adam'", 3),
+        ("optimizer = 'sgd'\nweight_decay = 0.01", 3),
+        ("optimizer = 'adam'", 12),
+        ("optimizer = 'sgd'\nweight_decay = 0.01", 12),
+    ] {
+        let mut recipe = recipe("dense", optimizer);
+        let fixed = KeyValue::Flag(true);
+        recipe.method.keys.insert("fixed_zeros".to_owned(), fixed);
+        let mut parameters = mixed(&spec, &recipe);
+        // one entry of `nth` lives, or all but one
+        let is_kept = |place: usize| (place % nth == 0) == (nth > 3);
+        for layer in &mut parameters.layers {
+            let theta = layer.weight.theta().value.iter().enumerate();
+            let theta = theta.map(|(i, &theta)| if is_kept(i) { theta } else { 0.0 });
+            let theta = Parameter::new(theta.collect());
+            let shape = layer.weight.shape().to_vec();
+            layer.weight = Weight::dense(&shape, theta, Vec::new()).unwrap();
+        }
+        let mut pair = pair(&spec, &recipe, &parameters, 2);
+        for step in 0..6 {
+            let indices = indices(step);
+            let batch = Batch::of(&pair.data.train, &indices);
+            pair.cpu.step(&batch, &at(step, 1.0)).unwrap();
+            pair.candle.step(&batch, &at(step, 1.0)).unwrap();
+            if step == 3 {
+                kill(&mut pair.cpu, &spec, &recipe);
+                kill(&mut pair.candle, &spec, &recipe);
+            }
+        }
+        let [cpu, candle] = [&pair.cpu as &dyn Step, &pair.candle].map(|e| e.parameters().unwrap());
+        for ((cpu, candle), before) in cpu
+            .layers
+            .iter()
+            .zip(&candle.layers)
+            .zip(&parameters.layers)
+        {
+            let (a, b) = (&cpu.weight.theta().value, &candle.weight.theta().value);
+            assert_close(a, b, THETA_TOLERANCE, &cpu.name);
+            let old = &before.weight.theta().value;
+            assert!(
+                a.iter()
+                    .zip(old)
+                    .all(|(new, old)| (*new == 0.0) == (*old == 0.0))
+            );
+            assert!(
+                b.iter()
+                    .zip(old)
+                    .all(|(new, old)| (*new == 0.0) == (*old == 0.0))
+            );
+            assert!(a != old);
+        }
     }
 }
 

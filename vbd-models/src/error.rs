@@ -122,6 +122,31 @@ pub enum Error {
         /// Directories that were searched.
         looked_in: Vec<PathBuf>,
     },
+    /// The files of a named data set were not found, and not had from the hub either.
+    #[cfg(feature = "hub")]
+    #[error(
+        "data set `{name}`: {files} not found{}, and not fetched from the hub: {source}",
+        places(looked_in)
+    )]
+    DataNotFetched {
+        /// Name of the data set.
+        name: &'static str,
+        /// What is looked for, such as `IDX files`.
+        files: &'static str,
+        /// Directories that were searched.
+        looked_in: Vec<PathBuf>,
+        /// Why the hub did not give it.
+        source: Box<Error>,
+    },
+    /// A file could not be had from the hub, or put there.
+    #[cfg(feature = "hub")]
+    #[error("{address}: {problem}")]
+    Hub {
+        /// Address of the file or repository.
+        address: String,
+        /// What went wrong.
+        problem: crate::hub::HubProblem,
+    },
     /// A data set was given by the path of a directory that does not exist.
     #[error("data set `{name}`: {problem}")]
     NoFolder {
@@ -165,6 +190,15 @@ impl Error {
             name: name.to_owned(),
             nearest,
             known,
+        }
+    }
+
+    /// Adds the address to a problem with the hub.
+    #[cfg(feature = "hub")]
+    pub(crate) fn hub(address: &dyn std::fmt::Display, problem: crate::hub::HubProblem) -> Self {
+        Self::Hub {
+            address: address.to_string(),
+            problem,
         }
     }
 

@@ -3,6 +3,8 @@
 mod catalog;
 pub mod data;
 mod error;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod nets;
 pub mod picture;
 pub mod recipes;

@@ -59,6 +59,10 @@ const RECIPES: Catalog = Catalog {
         ),
         ("resnet-8-vbd", include_str!("../recipes/resnet-8-vbd.toml")),
         (
+            "resnet-8-vbd-retrain",
+            include_str!("../recipes/resnet-8-vbd-retrain.toml"),
+        ),
+        (
             "resnet-8-vbd-neurons",
             include_str!("../recipes/resnet-8-vbd-neurons.toml"),
         ),

@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare exactly"))]
 
 pub mod bench;
+pub mod card;
 pub mod error;
 pub mod export;
 mod import;

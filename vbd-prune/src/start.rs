@@ -60,6 +60,21 @@ impl StartFile {
         })
     }
 
+    /// Returns the start under another name, which runs record.
+    #[must_use]
+    pub fn named(self, name: &Path) -> Self {
+        match self {
+            Self::Net(start) => Self::Net(Box::new(Start {
+                origin: name.display().to_string(),
+                ..*start
+            })),
+            Self::Tensors { tensors, .. } => Self::Tensors {
+                path: name.to_path_buf(),
+                tensors,
+            },
+        }
+    }
+
     /// Returns the file's network, if it has one.
     pub fn spec(&self) -> Option<&NetSpec> {
         match self {

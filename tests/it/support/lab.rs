@@ -119,6 +119,12 @@ impl Lab {
         ] {
             command.env_remove(name);
         }
+        // No test asks the real hub, or reads this machine's cache.
+        for name in ["HF_ENDPOINT", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE"] {
+            command.env_remove(name);
+        }
+        command.env("HF_HUB_OFFLINE", "1");
+        command.env("HF_HOME", self.path("hf-home"));
         command
     }
 

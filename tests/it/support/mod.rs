@@ -1,10 +1,12 @@
 //! A folder with a small network and data of its own, and the binary to run there.
 
 mod binary;
+mod hub_server;
 mod lab;
 mod state_dict;
 
 pub(crate) use self::binary::{binary, workspace};
+pub(crate) use self::hub_server::{Answer, HubServer};
 pub(crate) use self::lab::{IMAGES, Lab, Run};
 pub(crate) use self::state_dict::{NORMALISED, values, write_state_dict};
 

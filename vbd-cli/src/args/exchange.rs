@@ -1,4 +1,4 @@
-//! Arguments of the verbs that exchange networks with other programs: `export`, `import`.
+//! Arguments of the verbs that exchange networks with other programs: `export`, `import`, `push`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -42,4 +42,18 @@ pub(crate) struct ImportArgs {
     pub(crate) rename: Vec<Rename>,
     #[command(flatten)]
     pub(crate) destination: Destination,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vbd push small.safetensors hf://me/small --dry-run card\n  HF_TOKEN=... vbd push small.safetensors hf://me/small"
+)]
+pub(crate) struct PushArgs {
+    /// Pruned file
+    pub(crate) file: PathBuf,
+    /// Repository of models, created if there is none: hf://owner/repo
+    pub(crate) repo: String,
+    /// Write what would be pushed into this directory instead
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dry_run: Option<PathBuf>,
 }

@@ -12,7 +12,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
 
 pub(crate) use self::bench::BenchArgs;
-pub(crate) use self::exchange::{ExportArgs, ImportArgs};
+pub(crate) use self::exchange::{ExportArgs, ImportArgs, PushArgs};
 pub(crate) use self::train::{DeviceArgs, RecipeChanges, TrainArgs};
 pub(crate) use self::using::{EvalArgs, InspectArgs, PredictArgs, PruneArgs, Split};
 
@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Read a dense network that another program trained
     Import(ImportArgs),
+    /// Put a pruned file on the Hugging Face hub, with a model card
+    Push(PushArgs),
     /// Measure a file's error on a data set
     Eval(EvalArgs),
     /// Show a file's sparsity layer by layer

@@ -24,6 +24,8 @@ pub(crate) use self::paint::Paint;
 pub(crate) use self::printable::is_unprintable;
 pub(crate) use self::printable::{printable, printable_lines};
 pub(crate) use self::progress::spinner;
+#[cfg(feature = "hub")]
+pub(crate) use self::progress::transfer_bar;
 pub(crate) use self::report::show_report;
 pub(crate) use self::sensitivity::show_sensitivity;
 pub(crate) use self::table::{Column, Table, bar};

@@ -9,10 +9,10 @@ use crate::files;
 use crate::render::Output;
 
 pub(crate) fn run(args: &ImportArgs, out: &Output) -> anyhow::Result<VerbResult> {
-    files::check_local(&args.file)?;
     files::check_out(&args.destination)?;
     let spec = vbd_models::nets::net(&args.spec)?;
-    let net = vbd_prune::import(&args.file, &spec, &args.rename)
+    let file = files::local(&args.file)?;
+    let net = vbd_prune::import(&file, &spec, &args.rename)
         .with_context(|| format!("importing {}", args.file.display()))?;
     let file = PrunedFile::new(&net, None, ValueType::F32)?;
     prune::write(&file, &args.destination.out, out)

@@ -10,6 +10,7 @@ mod inspect;
 mod lists;
 mod predict;
 mod prune;
+mod push;
 mod quickstart;
 mod train;
 
@@ -65,6 +66,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<VerbRe
         Command::Prune(args) => prune::run(args, out),
         Command::Export(args) => export::run(args, out),
         Command::Import(args) => import::run(args, out),
+        Command::Push(args) => push::run(args, out),
         Command::Eval(args) => eval::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
         Command::Predict(args) => predict::run(args, out),

@@ -16,7 +16,7 @@
 //!
 //! | kind | of each weight | what is pruned |
 //! |---|---|---|
-//! | `dense` | theta | nothing |
+//! | `dense` | theta | nothing; with `fixed_zeros`, zeros stay pruned |
 //! | `vbd`, `vd` | a posterior (`variational`), or one alpha shared (`shared_alpha`) | weights above the threshold; nothing with a shared alpha |
 //! | `fast` | a fixed alpha | nothing |
 
@@ -202,6 +202,14 @@ pub trait CandleMethod {
     /// # Errors
     /// If the device fails.
     fn tensor_finish(&self, _state: usize, _old: &Tensor, new: Tensor) -> CandleResult<Tensor> {
+        Ok(new)
+    }
+
+    /// Post-processes theta after the optimiser's step.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn tensor_theta(&self, _old: &Tensor, new: Tensor) -> CandleResult<Tensor> {
         Ok(new)
     }
 

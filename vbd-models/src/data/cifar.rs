@@ -77,7 +77,12 @@ pub(super) fn read_folder(name: &str, folder: &Path) -> Result<Dataset> {
     let (train, test) = paths.split_at(paths.len() - 1);
     let [train, test] = [read_split(train)?, read_split(test)?];
     let set = train.with_test(test, name, Some(CLASSES.into()))?;
-    Ok(set.with_class_names(CLASS_NAMES.map(str::to_owned).into()))
+    Ok(with_class_names(set))
+}
+
+/// Adds the names of the classes.
+pub(super) fn with_class_names(set: Dataset) -> Dataset {
+    set.with_class_names(CLASS_NAMES.map(str::to_owned).into())
 }
 
 fn read_split(paths: &[PathBuf]) -> Result<Split> {

@@ -20,6 +20,8 @@ mod images;
 mod named;
 mod npz;
 mod packed;
+#[cfg(feature = "hub")]
+mod parquet;
 mod path_text;
 mod source;
 mod split;
@@ -33,6 +35,8 @@ pub use candle::to_candle;
 pub use digits::{DEFAULT_SEED, DEFAULT_TEST, DEFAULT_TRAIN, MAX_SAMPLES, digits};
 pub use named::NamedSet;
 pub use path_text::text_of;
+#[cfg(feature = "hub")]
+pub use source::load_or_fetch;
 pub use source::{DataSource, list, load};
 pub use summary::{Summary, summary};
 pub use warnings::{DataWarning, warnings};

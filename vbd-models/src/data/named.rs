@@ -38,6 +38,16 @@ impl NamedSet {
         }
     }
 
+    /// Returns the repository of the data set on the Hugging Face hub, `owner/name`.
+    pub fn hub_id(self) -> &'static str {
+        match self {
+            Self::Mnist => "ylecun/mnist",
+            Self::FashionMnist => "zalando-datasets/fashion_mnist",
+            Self::Cifar10 => "uoft-cs/cifar10",
+            Self::Svhn => "ufldl-stanford/svhn",
+        }
+    }
+
     /// Files of the set, in words.
     fn files(self) -> &'static str {
         match self {
@@ -99,6 +109,45 @@ impl NamedSet {
                 Ok(set)
             }
         }
+    }
+
+    /// Fetches the parquet files of the training and test images from the hub, which makes them of each of
+    /// its data sets.
+    #[cfg(feature = "hub")]
+    pub(super) fn fetch(self, hub: &crate::hub::Hub) -> Result<[PathBuf; 2]> {
+        let folder = match self {
+            Self::Mnist => "mnist",
+            Self::FashionMnist => "fashion_mnist",
+            Self::Cifar10 => "plain_text",
+            Self::Svhn => "cropped_digits",
+        };
+        let fetch = |split: &str| {
+            let path = format!("{folder}/{split}/0000.parquet");
+            let revision = "refs/convert/parquet";
+            hub.fetch_once(&crate::hub::HubFile::of_dataset(
+                self.hub_id(),
+                &path,
+                revision,
+            ))
+        };
+        Ok([fetch("train")?, fetch("test")?])
+    }
+
+    /// Reads the set from the parquet files of its training and test images.
+    #[cfg(feature = "hub")]
+    pub(super) fn load_parquet(self, [train, test]: [PathBuf; 2]) -> Result<Dataset> {
+        use super::parquet::read_split;
+        let shape = match self {
+            Self::Mnist | Self::FashionMnist => [1, 28, 28],
+            Self::Cifar10 | Self::Svhn => [3, 32, 32],
+        };
+        let train = read_split(&train, shape, NAMED_CLASSES)?;
+        let test = read_split(&test, shape, NAMED_CLASSES)?;
+        let set = train.with_test(test, self.name(), Some(NAMED_CLASSES))?;
+        Ok(match self {
+            Self::Cifar10 => cifar::with_class_names(set),
+            _ => set,
+        })
     }
 
     /// Refuses an IDX file of another named set: all have the same file names.

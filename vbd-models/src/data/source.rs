@@ -88,6 +88,40 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
     DataSource::parse(name)?.load(data_dir)
 }
 
+/// Loads a data set by name like [`load`], a named one from the hub if its files are not found.
+///
+/// # Errors
+/// Those of [`load`]; [`Error::DataNotFetched`] if a named set is neither found nor fetched;
+/// [`Error::DataFile`] if its fetched file is damaged.
+#[cfg(feature = "hub")]
+pub fn load_or_fetch(
+    name: &str,
+    data_dir: Option<&Path>,
+    hub: impl FnOnce() -> Result<crate::hub::Hub>,
+) -> Result<Dataset> {
+    let source = DataSource::parse(name)?;
+    match (source.load(data_dir), source) {
+        (
+            Err(Error::DataNotFound {
+                name,
+                files,
+                looked_in,
+            }),
+            DataSource::Named(set),
+        ) => {
+            let fetched = hub().and_then(|hub| set.fetch(&hub));
+            let paths = fetched.map_err(|source| Error::DataNotFetched {
+                name,
+                files,
+                looked_in,
+                source: Box::new(source),
+            })?;
+            set.load_parquet(paths)
+        }
+        (loaded, _) => loaded,
+    }
+}
+
 impl DataSource {
     /// Parses a name, in capitals or not: `digits`, one of [`NamedSet`], `idx:FOLDER`,
     /// `npz:FILE`, `images:FOLDER`, or the path of a directory or of a file that ends in `.npz`. A name wins over a

@@ -1,4 +1,4 @@
-//! Plain weights: theta only, without noise or pruning.
+//! Plain weights: theta only, without noise. Zeros may be fixed, to train what another run left.
 
 use std::sync::Arc;
 
@@ -8,22 +8,43 @@ use super::{
     CandleMethod, CpuMethod, DataGradient, Definition, EntryView, EntryViewMut, TensorMoments,
     Update, WeightMethod,
 };
+use crate::kernels::vector::{each_vector, kernel};
 use crate::layers::Masking;
+use crate::recipe::{Key, Range, Value};
 use crate::weight::State;
 
+const FIXED_ZEROS: Key = Key {
+    name: "fixed_zeros",
+    default: Value::Flag(false),
+    from_trained: None,
+    range: Range::Flag,
+    meaning: "whether weights that are 0 stay 0: with `--from`, what another run pruned stays pruned",
+};
+
 pub(super) const DEFINITION: Definition = Definition {
-    keys: &[],
+    keys: &[FIXED_ZEROS],
     applies: |_, _| true,
-    build: |_| Arc::new(Dense),
+    build: |settings| {
+        Arc::new(Dense {
+            fixed_zeros: settings.flag(FIXED_ZEROS.name),
+        })
+    },
 };
 
 /// A plain weight.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Dense;
+pub(crate) struct Dense {
+    /// Whether entries that are 0 are dead.
+    pub(crate) fixed_zeros: bool,
+}
 
 impl WeightMethod for Dense {
     fn states(&self, _shape: &[usize]) -> Vec<State> {
         Vec::new()
+    }
+
+    fn kills(&self) -> bool {
+        self.fixed_zeros
     }
 
     fn is_plain(&self) -> bool {
@@ -54,7 +75,14 @@ impl CpuMethod for Dense {
         update: &Update,
     ) {
         let theta = entries.theta.slices_mut(entries.range.clone());
-        update.descent.step(theta, data.theta);
+        if self.fixed_zeros {
+            // A dense form computes dead entries too. Without a gradient, their moments stay 0.
+            let mut gradient = data.theta.to_vec();
+            clear_of_zeros(&mut gradient, theta[0]);
+            update.descent.step(theta, &gradient);
+        } else {
+            update.descent.step(theta, data.theta);
+        }
         entries
             .mean
             .copy_from_slice(&entries.theta.value[entries.range]);
@@ -77,5 +105,28 @@ impl CandleMethod for Dense {
 
     fn tensor_kept(&self, theta: &Tensor, _states: &[Tensor]) -> CandleResult<Tensor> {
         Ok(theta.clone())
+    }
+
+    fn tensor_theta(&self, old: &Tensor, new: Tensor) -> CandleResult<Tensor> {
+        if !self.fixed_zeros {
+            return Ok(new);
+        }
+        old.ne(0.0)?.where_cond(&new, &new.zeros_like()?)
+    }
+}
+
+kernel! {
+    /// Sets the gradients of values that are 0 to 0.
+    fn clear_of_zeros<S>(simd, gradient: &mut [f32], theta: &[f32]) {
+        each_vector(
+            simd,
+            [gradient],
+            [theta],
+            #[inline(always)]
+            |[gradient], [theta]| {
+                let zero = theta.like(0.0);
+                [theta.equals(zero).not().keep(gradient)]
+            },
+        );
     }
 }

@@ -141,7 +141,8 @@ impl CandleWeight {
         let method = &self.setting.method;
         let old_theta = self.theta.value().copy()?.detach();
         self.bias.update(descent, Ok)?;
-        self.theta.update(descent, Ok)?;
+        self.theta
+            .update(descent, |new| method.tensor_theta(&old_theta, new))?;
         for (number, (state, variable)) in self.states.iter_mut().enumerate() {
             if state.is_trained {
                 let old = variable.value().detach();

@@ -39,7 +39,7 @@ impl CpuGate {
     ) -> Self {
         // Pure noise has no learned parameters.
         let method = spec.method.clone();
-        let method = method.unwrap_or_else(|| Arc::new(Dense));
+        let method = method.unwrap_or_else(|| Arc::new(Dense { fixed_zeros: false }));
         Self {
             spec: spec.clone(),
             number,
