@@ -108,7 +108,7 @@ fn missing_data_name_every_remedy() {
     assert_fails(
         &lab.vbd("inspect hf://a/b"),
         1,
-        &["not supported yet", "hint: "],
+        &["hf://a/b", "expected hf://owner/repo/path"],
     );
 }
 

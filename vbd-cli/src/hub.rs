@@ -23,7 +23,7 @@ pub(crate) fn fetch(address: &str) -> anyhow::Result<PathBuf> {
 /// Loads a data set; a named one without files comes from the hub.
 #[cfg(feature = "hub")]
 pub(crate) fn load_data(name: &str, data_dir: Option<&Path>) -> anyhow::Result<Dataset> {
-    Ok(vbd_models::data::load_or_fetch(name, data_dir, client)?)
+    Ok(vbd_models::data::load_or_fetch(name, data_dir, watcher())?)
 }
 
 /// Loads a data set from files.
@@ -74,10 +74,15 @@ pub(crate) fn push(address: &str, _uploads: &[Upload]) -> anyhow::Result<String>
 
 /// Creates a client that shows its transfers.
 #[cfg(feature = "hub")]
-pub(crate) fn client() -> vbd_models::Result<vbd_models::hub::Hub> {
+fn client() -> anyhow::Result<vbd_models::hub::Hub> {
+    Ok(vbd_models::hub::Hub::from_env()?.watched_by(watcher()))
+}
+
+/// Shows the progress of each file as a bar.
+#[cfg(feature = "hub")]
+fn watcher() -> impl Fn(&str, vbd_models::hub::Progress) {
     let bar = transfer_bar();
-    let hub = vbd_models::hub::Hub::from_env()?;
-    Ok(hub.watched_by(move |name, progress| bar.show(name, progress.done, progress.total)))
+    move |name, progress| bar.show(name, progress.done, progress.total)
 }
 
 /// Returns the error of a program without the hub.

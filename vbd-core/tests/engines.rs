@@ -161,7 +161,7 @@ fn fixed_zeros_stay_0_in_both_engines_whatever_the_share_of_them() {
         recipe.method.keys.insert("fixed_zeros".to_owned(), fixed);
         let mut parameters = mixed(&spec, &recipe);
         // one entry of `nth` lives, or all but one
-        let is_kept = |place: usize| (place % nth == 0) == (nth > 3);
+        let is_kept = |place: usize| place.is_multiple_of(nth) == (nth > 3);
         for layer in &mut parameters.layers {
             let theta = layer.weight.theta().value.iter().enumerate();
             let theta = theta.map(|(i, &theta)| if is_kept(i) { theta } else { 0.0 });

@@ -145,7 +145,7 @@ pub enum Error {
         /// Address of the file or repository.
         address: String,
         /// What went wrong.
-        problem: crate::hub::HubProblem,
+        problem: Box<crate::hub::HubProblem>,
     },
     /// A data set was given by the path of a directory that does not exist.
     #[error("data set `{name}`: {problem}")]
@@ -198,7 +198,7 @@ impl Error {
     pub(crate) fn hub(address: &dyn std::fmt::Display, problem: crate::hub::HubProblem) -> Self {
         Self::Hub {
             address: address.to_string(),
-            problem,
+            problem: Box::new(problem),
         }
     }
 

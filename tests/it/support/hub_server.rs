@@ -1,6 +1,7 @@
 //! A small hub on this machine: files by their paths, each with a manner of answering, and commits.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -156,10 +157,11 @@ impl Connection {
         Hosted { bytes, answer }: &Hosted,
     ) -> std::io::Result<()> {
         let is_head = request.method == "HEAD";
-        let sum: String = Sha256::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sum = Sha256::digest(bytes);
+        let sum = sum.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
         let mut headers = vec![
             format!("X-Repo-Commit: {COMMIT}"),
             format!("ETag: \"{sum}\""),
@@ -294,7 +296,7 @@ fn send(
 ) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
     for header in headers {
-        head += &format!("{header}\r\n");
+        let _ = write!(head, "{header}\r\n");
     }
     stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())?;
     if !is_head {

@@ -46,12 +46,12 @@ pub(crate) struct ImportArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vbd push small.safetensors hf://me/small --dry-run card\n  HF_TOKEN=... vbd push small.safetensors hf://me/small"
+    after_help = "Examples:\n  vbd push small.safetensors hf://me/small --dry-run card\n  vbd push small.safetensors hf://me/small"
 )]
 pub(crate) struct PushArgs {
     /// Pruned file
     pub(crate) file: PathBuf,
-    /// Repository of models, created if there is none: hf://owner/repo
+    /// Repository of models, created if there is none: `hf://owner/repo`; needs `HF_TOKEN`
     pub(crate) repo: String,
     /// Write what would be pushed into this directory instead
     #[arg(long, value_name = "DIR")]

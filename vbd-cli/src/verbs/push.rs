@@ -53,16 +53,12 @@ pub(crate) fn run(args: &PushArgs, out: &Output) -> anyhow::Result<VerbResult> {
 /// Returns the file, its configuration and its card.
 fn uploads(path: &Path, repo: &str) -> anyhow::Result<Vec<Upload>> {
     let local = files::local(path)?;
-    let file = match files::open(&local)? {
-        ModelFile::Pruned { file, .. } => file,
-        _ => {
-            let text = format!("{}: not a pruned file", path.display());
-            let hint = format!(
-                "prune it first: `vbd prune {} -o small.safetensors`",
-                path.display()
-            );
-            return Err(Problem::usage(text).hint(hint).into());
-        }
+    let ModelFile::Pruned { file, .. } = files::open(&local)? else {
+        let path = path.display();
+        let hint = format!("prune it first: `vbd prune {path} -o small.safetensors`");
+        return Err(Problem::usage(format!("{path}: not a pruned file"))
+            .hint(hint)
+            .into());
     };
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.filter(|name| name.ends_with(".safetensors"));

@@ -16,6 +16,9 @@ pub(crate) const BATCH: usize = 23;
 
 /// One step's gradients agree to this, as a share of the largest: f32 sums in another order.
 pub(crate) const GRADIENT_TOLERANCE: f32 = 2e-5;
+/// Tolerance for biases: sums over all samples and places, which nearly cancel before a normalisation; Candle adds
+/// them in an order that depends on the machine.
+const BIAS_TOLERANCE: f32 = 1e-4;
 /// Tolerance for states that many entries share: Candle adds their gradients in f32, and they nearly cancel.
 const SUM_TOLERANCE: f32 = 3e-4;
 /// Theta after twenty steps.
@@ -133,7 +136,7 @@ pub(crate) fn assert_same_gradients(cpu: &Parameters, candle: &Parameters) {
         assert_close(
             &cpu.bias.m,
             &candle.bias.m,
-            GRADIENT_TOLERANCE,
+            BIAS_TOLERANCE,
             &format!("{name}.bias"),
         );
         let (a, b) = (&cpu.weight, &candle.weight);

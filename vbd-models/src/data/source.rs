@@ -88,7 +88,8 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
     DataSource::parse(name)?.load(data_dir)
 }
 
-/// Loads a data set by name like [`load`], a named one from the hub if its files are not found.
+/// Loads a data set by name like [`load`], a named one from the hub if its files are not found. `watcher`
+/// is called with the name of a file and its progress during each transfer.
 ///
 /// # Errors
 /// Those of [`load`]; [`Error::DataNotFetched`] if a named set is neither found nor fetched;
@@ -97,29 +98,30 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
 pub fn load_or_fetch(
     name: &str,
     data_dir: Option<&Path>,
-    hub: impl FnOnce() -> Result<crate::hub::Hub>,
+    watcher: impl Fn(&str, crate::hub::Progress) + 'static,
 ) -> Result<Dataset> {
     let source = DataSource::parse(name)?;
-    match (source.load(data_dir), source) {
-        (
-            Err(Error::DataNotFound {
-                name,
-                files,
-                looked_in,
-            }),
-            DataSource::Named(set),
-        ) => {
-            let fetched = hub().and_then(|hub| set.fetch(&hub));
-            let paths = fetched.map_err(|source| Error::DataNotFetched {
-                name,
-                files,
-                looked_in,
-                source: Box::new(source),
-            })?;
-            set.load_parquet(paths)
-        }
-        (loaded, _) => loaded,
-    }
+    let looked_for = source.load(data_dir);
+    let (
+        Err(Error::DataNotFound {
+            name,
+            files,
+            looked_in,
+        }),
+        DataSource::Named(set),
+    ) = (&looked_for, source)
+    else {
+        return looked_for;
+    };
+    let hub = crate::hub::Hub::from_env().map(|hub| hub.watched_by(watcher));
+    let fetched = hub.and_then(|hub| set.fetch(&hub));
+    let paths = fetched.map_err(|source| Error::DataNotFetched {
+        name,
+        files,
+        looked_in: looked_in.clone(),
+        source: Box::new(source),
+    })?;
+    set.load_parquet(paths)
 }
 
 impl DataSource {

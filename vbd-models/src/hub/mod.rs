@@ -109,7 +109,7 @@ impl Hub {
         }
         match self.download(file) {
             Err(Error::Hub { problem, .. }) if problem.is_silence() => {
-                self.cached(file).map_err(|_| Error::hub(file, problem))
+                self.cached(file).map_err(|_| Error::hub(file, *problem))
             }
             fetched => fetched,
         }
@@ -154,7 +154,7 @@ impl Hub {
     }
 }
 
-/// Returns whether a variable of the environment says yes, as huggingface_hub reads it.
+/// Returns whether a variable of the environment says yes, as `huggingface_hub` reads it.
 fn is_true(value: &str) -> bool {
     ["1", "on", "yes", "true"].contains(&value.to_ascii_lowercase().as_str())
 }

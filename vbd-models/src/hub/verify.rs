@@ -12,7 +12,7 @@ use crate::data::checksum::hex;
 /// Characters of a SHA-256 in hexadecimal.
 const SHA256_LEN: usize = 64;
 
-/// Checks a file of the cache. Its blob is named after its ETag, which is the SHA-256 of a large file.
+/// Checks a file of the cache. Its blob is named after its `ETag`, which is the SHA-256 of a large file.
 /// A file that differs is removed.
 ///
 /// # Errors

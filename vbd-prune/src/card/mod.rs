@@ -44,6 +44,9 @@ const LIBRARY: &str = "vbd";
 ///
 /// # Errors
 /// None for a file created by this crate.
+///
+/// # Panics
+/// Never: a configuration is plain data.
 pub fn config(file: &PrunedFile, target: CardTarget<'_>) -> Result<String> {
     let report = Report::of_file(file)?;
     let config = Config {
