@@ -11,7 +11,7 @@ from torch import nn
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
-from read_vbd import groups_of, shapes_of, window_of  # noqa: E402
+from read_vbd import groups_of, read_vbd, shapes_of, window_of  # noqa: E402, F401
 
 
 class Scale(nn.Module):
@@ -94,10 +94,17 @@ def samples(spec, data_dir, split="test"):
     return images, read("labels-idx1", 8).astype(np.int64)
 
 
-def normalised(images, spec):
+def normalised(images, spec, tensors=None):
+    """Images as `spec.normalize` says; the mean image of a file is among its `tensors`."""
     rule = spec.get("normalize", {})
-    mean, std = (np.array(rule.get(name, default), np.float32) for name, default in (("mean", 0.0), ("std", 1.0)))
-    mean, std = (value.reshape(-1, 1, 1) if value.ndim else value for value in (mean, std))
+
+    def statistic(name, default):
+        if rule.get(name) == "image":
+            return tensors[f"normalize.{name}"]
+        value = np.array(rule.get(name, default), np.float32)
+        return value.reshape(-1, 1, 1) if value.ndim else value
+
+    mean, std = statistic("mean", 0.0), statistic("std", 1.0)
     return torch.from_numpy((images * np.float32(rule.get("scale", 1.0)) - mean) / std)
 
 

@@ -87,19 +87,19 @@ fn a_run_killed_in_its_first_epoch_resumes_to_the_same_bits() {
 fn ctrl_c_writes_a_checkpoint_says_how_to_go_on_and_is_130() {
     let lab = lab();
     for (name, epochs) in [("-INT", 1), ("-TERM", 2)] {
-        let _ = std::fs::remove_dir_all(lab.path("cut"));
-        let child = start(&lab, epochs);
-        signal(&child, name);
-        let output = child.wait_with_output().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(130), "{name}: {stderr}");
-        assert!(stderr.contains("vbd train --resume cut"), "{stderr}");
-        let checkpoint = lab.last_checkpoint("cut");
-        assert!(
-            checkpoint.to_str().unwrap().contains("-step-"),
-            "{}",
-            checkpoint.display()
-        );
+        // A signal at the end of an epoch finds that epoch's checkpoint: then again.
+        let is_within = (0..3).any(|_| {
+            let _ = std::fs::remove_dir_all(lab.path("cut"));
+            let child = start(&lab, epochs);
+            signal(&child, name);
+            let output = child.wait_with_output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(130), "{name}: {stderr}");
+            assert!(stderr.contains("vbd train --resume cut"), "{stderr}");
+            let checkpoint = lab.last_checkpoint("cut");
+            checkpoint.to_str().unwrap().contains("-step-")
+        });
+        assert!(is_within, "{name}: no checkpoint within an epoch");
         lab.succeed("inspect cut");
         resume_and_compare(&lab);
     }
