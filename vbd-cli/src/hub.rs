@@ -51,10 +51,17 @@ pub(crate) fn repo_id(address: &str) -> anyhow::Result<String> {
     Ok(address.parse::<vbd_models::hub::HubRepo>()?.id())
 }
 
-/// Returns what follows `hf://`.
+/// Returns `owner/repo` of an address.
 #[cfg(not(feature = "hub"))]
 pub(crate) fn repo_id(address: &str) -> anyhow::Result<String> {
-    Ok(address.trim_start_matches("hf://").to_owned())
+    let id = address.strip_prefix("hf://").filter(|id| {
+        let parts: Vec<_> = id.split('/').collect();
+        parts.len() == 2 && parts.iter().all(|part| !part.is_empty())
+    });
+    let text = || format!("{address}: not an address on the hub: expected hf://owner/repo");
+    Ok(id
+        .ok_or_else(|| crate::error::Problem::new(text()))?
+        .to_owned())
 }
 
 /// Uploads files to a repository in one commit. Returns its URL.
