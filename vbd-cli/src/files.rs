@@ -20,8 +20,6 @@ use crate::render::spinner;
 
 /// Environment variable with the default of `--data-dir`.
 const DATA_DIR: &str = "VBD_DATA_DIR";
-/// Start of the address of a file on the hub.
-const HUB: &str = "hf://";
 
 /// Opens a checkpoint, a pruned file, or a run directory.
 pub(crate) fn open(file: &Path) -> anyhow::Result<ModelFile> {
@@ -42,7 +40,7 @@ pub(crate) fn open_start(file: &Path) -> anyhow::Result<StartFile> {
 
 /// Returns the path of a file, which is fetched if it is on the hub.
 pub(crate) fn local(file: &Path) -> anyhow::Result<Cow<'_, Path>> {
-    match file.to_str().filter(|text| text.starts_with(HUB)) {
+    match file.to_str().filter(|text| text.starts_with(hub::PREFIX)) {
         Some(address) => Ok(Cow::Owned(hub::fetch(address)?)),
         None => Ok(Cow::Borrowed(file)),
     }

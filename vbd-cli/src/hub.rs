@@ -7,6 +7,12 @@ use vbd_net::data::Dataset;
 #[cfg(feature = "hub")]
 use crate::render::transfer_bar;
 
+#[cfg(feature = "hub")]
+pub(crate) use vbd_models::hub::PREFIX;
+/// Start of an address on the hub.
+#[cfg(not(feature = "hub"))]
+pub(crate) const PREFIX: &str = "hf://";
+
 /// Fetches a file by its address. Returns its path in the cache.
 #[cfg(feature = "hub")]
 pub(crate) fn fetch(address: &str) -> anyhow::Result<PathBuf> {
@@ -54,7 +60,7 @@ pub(crate) fn repo_id(address: &str) -> anyhow::Result<String> {
 /// Returns `owner/repo` of an address.
 #[cfg(not(feature = "hub"))]
 pub(crate) fn repo_id(address: &str) -> anyhow::Result<String> {
-    let id = address.strip_prefix("hf://").filter(|id| {
+    let id = address.strip_prefix(PREFIX).filter(|id| {
         let parts: Vec<_> = id.split('/').collect();
         parts.len() == 2 && parts.iter().all(|part| !part.is_empty())
     });

@@ -12,7 +12,7 @@ use vbd_prune::bench::{BenchOptions, Engine, Row, Subject, bench, fitting};
 
 use super::{Context, VerbResult};
 use crate::args::BenchArgs;
-use crate::error::Problem;
+use crate::error::{Problem, message};
 use crate::render::{Column, Output, Table, count, micros, say, times};
 use crate::{files, recipe};
 
@@ -86,7 +86,8 @@ fn data_for(net: &PrunedNet, file: &Path, args: &BenchArgs) -> anyhow::Result<Op
         Err(error) if asked => Err(error),
         Err(error) => {
             say(&format!(
-                "timing on synthetic pixels, a fifth of them nonzero: {error:#}"
+                "timing on synthetic pixels, a fifth of them nonzero: {}",
+                message(&error)
             ));
             Ok(None)
         }

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Serialize;
 use vbd_models::data::DataSource;
-use vbd_prune::ModelFile;
 use vbd_prune::card::{CardTarget, card, config};
+use vbd_prune::{ModelFile, Report};
 
 use super::VerbResult;
 use crate::args::PushArgs;
@@ -63,6 +63,7 @@ fn uploads(path: &Path, repo: &str) -> anyhow::Result<Vec<Upload>> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.filter(|name| name.ends_with(".safetensors"));
     let name = name.unwrap_or(USUAL_NAME);
+    let (spec, report) = (file.net().spec(), Report::of_file(&file)?);
     let data = file.net().provenance().data.clone().unwrap_or_default();
     let dataset = match DataSource::parse(&data) {
         Ok(DataSource::Named(set)) => Some(set.hub_id()),
@@ -79,8 +80,8 @@ fn uploads(path: &Path, repo: &str) -> anyhow::Result<Vec<Upload>> {
     };
     Ok(vec![
         upload(name, vbd_net::file::read(&local)?),
-        upload("config.json", config(&file, target)?.into_bytes()),
-        upload("README.md", card(&file, target)?.into_bytes()),
+        upload("config.json", config(spec, &report, target).into_bytes()),
+        upload("README.md", card(spec, &report, target).into_bytes()),
     ])
 }
 

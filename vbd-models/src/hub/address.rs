@@ -17,7 +17,7 @@ const EXPECTED_REPO: &str = "hf://owner/repo";
 
 /// Kind of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RepoKind {
+enum RepoKind {
     /// A model.
     Model,
     /// A data set.
@@ -155,10 +155,10 @@ impl FromStr for HubFile {
         else {
             return Err(wrong());
         };
-        let is_inside = path.split('/').all(|part| is_name(part) && part != "..");
+        let is_inside = path.split('/').all(is_name);
         let has_revision = revision
             .as_ref()
-            .is_none_or(|revision| !revision.is_empty() && revision.split('/').all(is_name));
+            .is_none_or(|revision| revision.split('/').all(is_name));
         if !(is_name(owner) && is_name(name) && is_inside && has_revision) {
             return Err(wrong());
         }
@@ -174,7 +174,7 @@ impl FromStr for HubFile {
     }
 }
 
-/// Returns whether a part of an address can be a directory of the cache.
+/// Returns whether a part of an address can be a directory of the cache: neither empty nor dots alone.
 fn is_name(part: &str) -> bool {
     let is_dots = part.chars().all(|c| c == '.');
     let is_odd = |c: char| c.is_control() || "\\:?*\"<>|@".contains(c);

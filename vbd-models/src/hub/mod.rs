@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use hf_hub::{HFClient, HFClientSync, HFError};
 
-pub use self::address::{HubFile, HubRepo, PREFIX, RepoKind};
+pub use self::address::{HubFile, HubRepo, PREFIX};
 pub use self::problem::HubProblem;
 pub use self::push::Upload;
 use self::transfer::Watched;

@@ -8,11 +8,9 @@ mod text;
 mod yaml;
 
 use serde::Serialize;
-use vbd_net::PrunedFile;
 use vbd_net::format::Provenance;
 use vbd_net::spec::{Loss, NetSpec};
 
-use crate::error::Result;
 use crate::report::Report;
 
 /// Where a file will be, and what the hub calls its data.
@@ -42,34 +40,25 @@ const LIBRARY: &str = "vbd";
 
 /// Writes `config.json`: the file's name, the network and what is kept of it.
 ///
-/// # Errors
-/// None for a file created by this crate.
-///
 /// # Panics
 /// Never: a configuration is plain data.
-pub fn config(file: &PrunedFile, target: CardTarget<'_>) -> Result<String> {
-    let report = Report::of_file(file)?;
+pub fn config(spec: &NetSpec, report: &Report, target: CardTarget<'_>) -> String {
     let config = Config {
         library_name: LIBRARY,
         file: target.file,
-        spec: file.net().spec(),
+        spec,
         numel: report.numel,
         nnz: report.nnz,
         compression_ratio: report.compression_ratio,
         provenance: &report.provenance,
     };
     let json = serde_json::to_string_pretty(&config).expect("a configuration is plain data");
-    Ok(json + "\n")
+    json + "\n"
 }
 
 /// Writes the model card, `README.md`: front matter, the layers, how to load it, the paper.
-///
-/// # Errors
-/// None for a file created by this crate.
-pub fn card(file: &PrunedFile, target: CardTarget<'_>) -> Result<String> {
-    let report = Report::of_file(file)?;
-    let matter = yaml::front_matter(&report, is_images(file.net().spec()), target);
-    Ok(matter + &text::body(&report, target))
+pub fn card(spec: &NetSpec, report: &Report, target: CardTarget<'_>) -> String {
+    yaml::front_matter(report, is_images(spec), target) + &text::body(report, target)
 }
 
 /// Returns whether a network classifies images.
@@ -79,7 +68,7 @@ fn is_images(spec: &NetSpec) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use vbd_net::ValueType;
+    use vbd_net::{PrunedFile, ValueType};
 
     use super::*;
     use crate::testing;
@@ -93,10 +82,11 @@ mod tests {
             file: "net.safetensors",
             dataset: None,
         };
-        let card = card(&file, target).unwrap();
+        let report = Report::of_file(&file).unwrap();
+        let card = card(net.spec(), &report, target);
         assert!(card.starts_with("---\nlibrary_name: vbd\n") && !card.contains("model-index"));
-        let config: serde_json::Value =
-            serde_json::from_str(&config(&file, target).unwrap()).unwrap();
+        let config = config(net.spec(), &report, target);
+        let config: serde_json::Value = serde_json::from_str(&config).unwrap();
         assert_eq!(config["file"], "net.safetensors");
     }
 }
