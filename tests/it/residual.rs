@@ -2,7 +2,8 @@
 
 use super::support::{Lab, json_lines};
 
-const LINEAR: &str = r#"
+/// Linear layers with a sum.
+pub(super) const LINEAR: &str = r#"
 name = "residual"
 input = [1, 8, 8]
 classes = 4

@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::Value;
 use vbd_net::tensor_file::{self, RawTensor, Tensors};
 
+use super::residual::LINEAR as RESIDUAL;
 use super::support::{Lab, NORMALISED, assert_told, json_lines, values, write_state_dict};
 
 /// Trains so little that the first line shows the net that the run started from.
@@ -208,12 +209,45 @@ fn a_shrunk_file_with_selections_is_refused_with_what_to_give_instead() {
         1,
         &["`select` layers", "run that the file was pruned from"],
     );
-    // Folded gates are no obstacle.
-    assert_told(
-        &lab.vbd("train small.toml --from run --out next"),
-        1,
-        &["gate.input", "start from that file"],
-    );
     lab.succeed("prune run -o folded.safetensors");
     lab.succeed("train small.toml --from folded.safetensors --epochs 1 --out next");
+}
+
+#[test]
+fn a_run_with_gates_starts_another_without_its_dead_units() {
+    let lab = Lab::new();
+    let mut recipe = fs::read_to_string(lab.path("small.toml")).unwrap();
+    recipe = recipe.replace("kind = \"vbd\"", "kind = \"dense\"");
+    recipe += "[[method.gate]]\nafter = 'input'\nkl_weight = 30.0\n";
+    lab.write("gates.toml", recipe);
+    lab.succeed("train gates.toml --out run");
+    lab.succeed("prune run -o folded.safetensors");
+    let (pruned, error) = (
+        lab.json("inspect folded.safetensors"),
+        error_of(&lab.json("eval folded.safetensors")),
+    );
+    assert!(pruned["nnz"].as_u64() < pruned["numel"].as_u64());
+    let dense = "train dense --model net.toml --data idx:data --from run";
+    let fixed = "--set method.fixed_zeros=true --json";
+    let lines = json_lines(&lab.succeed(&format!("{dense} {STILL} {fixed} --out still")));
+    assert_eq!(lines[0]["nnz"], pruned["nnz"]);
+    assert!((error_of(&lines[0]) - error).abs() < 1e-9, "{}", lines[0]);
+    let lines = json_lines(&lab.succeed(&format!("{dense} --epochs 2 {fixed} --out on")));
+    assert_eq!(lines[1]["nnz"], pruned["nnz"]);
+}
+
+#[test]
+fn a_run_with_a_gate_that_cannot_be_folded_is_refused_as_a_start() {
+    let lab = Lab::new();
+    lab.write("residual.toml", RESIDUAL);
+    lab.write(
+        "gates.toml",
+        "summary = 'units of a sum'\nmodel = 'residual.toml'\ndata = 'idx:data'\n\
+         [method]\nkind = 'dense'\n[[method.gate]]\nafter = 'r1'\n\
+         [train]\nepochs = 1\nbatch_size = 20\n",
+    );
+    lab.succeed("train gates.toml --out run");
+    let told = lab.vbd("train dense --model residual.toml --data idx:data --from run --out next");
+    assert_told(&told, 1, &["`gate.r1`", "layers without a weight", "hint:"]);
+    assert!(!lab.path("next").exists());
 }

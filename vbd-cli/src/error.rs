@@ -220,8 +220,9 @@ fn core_hint(error: &vbd_core::Error) -> Option<String> {
         Error::StartPruned { .. } => {
             Some("give the checkpoint or run that the file was pruned from".to_owned())
         }
-        Error::StartHasGates { .. } => Some(
-            "prune the run with `vbd prune`, which folds its gates, and start from that file"
+        Error::StartGateStays { .. } => Some(
+            "start from a run whose gates come before layers with weights, or prune the run with `vbd \
+             prune`"
                 .to_owned(),
         ),
         Error::StartTensors { .. } => Some(

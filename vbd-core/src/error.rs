@@ -68,9 +68,11 @@ pub enum Error {
         /// Index of the unit.
         unit: u32,
     },
-    /// The network to start from was trained with gates.
-    #[error("cannot start from a network with gates: found `gate.{after}`")]
-    StartHasGates {
+    /// The network to start from has a gate whose factors cannot be folded into weights.
+    #[error(
+        "cannot start from a run with `gate.{after}`: its units are also read by layers without a weight"
+    )]
+    StartGateStays {
         /// Position of the gate.
         after: String,
     },

@@ -48,7 +48,7 @@ impl StartFile {
         let origin = opened.path().display().to_string();
         Ok(match opened {
             ModelFile::Checkpoint { checkpoint, .. } => {
-                Self::Net(Box::new(Start::from_checkpoint(*checkpoint, origin)))
+                Self::Net(Box::new(Start::from_checkpoint(*checkpoint, origin)?))
             }
             ModelFile::Pruned { file, .. } => {
                 Self::Net(Box::new(Start::from_pruned(file.net(), origin)?))

@@ -193,21 +193,24 @@ impl Dots<'_> {
                     }
                     from += PARTIAL_SUMS;
                 }
-                // What fills no vector belongs to the part whose turn it is.
-                if whole < piece.values && whole / S::F32_LANES % parts == part {
-                    let rest = whole..piece.values;
-                    for t in 0..T {
-                        let x = simd.partial_load_f32s(&self.input[x[t]..][rest.clone()]);
-                        for r in 0..R {
-                            let g = simd.partial_load_f32s(&self.g[g[r]..][rest.clone()]);
-                            sums[t][r] = simd.mul_add_f32s(x, g, sums[t][r]);
-                        }
-                    }
-                }
                 for t in 0..T {
                     for r in 0..R {
                         sum(t, r).write_unaligned(sums[t][r]);
                     }
+                }
+            }
+        }
+        // What fills no vector belongs to the part whose turn it is. Partial loads may be calls: sums
+        // that were kept over them would be stored in each turn of the loop above.
+        if whole < piece.values {
+            let part = whole / S::F32_LANES % parts;
+            for t in 0..T {
+                let x = simd.partial_load_f32s(&self.input[x[t] + whole..x[t] + piece.values]);
+                for r in 0..R {
+                    let g = simd.partial_load_f32s(&self.g[g[r] + whole..g[r] + piece.values]);
+                    let sums = &mut self.sums[first_sum + t * self.rows + r];
+                    let (sums, _) = S::as_mut_simd_f32s(sums);
+                    sums[part] = simd.mul_add_f32s(x, g, sums[part]);
                 }
             }
         }

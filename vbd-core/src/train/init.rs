@@ -51,8 +51,7 @@ impl Parameters {
     /// that of the run, whose mean the biases of a pruned file do not know.
     ///
     /// # Errors
-    /// [`Error::StartDiffers`] if the start is of another network; [`Error::StartHasGates`] if it
-    /// has gates.
+    /// [`Error::StartDiffers`] if the start is of another network.
     pub fn start_from(
         spec: &NetSpec,
         recipe: &Recipe,
@@ -75,18 +74,6 @@ impl Parameters {
                 names(&mut trained.layers.iter().map(|layer| &layer.name)),
                 names(&mut weights.iter().map(|weight| &weight.layer)),
             )));
-        }
-        // Gates of pure noise have theta = 1 and can be ignored.
-        let is_noise = |gate: &&GateParameters| {
-            gate.theta()
-                .value
-                .iter()
-                .all(|theta| theta.to_bits() == 1.0_f32.to_bits())
-        };
-        if let Some(gate) = trained.gates.iter().find(|gate| !is_noise(gate)) {
-            return Err(Error::StartHasGates {
-                after: gate.after.clone(),
-            });
         }
         let graph = spec.resolve()?;
         let norms = started_norms(&graph, &trained.norms).map_err(differs)?;

@@ -130,6 +130,11 @@ impl Parameters {
         for (layer, setting) in self.layers.iter_mut().zip(settings) {
             drop(&mut layer.weight, &*setting.method);
         }
+        self.drop_units(gates);
+    }
+
+    /// Sets units above their gates' thresholds to 0, and the weights and biases of those units.
+    pub(crate) fn drop_units(&mut self, gates: &[Gate]) {
         let kept = self.kept_units(gates);
         for ((own, gate), kept) in self.gates.iter_mut().zip(gates).zip(&kept) {
             own.kill(kept);

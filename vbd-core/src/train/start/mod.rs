@@ -14,6 +14,7 @@ use vbd_net::spec::NetSpec;
 
 use super::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
+use crate::gate::Gate;
 use crate::weight::{LayerParameters, Parameter, Parameters, Weight};
 
 /// Weights of a trained network, from which a run starts.
@@ -31,14 +32,35 @@ pub struct Start {
 }
 
 impl Start {
-    /// Starts from a checkpoint.
-    pub fn from_checkpoint(checkpoint: Checkpoint, origin: String) -> Self {
-        Self {
-            origin,
-            spec: checkpoint.spec,
-            parameters: checkpoint.parameters,
-            is_pruned: false,
+    /// Starts from a checkpoint. Units that its gates prune are 0, and the factors of the others are
+    /// folded into the weights that read them. Batch normalisations stay.
+    ///
+    /// # Errors
+    /// [`Error::StartGateStays`] if factors cannot be folded, because units are also read by layers
+    /// without a weight; [`Error::Shape`] or [`vbd_net::Error::Spec`] if the checkpoint does not
+    /// match its own network.
+    pub fn from_checkpoint(checkpoint: Checkpoint, origin: String) -> Result<Self> {
+        let Checkpoint {
+            spec,
+            recipe,
+            mut parameters,
+            ..
+        } = checkpoint;
+        let gates = Gate::all(&spec, &recipe.method)?;
+        parameters.check(&spec.resolve()?, &gates)?;
+        if let Some(gate) = gates.iter().find(|gate| gate.prunes && !gate.folds) {
+            return Err(Error::StartGateStays {
+                after: gate.after.clone(),
+            });
         }
+        parameters.drop_units(&gates);
+        parameters.fold(&gates);
+        Ok(Self {
+            origin,
+            spec,
+            parameters,
+            is_pruned: false,
+        })
     }
 
     /// Starts from a pruned net. Weights that were pruned are 0.

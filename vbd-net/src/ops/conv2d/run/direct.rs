@@ -8,6 +8,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::ConvGeometry;
 use super::one::finish;
+use super::planes::SHARED_WIDTH;
 use super::taps::{ChannelTaps, Taps};
 use crate::runtime::kernels::LANES;
 
@@ -42,7 +43,8 @@ impl ConvDirect {
             ..
         } = *geometry;
         let rows_fit = from.row_step() <= 2 * output.width;
-        if pool > 1 || stride != [1; 2] || !rows_fit || geometry.has_bias_each(bias) {
+        let has_lines = output.width.is_multiple_of(SHARED_WIDTH);
+        if has_lines || pool > 1 || stride != [1; 2] || !rows_fit || geometry.has_bias_each(bias) {
             return false;
         }
         let all = taps.channels().flat_map(ChannelTaps::iter);

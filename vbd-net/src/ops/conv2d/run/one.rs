@@ -159,16 +159,19 @@ impl Run<'_> {
         } else {
             sums = [[simd.splat_f32s(conv.bias[channel]); V]; W];
         }
-        let planes = S::as_simd_f32s(planes).0;
         for (reads, value) in &conv.taps[conv.ends[channel]..conv.ends[channel + 1]] {
             let value = simd.splat_f32s(*value);
             for (sums, &plane) in sums.iter_mut().zip(reads) {
-                let start = (plane as usize + from) / S::F32_LANES;
-                debug_assert!(start + V <= planes.len());
+                let start = plane as usize + from;
+                debug_assert!(start + width <= planes.len());
                 for (place, sum) in sums.iter_mut().enumerate() {
                     // SAFETY: `planes` are as long as all planes together, by the splitting above; a tap
-                    // reads one of them, and no block ends beyond the last vector of a plane.
-                    let x = unsafe { *planes.get_unchecked(start + place) };
+                    // reads one of them, and no block ends beyond the last vector of a plane. Any bits are
+                    // valid `S::f32s`.
+                    let x = unsafe {
+                        let x = planes.as_ptr().add(start + place * S::F32_LANES);
+                        x.cast::<S::f32s>().read_unaligned()
+                    };
                     *sum = simd.mul_add_e_f32s(value, x, *sum);
                 }
             }

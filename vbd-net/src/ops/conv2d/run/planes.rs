@@ -15,11 +15,18 @@ const CACHED_VALUES: usize = if cfg!(test) { 1 << 7 } else { 1 << 14 };
 /// Maximum number of values read at a time.
 pub(super) const SLACK: usize = 2 * LANES;
 
+/// Output rows of this many values share the lines of planes: vectors of 8 lanes stay aligned then, and
+/// those of 16 straddle cache lines at every other line at most.
+pub(super) const SHARED_WIDTH: usize = 8;
+
 /// Sources and sizes of planes.
+///
+/// A plane holds every `step`-th value of some lines of one input channel: all that the taps of one column
+/// and of every `row_stride`-th row of the kernel read. Taps read it from the line of their first
+/// output on. Where the lines of planes are not shared, each tap's inputs have a plane of their own.
 #[derive(Debug)]
 pub(super) struct Planes {
-    /// Start of each plane in the input at the first output, increasing.
-    starts: Vec<u32>,
+    planes: Vec<Plane>,
     /// Upper bound of the input positions that are read.
     reach: usize,
     /// Number of output rows per batch of planes.
@@ -30,56 +37,128 @@ pub(super) struct Planes {
     /// Distance between the inputs of neighbouring outputs, and of outputs in adjacent rows.
     step: usize,
     row_step: usize,
+    /// Distance between the inputs of adjacent rows, rows of a channel, and rows per output row.
+    line_step: usize,
+    unit_lines: usize,
+    row_stride: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Plane {
+    name: PlaneName,
+    /// Position of its first value in the input, for the first output row.
+    source: usize,
+    /// Last line of the taps.
+    last: usize,
+    /// Position in the buffer of planes.
+    at: usize,
+}
+
+/// The inputs that a plane holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct PlaneName {
+    /// Column of the first output's input. First, as in the order of taps.
+    column: usize,
+    unit: usize,
+    /// Row of the first output's input modulo `row_stride`.
+    phase: usize,
+    /// First line, in units of `row_stride`.
+    line: usize,
 }
 
 impl Planes {
-    /// Creates planes that start at these input positions, in any order and with repetitions.
+    /// Creates planes for taps that read these input positions at the first output, in any order and
+    /// with repetitions.
     pub(crate) fn new(mut starts: Vec<u32>, geometry: &ConvGeometry) -> Self {
         starts.sort_unstable();
         starts.dedup();
-        let ConvGeometry { output, .. } = *geometry;
-        let [row_stride, stride] = geometry.stride;
-        let step = stride * geometry.pool;
-        // With a single row of outputs, the distance between rows is unused.
-        let row_step = geometry.from.row_step();
-        let row_step = row_step.saturating_mul(row_stride * geometry.pool);
-        let last = (output.height - 1) * row_step + (output.width - 1) * step;
-        let rows = CACHED_VALUES / (starts.len() * output.width).max(1);
-        // A plane always consists of whole vectors.
-        let rows = rows.max(LANES / output.width);
-        Self {
-            reach: starts.last().map_or(0, |&start| start as usize + last + 1),
-            rows: rows.clamp(1, output.height),
+        let ConvGeometry { output, from, .. } = *geometry;
+        let [row_stride, stride] = geometry.stride.map(|stride| stride * geometry.pool);
+        let mut all = Self {
+            planes: Vec::new(),
+            reach: 0,
+            rows: 0,
             height: output.height,
             width: output.width,
-            step,
-            row_step,
-            starts,
+            step: stride,
+            // With a single row of outputs, the distance between rows is unused.
+            row_step: from.row_step().saturating_mul(row_stride),
+            line_step: from.row_step(),
+            unit_lines: from.rows(),
+            row_stride,
+        };
+        let names = starts
+            .iter()
+            .map(|&start| (all.name(start), start as usize));
+        let mut names: Vec<(PlaneName, usize)> = names.collect();
+        names.sort_unstable();
+        for (name, source) in names {
+            match all.planes.last_mut() {
+                Some(plane) if all.width.is_multiple_of(SHARED_WIDTH) && plane.name.holds(name) => {
+                    plane.last = name.line;
+                }
+                _ => all.planes.push(Plane {
+                    name,
+                    source,
+                    last: name.line,
+                    at: 0,
+                }),
+            }
         }
+        let shared: usize = all.planes.iter().map(Plane::shared_lines).sum();
+        let rows = (CACHED_VALUES / all.width).saturating_sub(shared) / all.planes.len().max(1);
+        // A plane always consists of whole vectors.
+        let rows = rows.max(LANES / all.width);
+        all.rows = rows.clamp(1, all.height);
+        let mut at = 0;
+        for plane in &mut all.planes {
+            plane.at = at;
+            at += plane.len(all.rows * all.width, all.width);
+            let lines = all.height - 1 + plane.shared_lines();
+            let last = plane.source + lines * all.row_step + (all.width - 1) * all.step;
+            all.reach = all.reach.max(last + 1);
+        }
+        all
     }
 
-    /// Returns the length of a plane.
-    fn plane_len(&self) -> usize {
-        (self.rows * self.width).next_multiple_of(LANES)
+    /// Returns the inputs of a tap that reads from an input position on.
+    fn name(&self, start: u32) -> PlaneName {
+        let (line, column) = (
+            start as usize / self.line_step,
+            start as usize % self.line_step,
+        );
+        let (unit, line) = (line / self.unit_lines, line % self.unit_lines);
+        PlaneName {
+            unit,
+            column,
+            phase: line % self.row_stride,
+            line: line / self.row_stride,
+        }
     }
 
     /// Returns the number of values of all planes.
     pub(crate) fn len(&self) -> usize {
-        self.starts.len() * self.plane_len()
+        let last = self.planes.last();
+        let outputs = self.rows * self.width;
+        last.map_or(0, |last| last.at + last.len(outputs, self.width))
     }
 
-    /// Returns the position of the plane that starts at an input position.
+    /// Returns the position in the planes of a tap that reads from an input position on.
     pub(crate) fn place(&self, start: u32) -> usize {
-        let plane = self.starts.partition_point(|&other| other < start);
-        plane * self.plane_len()
+        let name = self.name(start);
+        let after = self.planes.partition_point(|plane| plane.name <= name);
+        let plane = &self.planes[after - 1];
+        plane.at + (name.line - plane.name.line) * self.width
     }
 
     /// Fills the planes for some rows of outputs.
     #[inline(always)]
     pub(crate) fn make(&self, x: &[f32], planes: &mut [f32], rows: Range<usize>) {
         match (self.step, self.width) {
+            (1, width) if width % LANES == 8 => self.copy_rows::<1, 8, 8>(x, planes, rows),
             (1, ..=4) => self.copy_rows::<1, 4, 4>(x, planes, rows),
             (1, _) => self.copy_rows::<1, LANES, LANES>(x, planes, rows),
+            (2, width) if width % LANES == 8 => self.copy_rows::<2, 8, 16>(x, planes, rows),
             (2, ..=4) => self.copy_rows::<2, 4, 8>(x, planes, rows),
             (2, _) => self.copy_rows::<2, LANES, { 2 * LANES }>(x, planes, rows),
             _ => self.copy_values(x, planes, rows),
@@ -102,13 +181,13 @@ impl Planes {
                 && rows.end <= self.height,
             "buffers have the requested size"
         );
-        let plane_len = self.plane_len();
         // In increasing order: the next copy overwrites what this one writes beyond its end.
-        for (plane, &start) in self.starts.iter().enumerate() {
-            let mut from = start as usize + rows.start * self.row_step;
-            let mut to = plane * plane_len;
-            for _ in rows.clone() {
-                for at in (0..self.width).step_by(N) {
+        for plane in &self.planes {
+            let mut from = plane.source + rows.start * self.row_step;
+            let mut to = plane.at;
+            for _ in 0..rows.len() + plane.shared_lines() {
+                let mut at = 0;
+                while at < self.width {
                     debug_assert!(from + at * STEP < self.reach && to + at < self.len());
                     // SAFETY: the first value read is before `reach` and the first one written is
                     // inside the planes; `x` has `SLACK` more and `planes` has `LANES` more, as
@@ -120,6 +199,7 @@ impl Planes {
                         let planes = planes.as_mut_ptr().add(to + at);
                         planes.cast::<[f32; N]>().write(values);
                     }
+                    at += N;
                 }
                 from += self.row_step;
                 to += self.width;
@@ -129,15 +209,36 @@ impl Planes {
 
     /// Copies rows value by value.
     fn copy_values(&self, x: &[f32], planes: &mut [f32], rows: Range<usize>) {
-        let planes = planes.chunks_mut(self.plane_len());
-        for (&start, plane) in self.starts.iter().zip(planes) {
-            for (row, plane) in rows.clone().zip(plane.chunks_mut(self.width)) {
-                let x = &x[start as usize + row * self.row_step..];
-                for (plane, &x) in plane.iter_mut().zip(x.iter().step_by(self.step)) {
-                    *plane = x;
+        for plane in &self.planes {
+            let lines = rows.start..rows.end + plane.shared_lines();
+            let values = planes[plane.at..].chunks_mut(self.width);
+            for (line, plane_line) in lines.zip(values) {
+                let x = &x[plane.source + line * self.row_step..];
+                for (value, &x) in plane_line.iter_mut().zip(x.iter().step_by(self.step)) {
+                    *value = x;
                 }
             }
         }
+    }
+}
+
+impl PlaneName {
+    /// Returns whether the lines of a plane are followed by those of `other`.
+    fn holds(self, other: Self) -> bool {
+        Self { line: 0, ..self } == Self { line: 0, ..other }
+    }
+}
+
+impl Plane {
+    /// Returns the number of lines in addition to one for each output row.
+    fn shared_lines(&self) -> usize {
+        self.last - self.name.line
+    }
+
+    /// Returns the number of values in whole vectors, of which some belong to the last line's outputs.
+    fn len(&self, outputs: usize, width: usize) -> usize {
+        let last = self.shared_lines() * width + outputs.next_multiple_of(LANES);
+        last.next_multiple_of(LANES)
     }
 }
 

@@ -30,7 +30,13 @@ impl Case {
             let least = kernel[side] + stride[side] * (pool - 1);
             (least + draws.below(14)).max(padding + 1) - padding
         };
-        let (height, width) = (side(0), side(1));
+        let (height, mut width) = (side(0), side(1));
+        if draws.below(3) == 0 {
+            // Planes share the lines of such outputs.
+            let outputs = [8, 16, 32][draws.below(3)] * pool;
+            width = (outputs - 1) * stride[1] + kernel[1];
+            width = width.saturating_sub(before[1] + after[1]).max(1);
+        }
         // Other consumers of the input may need more.
         let mut margin = |sides: [usize; 2]| sides.map(|side| side + draws.below(2));
         let from = Margin {
