@@ -20,11 +20,11 @@ use crate::step::cpu::geometry::{TapGeometry, narrow};
 
 /// A channel of a multiple of this many positions is a multiple of 4 KB long, with 16 lanes or more.
 const SAME_SETS: usize = 64;
-/// Values of a slab, which share a second-level cache with what is computed from them.
-const SLAB_VALUES: usize = 64 * 1024;
-/// Values of one way of the first-level cache. Gradients of the rows of a tile, each of which has a way
-/// of its own, stay there while the taps are traversed.
-const WAY: usize = 1024;
+/// Values of a slab: half of a second-level cache of 1 MiB, beside what is computed from it. Smaller slabs
+/// have fewer positions, which share fewer columns.
+const SLAB_VALUES: usize = 128 * 1024;
+/// Values of a row of outputs that are computed from a slab: with their gradients in the first-level cache.
+const ROW_VALUES: usize = 2048;
 
 /// Returns whether the inputs of a convolution are gathered.
 pub(super) fn suit(geometry: &TapGeometry) -> bool {
@@ -141,8 +141,8 @@ impl Slabs {
             self.units * self.window.kernel[0] * self.lanes,
         );
         let columns = (SLAB_VALUES / per_column).max(self.columns(2));
-        let in_a_way = (WAY / self.lanes).clamp(1, width);
-        let fits = (1..=in_a_way)
+        let in_a_row = (ROW_VALUES / self.lanes).clamp(1, width);
+        let fits = (1..=in_a_row)
             .rev()
             .find(|&at_once| self.columns(at_once) <= columns);
         let parts = width.div_ceil(fits.unwrap_or(1));
