@@ -1,8 +1,9 @@
-//! Convolution of one sample whose inputs are read by few taps, such as a depthwise or a very sparse one.
+//! Convolution of one sample whose inputs are read by few taps, such as a depthwise one, with rows that
+//! planes cannot share.
 //!
-//! Planes would take as long as the products here, or as what their aligned loads save. Instead, each tap is added over whole rows of the
-//! input's layout, margins included: the values in the margins' places are computed for nothing, and
-//! the others copied to the output.
+//! Planes would take as long as the products here, or as what their aligned loads save. Instead, each
+//! tap is added over whole rows of the input's layout, margins included: the values in the margins'
+//! places are computed for nothing, and the others copied to the output.
 
 use pulp::{Arch, Simd, WithSimd};
 

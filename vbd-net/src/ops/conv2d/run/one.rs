@@ -1,7 +1,7 @@
 //! Convolution of one sample: each tap over all positions, with SIMD across positions.
 //!
-//! The inputs of a tap for each position of a pooling window are first copied to a plane: no vector
-//! straddles cache lines or has unused lanes, and all channels share the planes. If all rows
+//! The inputs of a tap for each position of a pooling window are first copied to a plane: few vectors
+//! straddle cache lines, none has unused lanes, and all channels share the planes. If all rows
 //! together need too much memory, planes are made for a few rows at a time.
 #![expect(
     unsafe_code,
