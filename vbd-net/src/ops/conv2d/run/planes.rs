@@ -26,7 +26,7 @@ pub(super) const SHARED_WIDTH: usize = 8;
 /// output on. Where the lines of planes are not shared, each tap's inputs have a plane of their own.
 #[derive(Debug)]
 pub(super) struct Planes {
-    planes: Vec<Plane>,
+    all: Vec<Plane>,
     /// Upper bound of the input positions that are read.
     reach: usize,
     /// Number of output rows per batch of planes.
@@ -74,8 +74,8 @@ impl Planes {
         starts.dedup();
         let ConvGeometry { output, from, .. } = *geometry;
         let [row_stride, stride] = geometry.stride.map(|stride| stride * geometry.pool);
-        let mut all = Self {
-            planes: Vec::new(),
+        let mut planes = Self {
+            all: Vec::new(),
             reach: 0,
             rows: 0,
             height: output.height,
@@ -89,15 +89,17 @@ impl Planes {
         };
         let names = starts
             .iter()
-            .map(|&start| (all.name(start), start as usize));
+            .map(|&start| (planes.name(start), start as usize));
         let mut names: Vec<(PlaneName, usize)> = names.collect();
         names.sort_unstable();
         for (name, source) in names {
-            match all.planes.last_mut() {
-                Some(plane) if all.width.is_multiple_of(SHARED_WIDTH) && plane.name.holds(name) => {
+            match planes.all.last_mut() {
+                Some(plane)
+                    if planes.width.is_multiple_of(SHARED_WIDTH) && plane.name.holds(name) =>
+                {
                     plane.last = name.line;
                 }
-                _ => all.planes.push(Plane {
+                _ => planes.all.push(Plane {
                     name,
                     source,
                     last: name.line,
@@ -105,20 +107,20 @@ impl Planes {
                 }),
             }
         }
-        let shared: usize = all.planes.iter().map(Plane::shared_lines).sum();
-        let rows = (CACHED_VALUES / all.width).saturating_sub(shared) / all.planes.len().max(1);
+        let shared: usize = planes.all.iter().map(Plane::shared_lines).sum();
+        let rows = (CACHED_VALUES / planes.width).saturating_sub(shared) / planes.all.len().max(1);
         // A plane always consists of whole vectors.
-        let rows = rows.max(LANES / all.width);
-        all.rows = rows.clamp(1, all.height);
+        let rows = rows.max(LANES / planes.width);
+        planes.rows = rows.clamp(1, planes.height);
         let mut at = 0;
-        for plane in &mut all.planes {
+        for plane in &mut planes.all {
             plane.at = at;
-            at += plane.len(all.rows * all.width, all.width);
-            let lines = all.height - 1 + plane.shared_lines();
-            let last = plane.source + lines * all.row_step + (all.width - 1) * all.step;
-            all.reach = all.reach.max(last + 1);
+            at += plane.len(planes.rows * planes.width, planes.width);
+            let lines = planes.height - 1 + plane.shared_lines();
+            let last = plane.source + lines * planes.row_step + (planes.width - 1) * planes.step;
+            planes.reach = planes.reach.max(last + 1);
         }
-        all
+        planes
     }
 
     /// Returns the inputs of a tap that reads from an input position on.
@@ -138,7 +140,7 @@ impl Planes {
 
     /// Returns the number of values of all planes.
     pub(crate) fn len(&self) -> usize {
-        let last = self.planes.last();
+        let last = self.all.last();
         let outputs = self.rows * self.width;
         last.map_or(0, |last| last.at + last.len(outputs, self.width))
     }
@@ -146,8 +148,8 @@ impl Planes {
     /// Returns the position in the planes of a tap that reads from an input position on.
     pub(crate) fn place(&self, start: u32) -> usize {
         let name = self.name(start);
-        let after = self.planes.partition_point(|plane| plane.name <= name);
-        let plane = &self.planes[after - 1];
+        let after = self.all.partition_point(|plane| plane.name <= name);
+        let plane = &self.all[after - 1];
         plane.at + (name.line - plane.name.line) * self.width
     }
 
@@ -182,7 +184,7 @@ impl Planes {
             "buffers have the requested size"
         );
         // In increasing order: the next copy overwrites what this one writes beyond its end.
-        for plane in &self.planes {
+        for plane in &self.all {
             let mut from = plane.source + rows.start * self.row_step;
             let mut to = plane.at;
             for _ in 0..rows.len() + plane.shared_lines() {
@@ -209,7 +211,7 @@ impl Planes {
 
     /// Copies rows value by value.
     fn copy_values(&self, x: &[f32], planes: &mut [f32], rows: Range<usize>) {
-        for plane in &self.planes {
+        for plane in &self.all {
             let lines = rows.start..rows.end + plane.shared_lines();
             let values = planes[plane.at..].chunks_mut(self.width);
             for (line, plane_line) in lines.zip(values) {
