@@ -44,7 +44,10 @@ pub(crate) fn choose(
     let path = name.is_none().then(|| Path::new(name_or_path));
     let shown = name_or_path.to_string_lossy();
     let (text, origin) = match name {
-        Some(name) => (recipes::toml(name)?.to_owned(), format!("recipe `{name}`")),
+        Some(name) => (
+            recipes::toml(name)?.into_owned(),
+            format!("recipe `{name}`"),
+        ),
         None => (
             file::read_to_string(Path::new(name_or_path))?,
             shown.clone().into_owned(),
@@ -165,6 +168,7 @@ fn known_keys(recipe: &Recipe) -> anyhow::Result<Vec<String>> {
             lr_gamma: Some(0.0),
             lr_power: Some(0.0),
             augment: Some(AugmentSetting::default()),
+            test: false,
             ..recipe.train.clone()
         },
         ..recipe.clone()

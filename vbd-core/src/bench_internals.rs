@@ -233,6 +233,7 @@ impl Weights {
             prior,
             kl_factor,
             descent: Optimizer::Adam.at(1e-3, step),
+            most_log_sigma2: crate::posterior::LOG_SIGMA2_MAX,
             masking: DropMask {
                 log_alpha_threshold: 3.0,
                 active: true,

@@ -5,12 +5,17 @@
 //! -2 / theta`.
 
 use candle_core::Tensor;
+
+use crate::posterior::LOG_SIGMA2_MAX;
 use serde::{Deserialize, Serialize};
 
 /// Coefficients of the log-uniform prior's KL (Molchanov et al. 2017, eq. 14).
 pub(crate) const K1: f64 = 0.63576;
 pub(crate) const K2: f64 = 1.87320;
 pub(crate) const K3: f64 = 1.48695;
+/// Coefficients of alpha, its square and its cube in the same KL for alpha up to 1 (Kingma et al. 2015,
+/// section 4.2).
+pub(crate) const C: [f64; 3] = [1.161_451_24, -1.502_041_18, 0.586_299_21];
 
 /// A prior over weights. KLs are in nats and positive, to be added to the loss.
 #[non_exhaustive]
@@ -23,6 +28,10 @@ pub enum Prior {
     /// Sparse VD: `p(|w|) ~ 1/|w|` (Molchanov et al. 2017, eq. 14), with the approximation `k1 - k1
     /// S(k2 + k3 log_alpha) + 0.5 ln(1 + 1/alpha)`, within 0.0095 of the exact value.
     LogUniform,
+    /// VD: the same prior, for alpha up to 1 (Kingma et al. 2015, section 4.2): `k1 - 0.5 ln alpha - c1 alpha - c2
+    /// alpha^2 - c3 alpha^3`, with the constant of [`Prior::LogUniform`] as alpha goes to 0. Whoever
+    /// learns alpha keeps it at 1 or less ([`Prior::most_log_alpha`]).
+    Polynomial,
 }
 
 impl Prior {
@@ -38,6 +47,19 @@ impl Prior {
         match self {
             Self::Hierarchical => hierarchical,
             Self::LogUniform => hierarchical + K1 * sigmoid(-K2 - K3 * log_alpha),
+            Self::Polynomial => {
+                let (log_alpha, alpha) = (log_alpha.min(0.0), log_alpha.min(0.0).exp());
+                let [c1, c2, c3] = C;
+                K1 - 0.5 * log_alpha - alpha * (c1 + alpha * (c2 + alpha * c3))
+            }
+        }
+    }
+
+    /// Returns the largest `log_alpha` for which the KL is defined.
+    pub fn most_log_alpha(self) -> f32 {
+        match self {
+            Self::Hierarchical | Self::LogUniform => LOG_SIGMA2_MAX,
+            Self::Polynomial => 0.0,
         }
     }
 
@@ -50,6 +72,11 @@ impl Prior {
             Self::LogUniform => {
                 let z = K2 + K3 * log_alpha;
                 hierarchical - K1 * K3 * sigmoid(z) * sigmoid(-z)
+            }
+            Self::Polynomial => {
+                let alpha = log_alpha.min(0.0).exp();
+                let [c1, c2, c3] = C;
+                -0.5 - alpha * (c1 + alpha * (2.0 * c2 + alpha * 3.0 * c3))
             }
         }
     }
@@ -67,6 +94,10 @@ impl Prior {
     /// If the shapes, types or devices differ.
     pub fn kl_sum(self, theta: &Tensor, log_sigma2: &Tensor) -> candle_core::Result<Tensor> {
         let inverse_alpha = (theta.sqr()? * log_sigma2.neg()?.exp()?)?;
+        if self == Self::Polynomial {
+            let log_alpha = inverse_alpha.maximum(1.0)?.log()?.neg()?;
+            return self.kl_of(&log_alpha)?.sum_all();
+        }
         let kl = ((&inverse_alpha + 1.0)?.log()? * 0.5)?;
         let kl = match self {
             Self::Hierarchical => kl,
@@ -76,6 +107,7 @@ impl Prior {
                 let sigmoid = candle_nn::ops::sigmoid(&((minus_log_alpha * K3)? - K2)?)?;
                 (kl + (sigmoid * K1)?)?
             }
+            Self::Polynomial => unreachable!("returned above"),
         };
         kl.sum_all()
     }
@@ -96,6 +128,13 @@ impl Prior {
             Self::LogUniform => {
                 let z = ((log_alpha * -K3)? - K2)?;
                 kl + (candle_nn::ops::sigmoid(&z)? * K1)?
+            }
+            Self::Polynomial => {
+                let alpha = log_alpha.exp()?;
+                let [c1, c2, c3] = C;
+                let polynomial = (((&alpha * c3)? + c2)? * &alpha)?;
+                let polynomial = ((polynomial + c1)? * &alpha)?;
+                ((log_alpha * -0.5)? - polynomial)? + K1
             }
         }
     }
@@ -181,6 +220,36 @@ mod tests {
     }
 
     #[test]
+    fn the_polynomial_kl_is_near_the_exact_series_for_alpha_up_to_1() {
+        let mut largest: f64 = 0.0;
+        for step in 0..=80 {
+            let log_alpha = -8.0 + 0.1 * f64::from(step);
+            let error = Prior::Polynomial.kl(log_alpha) - log_uniform_kl_exact(log_alpha);
+            largest = largest.max(error.abs());
+        }
+        assert!((0.0..0.05).contains(&largest), "{largest}");
+        assert_eq!(Prior::Polynomial.kl(3.0), Prior::Polynomial.kl(0.0));
+    }
+
+    #[test]
+    fn tensors_have_the_same_kl() {
+        use candle_core::Device;
+        for prior in [Prior::Hierarchical, Prior::LogUniform, Prior::Polynomial] {
+            let log_alpha: Vec<f64> = (-120..=0).map(|step| 0.1 * f64::from(step)).collect();
+            let expected: f64 = log_alpha.iter().map(|&l| prior.kl(l)).sum();
+            let tensor = Tensor::new(log_alpha.as_slice(), &Device::Cpu).unwrap();
+            let of = prior.kl_of(&tensor).unwrap().sum_all().unwrap();
+            let theta = Tensor::full(0.5, tensor.shape(), &Device::Cpu).unwrap();
+            let log_sigma2 = (tensor + 2.0 * 0.5_f64.ln()).unwrap();
+            let sum = prior.kl_sum(&theta, &log_sigma2).unwrap();
+            for found in [of, sum] {
+                let found = found.to_scalar::<f64>().unwrap();
+                assert!((found - expected).abs() < 1e-9 * expected, "{prior:?}");
+            }
+        }
+    }
+
+    #[test]
     fn slopes_are_the_derivatives_of_the_kls() {
         for prior in [Prior::Hierarchical, Prior::LogUniform] {
             for step in -200..=200 {
@@ -194,6 +263,12 @@ mod tests {
             }
             assert_eq!(prior.kl(f64::INFINITY), 0.0);
             assert_eq!(prior.slope(f64::INFINITY), 0.0);
+        }
+        for step in -200..0 {
+            let (log_alpha, h) = (0.1 * f64::from(step), 1e-5);
+            let prior = Prior::Polynomial;
+            let difference = (prior.kl(log_alpha + h) - prior.kl(log_alpha - h)) / (2.0 * h);
+            assert!((prior.slope(log_alpha) - difference).abs() < 1e-9);
         }
     }
 }

@@ -17,11 +17,14 @@ fn recipe(method: &str) -> Recipe {
 }
 
 /// Every way to share an alpha, beside weights with alphas of their own and plain ones.
-const METHODS: [&str; 7] = [
+const METHODS: [&str; 10] = [
     "kind = 'vbd'\nalpha = 'row'\nrate = 0.2",
     "kind = 'vbd'\nalpha = 'layer'\nkl_weight = 3.0",
     "kind = 'vd'\nalpha = 'row'",
     "kind = 'vd'\nalpha = 'layer'\nrate = 0.3\nlearn = false",
+    "kind = 'vd'\nalpha = 'layer'\nkl = 'polynomial'\nrate = 0.4",
+    "kind = 'vd'\nalpha = 'row'\nkl = 'polynomial'\nrate = 0.1",
+    "kind = 'vd'\nkl = 'polynomial'\nrate = 0.3",
     "kind = 'fast'\nrate = 0.4",
     "kind = 'fast'\nlearn = true",
     "kind = 'vbd'\n[[method.rule]]\nweights = ['fc1']\nalpha = 'row'\nkl_weight = 2.0\n\

@@ -1,5 +1,6 @@
 //! Entries of lists, and built-in texts.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -22,19 +23,49 @@ pub(crate) struct Catalog {
     pub(crate) kind: &'static str,
     /// Names and texts.
     pub(crate) texts: &'static [(&'static str, &'static str)],
+    /// Texts of several sizes.
+    pub(crate) families: &'static [Family],
+}
+
+/// A text with words in place of what differs from size to size.
+pub(crate) struct Family {
+    pub(crate) text: &'static str,
+    /// Words in the text that are replaced.
+    pub(crate) words: &'static [&'static str],
+    /// Name of each member, with what replaces each word.
+    pub(crate) members: &'static [(&'static str, &'static [&'static str])],
+}
+
+impl Family {
+    /// Returns the text of a member.
+    fn member(&self, values: &[&str]) -> String {
+        let pairs = self.words.iter().zip(values);
+        pairs.fold(self.text.to_owned(), |text, (word, value)| {
+            text.replace(word, value)
+        })
+    }
 }
 
 impl Catalog {
+    /// Returns the names in order, those of families last.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        let members = self.families.iter().flat_map(|family| family.members);
+        let names = self.texts.iter().map(|&(name, _)| name);
+        names.chain(members.map(|&(name, _)| name))
+    }
+
     /// Returns the text with this name.
-    pub(crate) fn text(&self, name: &str) -> Result<&'static str> {
-        match self.texts.iter().find(|(known, _)| *known == name) {
-            Some((_, text)) => Ok(text),
-            None => Err(Error::unknown(
-                self.kind,
-                name,
-                self.texts.iter().map(|(known, _)| *known),
-            )),
+    pub(crate) fn text(&self, name: &str) -> Result<Cow<'static, str>> {
+        if let Some(&(_, text)) = self.texts.iter().find(|(known, _)| *known == name) {
+            return Ok(text.into());
         }
+        for family in self.families {
+            let mut members = family.members.iter();
+            if let Some((_, values)) = members.find(|(known, _)| *known == name) {
+                return Ok(family.member(values).into());
+            }
+        }
+        Err(Error::unknown(self.kind, name, self.names()))
     }
 
     /// Parses the text with this name or, if the name looks like a path, a file.
@@ -46,7 +77,7 @@ impl Catalog {
         // A name is ASCII, a path may not even be UTF-8.
         let name = name_or_path.to_str().filter(|text| !is_path(text));
         if let Some(name) = name {
-            return Ok(parse(self.text(name)?, &format!("{} {name}", self.kind))?);
+            return Ok(parse(&self.text(name)?, &format!("{} {name}", self.kind))?);
         }
         let text = vbd_net::file::read_to_string(Path::new(name_or_path))?;
         Ok(parse(&text, &name_or_path.to_string_lossy())?)

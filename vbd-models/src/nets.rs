@@ -1,4 +1,5 @@
-//! Networks by name, each a TOML file in `nets/`, or from a user's own files.
+//! Networks by name, from TOML files in `nets/`, one for each network or family, or from a user's own
+//! files.
 //!
 //! ```
 //! let lenet = vbd_models::nets::net("lenet-300-100")?;
@@ -7,12 +8,13 @@
 //! # Ok::<(), vbd_models::Error>(())
 //! ```
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 
 use vbd_core::recipe::NetToml;
 use vbd_net::spec::NetSpec;
 
-use crate::catalog::{Catalog, CatalogEntry};
+use crate::catalog::{Catalog, CatalogEntry, Family};
 use crate::error::Result;
 
 /// Built-in networks. The first line of each is a comment with its summary.
@@ -34,24 +36,47 @@ const NETS: Catalog = Catalog {
         ),
         ("vgg-like", include_str!("../nets/vgg-like.toml")),
     ],
+    families: &[
+        Family {
+            text: include_str!("../nets/mlp-3x.toml"),
+            words: &["UNITS"],
+            members: &[
+                ("mlp-3x100", &["100"]),
+                ("mlp-3x340", &["340"]),
+                ("mlp-3x580", &["580"]),
+                ("mlp-3x820", &["820"]),
+                ("mlp-3x1060", &["1060"]),
+            ],
+        },
+        Family {
+            text: include_str!("../nets/conv-kingma.toml"),
+            words: &["SCALE", "MAPS_1", "MAPS_2", "UNITS"],
+            members: &[
+                ("conv-kingma-1", &["1", "32", "64", "128"]),
+                ("conv-kingma-1.5", &["1.5", "48", "96", "192"]),
+                ("conv-kingma-2", &["2", "64", "128", "256"]),
+            ],
+        },
+    ],
 };
 
 /// Lists the built-in networks.
 pub fn list() -> Vec<CatalogEntry> {
-    NETS.texts
-        .iter()
-        .map(|&(name, text)| CatalogEntry {
+    let entry = |name| {
+        let text = NETS.text(name).expect("a name of the catalog has a text");
+        CatalogEntry {
             name,
-            summary: summary(text),
-        })
-        .collect()
+            summary: summary(&text),
+        }
+    };
+    NETS.names().map(entry).collect()
 }
 
 /// Returns the TOML of a built-in network.
 ///
 /// # Errors
 /// [`crate::Error::Unknown`] with the known names and the nearest one.
-pub fn toml(name: &str) -> Result<&'static str> {
+pub fn toml(name: &str) -> Result<Cow<'static, str>> {
     NETS.text(name)
 }
 
@@ -118,6 +143,11 @@ mod tests {
             ("mobilenet-v1-0.25", [208_112, 2_738, 7_489_664]),
             ("fc-autoencoder", [264_192, 1_672, 264_192]),
             ("vgg-like", [14_977_728, 4_746, 313_463_808]),
+            ("mlp-3x100", [99_400, 310, 99_400]),
+            ("mlp-3x1060", [3_088_840, 3_190, 3_088_840]),
+            ("conv-kingma-1", [595_552, 362, 4_433_152]),
+            ("conv-kingma-1.5", [1_337_232, 538, 9_512_832]),
+            ("conv-kingma-2", [2_374_848, 714, 16_501_248]),
         ] {
             assert_eq!(sizes(name), expected, "{name}");
         }

@@ -7,6 +7,7 @@
 //! # Ok::<(), vbd_models::Error>(())
 //! ```
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 
 use vbd_core::recipe::Recipe;
@@ -16,6 +17,7 @@ use crate::error::Result;
 
 const RECIPES: Catalog = Catalog {
     kind: "recipe",
+    families: &[],
     texts: &[
         (
             "lenet-300-100-vbd",
@@ -94,21 +96,23 @@ const RECIPES: Catalog = Catalog {
 
 /// Lists the built-in recipes.
 pub fn list() -> Vec<CatalogEntry> {
-    RECIPES
-        .texts
-        .iter()
-        .map(|&(name, text)| CatalogEntry {
+    let entry = |name| {
+        let text = RECIPES
+            .text(name)
+            .expect("a name of the catalog has a text");
+        CatalogEntry {
             name,
-            summary: summary(name, text),
-        })
-        .collect()
+            summary: summary(name, &text),
+        }
+    };
+    RECIPES.names().map(entry).collect()
 }
 
 /// Returns the TOML of a built-in recipe.
 ///
 /// # Errors
 /// [`crate::Error::Unknown`] with the known names and the nearest one.
-pub fn toml(name: &str) -> Result<&'static str> {
+pub fn toml(name: &str) -> Result<Cow<'static, str>> {
     RECIPES.text(name)
 }
 

@@ -1,5 +1,7 @@
 //! `vbd recipes` and `vbd models`: list what is built in.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use vbd_models::{CatalogEntry, nets, recipes};
 
@@ -26,11 +28,11 @@ fn show(
     args: &NameArgs,
     out: &Output,
     all: &[CatalogEntry],
-    toml: impl Fn(&str) -> vbd_models::Result<&'static str>,
+    toml: impl Fn(&str) -> vbd_models::Result<Cow<'static, str>>,
 ) -> anyhow::Result<VerbResult> {
     match &args.name {
         Some(name) => {
-            let toml = toml(name)?;
+            let toml = &*toml(name)?;
             match all.iter().find(|entry| entry.name == name) {
                 Some(entry) if out.is_json() => out.object(&NamedToml { entry, toml })?,
                 _ => out.text(toml)?,

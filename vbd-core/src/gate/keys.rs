@@ -30,10 +30,20 @@ pub(super) const RATE: Key = Key {
     meaning: "fraction of units dropped",
 };
 
+/// Approximation of the log-uniform prior's KL.
+pub(super) const KL: Key = Key {
+    name: "kl",
+    default: Value::Word("sigmoid"),
+    from_trained: None,
+    range: Range::Words(&["sigmoid", "polynomial"]),
+    meaning: "approximation of the log-uniform prior's KL, as of `vd`; `polynomial` keeps alpha at 1 or less",
+};
+
 /// Returns the prior named by settings.
 pub(super) fn prior(settings: &Settings<'_>) -> Prior {
-    match settings.word("prior") {
-        "log-uniform" => Prior::LogUniform,
+    match (settings.word("prior"), settings.word("kl")) {
+        ("log-uniform", "polynomial") => Prior::Polynomial,
+        ("log-uniform", _) => Prior::LogUniform,
         _ => Prior::Hierarchical,
     }
 }

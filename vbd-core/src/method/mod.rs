@@ -17,9 +17,10 @@
 //! | kind | of each weight | what is pruned |
 //! |---|---|---|
 //! | `dense` | theta | nothing; with `fixed_zeros`, zeros stay pruned |
-//! | `vbd`, `vd` | a posterior (`variational`), or one alpha shared (`shared_alpha`) | weights above the threshold; nothing with a shared alpha |
+//! | `vbd`, `vd` | a posterior (`variational`), one alpha shared (`shared_alpha`), or of `vd` one up to 1 (`bounded_alpha`) | weights above the threshold; nothing with the latter two |
 //! | `fast` | a fixed alpha | nothing |
 
+mod bounded_alpha;
 mod dense;
 mod entries;
 mod fast;

@@ -24,6 +24,7 @@ use crate::optim::Optimizer;
 /// `lr_power` | 0.75 | at least 0 | `inverse`: the same
 /// `kl_warmup` | `[0.025, 0.1]` | increasing, 0 to 1 | `kl_scale` is 0 before, 1 after, linear between
 /// `validation` | 0 | | number of training samples held out, taken from the end
+/// `test` | true | `true`, `false` | whether the test samples are evaluated after each epoch; without, `validation` is required
 /// `select_ratio` | 1 | at least 1 | `best` is chosen among epochs with at least this compression ratio
 /// `stop_on_collapse` | false | `true`, `false` | whether the run ends after an epoch with a constant output
 /// `augment` | | a table | random changes of training images, see [`AugmentSetting`]
@@ -67,6 +68,9 @@ pub struct Train {
     pub kl_warmup: [f64; 2],
     /// Number of training samples held out to choose an epoch.
     pub validation: usize,
+    /// Whether the test samples are evaluated.
+    #[serde(skip_serializing_if = "is_true")]
+    pub test: bool,
     /// Minimum compression ratio of the chosen epoch.
     pub select_ratio: f64,
     /// Whether the run ends after an epoch whose outputs are the same for every test sample.
@@ -118,6 +122,11 @@ pub enum Schedule {
     Inverse,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_true(flag: &bool) -> bool {
+    *flag
+}
+
 impl Default for Train {
     fn default() -> Self {
         Self {
@@ -136,6 +145,7 @@ impl Default for Train {
             lr_decay_from: 0.5,
             kl_warmup: [0.025, 0.1],
             validation: 0,
+            test: true,
             select_ratio: 1.0,
             stop_on_collapse: false,
             augment: None,
@@ -328,6 +338,12 @@ impl Train {
                 "train.kl_warmup",
                 &format!("[{start}, {end}]"),
                 "two increasing fractions of the run, 0 to 1",
+            ),
+            Check::new(
+                self.test || self.validation > 0,
+                "train.test",
+                &"false",
+                "`train.validation` with it: something must be evaluated",
             ),
             Check::new(
                 self.select_ratio >= 1.0,

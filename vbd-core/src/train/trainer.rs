@@ -17,7 +17,7 @@ use crate::recipe::Recipe;
 use crate::step::{At, Objective, Step};
 use crate::weight::Parameters;
 use vbd_net::data::Dataset;
-use vbd_net::output::Quality;
+use vbd_net::output::{Evaluation, Quality};
 use vbd_net::spec::{NetSpec, Normalizer};
 
 /// Default interval of epochs whose checkpoints are kept.
@@ -309,11 +309,14 @@ impl Trainer {
     }
 
     fn end_epoch(&mut self, at: At, seconds: &mut dyn FnMut() -> f64) -> Result<EpochReport> {
-        let test = self.engine.evaluate(&self.data.test)?;
-        let validation = match &self.data.validation {
-            Some(samples) => Some(self.engine.evaluate(samples)?.quality()),
-            None => None,
-        };
+        let mut evaluate = |samples| self.engine.evaluate(samples);
+        let test = self.recipe.train.test.then_some(&self.data.test);
+        let test = test.map(&mut evaluate).transpose()?;
+        let validation = self.data.validation.as_ref();
+        let validation = validation.map(&mut evaluate).transpose()?;
+        let is_constant = test.as_ref().or(validation.as_ref());
+        let is_constant = is_constant.is_some_and(Evaluation::is_constant);
+        let validation = validation.map(|validation| validation.quality());
         let kl = self.engine.kl()?;
         let parameters = self.checked_parameters()?;
         let pruned = self.pruned(parameters.clone());
@@ -332,12 +335,12 @@ impl Trainer {
             kl,
             kl_scale: at.kl_scale,
             lr: at.lr,
-            test_error: test.test_error(),
-            test_nll: test.nll(),
-            test_loss: test.test_loss(),
+            test_error: test.as_ref().and_then(Evaluation::test_error),
+            test_nll: test.as_ref().and_then(Evaluation::nll),
+            test_loss: test.as_ref().and_then(Evaluation::test_loss),
             validation_error: validation.and_then(Quality::error),
             validation_loss: validation.and_then(Quality::loss),
-            constant_output: test.is_constant(),
+            constant_output: is_constant,
             numel,
             nnz,
             compression_ratio: compression_ratio(numel, nnz),

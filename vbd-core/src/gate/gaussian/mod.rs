@@ -1,6 +1,6 @@
 //! Gaussian dropout on units (Srivastava et al. 2014; learned: Kingma et al. 2015, type A).
 
-use super::keys::{KL_WEIGHT, PRIOR, RATE, prior};
+use super::keys::{KL, KL_WEIGHT, PRIOR, RATE, prior};
 use super::{Definition, GateNoise};
 use crate::method::Variational;
 use crate::noise::NoiseKey;
@@ -21,9 +21,14 @@ pub(super) const DEFINITION: Definition = Definition {
             meaning: "whether each unit's alpha is learned",
         },
         PRIOR,
+        KL,
         KL_WEIGHT,
     ],
-    applies: |settings, key| settings.flag("learn") || !matches!(key, "prior" | "kl_weight"),
+    applies: |settings, key| match key {
+        "prior" | "kl_weight" => settings.flag("learn"),
+        "kl" => settings.flag("learn") && settings.word("prior") == "log-uniform",
+        _ => true,
+    },
     build: |settings| Box::new(Gaussian::new(settings)),
 };
 
@@ -49,8 +54,10 @@ impl Gaussian {
 impl GateNoise for Gaussian {
     #[expect(clippy::cast_possible_truncation, reason = "stored as f32")]
     fn posterior(&self) -> Option<Variational> {
-        let first = self.alpha.ln().clamp(-40.0, 20.0) as f32;
-        Some(Variational::never_pruned(self.prior?, first))
+        let prior = self.prior?;
+        let most = f64::from(prior.most_log_alpha());
+        let first = self.alpha.ln().clamp(-40.0, most) as f32;
+        Some(Variational::never_pruned(prior, first))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "drawn in f32")]

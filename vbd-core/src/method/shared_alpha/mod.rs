@@ -64,12 +64,27 @@ impl SharedAlpha {
     #[expect(clippy::cast_possible_truncation, reason = "trained in f32")]
     pub(super) fn of(settings: &Settings<'_>, prior: Option<Prior>, is_learned: bool) -> Self {
         let rate = settings.number("rate");
-        Self {
+        let first = Self {
             prior,
             by_row: settings.word("alpha") == "row",
-            log_alpha: clamped((rate / (1.0 - rate)).ln() as f32),
+            log_alpha: (rate / (1.0 - rate)).ln() as f32,
             is_learned,
+        };
+        Self {
+            log_alpha: first.clamped(first.log_alpha),
+            ..first
         }
+    }
+
+    /// Returns the range of `log_alpha`.
+    fn range(self) -> [f32; 2] {
+        let most = self.prior.map_or(LOG_SIGMA2_MAX, Prior::most_log_alpha);
+        [LOG_SIGMA2_MIN, most]
+    }
+
+    fn clamped(self, log_alpha: f32) -> f32 {
+        let [least, most] = self.range();
+        log_alpha.clamp(least, most)
     }
 
     /// Returns the scope of one alpha.
@@ -115,10 +130,6 @@ impl SharedAlpha {
                 .map_or(0.0, |group| alphas[group]);
         }
     }
-}
-
-fn clamped(log_alpha: f32) -> f32 {
-    log_alpha.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX)
 }
 
 impl WeightMethod for SharedAlpha {
@@ -226,7 +237,7 @@ impl CpuMethod for SharedAlpha {
         let descent = update.descent.without_decay();
         descent.step(log_alpha.slices_mut(all), &gradient);
         for log_alpha in &mut log_alpha.value {
-            *log_alpha = clamped(*log_alpha);
+            *log_alpha = self.clamped(*log_alpha);
         }
         of_step
     }
@@ -325,6 +336,7 @@ impl CandleMethod for SharedAlpha {
     }
 
     fn tensor_finish(&self, _state: usize, _old: &Tensor, new: Tensor) -> CandleResult<Tensor> {
-        new.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX)
+        let [least, most] = self.range();
+        new.clamp(least, most)
     }
 }

@@ -62,14 +62,26 @@ fn objective(prior: Option<Prior>, by_row: bool, theta: &[f64], log_alpha: &[f64
 
 #[test]
 fn gradients_are_those_of_finite_differences_in_f64() {
-    let priors = [None, Some(Prior::Hierarchical), Some(Prior::LogUniform)];
+    let priors = [
+        None,
+        Some(Prior::Hierarchical),
+        Some(Prior::LogUniform),
+        Some(Prior::Polynomial),
+    ];
     for (prior, by_row) in priors.into_iter().flat_map(|p| [(p, true), (p, false)]) {
         let method = method(prior, by_row);
         let numel = SHAPE.iter().product();
         let mut theta = Parameter::new(test_values(3, numel));
         let mut shared = method.states(&SHAPE);
         let spread = test_values(4, shared[0].parameter.value.len());
-        shared[0].parameter.value = spread.iter().map(|x| 2.0 * x - 0.5).collect();
+        // At most 0 for the polynomial, with room for the differences.
+        let most = if prior == Some(Prior::Polynomial) {
+            -0.1
+        } else {
+            20.0
+        };
+        let log_alphas = spread.iter().map(|x| (2.0 * x - 0.5).min(most));
+        shared[0].parameter.value = log_alphas.collect();
         let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
         let (theta_64, log_alpha_64) = (wide(&theta.value), wide(&shared[0].parameter.value));
 
@@ -176,6 +188,16 @@ fn outputs_have_the_mean_and_the_variance_of_fast_dropout() {
             "{variance} {expected_variance}"
         );
     }
+}
+
+#[test]
+fn with_the_polynomial_kl_alpha_stays_at_1_or_less() {
+    let method = method(Some(Prior::Polynomial), false);
+    let mut shared = method.states(&SHAPE);
+    shared[0].parameter.value = vec![-1e-4];
+    // A gradient that wants more noise.
+    method.share(&[-100.0, 1.0], &mut shared, &update());
+    assert!(shared[0].parameter.value[0].abs() < 1e-9);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::kernels::math;
 use crate::kernels::vector::{F32s, Mask, each_vector, kernel};
 use crate::method::DataGradient;
 use crate::optim::{self, Descent, Moments, Slices};
-use crate::posterior::{self, LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, LOG_SIGMA2_MIN};
-use crate::prior::{K1, K2, K3, Prior};
+use crate::posterior::{self, LOG_SIGMA2_DEAD, LOG_SIGMA2_MIN};
+use crate::prior::{C, K1, K2, K3, Prior};
 
 /// Rule for masking weights in a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,6 +76,8 @@ pub(crate) struct VariationalUpdate {
     /// `kl_scale * kl_weight / N`.
     pub(crate) kl_factor: f32,
     pub(crate) descent: Descent,
+    /// Largest `log_sigma2`.
+    pub(crate) most_log_sigma2: f32,
     pub(crate) masking: DropMask,
 }
 
@@ -127,6 +129,14 @@ fn variational_by<S: Simd, R: optim::UpdateRule>(
             (rule, by),
             #[inline(always)]
             |weight| log_uniform(weight),
+        ),
+        Prior::Polynomial => update_by(
+            simd,
+            weights,
+            data,
+            (rule, by),
+            #[inline(always)]
+            |weight| polynomial(weight),
         ),
     }
 }
@@ -207,7 +217,7 @@ fn update_by<S: Simd, R: optim::UpdateRule>(
                     theta.value,
                     theta.m,
                     theta.v,
-                    clamp_log_sigma2(log_sigma2.value),
+                    clamp_log_sigma2(log_sigma2.value, rule.most_log_sigma2),
                     log_sigma2.m,
                     log_sigma2.v,
                 ]
@@ -217,11 +227,11 @@ fn update_by<S: Simd, R: optim::UpdateRule>(
     }
 }
 
-/// [`posterior::clamp_log_sigma2`].
+/// [`posterior::clamp_log_sigma2`], to at most `most`.
 #[inline(always)]
-fn clamp_log_sigma2<S: Simd>(log_sigma2: F32s<S>) -> F32s<S> {
+fn clamp_log_sigma2<S: Simd>(log_sigma2: F32s<S>, most: f32) -> F32s<S> {
     let dead = log_sigma2.equals(log_sigma2.like(LOG_SIGMA2_DEAD));
-    dead.select(log_sigma2, log_sigma2.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX))
+    dead.select(log_sigma2, log_sigma2.clamp(LOG_SIGMA2_MIN, most))
 }
 
 /// Returns the KL summed over weights; dead weights have none.
@@ -281,6 +291,25 @@ fn log_uniform<S: Simd>(weight: Posterior<S>) -> KlGradient<S> {
     }
 }
 
+/// Computes the gradients of the polynomial KL for the posterior of a gate: theta, which is 1 and stays so,
+/// has none.
+#[inline(always)]
+fn polynomial<S: Simd>(Posterior { theta, sigma2, .. }: Posterior<S>) -> KlGradient<S> {
+    KlGradient {
+        theta: theta.like(0.0),
+        log_sigma2: polynomial_slope(sigma2),
+    }
+}
+
+/// Computes [`Prior::slope`] of [`Prior::Polynomial`] for an alpha up to 1.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "constants")]
+pub(crate) fn polynomial_slope<S: Simd>(alpha: F32s<S>) -> F32s<S> {
+    let [c1, c2, c3] = C.map(|c| c as f32);
+    let slope = alpha.like(3.0 * c3).horner(alpha, 2.0 * c2);
+    -slope.horner(alpha, c1).horner(alpha, 0.5)
+}
+
 #[cfg(test)]
 mod tests {
     use pulp::Scalar;
@@ -300,8 +329,22 @@ mod tests {
         let by = match prior {
             Prior::Hierarchical => hierarchical(weight),
             Prior::LogUniform => log_uniform(weight),
+            Prior::Polynomial => polynomial(weight),
         };
         [by.theta.lanes(), by.log_sigma2.lanes()]
+    }
+
+    #[test]
+    fn the_polynomial_gradient_of_a_gates_posterior_is_the_slope() {
+        for log_alpha in (-80..=0).map(|i| 0.25 * i as f32) {
+            let [by_theta, by_log_sigma2] = gradient(Prior::Polynomial, 1.0, log_alpha);
+            let slope = Prior::Polynomial.slope(f64::from(log_alpha));
+            assert!(by_theta.abs() < 1e-30);
+            assert!(
+                (f64::from(by_log_sigma2) - slope).abs() < 3e-6,
+                "{log_alpha}"
+            );
+        }
     }
 
     #[test]
@@ -344,7 +387,8 @@ mod tests {
             f32::NAN,
         ];
         for value in values {
-            let found = clamp_log_sigma2(F32s::new(Scalar, value)).lanes();
+            let found =
+                clamp_log_sigma2(F32s::new(Scalar, value), posterior::LOG_SIGMA2_MAX).lanes();
             let expected = posterior::clamp_log_sigma2(value);
             assert_eq!(found.to_bits(), expected.to_bits(), "{value}");
         }
@@ -420,6 +464,7 @@ mod tests {
                 prior,
                 kl_factor: 1e-2,
                 descent: optimizer.at(1e-3, 4),
+                most_log_sigma2: posterior::LOG_SIGMA2_MAX,
                 masking: MASKING,
             };
             let old = weights(len);
@@ -488,6 +533,7 @@ mod tests {
             prior: Prior::Hierarchical,
             kl_factor: 1e-2,
             descent: Optimizer::Adam.at(1e-3, 0),
+            most_log_sigma2: posterior::LOG_SIGMA2_MAX,
             masking: MASKING,
         };
         update(&mut weights, [&[0.0; 20], &[0.0; 20]], rule);

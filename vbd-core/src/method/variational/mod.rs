@@ -13,7 +13,7 @@ use super::{
     WeightMethod,
 };
 use crate::layers::{Masking, alive_rows, moments};
-use crate::posterior::{self, LOG_SIGMA2_DEAD, LOG_SIGMA2_MAX, LOG_SIGMA2_MIN, keep_mask, masked};
+use crate::posterior::{self, LOG_SIGMA2_DEAD, LOG_SIGMA2_MIN, keep_mask, masked};
 use crate::prior::Prior;
 use crate::recipe::{Key, Range, Settings, Value};
 use crate::weight::{Scope, State};
@@ -41,7 +41,7 @@ pub(super) const LOG_SIGMA2_INIT: Key = Key {
 /// A posterior for each entry, and its prior.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Variational {
-    /// The prior of each entry.
+    /// The prior of each entry. [`Prior::Polynomial`] is for gates alone, whose theta is 1.
     pub prior: Prior,
     /// Entries with `log_alpha` at or above this are pruned.
     pub log_alpha_threshold: f32,
@@ -166,6 +166,7 @@ impl CpuMethod for Variational {
             prior: self.prior,
             kl_factor: update.kl_factor,
             descent: update.descent,
+            most_log_sigma2: self.prior.most_log_alpha(),
             masking: self.masking(update.active),
         };
         kernel::update_variational(posteriors, data, rule);
@@ -200,6 +201,7 @@ impl CandleMethod for Variational {
 
     fn tensor_finish(&self, _state: usize, old: &Tensor, new: Tensor) -> CandleResult<Tensor> {
         let alive = old.lt(f64::from(LOG_SIGMA2_DEAD))?;
-        alive.where_cond(&new.clamp(LOG_SIGMA2_MIN, LOG_SIGMA2_MAX)?, old)
+        let most = self.prior.most_log_alpha();
+        alive.where_cond(&new.clamp(LOG_SIGMA2_MIN, most)?, old)
     }
 }
