@@ -15,6 +15,9 @@ mod road;
 // Runs that start from a trained net.
 #[cfg(test)]
 mod start;
+// Many runs from one file.
+#[cfg(test)]
+mod sweep;
 // Networks for PyTorch, and from it.
 #[cfg(test)]
 mod exchange;

@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM. During training, the first signal ends the current step and writes a
 //! checkpoint. A second signal, or any signal outside training, ends the process at once.
 
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
@@ -74,6 +75,34 @@ fn on_signal() {
 /// Returns the flag that is set when the run should stop.
 pub(crate) fn stop_flag() -> &'static AtomicBool {
     &STOP
+}
+
+/// Takes a child process out of the terminal's group, so that Ctrl-C reaches it through
+/// [`stop_child`] alone, once.
+pub(crate) fn leave_group(command: &mut Command) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt as _;
+        command.process_group(0);
+    }
+    #[cfg(not(unix))]
+    let _ = command;
+}
+
+/// Asks a training child process to finish its step and write a checkpoint; elsewhere than on Unix, ends it.
+#[cfg_attr(
+    unix,
+    expect(unsafe_code, reason = "a signal can only be sent by the C library")
+)]
+pub(crate) fn stop_child(child: &mut Child) {
+    #[cfg(unix)]
+    if let Ok(id) = libc::pid_t::try_from(child.id()) {
+        // SAFETY: the child has not been waited for, so its id is still its own; sending a signal changes
+        // no memory of this process.
+        unsafe { libc::kill(id, libc::SIGINT) };
+    }
+    #[cfg(not(unix))]
+    let _ = child.kill();
 }
 
 /// Guard of a training run. While it exists, the first signal only sets [`stop_flag`].

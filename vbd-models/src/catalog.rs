@@ -47,25 +47,26 @@ impl Family {
 }
 
 impl Catalog {
-    /// Returns the names in order, those of families last.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
-        let members = self.families.iter().flat_map(|family| family.members);
-        let names = self.texts.iter().map(|&(name, _)| name);
-        names.chain(members.map(|&(name, _)| name))
+    /// Returns names and texts in order, those of families last.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'static str, Cow<'static, str>)> {
+        let members = self.families.iter().flat_map(|family| {
+            let members = family.members.iter();
+            members.map(|&(name, values)| (name, Cow::Owned(family.member(values))))
+        });
+        let texts = self.texts.iter().copied();
+        texts
+            .map(|(name, text)| (name, Cow::Borrowed(text)))
+            .chain(members)
     }
 
     /// Returns the text with this name.
     pub(crate) fn text(&self, name: &str) -> Result<Cow<'static, str>> {
-        if let Some(&(_, text)) = self.texts.iter().find(|(known, _)| *known == name) {
-            return Ok(text.into());
-        }
-        for family in self.families {
-            let mut members = family.members.iter();
-            if let Some((_, values)) = members.find(|(known, _)| *known == name) {
-                return Ok(family.member(values).into());
-            }
-        }
-        Err(Error::unknown(self.kind, name, self.names()))
+        let found = self.entries().find(|(known, _)| *known == name);
+        let text = found.map(|(_, text)| text);
+        text.ok_or_else(|| {
+            let names = self.entries().map(|(known, _)| known);
+            Error::unknown(self.kind, name, names)
+        })
     }
 
     /// Parses the text with this name or, if the name looks like a path, a file.

@@ -43,6 +43,14 @@ pub enum Error {
         /// Expected value.
         expected: String,
     },
+    /// A sweep contradicts itself.
+    #[error("{origin}: {problem}")]
+    Sweep {
+        /// Name of the sweep's file.
+        origin: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A picture cannot be read, or shows nothing.
     #[error("{}: {problem}", path.display())]
     Picture {

@@ -8,6 +8,7 @@ pub mod hub;
 pub mod nets;
 pub mod picture;
 pub mod recipes;
+pub mod sweep;
 
 pub use catalog::{CatalogEntry, is_path};
 pub use error::{Error, Result};

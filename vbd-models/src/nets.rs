@@ -62,14 +62,11 @@ const NETS: Catalog = Catalog {
 
 /// Lists the built-in networks.
 pub fn list() -> Vec<CatalogEntry> {
-    let entry = |name| {
-        let text = NETS.text(name).expect("a name of the catalog has a text");
-        CatalogEntry {
-            name,
-            summary: summary(&text),
-        }
-    };
-    NETS.names().map(entry).collect()
+    let entries = NETS.entries().map(|(name, text)| CatalogEntry {
+        name,
+        summary: summary(&text),
+    });
+    entries.collect()
 }
 
 /// Returns the TOML of a built-in network.

@@ -96,16 +96,11 @@ const RECIPES: Catalog = Catalog {
 
 /// Lists the built-in recipes.
 pub fn list() -> Vec<CatalogEntry> {
-    let entry = |name| {
-        let text = RECIPES
-            .text(name)
-            .expect("a name of the catalog has a text");
-        CatalogEntry {
-            name,
-            summary: summary(name, &text),
-        }
-    };
-    RECIPES.names().map(entry).collect()
+    let entries = RECIPES.entries().map(|(name, text)| CatalogEntry {
+        name,
+        summary: summary(name, &text),
+    });
+    entries.collect()
 }
 
 /// Returns the TOML of a built-in recipe.

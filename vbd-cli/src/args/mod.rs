@@ -2,6 +2,7 @@
 
 mod bench;
 mod exchange;
+mod sweep;
 mod train;
 mod using;
 
@@ -13,6 +14,7 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
 
 pub(crate) use self::bench::BenchArgs;
 pub(crate) use self::exchange::{ExportArgs, ImportArgs, PushArgs};
+pub(crate) use self::sweep::SweepArgs;
 pub(crate) use self::train::{DeviceArgs, RecipeChanges, TrainArgs};
 pub(crate) use self::using::{EvalArgs, InspectArgs, PredictArgs, PruneArgs, Split};
 
@@ -72,6 +74,8 @@ fn data_name() -> impl TypedValueParser<Value = String> {
 pub(crate) enum Command {
     /// Train a network from a recipe, or resume a run
     Train(Box<TrainArgs>),
+    /// Train many networks from one file, and show a table of their results
+    Sweep(SweepArgs),
     /// Prune a trained network and write it as a compressed safetensors file
     Prune(PruneArgs),
     /// Write a network as a file for another program

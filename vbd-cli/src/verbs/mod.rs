@@ -12,6 +12,7 @@ mod predict;
 mod prune;
 mod push;
 mod quickstart;
+mod sweep;
 mod train;
 
 use std::process::ExitCode;
@@ -63,6 +64,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<VerbRe
     let out = &context.out;
     match command {
         Command::Train(args) => train::run(args, context),
+        Command::Sweep(args) => sweep::run(args, context),
         Command::Prune(args) => prune::run(args, out),
         Command::Export(args) => export::run(args, out),
         Command::Import(args) => import::run(args, out),

@@ -163,7 +163,7 @@ impl RunFolder {
     }
 
     /// Returns whether another process has locked the directory.
-    fn is_in_use(&self) -> bool {
+    pub fn is_in_use(&self) -> bool {
         let lock = fs::File::open(self.path.join(LOCK));
         lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }

@@ -23,8 +23,7 @@ const KL: Key = Key {
 pub(super) const DEFINITION: Definition = Definition {
     keys: &[ALPHA, KL, LOG_ALPHA_THRESHOLD, LOG_SIGMA2_INIT, RATE, LEARN],
     applies: |settings, key| match (settings.word("kl"), key) {
-        (_, "kl") => true,
-        ("polynomial", "rate") => true,
+        (_, "kl") | ("polynomial", "rate") => true,
         ("polynomial", "log_alpha_threshold" | "log_sigma2_init") => false,
         _ => applies(settings, key),
     },
