@@ -1,4 +1,5 @@
-"""ResNet-8 and DS-CNN with batch normalisation in PyTorch: what train_step.py times for the recipes `-dense`.
+"""ResNet-8 and DS-CNN with batch normalisation in PyTorch, and an MLP with dropout: what train_step.py times for
+the recipes `-dense` and for mlp-3x1060-bernoulli.toml.
 
 Windows of stride 2 are padded on both sides, where ours are padded as in TensorFlow: the same sizes, and no
 copy before the convolution. Images are neither cropped nor flipped here; ours are where the recipe says so.
@@ -49,12 +50,23 @@ def ds_cnn():
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 12))
 
 
+def mlp():
+    layers = [nn.Flatten(), nn.Dropout(0.2)]
+    for inputs in (784, 1060, 1060):
+        layers += [nn.Linear(inputs, 1060), nn.ReLU(), nn.Dropout(0.5)]
+    return nn.Sequential(*layers, nn.Linear(1060, 10))
+
+
 # Multiply-adds of a sample, as `vbd inspect` counts them.
-NETS = {"resnet-8": (resnet_8, 12_501_632), "ds-cnn": (ds_cnn, 2_656_768)}
+NETS = {
+    "resnet-8": (resnet_8, 12_501_632),
+    "ds-cnn": (ds_cnn, 2_656_768),
+    "mlp-3x1060": (mlp, 3_088_840),
+}
 
 
 class DenseTrainer(Loop):
-    """Steps of one net, with SGD with momentum for ResNet-8 and Adam for DS-CNN as in our recipes."""
+    """Steps of one net, with SGD with momentum for ResNet-8 and Adam for the others as in our recipes."""
 
     def __init__(self, net, data, compiled, batch=100):
         torch.manual_seed(0)

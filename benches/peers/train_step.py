@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Times a training step in PyTorch (eager and torch.compile) and in vbd, in turns: a VBD step of the LeNets
-on MNIST, a dense step of ResNet-8 on CIFAR-10, a dense step of DS-CNN on random features.
+on MNIST, a dense step of ResNet-8 on CIFAR-10, one of DS-CNN on random features, one of an MLP with Bernoulli dropout on
+MNIST (mlp-3x1060).
 
     python3 -m venv target/peers-venv
     target/peers-venv/bin/pip install -r benches/peers/requirements-train.txt
@@ -63,6 +64,9 @@ def source(net, data_dir):
         return vbd_torch.mnist(data_dir), vbd_torch.Trainer, [f"{net}-vbd", "--data-dir", data_dir]
     if net == "resnet-8":
         return dense_torch.cifar_10(data_dir), dense_torch.DenseTrainer, [f"{net}-dense", "--data-dir", data_dir]
+    if net == "mlp-3x1060":
+        recipe = str(Path(__file__).with_name("mlp-3x1060-bernoulli.toml"))
+        return vbd_torch.mnist(data_dir), dense_torch.DenseTrainer, [recipe, "--data-dir", data_dir]
     data = dense_torch.features()
     return data, dense_torch.DenseTrainer, [f"{net}-dense", "--data", f"npz:{data['file']}"]
 

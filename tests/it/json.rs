@@ -1,6 +1,6 @@
 //! The fields that scripts rely on.
 
-use super::support::{IMAGES, Lab, has_fields, json_lines};
+use super::support::{IMAGES, Lab, NORMALISED, has_fields, json_lines};
 
 #[test]
 fn train_has_a_line_an_epoch_and_a_last_one() {
@@ -130,6 +130,46 @@ fn eval_and_predict_tell_what_they_measured() {
         has_fields(&line, &["input", "class", "probabilities"]);
         assert_eq!(line["probabilities"].as_array().unwrap().len(), 4);
     }
+}
+
+#[test]
+fn eval_by_draws_measures_calibration_of_a_run_alone() {
+    let lab = Lab::new();
+    lab.succeed("train small.toml --epochs 4 --out run");
+    let draws = lab.json("eval run --mc-samples 8");
+    let fields = [
+        "data",
+        "split",
+        "samples",
+        "wrong",
+        "test_error",
+        "nll",
+        "ece",
+        "brier",
+    ];
+    has_fields(&draws, &fields);
+    assert_eq!(draws["mc_samples"], 8);
+    let again = lab.json("eval run --mc-samples 8 --threads 1");
+    assert_eq!(draws, again);
+    let mean = lab.json("eval run");
+    let differ = (draws["nll"].as_f64().unwrap() - mean["nll"].as_f64().unwrap()).abs();
+    assert!(differ > 1e-9 && differ < 0.5, "{draws} {mean}");
+    assert!(mean.get("ece").is_none());
+    let shown = lab.succeed("eval run --mc-samples 2");
+    assert!(shown.contains("brier"), "{shown}");
+    lab.succeed("prune run -o small.safetensors");
+    let told = lab.vbd("eval small.safetensors --mc-samples 8");
+    assert_eq!(told.code, Some(2), "{told:?}");
+    assert!(
+        told.stderr.contains("needs a run or a checkpoint"),
+        "{told:?}"
+    );
+    assert_eq!(lab.vbd("eval run --mc-samples 0").code, Some(2));
+    lab.write("normalised.toml", NORMALISED);
+    lab.succeed("train dense --model normalised.toml --data idx:data --epochs 1 --out normalised");
+    let told = lab.vbd("eval normalised --mc-samples 2");
+    assert_eq!(told.code, Some(1), "{told:?}");
+    assert!(told.stderr.contains("batch normalisations"), "{told:?}");
 }
 
 #[test]

@@ -178,6 +178,14 @@ pub enum Error {
         /// `loss` or the name of a parameter.
         what: String,
     },
+    /// A network cannot be evaluated by draws of its noise.
+    #[error("network `{net}` cannot be evaluated by draws: {why}")]
+    NoDraws {
+        /// Name of the network.
+        net: String,
+        /// Reason.
+        why: &'static str,
+    },
     /// Starting a thread pool failed.
     #[error("cannot start {threads} threads: {source}")]
     Threads {

@@ -9,9 +9,9 @@ use super::{DataDir, DeviceArgs};
 
 const EXAMPLES: &str = "\
 Examples:
-  vbd sweep my-sweep.toml --jobs 2                 two runs at a time, with half of the threads each
-  vbd sweep my-sweep.toml --collect                the table of what is finished
-  vbd sweep my-sweep.toml --emit commands.txt      one command a line, for a cluster's queue";
+  vbd sweep my-sweep.toml --jobs 2
+  vbd sweep my-sweep.toml --collect
+  vbd sweep my-sweep.toml --out shared/sweep --emit commands.txt";
 
 /// Arguments of `vbd sweep`.
 #[derive(Debug, Args)]

@@ -91,6 +91,9 @@ pub(crate) struct EvalArgs {
     /// Split to evaluate on
     #[arg(long, default_value_t = Split::Test)]
     pub(crate) split: Split,
+    /// Average the probabilities over N draws of a run's weights and units, and measure their calibration
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) mc_samples: Option<u32>,
 }
 
 #[derive(Debug, Args)]

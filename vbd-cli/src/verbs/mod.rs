@@ -69,7 +69,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<VerbRe
         Command::Export(args) => export::run(args, out),
         Command::Import(args) => import::run(args, out),
         Command::Push(args) => push::run(args, out),
-        Command::Eval(args) => eval::run(args, out),
+        Command::Eval(args) => eval::run(args, context),
         Command::Inspect(args) => inspect::run(args, out),
         Command::Predict(args) => predict::run(args, out),
         Command::Bench(args) => bench::run(args, context),

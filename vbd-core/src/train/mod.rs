@@ -8,6 +8,7 @@ mod init;
 mod metrics;
 mod run_data;
 mod run_folder;
+mod sampled;
 mod start;
 mod trainer;
 
@@ -16,5 +17,6 @@ pub use checkpoint::{Best, Checkpoint, DataInfo, KIND, Progress, VERSION, is_che
 pub use compute::Compute;
 pub use metrics::{EpochReport, GateCount, LayerCount, compression_ratio};
 pub use run_folder::{LastCheckpoint, LockedRun, RunFolder};
+pub use sampled::SampledEvaluation;
 pub use start::Start;
 pub use trainer::{Event, KEEP_EVERY, Outcome, Trainer};

@@ -315,7 +315,7 @@ mod tests {
             let set = run.set.iter().map(|(key, value)| format!("{key}={value}"));
             set.collect::<Vec<_>>()
         };
-        let expected = ["train.epochs=3", "train.lr=0.01", "train.lr=0.001"];
+        let expected = ["train.lr=0.01", "train.epochs=3", "train.lr=0.001"];
         assert_eq!(set(&runs[0]), expected);
         assert_eq!(runs[0].paper.unwrap().test_error, Some(0.0167));
         assert_eq!(

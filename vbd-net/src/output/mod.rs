@@ -1,10 +1,12 @@
 //! Interpretation and evaluation of outputs, one file per loss, shared by training, runtime and the
 //! C interface.
 
+mod calibration;
 mod constancy;
 mod cross_entropy;
 pub mod mse;
 
+pub use calibration::{Calibration, ConfidenceBin};
 pub use constancy::Constancy;
 pub use cross_entropy::{Score, softmax};
 pub use mse::SquaredErrors;

@@ -18,10 +18,9 @@ pub(super) struct Entries<'a> {
     pub(super) variance: &'a mut [f32],
 }
 
-// limit bounded_alpha::kernel::update: avx2 60, scalar 1400 instructions a weight
 kernel! {
     /// Updates theta and `log_alpha`, and computes mean and variance anew.
-    pub(super) fn update<S>(
+    pub(super) fn update_bounded<S>(
         simd,
         entries: Entries<'_>,
         data: DataGradient<'_>,

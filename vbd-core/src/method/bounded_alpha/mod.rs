@@ -94,7 +94,7 @@ impl CpuMethod for BoundedAlpha {
             mean,
             variance,
         };
-        kernel::update(entries, data, update.kl_factor, update.descent);
+        kernel::update_bounded(entries, data, update.kl_factor, update.descent);
     }
 }
 
