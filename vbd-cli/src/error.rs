@@ -221,9 +221,7 @@ fn core_hint(error: &vbd_core::Error) -> Option<String> {
             Some("give the checkpoint or run that the file was pruned from".to_owned())
         }
         Error::StartGateStays { .. } => Some(
-            "start from a run whose gates come before layers with weights, or prune the run with `vbd \
-             prune`"
-                .to_owned(),
+            "start from a run whose gates come before layers with weights alone".to_owned(),
         ),
         Error::StartTensors { .. } => Some(
             "choose the network that they belong to with --model, or --spec of `vbd import`; `vbd models \

@@ -1,5 +1,6 @@
 //! Keys shared by several kinds of gate.
 
+use crate::method;
 use crate::prior::Prior;
 use crate::recipe::{Key, Range, Settings, Value};
 
@@ -32,11 +33,8 @@ pub(super) const RATE: Key = Key {
 
 /// Approximation of the log-uniform prior's KL.
 pub(super) const KL: Key = Key {
-    name: "kl",
-    default: Value::Word("sigmoid"),
-    from_trained: None,
-    range: Range::Words(&["sigmoid", "polynomial"]),
     meaning: "approximation of the log-uniform prior's KL, as of `vd`; `polynomial` keeps alpha at 1 or less",
+    ..method::KL
 };
 
 /// Returns the prior named by settings.

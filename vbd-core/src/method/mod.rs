@@ -43,6 +43,7 @@ pub use kind::MethodKind;
 #[cfg(feature = "bench-internals")]
 pub(crate) use variational::kernel;
 pub use variational::{Variational, vbd};
+pub(crate) use vd::KL;
 
 use crate::layers::Masking;
 use crate::weight::State;

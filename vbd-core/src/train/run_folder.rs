@@ -146,6 +146,11 @@ impl RunFolder {
         Ok(())
     }
 
+    /// Returns the path of the recipe for people, which a run has from its start.
+    pub fn recipe_path(&self) -> PathBuf {
+        self.path.join(RECIPE)
+    }
+
     /// Renames the metrics of a run without checkpoints, so that a new run does not add to them.
     fn set_metrics_aside(&self) -> Result<()> {
         let path = self.metrics_path();
@@ -244,7 +249,7 @@ impl RunFolder {
             ..checkpoint.recipe.clone()
         }
         .to_toml()?;
-        file::write_atomic(&self.path.join(RECIPE), recipe.as_bytes())?;
+        file::write_atomic(&self.recipe_path(), recipe.as_bytes())?;
         let net = checkpoint.spec.to_toml()?;
         Ok(file::write_atomic(&self.path.join(NET), net.as_bytes())?)
     }

@@ -90,13 +90,11 @@ impl SampledEvaluation {
             }
         }
         evaluation.nll /= samples.len().max(1) as f64;
+        evaluation.wrong = evaluation.calibration.wrong();
         Ok(evaluation)
     }
 
     fn add(&mut self, probabilities: &[f64], label: usize) {
-        let largest = probabilities.iter().copied().fold(0.0, f64::max);
-        let answer = probabilities.iter().position(|&p| p >= largest);
-        self.wrong += usize::from(answer != Some(label));
         self.nll -= probabilities[label].max(f64::MIN_POSITIVE).ln();
         self.calibration.add(probabilities, label);
     }

@@ -66,6 +66,12 @@ impl Calibration {
         self.samples += 1;
     }
 
+    /// Returns the number of misclassified samples.
+    pub fn wrong(&self) -> usize {
+        let right = self.bins.iter().map(|bin| bin.right).sum::<usize>();
+        self.samples - right
+    }
+
     /// Returns the bins that have samples, from low to high confidence.
     pub fn bins(&self) -> Vec<ConfidenceBin> {
         let filled = self.bins.iter().filter(|bin| bin.samples > 0);

@@ -23,8 +23,6 @@ use crate::{interrupt, recipe};
 
 /// File that marks a finished run.
 const DONE: &str = "done";
-/// Recipe of a run that has begun.
-const RECIPE: &str = "recipe.toml";
 /// Time between looks at a running process.
 const LOOK: Duration = Duration::from_millis(50);
 /// Exit code of an interrupted training.
@@ -155,7 +153,7 @@ impl Run {
 
     /// Checks that the run's directory is of this recipe.
     fn check_recipe(&self) -> anyhow::Result<()> {
-        let path = self.folder.join(RECIPE);
+        let path = RunFolder::at(&self.folder).recipe_path();
         if !path.is_file() {
             return Ok(());
         }
@@ -189,7 +187,9 @@ impl Run {
                 std::thread::sleep(LOOK * 10);
             }
             self.check_recipe()?;
-            if self.epochs()?.len() == self.recipe.train.epochs {
+            // A torn last line is that of an unfinished run: resuming cuts it.
+            let expected = self.recipe.train.epochs;
+            if self.epochs().is_ok_and(|epochs| epochs.len() == expected) {
                 break;
             }
             let was_started = self.is_started();
@@ -213,7 +213,7 @@ impl Run {
 
     /// Returns whether a process has begun to train the run.
     fn is_started(&self) -> bool {
-        self.folder.join(RECIPE).is_file()
+        RunFolder::at(&self.folder).recipe_path().is_file()
     }
 
     /// Runs `vbd train`. What it says goes to a file beside the run's directory.

@@ -12,7 +12,7 @@ use crate::prior::Prior;
 use crate::recipe::{Key, Range, Value};
 
 /// Approximation of the KL.
-const KL: Key = Key {
+pub(crate) const KL: Key = Key {
     name: "kl",
     default: Value::Word("sigmoid"),
     from_trained: None,
